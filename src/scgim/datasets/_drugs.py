@@ -1,0 +1,63 @@
+"""Simulated drugs, dose response, and features of contexts; numpy only."""
+
+from __future__ import annotations
+
+import numpy as np
+
+EC50, HILL = 0.75, 4.0  # of every drug; from the paper
+EFFECT = {"shift": (2.0, 6.0), "hard": (2.0, 6.0), "activity": (0.5, 1.0)}  # size at saturation; activity not from the paper
+
+
+def dose_response(dose: np.ndarray) -> np.ndarray:
+    """Fraction of the effect at saturation: 1 / (1 + (0.75 / dose)^4), zero at dose zero :cite:p:`schneider2025`."""
+    power = np.asarray(dose, float) ** HILL
+    return power / (power + EC50**HILL)
+
+
+def random_drugs(
+    n_drugs: int, graph: np.ndarray, intervention: str, max_targets: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Effects at saturation, (D, G), zero where the gene is not a target; 1 to `max_targets` targets a drug.
+
+    An activity intervention is seen only through children, so its targets are genes that have some (any gene if none has).
+    """
+    low, high = EFFECT[intervention]
+    possible = np.arange(len(graph))
+    if intervention == "activity" and graph.any():
+        possible = np.flatnonzero(graph.any(1))
+    effect = np.zeros((n_drugs, len(graph)))
+    for d in range(n_drugs):
+        chosen = rng.choice(possible, size=min(len(possible), rng.integers(1, max_targets + 1)), replace=False)
+        sign = -1.0 if intervention == "activity" else rng.choice([-1.0, 1.0], len(chosen))
+        effect[d, chosen] = sign * rng.uniform(low, high, len(chosen))
+    return effect
+
+
+def principal_components(targets: np.ndarray, effects: np.ndarray, fitted: np.ndarray, n_features: int) -> np.ndarray:
+    """Principal components of the intervention parameters (I, psi) of contexts :cite:p:`schneider2025`.
+
+    Parameters
+    ----------
+    targets, effects
+        (K, G) each.
+    fitted
+        Contexts on which the components are fitted, (K,) bool.
+    n_features
+        Number Q of components; fewer are returned if the fitted contexts have fewer.
+
+    Returns
+    -------
+    (K, Q).
+    """
+    table = np.hstack([np.asarray(targets, float), effects])  # (K, 2 G)
+    mean = table[fitted].mean(0)
+    _, size, axes = np.linalg.svd(table[fitted] - mean, full_matrices=False)
+    n_features = min(n_features, int((size > 1e-10 * max(size[0], 1e-300)).sum()))
+    axes = axes[:n_features]
+    axes *= np.where(axes[np.arange(n_features), np.abs(axes).argmax(1)] < 0, -1.0, 1.0)[:, None]  # fixed signs
+    return (table - mean) @ axes.T
+
+
+def projection(effect: np.ndarray, n_features: int, rng: np.random.Generator) -> np.ndarray:
+    """Random linear projection (D, Q) of the drugs' effects (D, G); not from the paper."""
+    return effect @ rng.normal(0, n_features**-0.5, (effect.shape[1], n_features))
