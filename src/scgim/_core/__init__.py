@@ -1,0 +1,1 @@
+"""Numerics without AnnData: moments, exact score, order search, mechanisms, interventions, features (numpy and torch)."""

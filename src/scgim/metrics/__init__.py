@@ -1,0 +1,1 @@
+"""Metrics of graphs, targets and predictions, and trivial baselines."""

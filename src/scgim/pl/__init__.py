@@ -1,0 +1,1 @@
+"""Plots of what :func:`scgim.tl.fit` has written."""

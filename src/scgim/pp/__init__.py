@@ -1,0 +1,1 @@
+"""Prepare data: genes, doses, combinations, fingerprints, splits."""
