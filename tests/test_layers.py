@@ -1,0 +1,98 @@
+"""Imports point one way: _core <- model <- pp, tl, pl, get, datasets, metrics <- cli."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import scgim
+
+ROOT = Path(scgim.__file__).parent
+LAYER = {"_core": 0, "model": 1, "pp": 2, "tl": 2, "pl": 2, "get": 2, "datasets": 2, "metrics": 2, "cli": 3}
+LEAVES = {"_keys"}
+"""Modules that every layer may import, and that import nothing of scgim."""
+SCVERSE = {"anndata", "mudata", "scanpy", "scvi", "lightning"}
+FORBIDDEN = {"_core": SCVERSE | {"pandas", "matplotlib"}, "pl": {"torch", "scvi", "lightning"}}
+"""Packages that a part may not import, not even inside of a function."""
+
+FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+
+
+def part_of(path: Path) -> str:
+    """The first name below the package: ``_core``, ``model``, ``tl`` ..."""
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[str, int, bool]]:
+    """Yield (dotted name, line, only for type checkers) of each import; ``from a import b`` gives ``a.b``."""
+    stack: list[tuple[ast.AST, bool]] = [(tree, False)]
+    while stack:
+        node, typing_only = stack.pop()
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno, typing_only
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"relative import in line {node.lineno}"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}", node.lineno, typing_only
+        for child in ast.iter_child_nodes(node):
+            stack.append((child, typing_only or is_type_checking(node)))
+
+
+def violations(source: str, part: str) -> list[str]:
+    """What is wrong with the imports of one file of a part."""
+    found = []
+    for name, line, typing_only in imports(ast.parse(source)):
+        top, _, rest = name.partition(".")
+        if top == "scgim":
+            target = rest.partition(".")[0]
+            if target in LEAVES or target.startswith("__"):
+                continue
+            if target not in LAYER:
+                found.append(f"line {line}: {name} is in no layer")
+            elif part in LEAVES or LAYER[target] > LAYER[part]:
+                found.append(f"line {line}: {part} may not import {name}")
+        elif not typing_only and top in FORBIDDEN.get(part, ()):
+            found.append(f"line {line}: {part} may not import {top}")
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_imports_point_one_way(path: Path) -> None:
+    part = part_of(path)
+    assert part in LAYER or part in LEAVES, f"{part} is in no layer: add it to LAYER"
+    assert violations(path.read_text(encoding="utf-8"), part) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "part"),
+    [
+        ("from scgim.model import GIM", "_core"),
+        ("import anndata as ad", "_core"),
+        ("def f():\n    import scvi", "_core"),
+        ("from scgim import tl", "model"),
+        ("from scgim.cli import main", "tl"),
+        ("import torch", "pl"),
+        ("from scgim._core.design import Design", "_keys"),
+    ],
+)
+def test_wrong_imports_are_found(source: str, part: str) -> None:
+    assert violations(source, part)
+
+
+@pytest.mark.parametrize(
+    ("source", "part"),
+    [
+        ("import numpy as np\nimport torch\nfrom scgim import _keys", "_core"),
+        ("from scgim import __version__", "model"),
+        ("from scgim.metrics import edge_scores", "tl"),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import anndata", "_core"),
+    ],
+)
+def test_right_imports_pass(source: str, part: str) -> None:
+    assert violations(source, part) == []
