@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 EC50, HILL = 0.75, 4.0  # of every drug; from the paper
-EFFECT = {"shift": (2.0, 6.0), "hard": (2.0, 6.0), "activity": (0.5, 1.0)}  # size at saturation; activity not from the paper
+EFFECT = {
+    "shift": (2.0, 6.0),
+    "hard": (2.0, 6.0),
+    "activity": (0.5, 1.0),
+}  # size at saturation; activity not from the paper
 
 
 def dose_response(dose: np.ndarray) -> np.ndarray:

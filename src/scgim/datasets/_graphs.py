@@ -8,7 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 
-def random_dag(kind: str, n_genes: int, edges_per_gene: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def random_dag(
+    kind: str, n_genes: int, edges_per_gene: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Random acyclic graph whose gene index says nothing about the order of causes :cite:p:`schneider2025`.
 
     Parameters

@@ -122,7 +122,9 @@ def simulate(
     """
     settings = dict(locals())
     _check(settings)
-    streams = dict(zip(("graph", "system", "drugs", "features", "cells"), np.random.default_rng(rng).spawn(5), strict=True))
+    streams = dict(
+        zip(("graph", "system", "drugs", "features", "cells"), np.random.default_rng(rng).spawn(5), strict=True)
+    )
     if isinstance(graph, str):
         structure, order = random_dag(graph, n_genes, edges_per_gene, streams["graph"])
     else:
@@ -145,7 +147,15 @@ def _check(settings: dict[str, Any]) -> None:
     for name, allowed in choices.items():
         if settings[name] not in allowed:
             raise ValueError(f"{name} must be one of {list(allowed)}, found {settings[name]!r}.")
-    least = {"n_genes": 1, "n_drugs": 1, "n_control": 2, "n_cells": 1, "n_new_drugs": 0, "n_test_cells": 1, "n_features": 1}
+    least = {
+        "n_genes": 1,
+        "n_drugs": 1,
+        "n_control": 2,
+        "n_cells": 1,
+        "n_new_drugs": 0,
+        "n_test_cells": 1,
+        "n_features": 1,
+    }
     for name, low in least.items():
         if settings[name] < low:
             raise ValueError(f"{name} must be at least {low}, found {settings[name]}.")
@@ -236,7 +246,9 @@ def _assemble(
         x[part] = sample(system, group[part], row[part], streams["cells"], **do)
     obs = pd.DataFrame(
         {
-            "drug": pd.Categorical(contexts["drug"].to_numpy()[row], ["control", *truth["drugs"]]).remove_unused_categories(),
+            "drug": pd.Categorical(
+                contexts["drug"].to_numpy()[row], ["control", *truth["drugs"]]
+            ).remove_unused_categories(),
             "dose": contexts["dose"].to_numpy()[row],
             "split": pd.Categorical(contexts["split"].to_numpy()[row]),
             "context": row,

@@ -24,7 +24,11 @@ def read_system(truth: Mapping[str, Any]) -> System:
 
 def read_interventions(truth: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Arguments ``shift``, ``value`` or ``activity`` of the sampler, (K, G) each."""
-    kind, targets, effects = truth["intervention"], np.asarray(truth["targets"], bool), np.asarray(truth["effects"], float)
+    kind, targets, effects = (
+        truth["intervention"],
+        np.asarray(truth["targets"], bool),
+        np.asarray(truth["effects"], float),
+    )
     background = np.asarray(truth.get("background", np.zeros_like(effects)), float)
     if kind == "hard":
         return {"value": np.where(targets, effects, np.nan), "shift": background}
