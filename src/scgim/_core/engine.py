@@ -1,0 +1,213 @@
+"""Structure, targets and effects by exact score and order search (layer `_core`; not from the paper)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from scgim._core.design import Design
+from scgim._core.edges import edge_probabilities
+from scgim._core.fit import Fit
+from scgim._core.mechanisms import from_standardised
+from scgim._core.moments import Moments
+from scgim._core.posterior import fit_dose_curves, fit_targets
+from scgim._core.score import GeneFit, Hyper, ShiftScore
+from scgim._core.search import OrderSearch, Parents, screen, search
+
+BACKGROUNDS = np.array([0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7])
+Progress = Callable[[str, float], None]
+
+
+def gene_fits(score: ShiftScore, parents: dict[int, tuple[int, ...]]) -> list[GeneFit]:
+    """The fit of every gene given its parents."""
+    return [score.gene(j, parents[j]) for j in range(score.n_genes)]
+
+
+def update_hyper(score: ShiftScore, fits: list[GeneFit], *, background: float | str) -> Hyper:
+    """Empirical Bayes: prior of targets, size of effects, and background variance per gene, given residuals."""
+    residual = np.stack([f.residual for f in fits], axis=1)[score.sorted][score.n_control :]  # (K', G)
+    error = np.stack([f.error for f in fits], axis=1)[score.sorted][score.n_control :]
+    rho = 1 / (1 + np.exp(-np.clip(np.stack([f.log_odds for f in fits], axis=1), -500, 500)))  # (U, G)
+    G = score.n_genes
+    p = float(np.clip((rho.sum() + 1.0) / (rho.size + G / 2.0), 0.2 / G, 0.5))
+    rho_k = np.repeat(rho, score.sizes, axis=0)
+    slab2 = (rho_k * np.maximum(residual**2 - error, 0)).sum() / max(rho_k.sum(), 1e-9)
+    slab = np.full(G, np.sqrt(np.clip(slab2, 0.05, 25.0))) if rho_k.sum() > 1 else score.hyper.slab_sd
+    hyper = Hyper(np.full(G, p), slab, score.hyper.background_sd, score.hyper.edge_price)
+    hyper.background_sd = (
+        _background(score, hyper, residual, error) if background == "auto" else np.full(G, float(background))
+    )
+    return hyper
+
+
+def _background(score: ShiftScore, hyper: Hyper, residual: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Background standard deviation of each gene on a grid, drawn towards that of all genes."""
+    base = error - score.hyper.background_sd**2  # sampling variance alone
+    loglik = np.zeros((len(BACKGROUNDS), score.n_genes))
+    old = score.hyper
+    score.hyper = hyper
+    for k, omega in enumerate(BACKGROUNDS):
+        for j in range(score.n_genes):
+            off, on = score.branches(residual[None, :, j] ** 2, base[None, :, j] + omega**2, j)
+            loglik[k, j] = np.logaddexp(off, on).sum()
+    score.hyper = old
+    pooled = loglik.mean(axis=1, keepdims=True) * 5.0
+    return BACKGROUNDS[(loglik + pooled).argmax(axis=0)]
+
+
+def _report(progress: Progress | None, stage: str, history: list[dict[str, Any]]) -> Callable[[float], None]:
+    def report(value: float) -> None:
+        history.append({"stage": stage, "score": value})
+        if progress is not None:
+            progress(stage, value)
+
+    return report
+
+
+def learn_structure(
+    moments: Moments,
+    design: Design,
+    hyper: Hyper,
+    *,
+    rng: np.random.Generator,
+    background: float | str = "auto",
+    n_kicks: int = 20,
+    n_candidates: int = 40,
+    max_parents: int = 10,
+    progress: Progress | None = None,
+) -> tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]]:
+    """Order and parents under priors that are learned along the way."""
+    history: list[dict[str, Any]] = []
+    state: OrderSearch | None = None
+    score = ShiftScore(moments, design.unit, design.group, hyper)
+    candidates = screen(score, n_candidates)
+    candidates = [c[np.isfinite(hyper.edge_price[c, j])] for j, c in enumerate(candidates)]
+    for round_ in range(3):
+        chooser = Parents(score, candidates, max_parents)
+        order = None if state is None else np.array(state.order)
+        report = _report(progress, f"search {round_ + 1}", history)
+        state = search(chooser, rng=rng, order=order, n_kicks=0 if round_ < 2 else n_kicks, progress=report)
+        report(state.total)
+        if round_ == 2:
+            break
+        new = update_hyper(score, gene_fits(score, state.parents), background=background)
+        score = ShiftScore(moments, design.unit, design.group, new)
+    return score, chooser, state, history
+
+
+def fit_search(
+    moments: Moments,
+    design: Design,
+    *,
+    genes: tuple[str, ...] | list[str],
+    mechanism: str = "linear",
+    intervention: str = "shift",
+    graph_prior: np.ndarray | None = None,
+    known_targets: np.ndarray | None = None,
+    background: float | str = "auto",
+    n_kicks: int | None = None,
+    rng: np.random.Generator | int = 0,
+    progress: Progress | None = None,
+) -> Fit:
+    """Fits graph, mechanisms, targets and effects from moments.
+
+    Parameters
+    ----------
+    moments
+        Of the cells, with the basis of `mechanism`.
+    design
+        Drugs and doses of the contexts.
+    genes
+        Names of the G genes.
+    mechanism
+        ``"linear"`` or ``"additive"``.
+    intervention
+        ``"shift"``.
+    graph_prior
+        ``(G, G)``; prior probability of each edge, 0 where it is forbidden.
+    known_targets
+        ``(D, G)``; 1 for known targets, 0 for known others, NaN where nothing is known.
+    background
+        Standard deviation, in standard deviations of the gene, of differences between contexts that no drug made;
+        ``"auto"`` learns it.
+    n_kicks
+        Restarts that must bring nothing before the search stops.
+    rng
+        Random generator or seed.
+    progress
+        Called with the stage and its score.
+    """
+    rng = np.random.default_rng(rng)
+    G = moments.n_genes
+    hyper = Hyper.default(G, graph_prior)
+    kicks = (20 if G <= 50 else 5 if G <= 300 else 1) if n_kicks is None else n_kicks
+    score, chooser, state, history = learn_structure(
+        moments, design, hyper, rng=rng, background=background, n_kicks=kicks, progress=progress
+    )
+    fits = gene_fits(score, state.parents)
+    probability = edge_probabilities(chooser, state, rng=rng)
+    return assemble(score, design, state, fits, probability, tuple(genes), intervention, known_targets, history)
+
+
+def assemble(
+    score: ShiftScore,
+    design: Design,
+    state: OrderSearch,
+    fits: list[GeneFit],
+    edge_probability: np.ndarray,
+    genes: tuple[str, ...],
+    intervention: str,
+    known_targets: np.ndarray | None,
+    history: list[dict[str, Any]],
+) -> Fit:
+    """Posterior of targets and effects, and everything on the expression scale."""
+    m = score.moments
+    residual = np.stack([f.residual for f in fits], axis=1)  # (K, G)
+    error = np.stack([f.error for f in fits], axis=1)
+    odds = np.stack([f.log_odds for f in fits], axis=1)  # (U, G)
+    on = np.zeros(residual.shape, dtype=bool)
+    perturbed = design.unit >= 0
+    on[perturbed] = odds[design.unit[perturbed]] > 0
+    curves = fit_dose_curves(residual, error, on, design)
+    targets = fit_targets(residual, error, design, curves, score.hyper.p_target, known=known_targets)
+    mechanisms = from_standardised(
+        m.mechanism,
+        np.array(state.order),
+        [np.array(state.parents[j], dtype=int) for j in range(len(fits))],
+        [f.coef.reshape(-1, m.n_functions) for f in fits],
+        np.stack([f.baseline for f in fits], axis=1),
+        np.array([f.variance for f in fits]),
+        m.loc,
+        m.scale,
+        m.slope / 1.0,
+        m.within,
+    )
+    settings = {
+        "p_target": float(score.hyper.p_target[0]),
+        "slab_sd": float(score.hyper.slab_sd[0]),
+        "curve_slab_sd": curves.slab_sd,
+        "curve_deviation_sd": curves.deviation_sd,
+    }
+    return Fit(
+        genes,
+        tuple(design.drugs),
+        m.mechanism,
+        intervention,
+        mechanisms,
+        mechanisms.strength,
+        edge_probability,
+        targets.probability,
+        targets.amplitude * m.scale,
+        targets.amplitude_sd * m.scale,
+        curves.ec50,
+        curves.slope,
+        targets.context_probability,
+        targets.context_effect * m.scale,
+        targets.context_effect_sd * m.scale,
+        score.hyper.background_sd * m.scale,
+        np.full((len(design.drugs), len(genes)), intervention),
+        history,
+        settings,
+    )

@@ -1,0 +1,252 @@
+"""Search over gene orders with an exact decomposable score (layer `_core`; not from the paper).
+
+The state is an order of the genes; each gene takes its best parents among earlier genes. Every score that was ever
+computed is kept, so that a proposal costs look-ups. Moves: one gene to any other place, steepest first, until none
+improves; then random kicks, kept where they end higher. It stops by the score, never by the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from scgim._core.score import ShiftScore
+
+TOLERANCE = 1e-6
+
+
+@dataclass
+class Parents:
+    """Best parents of single genes, with every score remembered."""
+
+    score: ShiftScore
+    candidates: list[np.ndarray]  # screened candidates of each gene
+    max_parents: int = 10
+    single: dict[tuple[int, tuple[int, ...]], float] = field(default_factory=dict)
+    added: dict[tuple[int, tuple[int, ...]], np.ndarray] = field(default_factory=dict)
+
+    def value(self, j: int, parents: tuple[int, ...]) -> float:
+        """Score of gene j with these (sorted) parents."""
+        key = (j, parents)
+        if key not in self.single:
+            self.single[key] = float(self.score.score_sets(j, np.array([parents], dtype=int).reshape(1, -1))[0])
+        return self.single[key]
+
+    def with_one_more(self, j: int, parents: tuple[int, ...]) -> np.ndarray:
+        """``(G,)`` scores with one parent added, minus infinity where it can not be."""
+        key = (j, parents)
+        if key not in self.added:
+            out = np.full(self.score.n_genes, -np.inf)
+            free = self.candidates[j]
+            free = free[~np.isin(free, parents)]
+            if len(free):
+                out[free] = self.score.score_added(j, parents, free)
+            self.added[key] = out
+        return self.added[key]
+
+    def best(self, j: int, allowed: np.ndarray) -> tuple[tuple[int, ...], float]:
+        """Greedy forward-backward choice among the allowed genes, a mask ``(G,)``."""
+        parents: tuple[int, ...] = ()
+        value = self.value(j, parents)
+        while len(parents) < self.max_parents:
+            scores = np.where(allowed, self.with_one_more(j, parents), -np.inf)
+            x = int(scores.argmax())
+            if not scores[x] > value + TOLERANCE:
+                break
+            value = float(scores[x])
+            parents = tuple(sorted((*parents, x)))
+            self.single[(j, parents)] = value
+        while len(parents) > 1:
+            rests = [tuple(y for y in parents if y != x) for x in parents]
+            values = [self.value(j, rest) for rest in rests]
+            k = int(np.argmax(values))
+            if values[k] <= value + TOLERANCE:
+                break
+            parents, value = rests[k], values[k]
+        return parents, value
+
+
+def screen(score: ShiftScore, most: int) -> list[np.ndarray]:
+    """Candidate parents of each gene: strong partial and strong plain correlations within contexts, and joint responses.
+
+    Parents lie in the Markov blanket, so they have a partial correlation; the others stand in for parents that an
+    order forbids.
+    """
+    B, G = score.n_functions, score.n_genes
+    if G - 1 <= most:
+        return [np.delete(np.arange(G), j) for j in range(G)]
+    S = score.within[::B, ::B]
+    sd = np.sqrt(np.diag(S))
+    plain = np.abs(S / np.outer(sd, sd))
+    precision = np.linalg.inv(S + 1e-3 * np.diag(np.diag(S)))
+    d = np.sqrt(np.diag(precision))
+    partial = np.abs(precision / np.outer(d, d))
+    means = score.flat[:, ::B] - score.groups @ (score.start_baseline @ score.flat[:, ::B])
+    response = np.abs(np.nan_to_num(np.corrcoef(means.T)))
+    lists = []
+    for j in range(G):
+        chosen: list[int] = []
+        rankings = [np.argsort(-a[j], kind="stable") for a in (partial, plain, response)]
+        shares = (most // 2, most // 4, most - most // 2 - most // 4)
+        for ranking, share in zip(rankings, shares, strict=True):
+            fresh = [int(x) for x in ranking if x != j and x not in chosen]
+            chosen += fresh[:share]
+        lists.append(np.array(sorted(chosen)))
+    return lists
+
+
+def response_order(score: ShiftScore) -> np.ndarray:
+    """Genes shifted in few contexts first: ancestors move less often than descendants."""
+    B = score.n_functions
+    y = score.flat[:, ::B]
+    base = score.groups @ (score.start_baseline @ y)
+    z = np.abs(y - base) / np.sqrt(np.diag(score.within)[::B] / score.n[:, None])
+    return np.argsort((z > 4).sum(axis=0) + 1e-3 * z.mean(axis=0) / (1 + z.mean()), kind="stable")
+
+
+class OrderSearch:
+    """Local search over orders; `order` and `parents` hold the current state."""
+
+    def __init__(self, chooser: Parents, order: np.ndarray, window: int) -> None:
+        self.chooser, self.window = chooser, window
+        self.G = len(order)
+        self.order = [int(g) for g in order]
+        self.parents: dict[int, tuple[int, ...]] = {}
+        self.value = np.zeros(self.G)
+        for k, g in enumerate(self.order):
+            self.parents[g], self.value[g] = chooser.best(g, self.mask(k))
+
+    def mask(self, k: int) -> np.ndarray:
+        """Genes before place k."""
+        allowed = np.zeros(self.G, dtype=bool)
+        allowed[self.order[:k]] = True
+        return allowed
+
+    @property
+    def total(self) -> float:
+        """Score of the state."""
+        return float(self.value.sum())
+
+    def _right(self, i: int) -> tuple[float, int, dict[int, tuple[tuple[int, ...], float]]]:
+        """Best place to the right for the gene at place i."""
+        g, allowed = self.order[i], self.mask(i)
+        ceiling = allowed.copy()
+        ceiling[self.order[i + 1 : i + 1 + self.window]] = True
+        most = self.chooser.best(g, ceiling)[1] - self.value[g]
+        best = (0.0, i, {})
+        if most <= TOLERANCE:
+            return best
+        lost, changed = 0.0, {}
+        before = self.mask(i)
+        before[g] = True
+        for q in range(i + 1, min(self.G, i + 1 + self.window)):
+            x = self.order[q]
+            if g in self.parents[x]:
+                without = before.copy()
+                without[g] = False
+                changed[x] = self.chooser.best(x, without)
+                lost += changed[x][1] - self.value[x]
+            before[x] = True
+            allowed[x] = True
+            if lost + most <= TOLERANCE:
+                break
+            own = self.chooser.best(g, allowed)
+            gain = lost + own[1] - self.value[g]
+            if gain > best[0] + TOLERANCE:
+                best = (gain, q, {**changed, g: own})
+        return best
+
+    def _left(self, i: int) -> tuple[float, int, dict[int, tuple[tuple[int, ...], float]]]:
+        """Best place to the left for the gene at place i."""
+        g, allowed = self.order[i], self.mask(i)
+        best = (0.0, i, {})
+        own = (self.parents[g], float(self.value[g]))
+        gained, changed = 0.0, {}
+        before = self.mask(i)
+        for q in range(i - 1, max(-1, i - 1 - self.window), -1):
+            x = self.order[q]
+            before[x] = False
+            allowed[x] = False
+            with_g = before.copy()
+            with_g[g] = True
+            new = self.chooser.best(x, with_g)
+            if new[1] > self.value[x] + TOLERANCE:
+                changed[x] = new
+                gained += new[1] - self.value[x]
+            if x in own[0]:
+                own = self.chooser.best(g, allowed)
+            gain = gained + own[1] - self.value[g]
+            if gain > best[0] + TOLERANCE:
+                best = (gain, q, {**changed, g: own})
+        return best
+
+    def improve_gene(self, g: int) -> float:
+        """Moves one gene to its best place; the gain."""
+        i = self.order.index(g)
+        right, left = self._right(i), self._left(i)
+        gain, q, changed = max(right, left, key=lambda move: move[0])
+        if gain <= TOLERANCE:
+            return 0.0
+        self.order.pop(i)
+        self.order.insert(q, g)
+        for x, (parents, value) in changed.items():
+            self.parents[x], self.value[x] = parents, value
+        return gain
+
+    def climb(self, genes: list[int] | None = None) -> None:
+        """Sweeps until no single move improves."""
+        queue = list(self.order) if genes is None else genes
+        while queue:
+            moved = [g for g in queue if self.improve_gene(g) > 0]
+            queue = list(self.order) if moved else ([] if len(queue) == self.G else list(self.order))
+
+    def state(self) -> tuple[list[int], dict[int, tuple[int, ...]], np.ndarray]:
+        """A copy of the state."""
+        return list(self.order), dict(self.parents), self.value.copy()
+
+    def restore(self, state: tuple[list[int], dict[int, tuple[int, ...]], np.ndarray]) -> None:
+        """Back to a copied state."""
+        self.order, self.parents, self.value = list(state[0]), dict(state[1]), state[2].copy()
+
+    def kick(self, rng: np.random.Generator, size: int) -> None:
+        """Moves `size` random genes to random nearby places."""
+        first = self.G
+        for _ in range(size):
+            i = int(rng.integers(self.G))
+            q = int(np.clip(i + rng.integers(-self.window, self.window + 1), 0, self.G - 1))
+            self.order.insert(q, self.order.pop(i))
+            first = min(first, i, q)
+        for k in range(first, self.G):
+            g = self.order[k]
+            self.parents[g], self.value[g] = self.chooser.best(g, self.mask(k))
+
+
+def search(
+    chooser: Parents,
+    *,
+    rng: np.random.Generator,
+    order: np.ndarray | None = None,
+    n_kicks: int = 20,
+    window: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> OrderSearch:
+    """Best order found: climb, then kicks until `n_kicks` in a row brought nothing."""
+    start = response_order(chooser.score) if order is None else order
+    G = chooser.score.n_genes
+    state = OrderSearch(chooser, start, window=min(G, 100) if window is None else window)
+    state.climb()
+    failed = 0
+    while failed < n_kicks:
+        if progress is not None:
+            progress(state.total)
+        kept, total = state.state(), state.total
+        state.kick(rng, size=int(rng.integers(1, 4)))
+        state.climb()
+        if state.total > total + TOLERANCE:
+            failed = 0
+        else:
+            failed += 1
+            state.restore(kept)
+    return state
