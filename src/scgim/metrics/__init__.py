@@ -1,1 +1,33 @@
-"""Metrics of graphs, targets and predictions, and trivial baselines."""
+"""Scores of graphs, targets and predictions against a truth, and simple baselines; numpy arrays in, numbers out."""
+
+from scgim.metrics import baselines
+from scgim.metrics._calibration_error import calibration_error
+from scgim.metrics._edge_average_precision import edge_average_precision
+from scgim.metrics._edge_f1 import edge_f1
+from scgim.metrics._energy_distance import energy_distance
+from scgim.metrics._mean_distance import mean_distance
+from scgim.metrics._pearson_mean_change import pearson_mean_change
+from scgim.metrics._reliability_table import reliability_table
+from scgim.metrics._sinkhorn_wasserstein import sinkhorn_wasserstein
+from scgim.metrics._sliced_wasserstein import sliced_wasserstein
+from scgim.metrics._structural_hamming_distance import structural_hamming_distance
+from scgim.metrics._structural_intervention_distance import structural_intervention_distance
+from scgim.metrics._target_average_precision import target_average_precision
+from scgim.metrics._target_f1 import target_f1
+
+__all__ = [
+    "baselines",
+    "calibration_error",
+    "edge_average_precision",
+    "edge_f1",
+    "energy_distance",
+    "mean_distance",
+    "pearson_mean_change",
+    "reliability_table",
+    "sinkhorn_wasserstein",
+    "sliced_wasserstein",
+    "structural_hamming_distance",
+    "structural_intervention_distance",
+    "target_average_precision",
+    "target_f1",
+]

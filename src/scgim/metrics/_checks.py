@@ -1,0 +1,73 @@
+"""Shared input checks of the metrics: clear errors instead of broadcasting by accident."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def dense(values: Any) -> np.ndarray:
+    """Numpy array of an array, a sparse matrix or a table."""
+    return np.asarray(values.toarray() if hasattr(values, "toarray") else values)
+
+
+def two_graphs(true_graph: Any, graph: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Two square arrays of one shape, (G, G) each, with zero diagonals."""
+    pair = dense(true_graph), dense(graph)
+    for name, value in zip(("true_graph", "graph"), pair, strict=True):
+        if value.ndim != 2 or value.shape[0] != value.shape[1]:
+            raise ValueError(f"{name} must be a square (G, G) array, found shape {value.shape}.")
+        if not np.all(np.isfinite(value)):
+            raise ValueError(f"{name} must be finite, found NaN or infinite values.")
+        if np.diag(value).any():
+            raise ValueError(f"{name} must have a zero diagonal, found a gene that acts on itself.")
+    if pair[0].shape != pair[1].shape:
+        raise ValueError(f"graph must have the shape of true_graph, {pair[0].shape}, found {pair[1].shape}.")
+    return pair
+
+
+def two_tables(names: tuple[str, str], first: Any, second: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Two arrays of one shape with finite numbers; vectors become one row, so (K, G) each."""
+    pair = np.atleast_2d(dense(first)), np.atleast_2d(dense(second))
+    if pair[0].shape != pair[1].shape:
+        raise ValueError(f"{names[1]} must have the shape of {names[0]}, {pair[0].shape}, found {pair[1].shape}.")
+    for name, value in zip(names, pair, strict=True):
+        if not np.all(np.isfinite(value)):
+            raise ValueError(f"{name} must be finite, found NaN or infinite values.")
+    return pair
+
+
+def two_samples(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Two sets of cells, (n, G) and (m, G), float64."""
+    pair = dense(x).astype(float), dense(y).astype(float)
+    for name, value in zip(("x", "y"), pair, strict=True):
+        if value.ndim != 2 or len(value) == 0:
+            raise ValueError(f"{name} must be cells x genes with at least one cell, found shape {value.shape}.")
+        if not np.all(np.isfinite(value)):
+            raise ValueError(f"{name} must be finite, found NaN or infinite values.")
+    if pair[0].shape[1] != pair[1].shape[1]:
+        raise ValueError(f"y must have the genes of x, {pair[0].shape[1]}, found {pair[1].shape[1]}.")
+    return pair
+
+
+def probabilities(name: str, values: Any) -> np.ndarray:
+    """Numbers between 0 and 1."""
+    array = dense(values).astype(float)
+    if not np.all((array >= 0) & (array <= 1)):
+        raise ValueError(f"{name} must lie between 0 and 1, found values outside or NaN.")
+    return array
+
+
+def average_precision(truth: np.ndarray, score: np.ndarray) -> float:
+    """Area under the precision-recall steps, ties in one step; NaN if nothing is true."""
+    truth = np.asarray(truth, bool).ravel()
+    score = np.asarray(score, float).ravel()
+    if not truth.any():
+        return float("nan")
+    rank = np.argsort(-score, kind="stable")
+    hits = np.cumsum(truth[rank])
+    last = np.flatnonzero(np.append(np.diff(score[rank]) != 0, True))  # last place of each run of equal scores
+    precision = hits[last] / (last + 1)
+    recall = hits[last] / hits[-1]
+    return float(np.sum(np.diff(recall, prepend=0.0) * precision))

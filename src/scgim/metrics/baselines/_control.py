@@ -1,0 +1,47 @@
+"""`scgim.metrics.baselines.control`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from scgim.metrics.baselines._inputs import check
+
+
+def control(
+    train_features: Any,
+    train_means: Any,
+    new_features: Any,
+    *,
+    control_mean: Any = None,
+    rng: int | np.random.Generator | None = 0,
+) -> np.ndarray:
+    """Predict the control: nothing changes.
+
+    Parameters
+    ----------
+    train_features
+        What is known of the training contexts, such as features and dose, (K, Q).
+    train_means
+        Their mean expression, (K, G).
+    new_features
+        Contexts to predict, (m, Q).
+    control_mean
+        Mean expression of the control, (G,).
+    rng
+        Seed or generator; not used.
+
+    Returns
+    -------
+    Predicted mean expression, (m, G).
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match or a value is not finite.
+    """
+    _, _, new, mean = check(train_features, train_means, new_features, control_mean)
+    if mean is None:
+        raise ValueError("control_mean must be given for the control baseline, found None.")
+    return np.tile(mean, (len(new), 1))

@@ -1,0 +1,38 @@
+"""Checked inputs of the mean baselines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def check(
+    train_features: Any, train_means: Any, new_features: Any, control_mean: Any = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Float arrays (K, Q), (K, G), (m, Q) and (G,) or None, or a ValueError that names the argument."""
+    x, y, new = (np.asarray(a, float) for a in (train_features, train_means, new_features))
+    for name, value in (("train_features", x), ("train_means", y), ("new_features", new)):
+        if value.ndim != 2:
+            raise ValueError(f"{name} must have two dimensions (contexts x columns), found shape {value.shape}.")
+        if not np.all(np.isfinite(value)):
+            raise ValueError(f"{name} must be finite, found NaN or infinite values.")
+    if len(x) != len(y) or len(x) == 0:
+        raise ValueError(
+            f"train_means must have one row for each of the {len(x)} rows of train_features, found {len(y)}."
+        )
+    if new.shape[1] != x.shape[1]:
+        raise ValueError(f"new_features must have the {x.shape[1]} columns of train_features, found {new.shape[1]}.")
+    if control_mean is None:
+        return x, y, new, None
+    control = np.asarray(control_mean, float)
+    if control.shape != (y.shape[1],) or not np.all(np.isfinite(control)):
+        raise ValueError(f"control_mean must hold {y.shape[1]} finite numbers, found shape {control.shape}.")
+    return x, y, new, control
+
+
+def standardise(x: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Columns with mean 0 and sd 1 over the training rows; constant columns become 0."""
+    loc, scale = x.mean(0), x.std(0)
+    scale = np.where(scale > 1e-12, scale, np.inf)
+    return (x - loc) / scale, (new - loc) / scale

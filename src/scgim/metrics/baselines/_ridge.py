@@ -1,0 +1,48 @@
+"""`scgim.metrics.baselines.ridge`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from scgim.metrics.baselines._inputs import check, standardise
+
+
+def ridge(
+    train_features: Any,
+    train_means: Any,
+    new_features: Any,
+    *,
+    control_mean: Any = None,
+    rng: int | np.random.Generator | None = 0,
+) -> np.ndarray:
+    """Ridge regression of the means on the features, its penalty chosen by leave-one-out.
+
+    Parameters
+    ----------
+    train_features
+        What is known of the training contexts, such as features and dose, (K, Q).
+    train_means
+        Their mean expression, (K, G).
+    new_features
+        Contexts to predict, (m, Q).
+    control_mean
+        Mean expression of the control, (G,); not used.
+    rng
+        Seed or generator; not used.
+
+    Returns
+    -------
+    Predicted mean expression, (m, G).
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match or a value is not finite.
+    """
+    from sklearn.linear_model import RidgeCV
+
+    x, y, new, _ = check(train_features, train_means, new_features, control_mean)
+    x, new = standardise(x, new)
+    return np.asarray(RidgeCV(alphas=np.logspace(-3, 4, 22)).fit(x, y).predict(new)).reshape(len(new), -1)
