@@ -34,7 +34,8 @@ def public_api(folder: Path, prefix: str) -> set[str]:
 
 def test_api_page_lists_every_public_name() -> None:
     expected = set().union(*(public_api(PACKAGE / name, name) for name in NAMESPACES))
-    documented = re.findall(r"^   ((?:%s)\.[\w.]+)$" % "|".join(NAMESPACES), (DOCS / "api.md").read_text("utf-8"), re.M)
+    entry = rf"^   ((?:{'|'.join(NAMESPACES)})\.[\w.]+)$"
+    documented = re.findall(entry, (DOCS / "api.md").read_text("utf-8"), re.M)
     assert len(documented) == len(set(documented)), "a name is listed twice"
     assert set(documented) == expected
 
