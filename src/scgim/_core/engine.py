@@ -10,12 +10,14 @@ import numpy as np
 from scgim._core.design import Design
 from scgim._core.edges import edge_probabilities
 from scgim._core.fit import Fit
+from scgim._core.hard import HardScore
 from scgim._core.mechanisms import from_standardised
 from scgim._core.moments import Moments
-from scgim._core.posterior import fit_dose_curves, fit_targets
+from scgim._core.posterior import Curves, Targets, fit_dose_curves, fit_targets, fit_values
 from scgim._core.score import GeneFit, Hyper, ShiftScore
 from scgim._core.search import OrderSearch, Parents, screen, search
 
+SCORES: dict[str, type[ShiftScore]] = {"shift": ShiftScore, "hard": HardScore}
 BACKGROUNDS = np.array([0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7])
 Progress = Callable[[str, float], None]
 
@@ -33,7 +35,8 @@ def update_hyper(score: ShiftScore, fits: list[GeneFit], *, background: float | 
     G = score.n_genes
     p = float(np.clip((rho.sum() + 1.0) / (rho.size + G / 2.0), 0.2 / G, 0.5))
     rho_k = np.repeat(rho, score.sizes, axis=0)
-    slab2 = (rho_k * np.maximum(residual**2 - error, 0)).sum() / max(rho_k.sum(), 1e-9)
+    size = score.effects(residual, error)
+    slab2 = (rho_k * np.maximum(size, 0)).sum() / max(rho_k.sum(), 1e-9)
     slab = np.full(G, np.sqrt(np.clip(slab2, 0.05, 25.0))) if rho_k.sum() > 1 else score.hyper.slab_sd
     hyper = Hyper(np.full(G, p), slab, score.hyper.background_sd, score.hyper.edge_price)
     hyper.background_sd = (
@@ -72,6 +75,7 @@ def learn_structure(
     hyper: Hyper,
     *,
     rng: np.random.Generator,
+    intervention: str = "shift",
     background: float | str = "auto",
     n_kicks: int = 20,
     n_candidates: int = 40,
@@ -80,20 +84,20 @@ def learn_structure(
 ) -> tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]]:
     """Order and parents under priors that are learned along the way."""
     history: list[dict[str, Any]] = []
-    state: OrderSearch | None = None
-    score = ShiftScore(moments, design.unit, design.group, hyper)
+    order: np.ndarray | None = None
+    kind = SCORES[intervention]
+    score = kind(moments, design.unit, design.group, hyper)
     candidates = screen(score, n_candidates)
     candidates = [c[np.isfinite(hyper.edge_price[c, j])] for j, c in enumerate(candidates)]
     for round_ in range(3):
         chooser = Parents(score, candidates, max_parents)
-        order = None if state is None else np.array(state.order)
         report = _report(progress, f"search {round_ + 1}", history)
         state = search(chooser, rng=rng, order=order, n_kicks=0 if round_ < 2 else n_kicks, progress=report)
         report(state.total)
-        if round_ == 2:
-            break
-        new = update_hyper(score, gene_fits(score, state.parents), background=background)
-        score = ShiftScore(moments, design.unit, design.group, new)
+        order = np.array(state.order)
+        if round_ < 2:
+            new = update_hyper(score, gene_fits(score, state.parents), background=background)
+            score = kind(moments, design.unit, design.group, new)
     return score, chooser, state, history
 
 
@@ -124,7 +128,7 @@ def fit_search(
     mechanism
         ``"linear"`` or ``"additive"``.
     intervention
-        ``"shift"``.
+        ``"shift"`` or ``"hard"``; hard interventions need moments with `block`.
     graph_prior
         ``(G, G)``; prior probability of each edge, 0 where it is forbidden.
     known_targets
@@ -144,7 +148,14 @@ def fit_search(
     hyper = Hyper.default(G, graph_prior)
     kicks = (20 if G <= 50 else 5 if G <= 300 else 1) if n_kicks is None else n_kicks
     score, chooser, state, history = learn_structure(
-        moments, design, hyper, rng=rng, background=background, n_kicks=kicks, progress=progress
+        moments,
+        design,
+        hyper,
+        rng=rng,
+        intervention=intervention,
+        background=background,
+        n_kicks=kicks,
+        progress=progress,
     )
     fits = gene_fits(score, state.parents)
     probability = edge_probabilities(chooser, state, rng=rng)
@@ -170,8 +181,11 @@ def assemble(
     on = np.zeros(residual.shape, dtype=bool)
     perturbed = design.unit >= 0
     on[perturbed] = odds[design.unit[perturbed]] > 0
-    curves = fit_dose_curves(residual, error, on, design)
-    targets = fit_targets(residual, error, design, curves, score.hyper.p_target, known=known_targets)
+    if intervention == "hard":
+        targets, curves = _hard_targets(score, design, error, on, odds, known_targets)
+    else:
+        curves = fit_dose_curves(residual, error, on, design)
+        targets = fit_targets(residual, error, design, curves, score.hyper.p_target, known=known_targets)
     mechanisms = from_standardised(
         m.mechanism,
         np.array(state.order),
@@ -181,7 +195,7 @@ def assemble(
         np.array([f.variance for f in fits]),
         m.loc,
         m.scale,
-        m.slope / 1.0,
+        m.slope,
         m.within,
     )
     settings = {
@@ -211,3 +225,27 @@ def assemble(
         history,
         settings,
     )
+
+
+def _hard_targets(
+    score: ShiftScore,
+    design: Design,
+    error: np.ndarray,
+    on: np.ndarray,
+    odds: np.ndarray,
+    known_targets: np.ndarray | None,
+) -> tuple[Targets, Curves]:
+    """Targets and values under hard interventions: the value of a hit gene is its mean, on the expression scale."""
+    m = score.moments
+    value = m.mean[:, :, 0] + m.loc / m.scale  # (K, G) standard deviations from an expression of zero
+    curves = fit_dose_curves(value, error, on, design)
+    D, G = len(design.drugs), m.n_genes
+    known = np.full((D, G), np.nan) if known_targets is None else np.array(known_targets, dtype=float)
+    present = np.asarray(design.dose) > 0  # (K, D)
+    log_prior = np.zeros((D, G))
+    for d in range(D):
+        alone = np.flatnonzero(present[:, d] & (present.sum(axis=1) == 1))
+        rows = alone if len(alone) else np.flatnonzero(present[:, d])
+        log_prior[d] = odds[np.unique(design.unit[rows])].mean(axis=0)
+    log_prior = np.where(np.isnan(known), log_prior, np.where(known == 1, 30.0, -30.0))
+    return fit_values(value, error, design, curves, log_prior), curves

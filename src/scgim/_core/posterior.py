@@ -149,6 +149,29 @@ def fit_targets(
     return _by_context(probability, amplitude, sd, rows, pieces, (K, G))
 
 
+def fit_values(value: np.ndarray, error: np.ndarray, design: Design, curves: Curves, log_odds: np.ndarray) -> Targets:
+    """Values of hit genes where the odds of being hit are known: hard interventions.
+
+    Parameters
+    ----------
+    value, error
+        ``(K, G)``; means and their variances.
+    log_odds
+        ``(D, G)``; posterior log odds that a drug hits a gene.
+    """
+    dose, shape, D = np.asarray(design.dose), value.shape, len(design.drugs)
+    h = curves.fraction(dose)
+    probability = 1 / (1 + np.exp(-np.clip(log_odds, -500, 500)))
+    amplitude, sd = np.zeros((D, shape[1])), np.full((D, shape[1]), curves.slab_sd)
+    rows = [np.flatnonzero(dose[:, d] > 0) for d in range(D)]
+    pieces = [(np.zeros((len(r), shape[1])), np.zeros((len(r), shape[1]))) for r in rows]
+    for d in range(D):
+        if len(rows[d]):
+            out = _drug_update(value[rows[d]], error[rows[d]], h[rows[d], d], curves, np.zeros(shape[1]))
+            amplitude[d], sd[d], pieces[d] = out[1], out[2], (out[3], out[4])
+    return _by_context(probability, amplitude, sd, rows, pieces, shape)
+
+
 def _by_context(
     probability: np.ndarray,
     amplitude: np.ndarray,

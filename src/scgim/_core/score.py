@@ -127,6 +127,10 @@ class ShiftScore:
         p = self.hyper.p_target[j]
         return np.log1p(-p) - 0.5 * off, np.log(p) - 0.5 * on
 
+    def effects(self, residual: np.ndarray, error: np.ndarray) -> np.ndarray:
+        """Squared effects of the perturbed contexts, less their sampling variance, ``(K', G)``."""
+        return residual**2 - error
+
     def _solve(self, j: int, sets: np.ndarray) -> dict[str, np.ndarray]:
         """Expectation maximisation for M parent sets of equal size p: sets (M, p)."""
         cols, target, S = self.columns(sets), j * self.n_functions, self.within

@@ -1,0 +1,107 @@
+"""Neural mechanisms, one small network a gene, as plain arrays (layer `_core`).
+
+The neural mechanisms of :cite:p:`schneider2025`; the linear path beside the hidden layer, which keeps them sane
+outside the data, is not from the paper. They are trained by the module of layer `model` and used from here, so that
+prediction needs no torch. Standardised inside, on the modelled expression scale outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+LISTS = ("parents", "inner", "bias", "outer", "skip")
+ARRAYS = ("order", "baseline", "noise_sd", "loc", "scale", "strength")
+
+
+@dataclass
+class NeuralMechanisms:
+    """``f_j(x) = scale_j * (outer @ tanh(z @ inner + bias) + z @ skip)`` less its value at ``x = 0``, ``z`` standardised.
+
+    Attributes
+    ----------
+    order
+        ``(G,)``; genes, causes first.
+    parents
+        Of each gene, indices ``(p,)``.
+    inner, bias, outer, skip
+        Of each gene, ``(p, H)``, ``(H,)``, ``(H,)`` and ``(p,)``.
+    baseline
+        ``(C, G)``; intercepts.
+    noise_sd, loc, scale
+        ``(G,)``.
+    strength
+        ``(G, G)``; signed size of each edge.
+    kind
+        ``"neural"``.
+    """
+
+    order: np.ndarray
+    parents: list[np.ndarray]
+    inner: list[np.ndarray]
+    bias: list[np.ndarray]
+    outer: list[np.ndarray]
+    skip: list[np.ndarray]
+    baseline: np.ndarray
+    noise_sd: np.ndarray
+    loc: np.ndarray
+    scale: np.ndarray
+    strength: np.ndarray
+    kind: str = "neural"
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes G."""
+        return len(self.noise_sd)
+
+    def _network(self, j: int, z: np.ndarray) -> np.ndarray:
+        """Standardised parents ``(n, p)`` -> ``(n,)``."""
+        return np.tanh(z @ self.inner[j] + self.bias[j]) @ self.outer[j] + z @ self.skip[j]
+
+    def _standardised(self, j: int, x: np.ndarray) -> np.ndarray:
+        pa = self.parents[j]
+        return (x[..., pa] - self.loc[pa]) / self.scale[pa]
+
+    def contribution(self, j: int, x: np.ndarray) -> np.ndarray:
+        """Contribution of all parents to gene j: cells ``(n, G)`` -> ``(n,)``."""
+        if len(self.parents[j]) == 0:
+            return np.zeros(len(x))
+        origin = self._network(j, self._standardised(j, np.zeros((1, self.n_genes))))
+        return self.scale[j] * (self._network(j, self._standardised(j, x)) - origin)
+
+    def parent_contributions(self, j: int, x: np.ndarray, n_nodes: int = 16) -> np.ndarray:
+        """Contribution of each parent, by integrated gradients from zero: cells ``(n, G)`` -> ``(n, p)``.
+
+        The rows sum to :meth:`contribution`, up to the error of a quadrature with `n_nodes` nodes.
+        """
+        pa = self.parents[j]
+        if len(pa) == 0:
+            return np.zeros((len(x), 0))
+        node, weight = np.polynomial.legendre.leggauss(n_nodes)
+        gradient = np.zeros((len(x), len(pa)))
+        for t, w in zip((node + 1) / 2, weight / 2, strict=True):
+            gradient += w * self.slopes(j, t * x)
+        return gradient * x[:, pa]
+
+    def slopes(self, j: int, x: np.ndarray) -> np.ndarray:
+        """Derivative of gene j's mechanism in each parent: cells ``(n, G)`` -> ``(n, p)``, expression scale."""
+        z = self._standardised(j, x)
+        hidden = np.tanh(z @ self.inner[j] + self.bias[j])  # (n, H)
+        slope = (1 - hidden**2) * self.outer[j] @ self.inner[j].T + self.skip[j]
+        return slope * self.scale[j] / self.scale[self.parents[j]]
+
+    def weights(self) -> np.ndarray:
+        """Signed edge sizes ``(G, G)``, row causes column."""
+        return self.strength
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain arrays and lists, for saving."""
+        lists = {k: [np.asarray(v) for v in getattr(self, k)] for k in LISTS}
+        return {"kind": self.kind, **lists, **{k: np.asarray(getattr(self, k)) for k in ARRAYS}}
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> NeuralMechanisms:
+        """Inverse of :meth:`to_dict`."""
+        return cls(**state)
