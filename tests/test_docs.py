@@ -24,9 +24,11 @@ def public_names(file: Path) -> list[str]:
 
 
 def public_api(folder: Path, prefix: str) -> set[str]:
-    """Dotted names of all that is public in a namespace; names of a module stand for its own public names."""
+    """Dotted names of all public functions and classes of a namespace; a module stands for its own public names."""
     names = set()
     for name in public_names(folder / "__init__.py" if folder.is_dir() else folder):
+        if name.isupper():  # a constant
+            continue
         inner = [path for path in (folder / name, folder / f"{name}.py") if path.exists()]
         names |= public_api(inner[0], f"{prefix}.{name}") if inner else {f"{prefix}.{name}"}
     return names
