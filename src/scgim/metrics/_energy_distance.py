@@ -23,8 +23,10 @@ def energy_distance(x: Any, y: Any, *, squared: bool = True) -> float:
     -------
     At least 0, and 0 only if the sets are equal:
 
-    .. math:: E^2 = \frac{2}{nm} \sum_{ij} |x_i - y_j| - \frac{1}{n^2} \sum_{ij} |x_i - x_j|
-              - \frac{1}{m^2} \sum_{ij} |y_i - y_j|
+    .. math::
+
+        E^2 = \frac{2}{nm} \sum_{ij} \lVert x_i - y_j \rVert - \frac{1}{n^2} \sum_{ij} \lVert x_i - x_j \rVert
+        - \frac{1}{m^2} \sum_{ij} \lVert y_i - y_j \rVert
 
     with Euclidean norms (not squared) and all n and m squared pairs, a cell with itself included, so two samples of one
     population do not have distance 0: they have about :math:`(1/n + 1/m)` times their mean pairwise distance.
