@@ -7,7 +7,7 @@ effects of their target, are not from the paper.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -52,7 +52,7 @@ class Atomic:
 
     def rows(self, index: np.ndarray) -> Atomic:
         """The same interventions for chosen rows, with repeats allowed."""
-        pick = {k: None if v is None else v[index] for k, v in vars(self).items()}
+        pick: dict[str, Any] = {k: None if v is None else v[index] for k, v in vars(self).items()}
         return Atomic(**pick)
 
 
@@ -76,7 +76,7 @@ def propagate(
     -------
     ``(n, G)`` cells on the modelled expression scale.
     """
-    x = np.zeros(atomic.shift.shape, dtype=dtype)
+    x: np.ndarray = np.zeros(atomic.shift.shape, dtype=dtype)
     for j in np.asarray(mechanisms.order):
         if atomic.activity is not None and len(mechanisms.parents[j]):
             scale = 1 + atomic.activity[:, mechanisms.parents[j]]

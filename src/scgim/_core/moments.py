@@ -1,20 +1,22 @@
 """Moments of basis functions, per context, from one pass over the cells (layer `_core`; not from the paper).
 
 Everything that the exact engine needs: counts and means per context and one pooled within-context covariance. Sums
-are accumulated in float64 around a fixed origin, so that partial results merge by addition in any order.
+are accumulated in float64 around a fixed origin, so that partial results merge by addition in any order. Linear
+moments are standardised after the pass; those of nonlinear functions need a pass for location and scale before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from scgim._core import basis
 
-Chunk = tuple[np.ndarray, np.ndarray]  # cells (n, G), dense or sparse; context of each cell (n,)
+Chunk = tuple[Any, np.ndarray]  # cells (n, G), dense or sparse; context of each cell (n,)
 
 
 @dataclass
@@ -60,57 +62,142 @@ class Moments:
         return self.mean.shape[2]
 
 
+@dataclass(frozen=True)
+class Frame:
+    """Functions whose sums a pass takes: the basis of `mechanism` at ``(x - loc) / scale``.
+
+    Linear functions are summed around any origin `loc` with ``scale = 1`` and standardised by `finish`.
+    """
+
+    mechanism: str
+    loc: np.ndarray  # (G,)
+    scale: np.ndarray  # (G,)
+
+    def functions(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Functions ``(n, F)`` of cells ``(n, G)``, dense or sparse, and the sums ``(F,)`` of their derivatives."""
+        if self.mechanism == "linear":
+            return _dense(x) - self.loc, np.full(len(self.loc), float(x.shape[0]))
+        z = (_dense(x) - self.loc) / self.scale
+        slope = basis.derivative(z, self.mechanism).sum(axis=0)
+        return basis.evaluate(z, self.mechanism).reshape(len(z), -1), slope.ravel()
+
+
 @dataclass
 class Sums:
-    """Running sums of a pass; `merge` adds those of another part of the cells."""
+    """Running sums of a pass over all K contexts, or over those named in `contexts` and `blocks`.
 
-    n: np.ndarray  # (K,)
-    first: np.ndarray  # (K, F)
-    second: np.ndarray  # (F, F), or (U, F, F) with blocks
+    Attributes
+    ----------
+    n
+        ``(K,)``; cells.
+    first
+        ``(K, F)``; sums of the functions.
+    second
+        ``(F, F)`` sums of products, or ``(U, F, F)`` with one for each block of contexts.
+    slope
+        ``(F,)``; sums of derivatives.
+    contexts, blocks
+        Which contexts and blocks the rows stand for; None for all.
+    """
+
+    n: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    slope: np.ndarray
+    contexts: np.ndarray | None = None
+    blocks: np.ndarray | None = None
+
+    @classmethod
+    def zeros(cls, n_contexts: int, n_functions: int, n_blocks: int | None = None) -> Sums:
+        """Sums over no cells."""
+        square = (n_functions, n_functions)
+        second = np.zeros(square if n_blocks is None else (n_blocks, *square))
+        return cls(np.zeros(n_contexts), np.zeros((n_contexts, n_functions)), second, np.zeros(n_functions))
+
+    def add(self, part: Sums) -> None:
+        """Adds the sums of other cells, in place."""
+        rows = slice(None) if part.contexts is None else part.contexts
+        blocks = slice(None) if part.blocks is None else part.blocks
+        self.n[rows] += part.n
+        self.first[rows] += part.first
+        if self.second.ndim == 2:
+            self.second += part.second
+        else:
+            self.second[blocks] += part.second
+        self.slope += part.slope
 
     def merge(self, other: Sums) -> Sums:
-        """Sums over both parts."""
-        return Sums(self.n + other.n, self.first + other.first, self.second + other.second)
+        """Sums over both parts; both have to cover all contexts."""
+        return Sums(self.n + other.n, self.first + other.first, self.second + other.second, self.slope + other.slope)
 
 
-def _dense(x: np.ndarray) -> np.ndarray:
+def _dense(x: Any) -> np.ndarray:
     return np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float64)
 
 
-def _indicator(context: np.ndarray, n_contexts: int) -> sparse.csr_matrix:
-    rows = np.arange(len(context))
-    return sparse.csr_matrix((np.ones(len(context)), (context, rows)), shape=(n_contexts, len(context)))
+def chunk_sums(x: Any, context: np.ndarray, frame: Frame, block: np.ndarray | None = None) -> Sums:
+    """Sums of one chunk, for the contexts and blocks that occur in it.
 
-
-def add_chunk(f: np.ndarray, context: np.ndarray, n_contexts: int, block: np.ndarray | None = None) -> Sums:
-    """Sums of one chunk of function values ``(n, F)`` with contexts ``(n,)``."""
-    member = _indicator(context, n_contexts)
+    Parameters
+    ----------
+    x
+        ``(n, G)``; cells, dense or sparse.
+    context
+        ``(n,)``; their contexts.
+    frame
+        Functions to sum.
+    block
+        ``(K,)``; block of each context, or None for one sum of products.
+    """
+    f, slope = frame.functions(x)
+    contexts, local = np.unique(np.asarray(context), return_inverse=True)
+    local = local.ravel()
+    member = sparse.csr_matrix((np.ones(len(f)), (local, np.arange(len(f)))), shape=(len(contexts), len(f)))
+    n, first = np.bincount(local, minlength=len(contexts)).astype(float), np.asarray(member @ f)
     if block is None:
-        second = f.T @ f
-    else:
-        of_cell = block[context]
-        second = np.zeros((block.max() + 1, f.shape[1], f.shape[1]))
-        for u in np.unique(of_cell):
-            part = f[of_cell == u]
-            second[u] = part.T @ part
-    return Sums(np.bincount(context, minlength=n_contexts).astype(float), np.asarray(member @ f), second)
+        return Sums(n, first, f.T @ f, slope, contexts)
+    blocks, of_context = np.unique(block[contexts], return_inverse=True)
+    of_cell = of_context.ravel()[local]
+    second = np.empty((len(blocks), f.shape[1], f.shape[1]))
+    for u in range(len(blocks)):
+        part = f[of_cell == u]
+        second[u] = part.T @ part
+    return Sums(n, first, second, slope, contexts, blocks)
 
 
-def location_scale(chunks: Callable[[], Iterable[Chunk]]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of every gene over all cells, ``(G,)`` each, by Chan's merging of chunks."""
-    n, mean, spread = 0.0, np.zeros(0), np.zeros(0)
-    for x, _ in chunks():
-        x = _dense(x)
-        m, delta_n = x.mean(axis=0), float(len(x))
-        s = ((x - m) ** 2).sum(axis=0)
-        if n == 0:
-            n, mean, spread = delta_n, m, s
+def origin(x: Any) -> np.ndarray:
+    """Origin ``(G,)`` of a linear pass, from its first cells."""
+    return _dense(x).mean(axis=0)
+
+
+def location_scale(total: Sums, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of every gene over all cells, ``(G,)`` each, from the sums of a linear pass."""
+    n = max(float(total.n.sum()), 1.0)
+    diagonal = np.diagonal(total.second, axis1=-2, axis2=-1)
+    square = diagonal if diagonal.ndim == 1 else diagonal.sum(axis=0)
+    mean = total.first.sum(axis=0) / n
+    variance = square / n - mean**2
+    noise = 1e-12 * square / n + 1e-28 * frame.loc**2  # rounding of a constant gene
+    return frame.loc + mean, np.sqrt(np.where(variance > noise, variance, 0.0))
+
+
+def sum_chunks(
+    chunks: Iterable[Chunk], n_contexts: int, frame: Frame | None, block: np.ndarray | None = None
+) -> tuple[Sums, Frame]:
+    """Sums of all chunks; without a frame, linear ones around the mean of the first chunk."""
+    total: Sums | None = None
+    for x, context in chunks:
+        if x.shape[0] == 0:
             continue
-        delta = m - mean
-        total = n + delta_n
-        mean, spread = mean + delta * delta_n / total, spread + s + delta**2 * n * delta_n / total
-        n = total
-    return mean, np.sqrt(spread / max(n, 1.0))
+        if frame is None:
+            frame = Frame("linear", origin(x), np.ones(x.shape[1]))
+        part = chunk_sums(x, context, frame, block)
+        if total is None:
+            total = Sums.zeros(n_contexts, part.first.shape[1], None if block is None else int(block.max()) + 1)
+        total.add(part)
+    if total is None or frame is None:
+        raise ValueError("chunks: expected at least one chunk of cells, found none.")
+    return total, frame
 
 
 def compute_moments(
@@ -127,8 +214,8 @@ def compute_moments(
     Parameters
     ----------
     chunks
-        A function without arguments that returns an iterator over ``(cells (n, G), contexts (n,))``; it is called
-        twice (once where `loc` and `scale` are given), so a one-shot generator does not do.
+        A function without arguments that returns an iterator over ``(cells (n, G), contexts (n,))``. It is called
+        once for linear mechanisms or where `loc` and `scale` are given, and twice otherwise.
     n_contexts
         Number of contexts K.
     mechanism
@@ -138,37 +225,55 @@ def compute_moments(
     loc, scale
         ``(G,)``; the standardisation, where it is known.
     """
-    if loc is None or scale is None:
-        loc, scale = location_scale(chunks)
-    safe = np.where(scale > 0, scale, 1.0)
-    total: Sums | None = None
-    slope, n_cells = 0.0, 0
-    for x, context in chunks():
-        z = (_dense(x) - loc) / safe
-        f = basis.evaluate(z, mechanism)
-        slope = slope + basis.derivative(z, mechanism).sum(axis=0)
-        n_cells += len(z)
-        part = add_chunk(f.reshape(len(z), -1), np.asarray(context), n_contexts, block)
-        total = part if total is None else total.merge(part)
-    if total is None:
-        raise ValueError("chunks: expected at least one chunk of cells, found none.")
-    return finish(total, loc, safe, slope / n_cells, mechanism, block)
+    if mechanism not in basis.N_FUNCTIONS:
+        raise ValueError(f"mechanism: expected one of {sorted(basis.N_FUNCTIONS)}, found {mechanism!r}.")
+    known = None if loc is None or scale is None else (loc, scale)
+    if mechanism == "linear":
+        total, frame = sum_chunks(chunks(), n_contexts, None, block)
+        return finish(total, frame, block, standardisation=known)
+    if known is None:
+        known = location_scale(*sum_chunks(((x, c) for x, c in chunks()), n_contexts, None))
+    frame = Frame(mechanism, known[0], np.where(known[1] > 0, known[1], 1.0))
+    total, frame = sum_chunks(chunks(), n_contexts, frame, block)
+    return finish(total, frame, block)
 
 
 def finish(
-    total: Sums, loc: np.ndarray, scale: np.ndarray, slope: np.ndarray, mechanism: str, block: np.ndarray | None
+    total: Sums,
+    frame: Frame,
+    block: np.ndarray | None = None,
+    *,
+    standardisation: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Moments:
-    """Moments from the merged sums of all cells."""
-    n, functions = total.n, basis.N_FUNCTIONS[mechanism]
+    """Moments from the merged sums of all cells.
+
+    Parameters
+    ----------
+    total, frame
+        Sums over all contexts, and the functions that were summed.
+    block
+        ``(K,)``; block of each context, for sums that keep blocks apart.
+    standardisation
+        Location and scale ``(G,)`` each for linear sums; their mean and standard deviation over all cells by default.
+    """
+    n = total.n
     mean = total.first / np.maximum(n, 1)[:, None]  # (K, F)
     if block is None:
-        between = (mean * n[:, None]).T @ mean
-        scatter, pooled = None, total.second - between
+        scatter, pooled = None, total.second - (mean * n[:, None]).T @ mean
     else:
         scatter = total.second.copy()
         for k, u in enumerate(block):
             scatter[u] -= n[k] * np.outer(mean[k], mean[k])
         pooled = scatter.sum(axis=0)
+    loc, scale = frame.loc, frame.scale
+    if frame.mechanism == "linear":
+        loc, scale = location_scale(total, frame) if standardisation is None else standardisation
+        scale = np.where(scale > 0, scale, 1.0)
+        mean = np.where(n[:, None] > 0, (mean + frame.loc - loc) / scale, 0.0)
+        pooled = pooled / np.outer(scale, scale)
+        scatter = None if scatter is None else scatter / np.outer(scale, scale)
     within = (pooled + pooled.T) / 2 / max(n.sum() - len(n), 1.0)  # one mean a context is estimated
+    functions = basis.N_FUNCTIONS[frame.mechanism]
+    slope = (total.slope / max(n.sum(), 1.0)).reshape(len(loc), functions)
     shape = (len(n), len(loc), functions)
-    return Moments(n, mean.reshape(shape), within, loc, scale, slope, mechanism, scatter, block)
+    return Moments(n, mean.reshape(shape), within, loc, scale, slope, frame.mechanism, scatter, block)
