@@ -31,7 +31,7 @@ def random_drugs(
         possible = np.flatnonzero(graph.any(1))
     effect = np.zeros((n_drugs, len(graph)))
     for d in range(n_drugs):
-        chosen = rng.choice(possible, size=min(len(possible), rng.integers(1, max_targets + 1)), replace=False)
+        chosen = rng.choice(possible, size=min(len(possible), int(rng.integers(1, max_targets + 1))), replace=False)
         sign = -1.0 if intervention == "activity" else rng.choice([-1.0, 1.0], len(chosen))
         effect[d, chosen] = sign * rng.uniform(low, high, len(chosen))
     return effect
