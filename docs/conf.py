@@ -50,10 +50,12 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinxcontrib.bibtex",
+    "prose_returns",  # in _ext
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_include", "**.ipynb_checkpoints", "Thumbs.db"]
 root_doc = "index"
+default_role = "code"
 
 autosummary_generate = True
 autosummary_context = {"own_members": pages.own_members}
