@@ -35,8 +35,8 @@ def main() -> int:
         if missing:
             print(f"{path.name}: skipped, the data of scgim.datasets.{', '.join(missing)} are not at hand", flush=True)
             continue
-        if NEEDS["sachs"].is_dir():
-            os.environ.setdefault("SCGIM_DATA_DIR", str(NEEDS["sachs"]))
+        if DATA.is_dir():
+            os.environ.setdefault("SCGIM_DATA_DIR", str(DATA))
         begin = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             client = NotebookClient(
