@@ -41,6 +41,7 @@ shutil.copytree(
 needs_sphinx = "8.1"
 extensions = [
     "myst_nb",
+    "cyclopts.sphinx_ext",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
