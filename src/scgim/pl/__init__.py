@@ -1,1 +1,7 @@
-"""Plots of what :func:`scgim.tl.fit` has written."""
+"""Pictures of what :func:`scgim.tl.fit` has written: neither the model nor torch is needed."""
+
+from scgim.pl._graph import graph
+from scgim.pl._history import history
+from scgim.pl._mechanisms import mechanisms
+
+__all__ = ["graph", "history", "mechanisms"]

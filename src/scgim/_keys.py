@@ -1,0 +1,169 @@
+"""Every key that scgim writes, in one place; the page "What scgim writes" of the documentation is made from it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+DEFAULT = "scgim"
+"""The default of ``key_added``."""
+
+NONE = "none"
+"""Value of :data:`CELL_TARGET` in control cells."""
+
+UNASSIGNED = "unassigned"
+"""Value of :data:`CELL_TARGET` where no gene is a target with probability of at least 1/2."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One place in an AnnData or MuData that scgim writes.
+
+    Parameters
+    ----------
+    slot
+        Attribute of the object: ``"obs"``, ``"varm"``, ``"varp"`` or ``"uns"``.
+    suffix
+        What follows ``key_added`` in the key.
+    entry
+        Name inside of ``.uns[key_added]``, empty in other slots.
+    kind
+        Type and number format of the value.
+    shape
+        Its shape: N cells, G genes, K contexts.
+    description
+        What it holds.
+    """
+
+    slot: str
+    suffix: str
+    entry: str
+    kind: str
+    shape: str
+    description: str
+
+    def name(self, key: str = DEFAULT) -> str:
+        """The key in its slot."""
+        return key + self.suffix
+
+    def path(self, key: str = DEFAULT) -> str:
+        """The place as written in Python, for documentation and messages."""
+        place = f'.{self.slot}["{self.name(key)}"]'
+        return f'{place}["{self.entry}"]' if self.entry else place
+
+    def find(self, data: Any, key: str = DEFAULT) -> Any:
+        """The value in ``data``; a KeyError that names the mend if it is not there."""
+        try:
+            value = getattr(data, self.slot)[self.name(key)]
+            return value[self.entry] if self.entry else value
+        except (KeyError, IndexError, TypeError):
+            raise KeyError(
+                f"key={key!r}: {self.path(key)} is not in the object. It is written by "
+                f"scgim.tl.fit(adata, ..., key_added={key!r})."
+            ) from None
+
+
+PARAMS = Key(
+    "uns",
+    "",
+    "params",
+    "dict",
+    "",
+    "Every setting that changes the result, the seed, and the versions of the packages.",
+)
+CONTEXTS = Key(
+    "uns",
+    "",
+    "contexts",
+    "DataFrame",
+    "(K, columns)",
+    "One row a context: the values of the registered columns and `n_cells`. The order of the rows is the order of the "
+    "columns of the `.varm` arrays.",
+)
+TARGETS = Key(
+    "uns",
+    "",
+    "targets",
+    "DataFrame",
+    "(K' * G, columns)",
+    "One row for each perturbed context and gene: the context's columns, `gene`, `kind`, `probability`, `effect`, "
+    "`effect_sd`, `rank`.",
+)
+HISTORY = Key(
+    "uns",
+    "",
+    "history",
+    "DataFrame",
+    "(steps, 4)",
+    "The objective along the structure search and the training: `stage`, `metric`, `step`, `value`.",
+)
+TARGET_PROBABILITY = Key(
+    "varm",
+    "_target_probability",
+    "",
+    "float32 array",
+    "(G, K)",
+    "Probability that the context's perturbation targets the gene.",
+)
+EFFECT = Key(
+    "varm",
+    "_effect",
+    "",
+    "float32 array",
+    "(G, K)",
+    "Effect of the context's perturbation on the gene's mechanism if it is a target, in units of the modelled expression.",
+)
+GRAPH = Key(
+    "varp",
+    "_graph",
+    "",
+    "sparse csr, float32",
+    "(G, G)",
+    "Edge weights; row causes column: entry [i, j] is the change of gene j per unit of gene i.",
+)
+GRAPH_PROBABILITY = Key(
+    "varp", "_graph_probability", "", "sparse csr, float32", "(G, G)", "Probability of each edge; row causes column."
+)
+CELL_TARGET = Key(
+    "obs",
+    "_target",
+    "",
+    "categorical",
+    "(N,)",
+    f'The most probable target of the cell\'s perturbation; "{NONE}" in control cells, "{UNASSIGNED}" where no gene '
+    "reaches a probability of 1/2.",
+)
+CELL_TARGET_PROBABILITY = Key(
+    "obs", "_target_probability", "", "float32", "(N,)", "Probability of that target; 0 in control cells."
+)
+
+FIT: tuple[Key, ...] = (
+    PARAMS,
+    CONTEXTS,
+    TARGETS,
+    HISTORY,
+    TARGET_PROBABILITY,
+    EFFECT,
+    GRAPH,
+    GRAPH_PROBABILITY,
+    CELL_TARGET,
+    CELL_TARGET_PROBABILITY,
+)
+"""What :func:`scgim.tl.fit` writes."""
+
+PREDICTION = Key(
+    "uns",
+    "",
+    "prediction",
+    "dict",
+    "",
+    "Where predicted cells come from: version, settings of the model, seed, number of cells asked for.",
+)
+
+PREDICT: tuple[Key, ...] = (PREDICTION,)
+"""What the AnnData returned by :func:`scgim.tl.predict` carries besides ``X`` and the registered columns in ``.obs``."""
+
+
+def markdown_table(keys: tuple[Key, ...] = FIT, key: str = DEFAULT) -> str:
+    """The keys as a Markdown table, for the documentation."""
+    rows = ["| where | what | type | shape |", "|---|---|---|---|"]
+    rows += [f"| `{k.path(key)}` | {k.description} | {k.kind} | {k.shape} |" for k in keys]
+    return "\n".join(rows)

@@ -1,0 +1,175 @@
+"""The application: what can be called, and how it ends."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from scgim import __version__
+from scgim.cli._console import InputError, error_console
+
+app = App(
+    name="scgim",
+    help="Where a drug acts, and what follows from it: generative intervention models for single-cell data.",
+    version=__version__,
+    help_format="plaintext",
+)
+
+
+@app.command
+def demo(
+    *,
+    dataset: Literal["simulate", "sachs"] = "simulate",
+    out: Path = Path("scgim_demo"),
+    data_dir: Path | None = None,
+    seed: int = 0,
+) -> None:
+    """Fit a small dataset, compare with what is known, and leave results and pictures in a folder.
+
+    Parameters
+    ----------
+    dataset
+        simulate: simulated cells with a known truth, no network needed. sachs: signalling proteins in T cells.
+    out
+        Folder for adata.h5ad, model/, mechanisms.png and graph.png.
+    data_dir
+        Folder with the public files of the dataset; they are downloaded if it is not given.
+    seed
+        Seed of the simulation and the fit.
+    """
+    from scgim.cli._demo import run
+
+    run(dataset=dataset, out=out, data_dir=data_dir, seed=seed)
+
+
+@app.command
+def fit(
+    file: Path,
+    /,
+    *,
+    perturbation_key: Annotated[list[str], Parameter(negative="")],
+    control: str,
+    dose_key: Annotated[list[str] | None, Parameter(negative="")] = None,
+    features_key: str | None = None,
+    layer: str | None = None,
+    batch_key: str | None = None,
+    categorical_covariate_keys: Annotated[list[str] | None, Parameter(negative="")] = None,
+    continuous_covariate_keys: Annotated[list[str] | None, Parameter(negative="")] = None,
+    size_factor_key: str | None = None,
+    mechanism: Literal["linear", "additive", "neural"] = "linear",
+    intervention: Literal["shift", "hard", "activity"] = "shift",
+    noise: str = "gaussian",
+    structure: Literal["search", "gradient"] = "search",
+    graph_prior: str | None = None,
+    max_epochs: int | None = None,
+    accelerator: str = "auto",
+    devices: str = "auto",
+    key_added: str = "scgim",
+    seed: int = 0,
+    out: Path = Path("scgim_fit"),
+) -> None:
+    """Fit a model to FILE (.h5ad, .h5mu or .zarr) and write the results into a folder.
+
+    Parameters
+    ----------
+    file
+        Cells x genes on the scale to be modelled: log-normalised counts, or log intensities.
+    perturbation_key
+        Column with the drug; give it several times for combinations.
+    control
+        Label of the cells without drug.
+    dose_key
+        Column with the dose; as many as there are perturbation keys.
+    features_key
+        Table of drug features: a key of .uns, or of .obsm.
+    layer
+        Layer to model instead of X.
+    batch_key
+        Column of the batch; each batch needs control cells.
+    categorical_covariate_keys
+        Further columns of which each value has its own baseline.
+    continuous_covariate_keys
+        Columns with numbers that shift the baseline.
+    size_factor_key
+        Column with size factors, for count models.
+    mechanism
+        Kind of the dependence of a gene on its causes.
+    intervention
+        What a drug does to its targets.
+    noise
+        gaussian, or a model of zeros or counts.
+    structure
+        search: exact score and search over orders. gradient: the published estimator.
+    graph_prior
+        Key of .varp with what is known of the graph.
+    max_epochs
+        Epochs of the training after the search.
+    accelerator
+        Where to train, as in Lightning: auto, cpu, gpu.
+    devices
+        Number of devices, as in Lightning.
+    key_added
+        Start of the keys that are written.
+    seed
+        Seed of the fit.
+    out
+        Folder for the data with results, model/, targets.csv, graph.csv and pictures.
+    """
+    from scgim.cli._fit import run
+
+    settings = dict(locals())
+    for name in ("run", "file", "out", "seed"):
+        del settings[name]
+    run(file, out=out, seed=seed, settings=settings)
+
+
+@app.command
+def predict(
+    model_dir: Path,
+    perturbations: Path,
+    /,
+    *,
+    features: Path | None = None,
+    n_cells: int = 100,
+    seed: int = 0,
+    out: Path = Path("prediction.h5ad"),
+) -> None:
+    """Predict cells under the conditions listed in a CSV file.
+
+    Parameters
+    ----------
+    model_dir
+        Folder of a saved model.
+    perturbations
+        CSV file, one row a condition, with the columns that the model was fitted with (drug, dose, batch ...).
+    features
+        CSV file with the features of new drugs, the drug in the first column.
+    n_cells
+        Cells for each condition.
+    seed
+        Seed of the prediction.
+    out
+        File to write, .h5ad or .zarr.
+    """
+    from scgim.cli._predict import run
+
+    run(model_dir, perturbations, features=features, n_cells=n_cells, seed=seed, out=out)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command: exit code 0 when it succeeded, 2 for input that cannot be used, with one line that says why."""
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    try:
+        app(arguments, exit_on_error=False, print_error=False)
+    except (CycloptsError, InputError, ValueError, TypeError, KeyError, OSError, ImportError) as error:
+        if os.environ.get("SCGIM_TRACEBACK"):
+            raise
+        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+        line = " ".join(text.split()) or type(error).__name__
+        error_console().print("scgim: " + line, style="red", markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        error_console().print("scgim: interrupted", style="red")
+        sys.exit(130)

@@ -1,0 +1,62 @@
+"""Output of the commands: everything goes through one rich console."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+
+class InputError(Exception):
+    """What the user gave cannot be used; the message says why and what to do."""
+
+
+@lru_cache(maxsize=1)
+def console() -> Any:
+    """The console of this process."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+@lru_cache(maxsize=1)
+def error_console() -> Any:
+    """The console for errors."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def step(text: str) -> Iterator[None]:
+    """A spinner with the text while something runs, then the text with the seconds it took."""
+    from time import perf_counter
+
+    start = perf_counter()
+    with console().status(text):
+        yield
+    console().print(f"[green]done[/] {text} [dim]({perf_counter() - start:.1f} s)[/]")
+
+
+def quiet() -> None:
+    """No log lines and adverts of the libraries between our lines."""
+    import logging
+    import warnings
+
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning", "scvi"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*zarr v2.*")
+
+
+def table(title: str, columns: list[str], rows: list[list[str]], *, left: int = 1) -> None:
+    """Print a table; the first ``left`` columns are aligned left, the others right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
+    from rich.table import Table
+
+    result = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for k, name in enumerate(columns):
+        result.add_column(name, justify="left" if k < left else "right", overflow="fold")
+    for row in rows:
+        result.add_row(*[escape(cell) for cell in row])
+    console().print(result)

@@ -1,0 +1,77 @@
+"""``scgim fit``."""
+
+from pathlib import Path
+from typing import Any
+
+from scgim.cli import _files
+from scgim.cli._console import console, quiet, step, table
+
+
+def run(file: Path, *, out: Path, seed: int, settings: dict[str, Any]) -> None:
+    """Read, fit, write results and pictures."""
+    quiet()
+    with step(f"reading {file.name}"):
+        data = _files.read(file)
+    from scgim import get, tl
+
+    key, max_epochs = settings["key_added"], settings.pop("max_epochs")
+    for name in ("perturbation_key", "dose_key"):
+        columns = settings[name]
+        settings[name] = columns[0] if columns is not None and len(columns) == 1 else columns
+    if settings["devices"].isdecimal():
+        settings["devices"] = int(settings["devices"])
+    if max_epochs is not None:
+        settings["max_epochs"] = max_epochs
+    out = _files.folder(out)
+    with step(f"fitting {data.n_obs} cells x {data.n_vars} genes"):
+        model = tl.fit(data, rng=seed, **settings)
+    with step(f"writing {out}"):
+        name = "adata" + file.suffix if file.suffix != ".h5mu" else "mdata.h5mu"
+        _files.write(data, out / name)
+        model.save(str(out / "model"), overwrite=True)
+        targets = get.targets(data, key=key)
+        targets.to_csv(out / "targets.csv", index=False)
+        edges(data, key).to_csv(out / "graph.csv", index=False)
+        made = _files.pictures(data, out, key=key)
+    summary(data, key)
+    console().print(f"{out}: {', '.join([name, 'model/', 'targets.csv', 'graph.csv', *made])}", markup=False)
+
+
+def edges(data: Any, key: str) -> Any:
+    """The graph as a table, the strongest edges first."""
+    import pandas as pd
+
+    from scgim import get
+
+    rows = [(a, b, d["weight"], d["probability"]) for a, b, d in get.graph(data, key=key).edges(data=True)]
+    frame = pd.DataFrame(rows, columns=["source", "target", "weight", "probability"])
+    return frame.sort_values("weight", key=abs, ascending=False)
+
+
+def summary(data: Any, key: str, *, most: int = 12) -> None:
+    """Print the clearest target of the perturbations."""
+    rows = top_targets(data, key)
+    shown = [[name, text] for name, text in list(rows.items())[:most]]
+    title = "Targets" if len(rows) <= most else f"Targets ({most} of {len(rows)} perturbations, all in targets.csv)"
+    table(title, ["perturbation", "gene (probability, effect at the highest dose)"], shown, left=2)
+
+
+def top_targets(data: Any, key: str, *, most: int = 3) -> dict[str, str]:
+    """For each perturbation its most probable targets at its highest dose, as text."""
+    import numpy as np
+
+    from scgim.pl._data import read
+    from scgim.pl._style import number
+
+    fitted = read(data, key)
+    result = {}
+    for row, name in enumerate(fitted.perturbation):
+        best = np.argsort(-fitted.probability[row], kind="stable")
+        chosen = [g for g in best[: max(most, 1)] if fitted.probability[row, g] >= 0.5]
+        result[name] = (
+            ", ".join(
+                f"{fitted.genes[g]} ({fitted.probability[row, g]:.2f}, {number(fitted.effect[row, g])})" for g in chosen
+            )
+            or f"none clear; {fitted.genes[best[0]]} ({fitted.probability[row, best[0]]:.2f})"
+        )
+    return result

@@ -1,0 +1,118 @@
+"""One perturbation: its targets and the part of the graph downstream of them."""
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from scgim.pl import _network, _style
+from scgim.pl._data import Fitted
+
+
+def mean_change(weights: sparse.csr_matrix, shift: np.ndarray) -> np.ndarray:
+    """Change of every gene's mean that follows from shifts, d = shift + A' d: (G, G), (G,) -> (G,)."""
+    from scipy.sparse.linalg import spsolve
+
+    identity = sparse.identity(len(shift), format="csc")
+    return np.asarray(spsolve(sparse.csc_matrix(identity - weights.T), shift)).ravel()
+
+
+def reachable(weights: sparse.csr_matrix, start: list[int]) -> list[int]:
+    """``start`` and all that follows from it."""
+    seen, stack = set(start), list(start)
+    while stack:
+        gene = stack.pop()
+        for child in weights.indices[weights.indptr[gene] : weights.indptr[gene + 1]]:
+            if int(child) not in seen:
+                seen.add(int(child))
+                stack.append(int(child))
+    return sorted(seen)
+
+
+def draw(
+    fitted: Fitted, row: int, weights: sparse.csr_matrix, *, n_genes: int, title: str | None, ax: Any
+) -> tuple[Any, bool]:
+    """Draw one perturbation; returns the axes and whether they were made here."""
+    weights = sparse.csr_matrix(weights, copy=True)
+    weights.eliminate_zeros()
+    probability, effect = fitted.probability[row], fitted.effect[row]
+    targets = np.flatnonzero(probability >= 0.5).tolist()
+    sure = bool(targets)
+    if not sure:
+        targets = [int(probability.argmax())]
+    targets = sorted(targets, key=lambda g: -probability[g] * abs(effect[g]))[:n_genes]
+    shift = np.where(np.isin(np.arange(len(effect)), targets), effect, 0.0)
+    change = mean_change(weights, shift) if fitted.exact else shift
+    genes, left_out = _select(weights, targets, change, n_genes)
+    norm = _style.symmetric(change[genes], quantile=1.0)
+    color = _style.diverging()
+    nodes = []
+    for gene in genes:
+        known = fitted.exact or gene in targets
+        fill = color(norm(change[gene])) if known else "#ffffff"
+        nodes.append(
+            _network.Node(
+                _style.shorten(fitted.genes[gene], 14),
+                note=_style.number(change[gene]) if fitted.exact else "",
+                fill=fill,
+                edge=_style.PERTURBATION if gene in targets else "#9aa1a9",
+                width=2.2 if gene in targets else 0.9,
+                text=_style.readable(fill),
+            )
+        )
+    index = {gene: k for k, gene in enumerate(genes)}
+    part = sparse.coo_matrix(weights[genes][:, genes])
+    edges = [
+        _network.Edge(int(i), int(j), float(w)) for i, j, w in zip(part.row, part.col, part.data, strict=True) if i != j
+    ]
+    drug = len(nodes)
+    dark = _style.PERTURBATION
+    name = _style.shorten(fitted.perturbation[row], 40)
+    nodes.append(_network.Node(name, fill=dark, edge=dark, text="#ffffff", wide=True))
+    for gene in targets:
+        label = f"{_style.number(effect[gene])}  (p {probability[gene]:.2f})"
+        edges.append(_network.Edge(drug, index[gene], float(effect[gene]), dark, "-" if sure else (0, (3, 2)), label))
+    scene = _network.compose(nodes, edges)
+    own = ax is None
+    if own:
+        _, ax = _network.figure_for(scene, title=True, right=74.0)
+    if title is None:
+        title = _title(fitted, row, left_out)
+    _network.draw(ax, scene)
+    _network.edge_legend(ax)
+    _color_bar(ax, norm, "change of the mean" if fitted.exact else "effect")
+    ax.set_title(_style.literal(title), fontsize=10, color=_style.MUTED)
+    return ax, own
+
+
+def _select(weights: sparse.csr_matrix, targets: list[int], change: np.ndarray, n_genes: int) -> tuple[list[int], int]:
+    """Targets and the genes downstream that change most, and how many are left out."""
+    below = [g for g in reachable(weights, targets) if g not in targets]
+    room = max(0, n_genes - len(targets))
+    if not np.any(change[below]):  # changes unknown: the nearest genes
+        change = np.asarray(abs(weights[targets]).sum(0)).ravel()
+    kept = sorted(below, key=lambda g: -abs(change[g]))[:room]
+    return sorted(targets + kept), len(below) - len(kept)
+
+
+def _title(fitted: Fitted, row: int, left_out: int) -> str:
+    """The dose, and what a reader has to know about the choice of genes."""
+    parts = [f"at dose {fitted.dose[row]:g}"] if np.isfinite(fitted.dose[row]) else []
+    if fitted.probability[row].max(initial=0.0) < 0.5:
+        parts.append("no gene is a target with probability 1/2; the most probable one is drawn")
+    if left_out:
+        parts.append(f"without the {left_out} least changed {'gene' if left_out == 1 else 'genes'}")
+    return ", ".join(parts)
+
+
+def _color_bar(ax: Any, norm: Any, label: str) -> None:
+    from matplotlib.cm import ScalarMappable
+
+    box = ax.get_window_extent()
+    width, height = box.width / ax.figure.dpi, box.height / ax.figure.dpi
+    tall = min(1.2, 0.8 * height)
+    cax = ax.inset_axes((1 + 0.08 / width, 1 - (tall + 0.1) / height, 0.11 / width, tall / height))
+    bar = ax.figure.colorbar(ScalarMappable(norm, _style.diverging()), cax=cax)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=7, length=2, color=_style.MUTED, labelcolor=_style.INK)
+    bar.set_label(label, fontsize=8, color=_style.INK)

@@ -1,0 +1,86 @@
+"""The objective along the structure search and the training."""
+
+from typing import Any
+
+from scgim import _keys
+from scgim.pl import _style
+
+
+def history(
+    adata: Any,
+    *,
+    key: str = _keys.DEFAULT,
+    metrics: list[str] | None = None,
+    ax: Any = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> Any:
+    """Draw how the objective developed, one panel for each stage and metric.
+
+    Parameters
+    ----------
+    adata
+        AnnData or MuData that :func:`scgim.tl.fit` has written to.
+    key
+        The ``key_added`` of the fit.
+    metrics
+        Which metrics to draw; all if not given.
+    ax
+        Axes to draw into, which takes exactly one metric.
+    show
+        Show the figure instead of returning the axes.
+    return_fig
+        Return the figure.
+
+    Returns
+    -------
+    A list of axes (or the ``ax`` given), the figure if ``return_fig``, or None if it was shown.
+
+    Raises
+    ------
+    KeyError
+        If ``adata`` has not been fitted with this ``key``.
+    ValueError
+        If a metric is unknown, or ``ax`` is given with several.
+
+    Examples
+    --------
+    >>> scgim.pl.history(adata)  # doctest: +SKIP
+    """
+    import matplotlib.pyplot as plt
+
+    table = _keys.HISTORY.find(adata, key)
+    panels = [
+        (str(stage), str(metric), part)
+        for (stage, metric), part in table.groupby(["stage", "metric"], sort=False, observed=True)
+        if metrics is None or str(metric) in metrics
+    ]
+    found = sorted({str(metric) for metric in table["metric"]})
+    unknown = [metric for metric in metrics or [] if metric not in found]
+    if unknown or not panels:
+        raise ValueError(f"metrics: expected some of {found}, found {unknown or metrics}.")
+    own = ax is None
+    if own:
+        figure, grid = plt.subplots(
+            1, len(panels), figsize=(3.1 * len(panels) + 0.3, 2.5), squeeze=False, layout="constrained"
+        )
+        axes = list(grid[0])
+    elif len(panels) == 1:
+        figure, axes = ax.figure, [ax]
+    else:
+        raise ValueError(f"ax: it takes one metric, found {len(panels)}; choose one of {found} with metrics=[...].")
+    for axis, (stage, metric, part) in zip(axes, panels, strict=True):
+        few = len(part) <= 40
+        axis.plot(
+            part["step"], part["value"], color=_style.DOWN, linewidth=1.6, marker="o" if few else None, markersize=3
+        )
+        axis.set_title(f"{stage}: {metric}", fontsize=9, color=_style.INK, loc="left")
+        axis.set_xlabel("step", fontsize=8, color=_style.INK)
+        axis.tick_params(labelsize=7.5, color=_style.MUTED, labelcolor=_style.INK)
+        axis.grid(color=_style.FAINT, linewidth=0.6)
+        axis.set_axisbelow(True)
+        for side in ("top", "right"):
+            axis.spines[side].set_visible(False)
+        for side in ("left", "bottom"):
+            axis.spines[side].set_color(_style.MUTED)
+    return _style.finish(figure, axes if own else ax, own=own, show=show, return_fig=return_fig)

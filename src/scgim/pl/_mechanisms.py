@@ -1,0 +1,115 @@
+"""Where perturbations act: all of them at a glance, or one with what follows from it."""
+
+from typing import Any
+
+import numpy as np
+
+from scgim import _keys
+from scgim.pl import _downstream, _overview, _style
+from scgim.pl._data import find, read
+from scgim.pl._layout import topological
+
+
+def mechanisms(
+    adata: Any,
+    perturbation: str | None = None,
+    *,
+    key: str = _keys.DEFAULT,
+    dose: str | float = "highest",
+    n_genes: int | None = None,
+    n_perturbations: int | None = None,
+    title: str | None = None,
+    ax: Any = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> Any:
+    """Draw the inferred mechanisms of action.
+
+    Without ``perturbation``: one row a perturbation, one column a gene, causes left of their consequences. The size of a
+    dot is the probability that the gene is a target, its colour the signed effect; perturbations without a target of
+    probability 1/2 are in grey italics.
+
+    With ``perturbation``: its targets, and the part of the graph downstream of them. Genes are coloured by the change of
+    their mean that the model predicts (linear mechanisms and shifts; otherwise only targets are coloured, by effect).
+
+    Parameters
+    ----------
+    adata
+        AnnData or MuData that :func:`scgim.tl.fit` has written to.
+    perturbation
+        One perturbation; the parts of a combination are joined by ``" + "``.
+    key
+        The ``key_added`` of the fit.
+    dose
+        ``"highest"`` shows the highest dose of each perturbation, ``"all"`` one row a dose, a number this dose.
+    n_genes
+        Show at most this many genes, those that matter most. By default 40, and 25 for one perturbation.
+    n_perturbations
+        Show at most this many rows, those with the strongest effects. By default 60.
+    title
+        Title of the picture.
+    ax
+        Axes to draw into, made if not given.
+    show
+        Show the figure instead of returning the axes.
+    return_fig
+        Return the figure.
+
+    Returns
+    -------
+    The axes, the figure if ``return_fig``, or None if it was shown.
+
+    Raises
+    ------
+    KeyError
+        If ``adata`` has not been fitted with this ``key``, or ``perturbation`` is not among the fitted ones.
+    ValueError
+        If ``dose`` was not measured.
+
+    Examples
+    --------
+    >>> scgim.pl.mechanisms(adata)  # doctest: +SKIP
+    >>> scgim.pl.mechanisms(adata, "U0126")  # doctest: +SKIP
+    """
+    from scipy.sparse import csr_matrix
+
+    if perturbation is not None:
+        if dose == "all":
+            raise ValueError("dose: expected 'highest' or a number when one perturbation is drawn, found 'all'.")
+        fitted = read(adata, key, dose=dose)
+        row, weights = find(fitted, perturbation), csr_matrix(_keys.GRAPH.find(adata, key))
+        limit = 25 if n_genes is None else n_genes
+        drawn, own = _downstream.draw(fitted, row, weights, n_genes=limit, title=title, ax=ax)
+        return _style.finish(drawn.figure, drawn, own=own, show=show, return_fig=return_fig)
+    fitted = read(adata, key, dose=dose)
+    rows, genes = _overview.choose(fitted, _order(adata, key), n_genes, n_perturbations)
+    labels = [_style.shorten(fitted.label[row], 38) for row in rows]
+    if title is None:
+        title = _selection(len(rows), len(fitted.label), "perturbations", len(genes), len(fitted.genes))
+    own = ax is None
+    if own:
+        _, ax = _overview.figure_for(fitted, rows, genes, labels, title=bool(title))
+    box = ax.get_window_extent()
+    unit = min(box.width / max(len(genes), 1), box.height / max(len(rows), 1)) * 72 / ax.figure.dpi
+    _overview.draw(ax, fitted, rows, genes, labels, unit)
+    if title:
+        ax.set_title(_style.literal(title), fontsize=9, color=_style.MUTED, loc="left", pad=6)
+    return _style.finish(ax.figure, ax, own=own, show=show, return_fig=return_fig)
+
+
+def _selection(rows: int, all_rows: int, what: str, genes: int, all_genes: int) -> str:
+    """Says what is left out, if anything is."""
+    parts = [f"{rows} of {all_rows} {what}"] if rows < all_rows else []
+    parts += [f"{genes} of {all_genes} genes"] if genes < all_genes else []
+    return ", ".join(parts)
+
+
+def _order(adata: Any, key: str) -> list[int]:
+    """Genes with causes before consequences."""
+    from scipy.sparse import coo_matrix
+
+    weights = coo_matrix(_keys.GRAPH.find(adata, key))
+    edges = sorted(
+        zip(weights.row.tolist(), weights.col.tolist(), np.abs(weights.data), strict=True), key=lambda e: -e[2]
+    )
+    return topological(list(range(adata.n_vars)), [(i, j) for i, j, w in edges if w > 0])

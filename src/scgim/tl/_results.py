@@ -1,0 +1,71 @@
+"""From a fitted model to :class:`scgim.tl._write.Results`."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scgim.tl._write import Results
+
+if TYPE_CHECKING:
+    from scgim.model import GIM
+
+
+def results_of(model: "GIM", params: dict[str, Any]) -> Results:
+    """Collect what is written to AnnData.
+
+    Parameters
+    ----------
+    model
+        A trained model with its data.
+    params
+        Settings to record.
+    """
+    fit, registered = model.fit, model.registered
+    weights, probabilities = model.get_graph()
+    modality = registered.modality
+    return Results(
+        genes=[str(gene) for gene in fit.genes],
+        contexts=model.contexts,
+        control=np.asarray(model.design.control, bool),
+        context_of_cell=context_of_cell(model),
+        probability=np.asarray(fit.context_probability),
+        effect=np.asarray(fit.context_effect),
+        weights=weights,
+        graph_probability=probabilities,
+        targets=model.get_targets(),
+        history=history_table(model.history or {}),
+        modality=list(modality) if any(m is not None for m in modality) else [],
+        params=params,
+    )
+
+
+def context_of_cell(model: "GIM") -> np.ndarray:
+    """Row of the contexts table for each cell of the model's data, (N,)."""
+    from scgim.model._constants import CONTEXT_KEY
+
+    return np.asarray(model.adata_manager.get_from_registry(CONTEXT_KEY)).ravel().astype(int)
+
+
+def history_table(history: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The objective as a tidy table.
+
+    Parameters
+    ----------
+    history
+        One table for each metric; those of the structure search start with ``search_``.
+
+    Returns
+    -------
+    Columns ``stage``, ``metric``, ``step``, ``value``.
+    """
+    columns = {"stage": str, "metric": str, "step": np.int64, "value": np.float64}
+    parts = [pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})] if not history else []
+    for name, table in history.items():
+        value = pd.to_numeric(table.iloc[:, 0], errors="coerce").to_numpy(float)
+        kept = np.isfinite(value)
+        step = np.arange(len(value)) if table.index.dtype == object else np.asarray(table.index, dtype=np.int64)
+        stage = "search" if name.startswith("search_") else "training"
+        metric = name.removeprefix("search_")
+        parts.append(pd.DataFrame({"stage": stage, "metric": metric, "step": step[kept], "value": value[kept]}))
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from scgim.pl import mechanisms
+
+
+def dots(ax):
+    return max(ax.collections, key=lambda c: len(c.get_offsets()))
+
+
+def test_overview(fitted_adata):
+    ax = mechanisms(fitted_adata, show=False)
+    labels = [t.get_text() for t in ax.get_yticklabels()]
+    assert labels == ["(+/-)-Abacavir / HCl", "β-Lapachone", "drug c"]
+    genes = [t.get_text() for t in ax.get_xticklabels()]
+    assert set(genes) == {"g0", "g1", "g2", "g3", "g4"} and genes.index("g0") < genes.index("g1") < genes.index("g2")
+    offsets = {(genes[int(x)], labels[int(y)]) for x, y in np.asarray(dots(ax).get_offsets())}
+    assert offsets == {("g0", labels[0]), ("g1", labels[1]), ("g4", labels[1]), ("g2", "drug c")}
+    assert ax.get_yticklabels()[2].get_style() == "italic"
+
+
+def test_doses(fitted_adata):
+    ax = mechanisms(fitted_adata, dose="all", show=False)
+    assert [t.get_text() for t in ax.get_yticklabels()][:2] == [
+        "(+/-)-Abacavir / HCl @ 0.5",
+        "(+/-)-Abacavir / HCl @ 2",
+    ]
+    assert len(mechanisms(fitted_adata, dose=0.5, show=False).get_yticklabels()) == 3
+    with pytest.raises(ValueError, match="no perturbation was measured at 7"):
+        mechanisms(fitted_adata, dose=7, show=False)
+    with pytest.raises(ValueError, match="'highest', 'all' or a number"):
+        mechanisms(fitted_adata, dose="low", show=False)
+    with pytest.raises(ValueError, match="one perturbation"):
+        mechanisms(fitted_adata, "drug c", dose="all", show=False)
+
+
+def test_selection(fitted_adata):
+    ax = mechanisms(fitted_adata, n_genes=2, n_perturbations=1, show=False)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["(+/-)-Abacavir / HCl"]
+    assert ax.get_title(loc="left") == "1 of 3 perturbations, 2 of 5 genes"
+
+
+def test_one_perturbation_shows_what_follows(fitted_adata):
+    figure = mechanisms(fitted_adata, "(+/-)-Abacavir / HCl", return_fig=True)
+    assert isinstance(figure, Figure)
+    texts = [t.get_text() for t in figure.axes[0].texts]
+    # shift 2 on g0: g1 +1, g2 -2, g3 +2; g4 is not downstream
+    assert {"g0", "g1", "g2", "g3"} <= set(texts) and "g4" not in texts
+    assert texts[texts.index("g1") + 1] == "+1"
+    assert texts[texts.index("g2") + 1] == "\N{MINUS SIGN}2"
+    assert "+2  (p 0.90)" in texts
+
+
+def test_one_without_a_clear_target(fitted_adata):
+    ax = mechanisms(fitted_adata, "drug c", show=False)
+    assert "no gene is a target" in ax.get_title()
+    fitted_adata.uns["scgim"]["params"]["mechanism"] = "neural"
+    ax = mechanisms(fitted_adata, "β-Lapachone", show=False)
+    assert {"g1", "g2", "g4"} <= {t.get_text() for t in ax.texts}
+
+
+def test_unknown_perturbation_suggests_names(fitted_adata):
+    with pytest.raises(KeyError, match="β-Lapachone"):
+        mechanisms(fitted_adata, "b-Lapachon", show=False)
+
+
+def test_axes_given(fitted_adata):
+    import matplotlib.pyplot as plt
+
+    _, axes = plt.subplots(1, 2)
+    assert mechanisms(fitted_adata, ax=axes[0]) is axes[0]
+    assert mechanisms(fitted_adata, "drug c", ax=axes[1], show=False) is axes[1]
+
+
+def test_combinations_and_batches(fitted_adata):
+    contexts = fitted_adata.uns["scgim"]["contexts"]
+    contexts["second"] = ["control"] * 5 + ["β-Lapachone"] * 2
+    contexts["dose2"] = [0.0] * 5 + [1.0, 1.0]
+    fitted_adata.uns["scgim"]["params"] |= {"perturbation_key": ["drug", "second"], "dose_key": ["dose", "dose2"]}
+    ax = mechanisms(fitted_adata, show=False)
+    assert "drug c + β-Lapachone" in [t.get_text() for t in ax.get_yticklabels()]
+    assert mechanisms(fitted_adata, "β-Lapachone + drug c", show=False) is not None
