@@ -92,7 +92,9 @@ def drug_table(table: Any, argument: str) -> Features:
         )
     index = table.index.astype(str)
     if index.has_duplicates:
-        raise ValueError(f"{argument}: drug(s) {index[index.duplicated()][:5].tolist()} have more than one row; keep one.")
+        raise ValueError(
+            f"{argument}: drug(s) {index[index.duplicated()][:5].tolist()} have more than one row; keep one."
+        )
     if table.shape[1] == 0:
         raise ValueError(f"{argument}: the table has no columns; expected one column a feature.")
     return Features("drug", tuple(index), tuple(map(str, table.columns)), numeric_table(table, argument))
@@ -157,6 +159,8 @@ def read_features(data: Any, key: str | None, contexts: Contexts) -> Features | 
         array = array.toarray()
     values = np.asarray(array)
     if values.ndim != 2 or values.dtype.kind not in "fiub":
-        raise TypeError(f"{argument}: expected numbers of shape (cells, features), found {values.dtype} {values.shape}.")
+        raise TypeError(
+            f"{argument}: expected numbers of shape (cells, features), found {values.dtype} {values.shape}."
+        )
     names = names or tuple(f"{key}_{q}" for q in range(values.shape[1]))
     return Features("context", (), names, _constant_rows(values.astype(float), contexts))

@@ -132,7 +132,9 @@ def make_spec(
     used = [*spec.columns, *spec.continuous]
     twice = sorted({c for c in used if used.count(c) > 1})
     if twice:
-        raise ValueError(f"{spec.arguments[twice[0]]}: column(s) {twice} registered in two roles; give each column one.")
+        raise ValueError(
+            f"{spec.arguments[twice[0]]}: column(s) {twice} registered in two roles; give each column one."
+        )
     if "n_cells" in used:
         raise ValueError(f"{spec.arguments['n_cells']}: the column name 'n_cells' is taken; rename it in adata.obs.")
     return spec

@@ -16,7 +16,7 @@ from scgim.model._features import Features, read_features
 from scgim.model._spec import Spec
 
 
-def check_object(data: Any, kind: type) -> None:
+def check_object(data: Any, kind: Any) -> None:
     """The right class, not a view, with cells and genes.
 
     Raises
@@ -70,7 +70,9 @@ def check_matrices(data: Any, spec: Spec) -> None:
             raise ValueError(f"{owner}: gene names {twice} occur more than once; run {owner}.var_names_make_unique().")
     for (modality, _), matrix in zip(parts(data, spec), matrices(data, spec), strict=True):
         if np.dtype(matrix.dtype).kind not in "fiub":
-            raise TypeError(f"layer: {locate(spec.layers[modality], modality)} has dtype {matrix.dtype}, expected numbers.")
+            raise TypeError(
+                f"layer: {locate(spec.layers[modality], modality)} has dtype {matrix.dtype}, expected numbers."
+            )
 
 
 def check_control(frame: pd.DataFrame, spec: Spec) -> None:
@@ -89,7 +91,11 @@ def check_control(frame: pd.DataFrame, spec: Spec) -> None:
     if not untreated.any():
         raise ValueError(
             f"control: no cell has {spec.control!r} in "
-            + (f"column {spec.perturbation[0]!r}" if len(spec.perturbation) == 1 else f"all of {list(spec.perturbation)}")
+            + (
+                f"column {spec.perturbation[0]!r}"
+                if len(spec.perturbation) == 1
+                else f"all of {list(spec.perturbation)}"
+            )
             + f"; found {sorted(found)[:10]}. A causal model needs untreated cells; name their label."
         )
     for name, dose in zip(spec.perturbation, spec.dose, strict=False):
@@ -170,7 +176,9 @@ def check_numeric_covariates(frame: pd.DataFrame, spec: Spec) -> None:
         argument = spec.arguments[column]
         values = read_dose(frame[column], argument)
         if not np.isfinite(values).all():
-            raise ValueError(f"{argument}: column {column!r} holds missing or infinite values; impute them or drop cells.")
+            raise ValueError(
+                f"{argument}: column {column!r} holds missing or infinite values; impute them or drop cells."
+            )
         if column == spec.size_factor and (values <= 0).any():
             raise ValueError(f"{argument}: column {column!r} has to be positive, found {values.min()}.")
         if column in spec.continuous and np.ptp(values) == 0:

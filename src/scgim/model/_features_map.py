@@ -1,0 +1,35 @@
+"""The map from features to interventions, fitted after the interventions are known (layer `model`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from scgim._core.fit import Fit
+    from scgim.model._prediction import Predictor
+    from scgim.model._registration import Registered
+
+
+def fit_feature_model(
+    fit: Fit, data: Registered, predictor: Predictor, rng: np.random.Generator
+) -> dict[str, Any] | None:
+    """Fit the map by cross-validation over drugs, as a plain dict; None without features."""
+    if data.features is None:
+        return None
+    from scgim._core.features import FeatureModel
+
+    features = data.features
+    values = features.of_drugs(data.contexts.design.drugs) if features.level == "drug" else features.values
+    model = FeatureModel.fit(fit, data.contexts.design, values, rng=rng)
+    return model.to_dict()
+
+
+def load_feature_model(state: dict[str, Any] | None) -> Any:
+    """The fitted map, or None."""
+    if state is None:
+        return None
+    from scgim._core.features import FeatureModel
+
+    return FeatureModel.from_dict(state)

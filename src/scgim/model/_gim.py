@@ -1,0 +1,354 @@
+"""The model class: registration, the two stages of training, and what follows from them (layer `model`)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from scvi.model.base import BaseModelClass
+
+from scgim._core.engine import fit_search
+from scgim._core.fit import Fit
+from scgim._core.moments import Moments, compute_moments
+from scgim._core.neural import NeuralMechanisms
+from scgim.model._constants import CONTEXT_KEY
+from scgim.model._covariates import Adjustment, CellChunks, fit_adjustment
+from scgim.model._ensemble import average, fit_ensemble
+from scgim.model._expression import locate
+from scgim.model._features_map import fit_feature_model, load_feature_model
+from scgim.model._forecast import ForecastMixin
+from scgim.model._prediction import Predictor
+from scgim.model._prior import known_targets_matrix, normalise_graph_prior, normalise_known_targets, prior_matrix
+from scgim.model._registration import CONTINUOUS_KEY, Registered, read_registry
+from scgim.model._results import ResultsMixin
+from scgim.model._setup import SetupMixin
+from scgim.model._stages import make_module, refine_fit
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from scgim._core.design import Design
+
+MECHANISMS = ("linear", "additive", "neural")
+INTERVENTIONS = ("shift", "hard", "activity")
+STRUCTURES = ("search", "gradient")
+CONTINUOUS_NOISE = ("gaussian", "zero_inflated_lognormal")
+Progress = Callable[[str, float], None]
+
+
+def _one_of(argument: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{argument}: expected one of {list(allowed)}, found {value!r}.")
+
+
+class NotTrainedError(RuntimeError, AttributeError):
+    """A result was asked for before training; also an AttributeError, so that objects can be listed and saved."""
+
+
+class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
+    """Generative Intervention Model :cite:p:`schneider2025`: where drugs act on a causal graph, and what follows.
+
+    Parameters
+    ----------
+    adata
+        Data set up with :meth:`setup_anndata` or :meth:`setup_mudata`.
+    registry
+        Registry of a saved model, in place of data; used by :meth:`load`.
+    mechanism
+        How genes act on their children: ``"linear"``, ``"additive"`` (a few basis functions a parent; not from the
+        paper) or ``"neural"`` (one small network a gene).
+    intervention
+        What a drug does to a target: ``"shift"`` adds to its mechanism, ``"hard"`` replaces it, ``"activity"`` scales its
+        outgoing effects (not from the paper).
+    noise
+        ``"gaussian"`` for log-normalised values, or a model of zeros or counts.
+    structure
+        ``"search"``: exact score and order search, then joint training (not from the paper). ``"gradient"``: the
+        published estimator.
+    graph_prior
+        What is known of the graph: an edge list (DataFrame with `source`, `target` and perhaps `probability`), a
+        ``(G, G)`` matrix, dense or sparse, or a key of ``.varp``; row causes column. Without probabilities (booleans,
+        zeros and ones, or a bare edge list) it is a mask, and edges outside it are forbidden. Not from the paper.
+    known_targets
+        DataFrame with `drug` and `gene`: targets that are known (not from the paper).
+    n_ensemble
+        Bootstrap fits whose probabilities are averaged with those of the fit, beyond the orders that are averaged over
+        in any case.
+    **module_kwargs
+        Settings of the torch module.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        An argument is out of range, or the data do not fit `noise`.
+
+    Examples
+    --------
+    >>> scgim.model.GIM.setup_anndata(  # doctest: +SKIP
+    ...     adata, perturbation_key="drug", dose_key="dose", control="control"
+    ... )
+    >>> model = scgim.model.GIM(adata)  # doctest: +SKIP
+    >>> model.train()  # doctest: +SKIP
+    >>> model.get_targets()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        adata: AnnData | None = None,
+        registry: dict | None = None,
+        *,
+        mechanism: Literal["linear", "additive", "neural"] = "linear",
+        intervention: Literal["shift", "hard", "activity"] = "shift",
+        noise: str = "gaussian",
+        structure: Literal["search", "gradient"] = "search",
+        graph_prior: Any = None,
+        known_targets: Any = None,
+        n_ensemble: int = 0,
+        **module_kwargs: Any,
+    ) -> None:
+        super().__init__(adata, registry)
+        _one_of("mechanism", mechanism, MECHANISMS)
+        _one_of("intervention", intervention, INTERVENTIONS)
+        _one_of("structure", structure, STRUCTURES)
+        if isinstance(n_ensemble, bool) or not isinstance(n_ensemble, (int, np.integer)) or n_ensemble < 0:
+            raise ValueError(f"n_ensemble: expected a whole number of at least 0, found {n_ensemble!r}.")
+        n_ensemble = int(n_ensemble)
+        data = self.registered
+        graph_prior = normalise_graph_prior(graph_prior, data.genes, adata)
+        known_targets = normalise_known_targets(known_targets, self.drugs, data.genes)
+        if adata is not None:
+            _check_noise(noise, data)
+        self.settings_: dict[str, Any] = {
+            "mechanism": mechanism,
+            "intervention": intervention,
+            "noise": noise,
+            "structure": structure,
+            "n_ensemble": n_ensemble,
+        }
+        self._graph_prior, self._known_targets = graph_prior, known_targets
+        self.module = make_module(len(data.genes), data.contexts.design, self.settings_, module_kwargs)
+        self.contexts_ = data.contexts.to_state()["table"]
+        self.fit_: dict[str, Any] | None = None
+        self.adjustment_: dict[str, Any] | None = None
+        self.feature_model_: dict[str, Any] | None = None
+        self._model_summary_string = (
+            f"GIM with {len(data.genes)} genes, {len(data.contexts.table)} contexts of {len(self.drugs)} drugs; "
+            + ", ".join(f"{key}: {value}" for key, value in self.settings_.items())
+        )
+        self.init_params_ = self._get_init_params(locals())
+
+    @property
+    def registered(self) -> Registered:
+        """What was registered, read from the registry."""
+        cached = self.__dict__.get("_registered")
+        if cached is None or cached[0] is not self.registry_:
+            cached = (self.registry_, read_registry(self.registry_))
+            self.__dict__["_registered"] = cached
+        return cached[1]
+
+    @property
+    def genes(self) -> list[str]:
+        """Names of the modelled genes."""
+        return list(self.registered.genes)
+
+    @property
+    def drugs(self) -> tuple[str, ...]:
+        """Names of the drugs, without the control."""
+        return self.registered.contexts.design.drugs
+
+    @property
+    def design(self) -> Design:
+        """Drugs and doses of the contexts."""
+        return self.registered.contexts.design
+
+    @property
+    def contexts(self) -> pd.DataFrame:
+        """One row a context: the registered columns and `n_cells`."""
+        return self.registered.contexts.table.copy()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Kinds of mechanism, intervention, noise and structure."""
+        return dict(self.settings_)
+
+    @property
+    def fit(self) -> Fit:
+        """The fitted model; a RuntimeError before training."""
+        if self.fit_ is None:
+            raise NotTrainedError("model: not trained yet; run model.train() first.")
+        cached = self.__dict__.get("_fit")
+        if cached is None or cached[0] is not self.fit_:
+            fit = Fit.from_dict(self.fit_)
+            if isinstance(fit.mechanisms, dict):
+                fit.mechanisms = NeuralMechanisms.from_dict(fit.mechanisms)
+            cached = (self.fit_, fit)
+            self.__dict__["_fit"] = cached
+        return cached[1]
+
+    @property
+    def history(self) -> dict[str, pd.DataFrame] | None:
+        """Objective of the search and metrics of the training, one DataFrame each."""
+        if self.history_ is None:
+            return None
+        return {
+            name: value if isinstance(value, pd.DataFrame) else _table(value) for name, value in self.history_.items()
+        }
+
+    def _adjustment(self) -> Adjustment | None:
+        return None if self.adjustment_ is None else Adjustment.from_dict(self.adjustment_)
+
+    def _predictor(self) -> Predictor:
+        return Predictor(self.fit, self.registered, load_feature_model(self.feature_model_))
+
+    def cells(self) -> CellChunks:
+        """The training cells in blocks, adjusted for continuous covariates, with their contexts; call it for a pass."""
+        if self.adata is None:
+            raise ValueError("adata: the model was loaded without data; use GIM.load(path, adata).")
+        manager, data = self.adata_manager, self.registered
+        index = np.asarray(manager.get_from_registry(CONTEXT_KEY)).ravel().astype(np.int64)
+        if not data.spec.continuous:
+            return CellChunks(self.adata, data.spec, index)
+        values = np.asarray(manager.get_from_registry(CONTINUOUS_KEY), dtype=float)
+        adjustment = self._adjustment()
+        if adjustment is None:
+            adjustment = fit_adjustment(self.adata, data.spec, values, index, len(data.contexts.table))
+            self.adjustment_ = adjustment.to_dict()
+        return CellChunks(self.adata, data.spec, index, adjustment, values)
+
+    def train(
+        self,
+        max_epochs: int | None = None,
+        *,
+        accelerator: str = "auto",
+        devices: int | list[int] | str = "auto",
+        rng: int | np.random.Generator | None = 0,
+        plan_kwargs: dict[str, Any] | None = None,
+        progress: Progress | None = None,
+        **trainer_kwargs: Any,
+    ) -> None:
+        """Learn the graph, mechanisms, targets and effects.
+
+        First an exact search on moments of the cells (not for ``structure="gradient"``), then training of all parts
+        together by Lightning, started from there.
+
+        Parameters
+        ----------
+        max_epochs
+            Epochs of the second stage; 0 skips it. None lets the model choose.
+        accelerator, devices
+            Of the second stage, see :class:`lightning.pytorch.Trainer`.
+        rng
+            Seed or generator.
+        plan_kwargs
+            Settings of the training plan.
+        progress
+            Called with the stage and its objective during the search.
+        **trainer_kwargs
+            Settings of :class:`scvi.train.Trainer`.
+
+        Raises
+        ------
+        ValueError
+            The model was loaded without data.
+
+        Examples
+        --------
+        >>> model.train(rng=0)  # doctest: +SKIP
+        """
+        rng = np.random.default_rng(rng)
+        search_rng, train_rng, feature_rng = rng.spawn(3)
+        self.adjustment_ = None
+        cells = self.cells()
+        fit = self._search(cells, search_rng, progress) if self.settings_["structure"] == "search" else None
+        searched = [] if fit is None else list(fit.history)
+        fit = refine_fit(
+            self,
+            fit,
+            max_epochs=max_epochs,
+            accelerator=accelerator,
+            devices=devices,
+            rng=train_rng,
+            plan_kwargs=plan_kwargs,
+            **trainer_kwargs,
+        )
+        self.fit_ = fit.to_dict()
+        trained: Any = self.history_
+        self.history_: Any = _merge_history(searched, trained)
+        self.feature_model_ = fit_feature_model(self.fit, self.registered, self._without_features(), feature_rng)
+        self.is_trained_ = True
+
+    def _without_features(self) -> Predictor:
+        return Predictor(self.fit, self.registered, None)
+
+    def _search(self, cells: CellChunks, rng: np.random.Generator, progress: Progress | None) -> Fit:
+        """Stage one: moments, then the exact engine."""
+        kind, intervention = self.settings_["mechanism"], self.settings_["intervention"]
+        basis = "additive" if kind == "neural" else kind
+        design, n_genes = self.design, len(self.genes)
+        block = None if intervention == "shift" else design.unit + 1  # scatter of each drug apart; 0 is control
+        if progress is not None:
+            progress("moments", 0.0)
+        moments = compute_moments(cells, len(design.dose), mechanism=basis, block=block)
+        known = known_targets_matrix(self._known_targets, self.drugs, self.genes)
+
+        def fit_one(sample: Moments, stream: np.random.Generator) -> Fit:
+            return fit_search(
+                sample,
+                design,
+                genes=self.genes,
+                mechanism=basis,
+                intervention=intervention,
+                graph_prior=prior_matrix(self._graph_prior, n_genes),
+                known_targets=None if known is None else np.where(known, 1.0, np.nan),
+                rng=stream,
+                progress=progress,
+            )
+
+        fit = fit_one(moments, rng)
+        return average(fit, fit_ensemble(moments, self.settings_["n_ensemble"], fit_one, rng))
+
+
+def _check_noise(noise: str, data: Registered) -> None:
+    """The values suit the noise model: no raw counts under continuous noise, no logs under count noise."""
+    where = " and ".join(locate(layer, modality) for modality, layer in data.spec.layers.items())
+    if data.counts and noise == "gaussian":
+        warnings.warn(
+            f"noise: {where} holds raw counts or other whole numbers, which gaussian noise does not describe. Normalise "
+            "and take logs (scanpy.pp.normalize_total, scanpy.pp.log1p), name a layer with logs, or choose a count noise.",
+            UserWarning,
+            stacklevel=3,
+        )
+    if not data.counts and noise not in CONTINUOUS_NOISE:
+        raise ValueError(
+            f"noise: {noise!r} needs raw counts, and {where} holds other values; name the layer with counts."
+        )
+
+
+def _table(state: dict[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame({state["name"]: state["values"]}, index=pd.Index(state["index"], name=state["index_name"]))
+
+
+def _merge_history(searched: list[dict[str, Any]], trained: dict[str, Any] | None) -> dict[str, Any]:
+    """Plain lists of both stages: the search's score, and each metric of the training."""
+    out: dict[str, Any] = {}
+    if searched:
+        score = [float(step["score"]) for step in searched]
+        out["search_score"] = {
+            "name": "search_score",
+            "values": score,
+            "index": list(range(len(score))),
+            "index_name": "step",
+            "stage": [str(step["stage"]) for step in searched],
+        }
+    for name, table in (trained or {}).items():
+        if isinstance(table, pd.DataFrame):
+            out[name] = {
+                "name": name,
+                "values": table.iloc[:, 0].astype(float).tolist(),
+                "index": table.index.tolist(),
+                "index_name": str(table.index.name or "epoch"),
+            }
+    return out

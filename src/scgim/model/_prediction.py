@@ -1,0 +1,269 @@
+"""Interventions and cells of requested perturbations (layer `model`).
+
+A fitted context keeps its own posterior. Otherwise the drugs of a row superpose: a known drug follows its dose curve, an
+unknown one is read from its features. Each predicted cell gets its own draw of targets and effects from the posterior.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scgim._core.dose_response import hill
+from scgim._core.fit import Fit
+from scgim._core.interventions import Atomic, mean_cells, propagate, sample_cells
+from scgim.model._request import Request
+
+if TYPE_CHECKING:
+    from scgim.model._registration import Registered
+
+KINDS = ("shift", "hard", "activity")
+BLOCK_VALUES = 2_000_000
+"""Values of predicted expression held at once."""
+MEAN_DRAWS = 256
+"""Cells averaged where the mean has no closed form."""
+
+
+@dataclass(frozen=True)
+class Components:
+    """Interventions that superpose in rows, c of them.
+
+    Attributes
+    ----------
+    row
+        ``(c,)``; row that each acts in.
+    probability, effect, effect_sd
+        ``(c, G)``; targets, effects given that, and their standard deviations.
+    kind
+        ``(c, G)``; index into `KINDS`.
+    """
+
+    row: np.ndarray
+    probability: np.ndarray
+    effect: np.ndarray
+    effect_sd: np.ndarray
+    kind: np.ndarray
+
+    def slots(self, n_rows: int) -> np.ndarray:
+        """Components of each row ``(n_rows, S)``, -1 where a row has fewer."""
+        count = np.bincount(self.row, minlength=n_rows)
+        out = np.full((n_rows, max(int(count.max(initial=0)), 1)), -1)
+        order = np.argsort(self.row, kind="stable")
+        slot = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
+        out[self.row[order], slot] = order
+        return out
+
+
+def key_of(dose: np.ndarray) -> tuple[tuple[int, float], ...]:
+    """Drugs and doses of a row ``(D,)`` as a hashable key; doses to nine digits."""
+    return tuple((int(d), float(f"{dose[d]:.9g}")) for d in np.flatnonzero(dose > 0))
+
+
+def compose(atomic: Atomic, active: np.ndarray, effect: np.ndarray, kind: np.ndarray) -> None:
+    """Superpose effects ``(n, G)`` where `active` on what already acts.
+
+    Shifts add; activities multiply; of several hard interventions on one gene the values are averaged.
+    """
+    atomic.shift += np.where(active & (kind == 0), effect, 0.0)
+    if atomic.hard is not None and atomic.value is not None:
+        new = active & (kind == 1)
+        atomic.value[...] = np.where(new, np.where(atomic.hard, (atomic.value + effect) / 2, effect), atomic.value)
+        atomic.hard |= new
+    if atomic.activity is not None:
+        scaled = (1 + atomic.activity) * np.where(active & (kind == 2), 1 + effect, 1.0)
+        atomic.activity[...] = scaled - 1
+
+
+def nothing(n: int, n_genes: int, kinds: set[int]) -> Atomic:
+    """Atomic interventions of n rows in which nothing happens yet."""
+    out = Atomic(shift=np.zeros((n, n_genes)))
+    if 1 in kinds:
+        out.hard, out.value = np.zeros((n, n_genes), bool), np.zeros((n, n_genes))
+    if 2 in kinds:
+        out.activity = np.zeros((n, n_genes))
+    return out
+
+
+@dataclass
+class Predictor:
+    """Prediction from a fit, without the data and without a torch module.
+
+    Attributes
+    ----------
+    fit
+        The fitted model.
+    data
+        What was registered.
+    feature_model
+        Map from features to interventions, or None.
+    """
+
+    fit: Fit
+    data: Registered
+    feature_model: Any = None
+    _kinds: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        kind = np.asarray(self.fit.kind, dtype=str)
+        self._kinds = np.zeros(kind.shape, np.int8)
+        for code, name in enumerate(KINDS):
+            self._kinds[kind == name] = code
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes G."""
+        return len(self.fit.genes)
+
+    @cached_property
+    def _fitted(self) -> dict[tuple, np.ndarray]:
+        """Contexts of each combination of drugs and doses."""
+        table: dict[tuple, list[int]] = {}
+        for k, dose in enumerate(self.data.contexts.design.dose):
+            table.setdefault(key_of(dose), []).append(k)
+        return {key: np.array(ks) for key, ks in table.items()}
+
+    def _context(self, key: tuple, group: np.ndarray) -> tuple[np.ndarray, ...] | None:
+        """Posterior of a fitted context; that of the row's group, else over the groups in which it was measured."""
+        contexts = self._fitted.get(key)
+        if contexts is None:
+            return None
+        own = contexts[group[self.data.contexts.design.group[contexts]] > 0]
+        contexts = own if len(own) else contexts
+        sd = self.fit.context_effect_sd[contexts]
+        weight = 1 / (sd**2 + 1e-12)
+        total = weight.sum(axis=0)
+        effect = (weight * self.fit.context_effect[contexts]).sum(axis=0) / total
+        drugs = [d for d, _ in key]
+        kind = self._kinds[drugs][self.fit.probability[drugs].argmax(axis=0), np.arange(self.n_genes)]
+        return self.fit.context_probability[contexts].mean(axis=0), effect, np.sqrt(1 / total), kind
+
+    def _drug(self, d: int, dose: float) -> tuple[np.ndarray, ...]:
+        """Posterior of a known drug at any dose."""
+        fit = self.fit
+        fraction = float(hill(np.array(dose), fit.ec50[d], fit.hill[d])) if self.data.contexts.design.has_dose else 1.0
+        return fit.probability[d], fit.amplitude[d] * fraction, fit.amplitude_sd[d] * fraction, self._kinds[d]
+
+    def components(self, request: Request, features: np.ndarray | None) -> Components:
+        """Interventions of each row of a request.
+
+        Parameters
+        ----------
+        features
+            ``(U, Q)`` of the unknown drugs, or ``(m, Q)`` of the rows, see `read_new_features`.
+        """
+        n_known = len(self.fit.drugs)
+        found: list[tuple[int, tuple[np.ndarray, ...]]] = []
+        asked: list[tuple[int, int, float, int]] = []  # row, row of features, dose, label of the drug
+        by_row = self.data.features is not None and self.data.features.level == "context"
+        labels: dict[tuple, int] = {}
+        for r, dose in enumerate(request.dose):
+            key = key_of(dose)
+            if not key:
+                continue
+            new = [d for d, _ in key if d >= n_known]
+            context = None if new else self._context(key, request.group[r])
+            if context is not None:
+                found.append((r, context))
+            elif new and by_row:  # features of the row describe all of its drugs together
+                label = labels.setdefault(tuple(d for d, _ in key), len(labels))
+                asked.append((r, r, max(v for _, v in key), label))
+            else:
+                found += [(r, self._drug(d, v)) for d, v in key if d < n_known]
+                asked += [(r, d - n_known, v, d) for d, v in key if d >= n_known]
+        if asked:
+            found += self._decode(asked, features)
+        empty = np.zeros((0, self.n_genes))
+        stacked = [np.stack([f[1][i] for f in found]) if found else empty for i in range(4)]
+        return Components(np.array([f[0] for f in found], dtype=int), *stacked)
+
+    def _decode(
+        self, asked: list[tuple[int, int, float, int]], features: np.ndarray | None
+    ) -> list[tuple[int, tuple[np.ndarray, ...]]]:
+        """Interventions of unknown drugs from their features."""
+        if self.feature_model is None or features is None:
+            raise RuntimeError("model: no map from features was fitted; run train() first.")
+        row, source, dose, label = (np.array(column) for column in zip(*asked, strict=True))
+        probability, effect, effect_sd = self.feature_model.decode(features[source], dose, label)
+        names, counts = np.unique(self._kinds, return_counts=True)
+        kind = np.full(self.n_genes, names[counts.argmax()], np.int8)
+        return [(int(r), (probability[i], effect[i], effect_sd[i], kind)) for i, r in enumerate(row)]
+
+    def marginal(self, components: Components, n_rows: int) -> tuple[np.ndarray, ...]:
+        """Superposed interventions of each row.
+
+        Returns
+        -------
+        Probability that the gene is a target, effect given that, its standard deviation, and kind, ``(m, G)`` each.
+        """
+        p, e, s = components.probability, components.effect, components.effect_sd
+        none, mean, square = (np.full((n_rows, self.n_genes), v) for v in (1.0, 0.0, 0.0))
+        np.multiply.at(none, components.row, 1 - p)
+        np.add.at(mean, components.row, p * e)
+        np.add.at(square, components.row, p * s**2)
+        any_ = 1 - none
+        safe = np.maximum(any_, 1e-300)
+        strongest = np.full((n_rows, self.n_genes), -1.0)
+        kind = np.zeros((n_rows, self.n_genes), np.int8)
+        for c, r in enumerate(components.row):
+            better = p[c] > strongest[r]
+            strongest[r][better], kind[r][better] = p[c][better], components.kind[c][better]
+        return any_, mean / safe, np.sqrt(square / safe), np.array(KINDS)[kind]
+
+    def draw(self, components: Components, slots: np.ndarray, row: np.ndarray, rng: np.random.Generator) -> Atomic:
+        """Interventions of n cells, drawn from the posterior; `row` ``(n,)`` is the row of each cell."""
+        atomic = nothing(len(row), self.n_genes, set(np.unique(components.kind)))
+        for slot in slots.T:
+            component = slot[row]
+            there = component >= 0
+            if not there.any():
+                continue
+            c = component[there]
+            active = np.zeros(atomic.shift.shape, bool)
+            active[there] = rng.random((len(c), self.n_genes)) < components.probability[c]
+            effect, kind = np.zeros(atomic.shift.shape), np.zeros(atomic.shift.shape, np.int8)
+            effect[there] = components.effect[c] + components.effect_sd[c] * rng.standard_normal((len(c), self.n_genes))
+            kind[there] = components.kind[c]
+            compose(atomic, active, effect, kind)
+        return atomic
+
+    def sample(
+        self, request: Request, components: Components, n_cells: int, rng: np.random.Generator
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Blocks of ``(cells (n, G), row (n,), group (n,))``; all cells of a row before those of the next."""
+        slots = components.slots(len(request.table))
+        total, size = n_cells * len(request.table), max(1, BLOCK_VALUES // self.n_genes)
+        cumulative = request.group.cumsum(axis=1)
+        for start in range(0, total, size):
+            row = np.arange(start, min(start + size, total)) // n_cells
+            group = (rng.random((len(row), 1)) >= cumulative[row]).sum(axis=1).clip(max=request.group.shape[1] - 1)
+            atomic = self.draw(components, slots, row, rng)
+            x = sample_cells(self.fit.mechanisms, atomic, group, rng)
+            yield (x if request.offset is None else x + request.offset[row]), row, group
+
+    def mean(self, request: Request, components: Components) -> np.ndarray:
+        """Mean cell of each row ``(m, G)``: exact for shifts of linear mechanisms, else an average over draws."""
+        exact = self.fit.mechanisms.kind == "linear" and not components.kind.any()
+        slots = components.slots(len(request.table))
+        row, group = np.nonzero(request.group)
+        if exact:
+            atomic = nothing(len(request.table), self.n_genes, set())
+            np.add.at(atomic.shift, components.row, components.probability * components.effect)
+            means = mean_cells(self.fit.mechanisms, atomic.rows(row), group)
+        else:
+            means = np.stack([self._average(components, slots, int(r), int(g)) for r, g in zip(row, group, strict=True)])
+        out = np.zeros((len(request.table), self.n_genes))
+        np.add.at(out, row, request.group[row, group][:, None] * means)
+        return out if request.offset is None else out + request.offset
+
+    def _average(self, components: Components, slots: np.ndarray, row: int, group: int) -> np.ndarray:
+        """Mean of cells with the same random numbers for every row, so that differences between rows are smooth."""
+        rng = np.random.default_rng(0)
+        half = rng.standard_normal((MEAN_DRAWS // 2, self.n_genes))
+        noise = np.concatenate([half, -half])
+        rows = np.full(len(noise), row)
+        atomic = self.draw(components, slots, rows, rng)
+        return propagate(self.fit.mechanisms, atomic, np.full(len(noise), group), noise).mean(axis=0)
