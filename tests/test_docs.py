@@ -27,7 +27,7 @@ def public_api(folder: Path, prefix: str) -> set[str]:
     """Dotted names of all public functions and classes of a namespace; a module stands for its own public names."""
     names = set()
     for name in public_names(folder / "__init__.py" if folder.is_dir() else folder):
-        if name.isupper():  # a constant
+        if name.isupper() and "_" in name:  # a constant
             continue
         inner = [path for path in (folder / name, folder / f"{name}.py") if path.exists()]
         names |= public_api(inner[0], f"{prefix}.{name}") if inner else {f"{prefix}.{name}"}
