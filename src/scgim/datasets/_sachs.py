@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -111,7 +111,7 @@ def sachs(*, directory: str | os.PathLike[str] | None = None, log: bool = True) 
     if raw.shape != (len(row), len(PROTEINS)):
         raise ValueError(f"{FILE} must hold {len(row)} cells x {len(PROTEINS)} proteins, found {raw.shape}.")
 
-    def labels(column: int) -> pd.Categorical:
+    def labels(column: int) -> Any:
         values = [str(condition[column]) for condition in CONDITIONS]
         return pd.Categorical([values[k] for k in row], categories=list(dict.fromkeys(values)))
 
