@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from scgim._core.dose_response import fit_curves, hill, rank_one_log_density
+
+DOSES = np.array([0.2, 0.5, 1.0, 2.0, 5.0])
+
+
+def test_hill_equals_its_definition():
+    np.testing.assert_allclose(hill(DOSES, 0.75, 4.0), DOSES**4 / (0.75**4 + DOSES**4))
+    assert hill(0.0, 0.75, 4.0) == 0
+    assert hill(0.75, 0.75, 3.0) == pytest.approx(0.5)
+    np.testing.assert_array_equal(hill([0.0, 1e-9, 7.0], 0.0, 1.0), [0, 1, 1])  # no dependence on dose
+
+
+@pytest.mark.parametrize("deviation", [0.0, 0.3])
+def test_log_density_equals_the_dense_gaussian(rng, deviation):
+    M, L, T, slab2 = 4, 5, 3, 1.7
+    r, e = rng.normal(size=(M, L)), rng.uniform(0.1, 1, (M, L))
+    h = rng.uniform(0, 1, (T, L))
+    found = rank_one_log_density(r, e, h, slab2, deviation)
+    for m in range(M):
+        off = multivariate_normal(np.zeros(L), np.diag(e[m])).logpdf(r[m])
+        for t in range(T):
+            cov = np.diag(e[m] + deviation * h[t] ** 2) + slab2 * np.outer(h[t], h[t])
+            assert found[m, t] == pytest.approx(multivariate_normal(np.zeros(L), cov).logpdf(r[m]) - off, abs=1e-9)
+
+
+def pairs_of(rng, ec50: np.ndarray, slope: np.ndarray, noise: float) -> list:
+    out = []
+    for d in range(len(ec50)):
+        for _ in range(2):
+            r = rng.choice([-1, 1]) * rng.uniform(2, 4) * hill(DOSES, ec50[d], slope[d])
+            out.append((d, DOSES, r + noise * rng.normal(size=len(DOSES)), np.full(len(DOSES), noise**2)))
+    return out
+
+
+def test_shared_curve_is_recovered(rng):
+    ec50, slope, _ = fit_curves(pairs_of(rng, np.full(20, 0.75), np.full(20, 4.0), 0.1), 20, 9.0, 1e-4)
+    np.testing.assert_allclose(ec50, 0.75, rtol=0.1)
+    np.testing.assert_allclose(slope, 4.0, rtol=0.25)
+    assert np.abs(slope / 4 - 1).mean() < 0.05
+
+
+def test_curves_of_single_drugs_are_recovered(rng):
+    ec50, slope = np.exp(rng.normal(0, 0.5, 15)), np.exp(rng.normal(0.7, 0.3, 15))
+    found, n, _ = fit_curves(pairs_of(rng, ec50, slope, 0.03), 15, 9.0, 1e-6)
+    assert np.abs(np.log(found / ec50)).max() < 0.25
+    assert np.abs(np.log(n / slope)).mean() < 0.2
+
+
+def test_drug_without_targets_takes_the_common_curve(rng):
+    ec50, _, _ = fit_curves(pairs_of(rng, np.full(8, 0.75), np.full(8, 4.0), 0.1), 9, 9.0, 1e-4)
+    assert ec50[8] == pytest.approx(0.75, rel=0.25)
+
+
+def test_no_pairs_means_no_curve():
+    ec50, slope, _ = fit_curves([], 3, 1.0, 0.0)
+    np.testing.assert_array_equal(ec50, 0)
+    np.testing.assert_array_equal(slope, 1)

@@ -1,0 +1,134 @@
+from itertools import combinations, permutations
+
+import numpy as np
+import pytest
+
+from scgim._core.score import Hyper, ShiftScore
+from scgim._core.search import OrderSearch, Parents, response_order, screen, search
+
+
+def make_chooser(study, edge_probability=None, most: int = 40) -> Parents:
+    moments = study.moments()
+    hyper = Hyper.default(moments.n_genes, edge_probability)
+    score = ShiftScore(moments, study.design.unit, study.design.group, hyper)
+    candidates = [c[np.isfinite(hyper.edge_price[c, j])] for j, c in enumerate(screen(score, most))]
+    return Parents(score, candidates)
+
+
+def every_set(score: ShiftScore, j: int) -> dict[tuple[int, ...], float]:
+    """Score of every parent set of gene j."""
+    others = [i for i in range(score.n_genes) if i != j]
+    sets = [s for size in range(len(others) + 1) for s in combinations(others, size)]
+    return {s: float(score.score_sets(j, np.array([s], dtype=int).reshape(1, -1))[0]) for s in sets}
+
+
+def best_over_orders(score: ShiftScore) -> float:
+    """The best score of any order with any parent sets."""
+    tables = [every_set(score, j) for j in range(score.n_genes)]
+    best = -np.inf
+    for order in permutations(range(score.n_genes)):
+        total = 0.0
+        for k, j in enumerate(order):
+            before = set(order[:k])
+            total += max(v for s, v in tables[j].items() if before.issuperset(s))
+        best = max(best, total)
+    return best
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("n_cells", [40, 6])
+def test_search_finds_the_best_of_all_orders(make_study, seed, n_cells):
+    study = make_study(n_genes=5, n_drugs=4, n_control=8 * n_cells, n_cells=n_cells, seed=seed)
+    chooser = make_chooser(study)
+    state = search(chooser, rng=np.random.default_rng(0))
+    assert state.total == pytest.approx(best_over_orders(chooser.score), abs=1e-3)
+
+
+def test_parents_are_the_best_set_where_greedy_steps_suffice(study):
+    chooser = make_chooser(study)
+    for j in range(6):
+        table = every_set(chooser.score, j)
+        parents, value = chooser.best(j, np.ones(6, dtype=bool))
+        assert value == pytest.approx(table[tuple(sorted(parents))], abs=1e-6)
+        assert value >= max(table.values()) - 1e-6
+
+
+def test_parents_come_from_the_allowed_genes_and_respect_the_limit(study):
+    chooser = make_chooser(study)
+    allowed = np.array([True, True, False, True, False, False])
+    for j in range(6):
+        assert set(chooser.best(j, allowed)[0]) <= {0, 1, 3} - {j}
+    chooser.max_parents = 1
+    assert len(chooser.best(int((study.graph != 0).sum(axis=0).argmax()), np.ones(6, dtype=bool))[0]) == 1
+
+
+def check_state(state: OrderSearch) -> None:
+    """The kept parents and scores are those of the order."""
+    fresh = OrderSearch(state.chooser, np.array(state.order), state.window)
+    assert state.parents == fresh.parents
+    np.testing.assert_allclose(state.value, fresh.value, atol=1e-9)
+    place = {g: k for k, g in enumerate(state.order)}
+    assert all(place[x] < place[g] for g, parents in state.parents.items() for x in parents)
+
+
+def test_state_stays_consistent_and_moves_raise_the_score(make_study):
+    study = make_study(n_genes=8, n_drugs=6, seed=4)
+    rng = np.random.default_rng(0)
+    state = OrderSearch(make_chooser(study), rng.permutation(8), window=8)
+    for _ in range(3):
+        for g in range(8):
+            before = state.total
+            gain = state.improve_gene(g)
+            assert state.total == pytest.approx(before + gain, abs=1e-6)
+            check_state(state)
+        state.kick(rng, 2)
+        check_state(state)
+
+
+def test_restored_state_is_the_kept_one(study):
+    state = OrderSearch(make_chooser(study), np.arange(6), window=6)
+    kept, total = state.state(), state.total
+    state.kick(np.random.default_rng(0), 3)
+    state.climb()
+    state.restore(kept)
+    assert (state.order, state.total) == (list(range(6)), total)
+    check_state(state)
+
+
+def test_climbed_state_is_a_local_maximum(make_study):
+    study = make_study(n_genes=6, seed=3)
+    state = OrderSearch(make_chooser(study), np.arange(6)[::-1], window=6)
+    state.climb()
+    for g in range(6):
+        for place in range(6):
+            order = [x for x in state.order if x != g]
+            order.insert(place, g)
+            assert OrderSearch(state.chooser, np.array(order), 6).total <= state.total + 1e-5
+
+
+def test_forbidden_edges_stay_out(study):
+    probability = np.full((6, 6), 0.3)
+    source, target = np.argwhere(study.graph != 0)[0]
+    probability[source, target] = 0
+    state = search(make_chooser(study, probability), rng=np.random.default_rng(0))
+    assert source not in state.parents[int(target)]
+
+
+def test_screen_keeps_the_parents(make_study):
+    study = make_study(n_genes=14, n_drugs=10, n_edges=16, n_cells=60, seed=1)
+    chosen = make_chooser(study, most=8).candidates
+    for j, genes in enumerate(chosen):
+        assert j not in genes
+        assert len(genes) == len(set(genes.tolist())) == 8
+        assert set(np.flatnonzero(study.graph[:, j])) <= set(genes.tolist())
+
+
+def test_response_order_puts_causes_first(make_study):
+    """In a chain whose first gene every drug hits, the others follow; a gene that nothing moves comes first."""
+    study = make_study(n_genes=4, n_drugs=3, seed=0)
+    order = response_order(make_chooser(study).score)
+    assert sorted(order.tolist()) == [0, 1, 2, 3]
+    moments = study.moments()
+    moments.mean[:, 3] = moments.mean[0, 3]
+    score = ShiftScore(moments, study.design.unit, study.design.group, Hyper.default(4))
+    assert response_order(score)[0] == 3
