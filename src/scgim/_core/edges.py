@@ -11,7 +11,7 @@ def inclusion(chooser: Parents, j: int, parents: tuple[int, ...], allowed: np.nd
     """Probability of each edge into gene j given the other parents, ``(G,)``; zero for genes that are not allowed."""
     out = np.zeros(len(allowed))
     with_all = chooser.value(j, parents)
-    added = np.where(allowed, chooser.with_one_more(j, parents), -np.inf)
+    added = np.where(allowed, chooser.with_one_more(j, parents)[0], -np.inf)
     out[allowed] = 1 / (1 + np.exp(np.clip(with_all - added[allowed], -500, 500)))
     for x in parents:
         without = chooser.value(j, tuple(y for y in parents if y != x))

@@ -11,7 +11,7 @@ from scgim._core.design import Design
 from scgim._core.edges import edge_probabilities
 from scgim._core.fit import Fit
 from scgim._core.hard import HardScore
-from scgim._core.mechanisms import from_standardised
+from scgim._core.mechanisms import Mechanisms, from_standardised
 from scgim._core.moments import Moments
 from scgim._core.posterior import Curves, Targets, fit_dose_curves, fit_targets, fit_values
 from scgim._core.score import GeneFit, Hyper, ShiftScore
@@ -128,7 +128,8 @@ def fit_search(
     mechanism
         ``"linear"`` or ``"additive"``.
     intervention
-        ``"shift"`` or ``"hard"``; hard interventions need moments with `block`.
+        ``"shift"``, ``"hard"``, which needs moments with the scatter of each unit, or ``"activity"``, which needs that of
+        each context.
     graph_prior
         ``(G, G)``; prior probability of each edge, 0 where it is forbidden.
     known_targets
@@ -147,6 +148,20 @@ def fit_search(
     G = moments.n_genes
     hyper = Hyper.default(G, graph_prior)
     kicks = (20 if G <= 50 else 5 if G <= 300 else 1) if n_kicks is None else n_kicks
+    if intervention == "activity":
+        from scgim._core.active_engine import fit_active  # it stands on this file
+
+        return fit_active(
+            moments,
+            design,
+            hyper,
+            genes=tuple(genes),
+            n_kicks=kicks,
+            background=background,
+            known_targets=known_targets,
+            rng=rng,
+            progress=progress,
+        )
     score, chooser, state, history = learn_structure(
         moments,
         design,
@@ -160,6 +175,23 @@ def fit_search(
     fits = gene_fits(score, state.parents)
     probability = edge_probabilities(chooser, state, rng=rng)
     return assemble(score, design, state, fits, probability, tuple(genes), intervention, known_targets, history)
+
+
+def assemble_mechanisms(score: ShiftScore, state: OrderSearch, fits: list[GeneFit]) -> Mechanisms:
+    """Mechanisms on the expression scale."""
+    m = score.moments
+    return from_standardised(
+        m.mechanism,
+        np.array(state.order),
+        [np.array(state.parents[j], dtype=int) for j in range(len(fits))],
+        [f.coef.reshape(-1, m.n_functions) for f in fits],
+        np.stack([f.baseline for f in fits], axis=1),
+        np.array([f.variance for f in fits]),
+        m.loc,
+        m.scale,
+        m.slope,
+        m.within,
+    )
 
 
 def assemble(
@@ -186,18 +218,7 @@ def assemble(
     else:
         curves = fit_dose_curves(residual, error, on, design)
         targets = fit_targets(residual, error, design, curves, score.hyper.p_target, known=known_targets)
-    mechanisms = from_standardised(
-        m.mechanism,
-        np.array(state.order),
-        [np.array(state.parents[j], dtype=int) for j in range(len(fits))],
-        [f.coef.reshape(-1, m.n_functions) for f in fits],
-        np.stack([f.baseline for f in fits], axis=1),
-        np.array([f.variance for f in fits]),
-        m.loc,
-        m.scale,
-        m.slope,
-        m.within,
-    )
+    mechanisms = assemble_mechanisms(score, state, fits)
     settings = {
         "p_target": float(score.hyper.p_target[0]),
         "slab_sd": float(score.hyper.slab_sd[0]),

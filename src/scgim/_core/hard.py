@@ -57,7 +57,8 @@ class HardScore(ShiftScore):
         """Squared values of the perturbed contexts, ``(K', G)``."""
         return self.flat[self.n_control :, :: self.n_functions] ** 2 - error
 
-    def _solve(self, j: int, sets: np.ndarray) -> dict[str, np.ndarray]:
+    def _solve(self, j: int, sets: np.ndarray, n_steps: int | None = None) -> dict[str, np.ndarray]:
+        n_steps = self.n_steps if n_steps is None else n_steps
         cols, target = self.columns(sets), j * self.n_functions
         M, F = cols.shape
         C = self.groups.shape[1]
@@ -74,7 +75,7 @@ class HardScore(ShiftScore):
         omega2 = self.hyper.background_sd[j] ** 2
         rho = np.zeros((M, len(self.starts)))
         fit: dict[str, np.ndarray] = {"coef": np.zeros((M, F + C)), "v": np.ones(M)}
-        for step in range(self.n_steps + 1):
+        for step in range(n_steps + 1):
             gram = gram_all - np.einsum("mu,mufg->mfg", rho, gram_u) + ridge
             right = right_all - np.einsum("mu,muf->mf", rho, right_u)
             spread = spread_all - rho @ spread_u

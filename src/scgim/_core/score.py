@@ -97,7 +97,10 @@ class ShiftScore:
         self.sizes = np.diff(np.append(starts, len(ordered) - self.n_control))
         self.n = moments.n[self.sorted]
         self.flat = moments.mean.reshape(len(unit), -1)[self.sorted]  # (K, G*B)
+        self.self_mean = self.flat[:, :: self.n_functions]  # (K, G) the genes as children
         self.within = moments.within
+        self.cross = moments.within[:, :: self.n_functions]  # (G*B, G) parents with children
+        self.self_variance = np.diag(moments.within)[:: self.n_functions]  # (G,)
         self.dof = max(moments.n.sum() - len(moments.n), 1.0)
         self.groups = np.eye(int(np.max(group)) + 1)[np.asarray(group)[self.sorted]]  # (K, C)
         self.ridge = 1e-4 if self.n_functions > 1 else 1e-9
@@ -131,19 +134,20 @@ class ShiftScore:
         """Squared effects of the perturbed contexts, less their sampling variance, ``(K', G)``."""
         return residual**2 - error
 
-    def _solve(self, j: int, sets: np.ndarray) -> dict[str, np.ndarray]:
+    def _solve(self, j: int, sets: np.ndarray, n_steps: int | None = None) -> dict[str, np.ndarray]:
         """Expectation maximisation for M parent sets of equal size p: sets (M, p)."""
-        cols, target, S = self.columns(sets), j * self.n_functions, self.within
+        n_steps = self.n_steps if n_steps is None else n_steps
+        cols, S = self.columns(sets), self.within
         M, F = cols.shape
         C = self.groups.shape[1]
-        y = self.flat[:, target]  # (K,)
+        y = self.self_mean[:, j]  # (K,)
         x = np.concatenate(
             [np.moveaxis(self.flat[:, cols], 1, 0), np.broadcast_to(self.groups, (M, *self.groups.shape))], axis=2
         )  # (M, K, F+C)
         gram = np.zeros((M, F + C, F + C))
         gram[:, :F, :F] = S[cols[:, :, None], cols[:, None, :]] + self.ridge * np.eye(F)
         right = np.zeros((M, F + C))
-        right[:, :F] = S[cols, target]
+        right[:, :F] = self.cross[cols, j]
         coef = np.zeros((M, F + C))
         if F:
             coef[:, :F] = np.linalg.solve(gram[:, :F, :F], right[:, :F, None])[..., 0]
@@ -151,14 +155,14 @@ class ShiftScore:
         coef[:, F:] = free @ self.start_baseline.T
         omega2, slab2 = self.hyper.background_sd[j] ** 2, self.hyper.slab_sd[j] ** 2
         xt = np.ascontiguousarray(np.moveaxis(x, 1, 2))  # (M, F+C, K)
-        for step in range(self.n_steps + 1):
-            v = S[target, target] - 2 * np.einsum("mf,mf->m", coef, right)
+        for step in range(n_steps + 1):
+            v = self.self_variance[j] - 2 * np.einsum("mf,mf->m", coef, right)
             v = np.maximum(v + np.einsum("mf,mfg,mg->m", coef, gram, coef), 1e-8)
             residual = y - np.einsum("mfk,mf->mk", xt, coef)
             error = v[:, None] / self.n + omega2  # (M, K)
             off, on = self.branches(residual[:, self.n_control :] ** 2, error[:, self.n_control :], j)
             rho = 1 / (1 + np.exp(np.clip(off - on, -500, 500)))  # (M, U)
-            if step == self.n_steps:
+            if step == n_steps:
                 break
             weight = 1 / error
             rho_k = np.repeat(rho, self.sizes, axis=1)
@@ -187,12 +191,14 @@ class ShiftScore:
             "lhs": lhs,
         }
 
-    def score_added(self, j: int, base: tuple[int, ...], candidates: np.ndarray) -> np.ndarray:
+    def score_added(
+        self, j: int, base: tuple[int, ...], candidates: np.ndarray, n_steps: int | None = None
+    ) -> np.ndarray:
         """Scores ``(M,)`` of gene j with parents `base` plus each of the M candidates."""
         sets = np.empty((len(candidates), len(base) + 1), dtype=int)
         sets[:, :-1] = base
         sets[:, -1] = candidates
-        return self._solve(j, sets)["score"]
+        return self._solve(j, sets, n_steps)["score"]
 
     def score_sets(self, j: int, sets: np.ndarray) -> np.ndarray:
         """Scores ``(M,)`` of parent sets ``(M, p)`` of gene j."""

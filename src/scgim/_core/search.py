@@ -15,6 +15,7 @@ import numpy as np
 from scgim._core.score import ShiftScore
 
 TOLERANCE = 1e-6
+Move = tuple[float, int, dict[int, tuple[tuple[int, ...], float]]]  # gain, new place, changed parents and scores
 
 
 @dataclass
@@ -24,8 +25,9 @@ class Parents:
     score: ShiftScore
     candidates: list[np.ndarray]  # screened candidates of each gene
     max_parents: int = 10
+    n_refined: int = 8  # candidates scored in full at a time; the others by one step of expectation maximisation
     single: dict[tuple[int, tuple[int, ...]], float] = field(default_factory=dict)
-    added: dict[tuple[int, tuple[int, ...]], np.ndarray] = field(default_factory=dict)
+    added: dict[tuple[int, tuple[int, ...]], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     def value(self, j: int, parents: tuple[int, ...]) -> float:
         """Score of gene j with these (sorted) parents."""
@@ -34,28 +36,42 @@ class Parents:
             self.single[key] = float(self.score.score_sets(j, np.array([parents], dtype=int).reshape(1, -1))[0])
         return self.single[key]
 
-    def with_one_more(self, j: int, parents: tuple[int, ...]) -> np.ndarray:
-        """``(G,)`` scores with one parent added, minus infinity where it can not be."""
+    def with_one_more(self, j: int, parents: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Scores with one parent added ``(G,)``, minus infinity where it can not be, and which are exact ``(G,)``."""
         key = (j, parents)
         if key not in self.added:
             out = np.full(self.score.n_genes, -np.inf)
             free = self.candidates[j]
             free = free[~np.isin(free, parents)]
+            few = len(free) <= self.n_refined
             if len(free):
-                out[free] = self.score.score_added(j, parents, free)
-            self.added[key] = out
+                out[free] = self.score.score_added(j, parents, free, n_steps=None if few else 1)
+            self.added[key] = out, np.full(len(out), few)
         return self.added[key]
+
+    def best_added(self, j: int, parents: tuple[int, ...], allowed: np.ndarray) -> tuple[int, float]:
+        """The allowed gene that is best added to the parents, and the exact score with it."""
+        scores, exact = self.with_one_more(j, parents)
+        while True:
+            masked = np.where(allowed, scores, -np.inf)
+            x = int(masked.argmax())
+            if exact[x] or masked[x] == -np.inf:
+                return x, float(masked[x])
+            masked[exact] = -np.inf
+            top = np.argpartition(-masked, self.n_refined)[: self.n_refined]
+            top = top[masked[top] > -np.inf]
+            scores[top] = self.score.score_added(j, parents, top)
+            exact[top] = True
 
     def best(self, j: int, allowed: np.ndarray) -> tuple[tuple[int, ...], float]:
         """Greedy forward-backward choice among the allowed genes, a mask ``(G,)``."""
         parents: tuple[int, ...] = ()
         value = self.value(j, parents)
         while len(parents) < self.max_parents:
-            scores = np.where(allowed, self.with_one_more(j, parents), -np.inf)
-            x = int(scores.argmax())
-            if not scores[x] > value + TOLERANCE:
+            x, score = self.best_added(j, parents, allowed)
+            if not score > value + TOLERANCE:
                 break
-            value = float(scores[x])
+            value = score
             parents = tuple(sorted((*parents, x)))
             self.single[(j, parents)] = value
         while len(parents) > 1:
@@ -129,13 +145,13 @@ class OrderSearch:
         """Score of the state."""
         return float(self.value.sum())
 
-    def _right(self, i: int) -> tuple[float, int, dict[int, tuple[tuple[int, ...], float]]]:
+    def _right(self, i: int) -> Move:
         """Best place to the right for the gene at place i."""
         g, allowed = self.order[i], self.mask(i)
         ceiling = allowed.copy()
         ceiling[self.order[i + 1 : i + 1 + self.window]] = True
         most = self.chooser.best(g, ceiling)[1] - self.value[g]
-        best = (0.0, i, {})
+        best: Move = (0.0, i, {})
         if most <= TOLERANCE:
             return best
         lost, changed = 0.0, {}
@@ -158,10 +174,10 @@ class OrderSearch:
                 best = (gain, q, {**changed, g: own})
         return best
 
-    def _left(self, i: int) -> tuple[float, int, dict[int, tuple[tuple[int, ...], float]]]:
+    def _left(self, i: int) -> Move:
         """Best place to the left for the gene at place i."""
         g, allowed = self.order[i], self.mask(i)
-        best = (0.0, i, {})
+        best: Move = (0.0, i, {})
         own = (self.parents[g], float(self.value[g]))
         gained, changed = 0.0, {}
         before = self.mask(i)

@@ -1,0 +1,151 @@
+"""Activity interventions: a drug scales the outgoing effects of its target (layer `_core`; not from the paper).
+
+Given the graph, the change psi of a gene's outgoing effects in one context is a quadratic problem in the second moments
+of that context, summed over the children: an estimate with a variance, to which the same spike and slab applies as to
+shifts. Genes that share children explain each other away by sweeps. The structure is learned in turn, on parents that
+are scaled by what has been found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scgim._core import basis
+from scgim._core.design import Design
+from scgim._core.moments import Moments
+from scgim._core.posterior import Curves, Targets, fit_targets
+from scgim._core.score import GeneFit, Hyper, ShiftScore
+
+MAX_NUMBERS = 2e8  # second moments of all contexts that are kept in memory
+NO_CHILD = 1e6  # variance of the activity of a gene without children
+
+
+def check_moments(moments: Moments) -> np.ndarray:
+    """Scatter of each context ``(K, F, F)``; raises where the moments lack it."""
+    if moments.scatter is None or moments.block is None or len(moments.scatter) != len(moments.n):
+        raise ValueError("moments: activity interventions need the scatter of each context; pass `block=arange(K)`.")
+    return moments.scatter[moments.block]
+
+
+def origin(moments: Moments) -> np.ndarray:
+    """Basis functions of an expression of zero, ``(F,)``."""
+    return basis.evaluate(-moments.loc / moments.scale, moments.mechanism).ravel()
+
+
+class ActiveScore(ShiftScore):
+    """Shift score in which parents act scaled by 1 + psi in each context.
+
+    Parameters
+    ----------
+    activity
+        ``(K, G)``; psi, in the order of the contexts.
+    """
+
+    def __init__(
+        self, moments: Moments, unit: np.ndarray, group: np.ndarray, hyper: Hyper, activity: np.ndarray | None = None
+    ) -> None:
+        super().__init__(moments, unit, group, hyper)
+        if activity is None or not activity.any():
+            return
+        scatter = check_moments(moments)
+        scale = np.repeat(1 + activity, self.n_functions, axis=1)  # (K, F)
+        zero = origin(moments)
+        flat = moments.mean.reshape(len(scale), -1)
+        self.flat = (zero + scale * (flat - zero))[self.sorted]
+        total, cross = np.zeros_like(self.within), np.zeros_like(self.cross)
+        for s, part in zip(scale, scatter, strict=True):
+            scaled = s[:, None] * part
+            total += scaled * s
+            cross += scaled[:, :: self.n_functions]
+        self.within, self.cross = total / self.dof, cross / self.dof
+
+
+@dataclass
+class Children:
+    """What one gene j tells of its parents' activities: residual products ``(K, p)`` and products ``(K, p, p)``, over v."""
+
+    parents: np.ndarray
+    linear: np.ndarray
+    square: np.ndarray
+
+
+def child_evidence(moments: Moments, group: np.ndarray, j: int, parents: np.ndarray, fit: GeneFit) -> Children:
+    """Sufficient statistics of gene j for the activities of its parents, by context."""
+    B, scatter = moments.n_functions, check_moments(moments)
+    p = len(parents)
+    cols = (parents[:, None] * B + np.arange(B)).ravel()
+    every = np.append(cols, j * B)
+    S = scatter[:, every[:, None], every]  # (K, pB+1, pB+1)
+    flat = moments.mean.reshape(len(S), -1)
+    zero = origin(moments)
+    loading = np.zeros((len(every), p))  # contributions of the parents
+    for q in range(p):
+        loading[q * B : (q + 1) * B, q] = fit.coef[q * B : (q + 1) * B]
+    weight = -loading.sum(axis=1)
+    weight[-1] = 1.0  # residual of gene j
+    mean_u = (flat[:, cols] - zero[cols]) @ loading[:-1]  # (K, p)
+    residual = flat[:, j * B] - flat[:, cols] @ fit.coef - fit.baseline[group]
+    n = moments.n
+    linear = np.einsum("kfg,f,gp->kp", S, weight, loading) + (n * residual)[:, None] * mean_u
+    square = np.einsum("fp,kfg,gq->kpq", loading, S, loading) + n[:, None, None] * mean_u[:, :, None] * mean_u[:, None]
+    return Children(parents, linear / fit.variance, square / fit.variance)
+
+
+def estimates(children: list[Children], activity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Activity of every gene given those of the others: estimates and variances, ``(K, G)`` each.
+
+    Parameters
+    ----------
+    children
+        Of every gene.
+    activity
+        ``(K, G)``; expected activities, of which each gene's own is taken out.
+    """
+    linear, square = np.zeros_like(activity), np.zeros_like(activity)
+    for child in children:
+        if not len(child.parents):
+            continue
+        psi = activity[:, child.parents]
+        own = np.einsum("kpp->kp", child.square)
+        linear[:, child.parents] += child.linear - np.einsum("kpq,kq->kp", child.square, psi) + own * psi
+        square[:, child.parents] += own
+    square = np.maximum(square, 1 / NO_CHILD)
+    return linear / square, 1 / square
+
+
+def fit_activity(
+    children: list[Children],
+    design: Design,
+    curves: Curves,
+    p_target: np.ndarray,
+    background: np.ndarray,
+    *,
+    known: np.ndarray | None = None,
+    n_sweeps: int = 30,
+) -> tuple[Targets, np.ndarray, np.ndarray]:
+    """Targets whose activity changes, and by how much, with estimates and variances given all others.
+
+    Parameters
+    ----------
+    children
+        Of every gene, from :func:`child_evidence`.
+    curves
+        Dose curves and prior of psi.
+    background
+        ``(G,)``; standard deviation of psi where no drug acts.
+    """
+    K, G = len(design.dose), len(children)
+    activity = np.zeros((K, G))
+    step = 1.0
+    for sweep in range(n_sweeps):
+        estimate, variance = estimates(children, activity)
+        targets = fit_targets(estimate, variance + background**2, design, curves, p_target, known=known)
+        new = targets.context_probability * targets.context_effect
+        moved = float(np.abs(new - activity).max())
+        activity = activity + step * (new - activity)
+        step = max(0.4, 0.9 * step) if sweep else 0.6
+        if moved < 1e-3:
+            break
+    return targets, estimate, variance
