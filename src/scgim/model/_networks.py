@@ -94,7 +94,10 @@ class GeneMechanisms(nn.Module):
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Contributions of the parents to every mechanism: cells ``(n, G)`` -> ``(n, M)``."""
-        u = self.inputs(z)  # (M, n, P)
+        return self.evaluate(self.inputs(z))
+
+    def evaluate(self, u: torch.Tensor) -> torch.Tensor:
+        """The same from the candidate parents ``(M, n, P)``, which are zero where there is none."""
         if self.kind == "linear":
             return torch.bmm(u, self.coef).squeeze(2).T
         if self.kind == "additive":

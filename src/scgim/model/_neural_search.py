@@ -106,7 +106,9 @@ def train_batch(
     """
     generator = torch.Generator().manual_seed(seed)
     device, M = cells.z.device, len(genes)
-    networks = GeneMechanisms(M, max(map(len, parents), default=1), kind="neural", n_hidden=n_hidden, generator=generator)
+    networks = GeneMechanisms(
+        M, max(map(len, parents), default=1), kind="neural", n_hidden=n_hidden, generator=generator
+    )
     networks.set_parents(parents, generator)
     networks.to(device)
     if start is not None:

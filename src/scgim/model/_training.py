@@ -1,15 +1,300 @@
 """Second stage of a fit: the torch module trained by Lightning from the exact engine's start (layer `model`).
 
-What `GIM` needs from here:
-
-1. ``GIM._module_cls = GIMModule``, ``_training_plan_cls = GIMTrainingPlan``, ``_data_splitter_cls = GIMDataSplitter``.
-2. In ``GIM.__init__``: ``self.module = GIMModule.from_design(n_genes, design, mechanism=..., intervention=...,
-   noise=..., structure=..., **module_kwargs)``. All shapes follow from these arguments, so that ``load`` works; the
-   context of each cell is registered under `CONTEXT_KEY` of ``_constants.py``.
-3. In ``GIM.train``: ``fit = fit_search(...)`` and then
-   ``fit = refine(self, fit, max_epochs=..., accelerator=..., devices=..., rng=..., plan_kwargs=..., **trainer_kwargs)``.
-   `refine` runs scvi-tools' `TrainRunner`, so that ``self.history_``, ``self.is_trained_`` and ``self.trainer`` are set as
-   in every scvi-tools model; it returns the refreshed `Fit` and never one that is worse on held-out cells.
-   ``max_epochs=0`` skips training. For ``structure="gradient"`` pass ``fit=None``.
-4. After ``load``: nothing; ``fit_`` holds plain arrays and prediction needs no module.
+`GIM.train` calls `refine` with the `Fit` of the search. `refine` runs scvi-tools' `TrainRunner`, so that the model's
+``history_``, ``is_trained_`` and ``trainer`` are set as in every scvi-tools model, and returns the refreshed `Fit`, or the
+given one where the trained module describes held-out cells no better. ``max_epochs=0`` skips the training.
 """
+
+from __future__ import annotations
+
+import copy
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from scvi.train import TrainRunner
+
+from scgim._core.fit import Fit
+from scgim.model._assemble import assemble, parents_of
+from scgim.model._constants import CONTEXT_KEY
+from scgim.model._expectation import Expectation, expectation
+from scgim.model._module import GIMModule, as_residuals
+from scgim.model._neural_moves import NeuralStart, search_parents
+from scgim.model._neural_search import Cells
+from scgim.model._plan import GIMTrainingPlan
+from scgim.model._prior import known_targets_matrix, prior_matrix
+from scgim.model._splitter import GIMDataSplitter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+SEARCH_CELLS = 20_000  # cells on which the parents of neural mechanisms are searched
+LOADER_KWARGS = ("batch_size", "train_size", "num_workers", "pin_memory", "datasplitter_kwargs")
+
+
+def heuristic_epochs(mechanism: str, n_cells: int) -> int:
+    """Epochs that suffice: few where closed forms are at the optimum already, about 2,500 steps for networks."""
+    if mechanism != "neural":
+        return int(np.clip(round(5 * 10_000 / max(n_cells, 1)), 1, 5))
+    return int(np.clip(round(120 * 10_000 / max(n_cells, 1)), 5, 200))
+
+
+def default_batch_size(mechanism: str, n_cells: int) -> int:
+    """Cells of a minibatch."""
+    return int(np.clip(n_cells // 10, 32, 512 if mechanism == "neural" else 2048))
+
+
+def refine(
+    model: Any,
+    fit: Fit | None,
+    *,
+    max_epochs: int | None = None,
+    accelerator: str = "auto",
+    devices: int | list[int] | str = "auto",
+    rng: int | np.random.Generator | None = 0,
+    plan_kwargs: dict[str, Any] | None = None,
+    progress: Callable[[str, float], None] | None = None,
+    **kwargs: Any,
+) -> Fit:
+    """Trains ``model.module`` from a fit, and returns the refreshed fit.
+
+    Parameters
+    ----------
+    model
+        A `GIM`.
+    fit
+        Of the search; None for ``structure="gradient"``.
+    max_epochs
+        Of the training; None for `heuristic_epochs`, 0 for none.
+    accelerator, devices
+        See :class:`lightning.pytorch.Trainer`.
+    rng
+        Seed or generator.
+    plan_kwargs
+        Of :class:`GIMTrainingPlan`.
+    progress
+        Called with a stage and its score.
+    kwargs
+        `batch_size`, `train_size` and `datasplitter_kwargs` for the splitter, everything else for
+        :class:`scvi.train.Trainer`.
+    """
+    rng = np.random.default_rng(rng)
+    if fit is None:
+        from scgim.model._published import fit_published
+
+        return fit_published(
+            model,
+            max_epochs=max_epochs,
+            rng=rng,
+            plan_kwargs=plan_kwargs,
+            accelerator=accelerator,
+            devices=devices,
+            **kwargs,
+        )
+    module: GIMModule = model.module
+    if module.intervention == "activity" or (max_epochs == 0 and module.mechanism != "neural"):
+        return fit  # closed forms stand: activity interventions are exact in the engine
+    prepare(model, module)
+    start: NeuralStart | None = None
+    if module.mechanism == "neural":
+        start = start_networks(model, module, fit, rng, progress)
+    else:
+        module.load_mechanisms(fit.mechanisms)
+    before = copy.deepcopy(module.state_dict())
+    state = closed_form(model, module, None if start is None else start.batch.state)
+    initial, held = copy.deepcopy(module.state_dict()), np.array([], dtype=int)
+    n_epochs = heuristic_epochs(module.mechanism, model.adata.n_obs) if max_epochs is None else max_epochs
+    if n_epochs > 0:
+        held = run_training(model, module, n_epochs, rng, plan_kwargs, accelerator, devices, kwargs)
+        trained = copy.deepcopy(module.state_dict())
+        if len(held) and not better(model, module, held, initial, trained):
+            module.load_state_dict(before)
+        state = closed_form(model, module, state)
+    if start is None and torch.equal(before["mechanisms.coef"], module.mechanisms.coef.detach().cpu()):
+        return fit
+    return finish(model, module, state, fit, start, rng)
+
+
+def prepare(model: Any, module: GIMModule) -> None:
+    """Where minibatches hold expression and covariates."""
+    from scgim.model._registration import expression_keys
+
+    module.expression_keys = tuple(expression_keys(model.registered.spec))
+    adjustment = model._adjustment()
+    if adjustment is not None:
+        module.covariate_mean = torch.as_tensor(adjustment.mean, dtype=torch.float32)
+        module.covariate_coef = torch.as_tensor(adjustment.coef, dtype=torch.float32)
+
+
+def sample_cells(model: Any, n_cells: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Cells of the model, adjusted for covariates, ``(n, G)``, and contexts ``(n,)``; all of them where they are few."""
+    chunks = model.cells()
+    rate = min(1.0, n_cells / max(len(chunks.index), 1))
+    xs, ks = [], []
+    for x, context in chunks():
+        rows = slice(None) if rate == 1 else np.flatnonzero(rng.random(len(context)) < rate)
+        x = x[rows]
+        xs.append(np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float32))
+        ks.append(context[rows])
+    return np.concatenate(xs), np.concatenate(ks)
+
+
+def start_networks(
+    model: Any, module: GIMModule, fit: Fit, rng: np.random.Generator, progress: Callable[[str, float], None] | None
+) -> NeuralStart:
+    """Parents and first weights of neural mechanisms, from the additive engine's graph."""
+    module.set_scale(fit.mechanisms.loc, fit.mechanisms.scale)
+    x, context = sample_cells(model, SEARCH_CELLS, rng)
+    z = torch.as_tensor((x - module.loc.cpu().numpy()) / module.scale.cpu().numpy())
+    cells = Cells(z, torch.as_tensor(context), module.unit, np.asarray(model.design.group), module.hard)
+    prior, allowed, price = prior_matrix(model._graph_prior, module.n_genes), None, None
+    if prior is not None:
+        allowed = prior > 0
+        with np.errstate(divide="ignore"):
+            price = np.where(allowed, np.log1p(-np.minimum(prior, 1 - 1e-9)) - np.log(np.maximum(prior, 1e-9)), 1e9)
+            price = np.maximum(price, -20.0)
+    start = search_parents(
+        cells,
+        fit.mechanisms.order,
+        fit.mechanisms.parents,
+        allowed=allowed,
+        edge_price=price,
+        max_parents=module.mechanisms.mask.shape[1],
+        n_hidden=module.mechanisms.bias.shape[1],
+        seed=int(rng.integers(2**31)),
+        progress=progress,
+    )
+    source, target = start.batch.networks, module.mechanisms
+    target.set_parents(start.batch.parents)
+    with torch.no_grad():
+        width = min(source.mask.shape[1], target.mask.shape[1])
+        target.inner[:, :width], target.skip[:, :width] = source.inner[:, :width], source.skip[:, :width]
+        target.bias.copy_(source.bias)
+        target.outer.copy_(source.outer)
+    module.apply_expectation(start.batch.state)
+    return start
+
+
+@torch.no_grad()
+def closed_form(model: Any, module: GIMModule, state: Expectation | None) -> Expectation:
+    """Expectation step over all cells, taken over by the module."""
+    module.eval()
+    device, sums = module.loc.device, None
+    for x, context in model.cells()():
+        x = np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float32)
+        for rows in np.array_split(np.arange(len(x)), max(len(x) // 4096, 1)):
+            k = torch.as_tensor(context[rows], device=device)
+            z = (torch.as_tensor(x[rows], device=device) - module.loc) / module.scale
+            part = module.residual_sums(z - module.mechanisms(z), z, k)
+            sums = part if sums is None else sums + part
+    group = module.group.cpu().numpy()
+    probability = None if state is None else state.probability
+    new = expectation(as_residuals(sums), module.unit, group, module.prior, hard=module.hard, probability=probability)
+    module.apply_expectation(new)
+    return new
+
+
+@torch.no_grad()
+def held_out_loss(model: Any, module: GIMModule, index: np.ndarray) -> float:
+    """Mean expected negative log-likelihood of some cells."""
+    module.eval()
+    total = 0.0
+    for batch in model._make_data_loader(adata=model.adata, indices=index, batch_size=4096):
+        _, _, loss = module(batch)
+        total += float(loss.reconstruction_loss_sum)
+    return total / max(len(index), 1)
+
+
+def better(model: Any, module: GIMModule, held: np.ndarray, initial: dict, trained: dict) -> bool:
+    """Whether training improved the likelihood of held-out cells; leaves the better weights in the module."""
+    module.load_state_dict(initial)
+    before = held_out_loss(model, module, held)
+    module.load_state_dict(trained)
+    after = held_out_loss(model, module, held)
+    logger.info("held-out loss %.4f before training, %.4f after", before, after)
+    return after < before
+
+
+def run_training(
+    model: Any,
+    module: GIMModule,
+    n_epochs: int,
+    rng: np.random.Generator,
+    plan_kwargs: dict[str, Any] | None,
+    accelerator: str,
+    devices: int | list[int] | str,
+    kwargs: dict[str, Any],
+    plan_cls: type[GIMTrainingPlan] = GIMTrainingPlan,
+) -> np.ndarray:
+    """Runs scvi-tools' `TrainRunner`; returns the held-out cells."""
+    from scvi.model._utils import use_distributed_sampler
+
+    kwargs = dict(kwargs)
+    loader = {k: kwargs.pop(k) for k in LOADER_KWARGS if k in kwargs}
+    loader |= loader.pop("datasplitter_kwargs", None) or {}
+    loader.setdefault("batch_size", default_batch_size(module.mechanism, model.adata.n_obs))
+    splitter = GIMDataSplitter(
+        model.adata_manager,
+        loader.pop("train_size", None),
+        rng=rng,
+        distributed_sampler=use_distributed_sampler(kwargs.get("strategy")),
+        **loader,
+    )
+    defaults = {} if module.mechanism == "neural" else {"lr": 1e-3}
+    plan = plan_cls(module, **{**defaults, **(plan_kwargs or {})})
+    module.train()
+    kwargs.setdefault("log_every_n_steps", max(splitter.n_train // loader["batch_size"], 1))
+    if splitter.n_val:
+        kwargs.setdefault("check_val_every_n_epoch", 1)
+    generator = torch.random.get_rng_state()
+    torch.manual_seed(int(rng.integers(2**31)))  # order of the minibatches
+    try:
+        runner = TrainRunner(
+            model,
+            training_plan=plan,
+            data_splitter=splitter,
+            max_epochs=n_epochs,
+            accelerator=accelerator,
+            devices=devices,
+            **kwargs,
+        )
+        runner()
+    finally:
+        torch.random.set_rng_state(generator)
+    return np.asarray(splitter.val_idx, dtype=int)
+
+
+def finish(
+    model: Any, module: GIMModule, state: Expectation, fit: Fit, start: NeuralStart | None, rng: np.random.Generator
+) -> Fit:
+    """The refreshed fit."""
+    probability, order, history = fit.graph_probability, fit.mechanisms.order, []
+    if start is not None:
+        order, history = start.order, start.history
+        tested = ~np.isnan(start.edge_probability)
+        probability = np.where(tested, start.edge_probability, probability)
+        edges = np.zeros(probability.shape, dtype=bool)
+        for j, pa in enumerate(parents_of(module)):
+            edges[pa, j] = True
+        probability = np.where(edges, np.maximum(probability, 0.5), np.minimum(probability, 0.5))
+    x, _ = sample_cells(model, 4000, rng)
+    z = ((torch.as_tensor(x, device=module.loc.device) - module.loc) / module.scale).float()
+    known = known_targets_matrix(model._known_targets, model.drugs, model.genes)
+    known = None if known is None else np.where(known, 1.0, np.nan)
+    out = assemble(
+        module,
+        state,
+        model.design,
+        fit,
+        order=order,
+        edge_probability=probability,
+        z=z,
+        rng=rng,
+        known=known,
+        history=history,
+    )
+    return replace(out, settings={**out.settings, "trained": True})
