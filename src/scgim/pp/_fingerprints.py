@@ -53,7 +53,7 @@ def fingerprints(
     >>> table.shape
     (1, 64)
     """
-    generator = _generator(kind, radius, n_bits, chirality)
+    generator = _generator(kind, radius, n_bits, chirality=chirality)
     drugs, values = _unpack(smiles)
     rows, bad = [], []
     for drug, text in zip(drugs, values, strict=True):
@@ -87,7 +87,7 @@ def _unpack(smiles: pd.Series | Mapping[str, str]) -> tuple[list[str], list[Any]
     return drugs, series.tolist()
 
 
-def _generator(kind: str, radius: int, n_bits: int, chirality: bool) -> Any:
+def _generator(kind: str, radius: int, n_bits: int, *, chirality: bool) -> Any:
     """RDKit's Morgan generator."""
     if kind not in ("count", "bit"):
         raise ValueError(f"kind must be 'count' or 'bit', found {kind!r}.")

@@ -75,7 +75,7 @@ def split_combinations(
     table = pd.DataFrame({"drug": drugs, "dose": dose})
     group = table.groupby(["drug", "dose"], sort=False, dropna=False).ngroup().to_numpy()
     first = np.unique(group, return_index=True)[1]
-    parts = [_parts(str(drugs[i]), dose[i], separator, control, dose_key is not None) for i in first]
+    parts = [_parts(str(drugs[i]), dose[i], separator, control, has_dose=dose_key is not None) for i in first]
     most = max(len(p) for p in parts)
     padded = [p + [(control, 0.0)] * (most - len(p)) for p in parts]
     adata = target(adata, copy=copy)
@@ -88,7 +88,7 @@ def split_combinations(
     return adata if copy else None
 
 
-def _parts(drug: str, dose: Any, separator: str, control: str, has_dose: bool) -> list[tuple[str, float]]:
+def _parts(drug: str, dose: Any, separator: str, control: str, *, has_dose: bool) -> list[tuple[str, float]]:
     """Drugs of one combination with their doses, places without a drug left out; at least one part."""
     names_ = [part.strip() for part in split_outside_brackets(drug, separator)]
     if not all(names_):

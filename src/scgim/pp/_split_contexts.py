@@ -95,17 +95,17 @@ def split_contexts(
         raise ValueError(f"{cell}by must be 'dose', 'drug', 'combination' or 'covariate', found {by!r}.")
     if not 0 < fraction < 1:
         raise ValueError(f"fraction must lie between 0 and 1, found {fraction}.")
-    for needed, name, value in (("dose", "dose_key", dose_key), ("covariate", "covariate_key", covariate_key)):
-        if by == needed and value is None:
-            raise ValueError(f"{name} must be given to split by {by}, found None.")
+    for needed, argument, key in (("dose", "dose_key", dose_key), ("covariate", "covariate_key", covariate_key)):
+        if by == needed and key is None:
+            raise ValueError(f"{argument} must be given to split by {by}, found None.")
     kinds = perturbations(adata, perturbation_key, control, dose_key)
     generator = np.random.default_rng(rng)
     if by == "dose":
         test = _by_dose(kinds, hold_out, drugs, fraction, generator)
     elif by == "covariate":
-        value = names(adata, "covariate_key", str(covariate_key))
-        chosen = set(_choose(sorted(set(value)), hold_out, "covariate values", fraction, generator))
-        test = np.array([v in chosen and bool(kind) for v, kind in zip(value, kinds, strict=True)])
+        values = names(adata, "covariate_key", str(covariate_key))
+        chosen = set(_choose(sorted(set(values)), hold_out, "covariate values", fraction, generator))
+        test = np.array([v in chosen and bool(kind) for v, kind in zip(values, kinds, strict=True)])
     else:
         test = _by_drugs(kinds, hold_out, combinations=by == "combination", fraction=fraction, rng=generator)
     perturbed = np.array([bool(kind) for kind in kinds])
@@ -155,9 +155,10 @@ def _by_dose(
     elif hold_out is None:
         several = _choose(several, None, "drugs with several doses", fraction, rng)
     out: set[Kind] = set()
-    if hold_out is None or hold_out == "highest":
+    highest = isinstance(hold_out, str) and hold_out == "highest"
+    if hold_out is None or highest:
         for drug in several:
-            dose = max(doses[drug]) if hold_out == "highest" else float(rng.choice(sorted(doses[drug])))
+            dose = max(doses[drug]) if highest else float(rng.choice(sorted(doses[drug])))
             out.add(frozenset({(drug, dose)}))
     else:
         every = sorted({dose for drug in several for dose in doses[drug]})
