@@ -1,6 +1,7 @@
 """``scgim predict``."""
 
 from pathlib import Path
+from typing import Any
 
 from scgim.cli import _files
 from scgim.cli._console import InputError, console, quiet, step
@@ -14,32 +15,45 @@ def run(model_dir: Path, perturbations: Path, *, features: Path | None, n_cells:
     if out.suffix not in (".h5ad", ".zarr"):
         raise InputError(f"--out {out}: expected a file that ends in .h5ad or .zarr.")
     table = _csv(perturbations)
-    drugs = None if features is None else _csv(features, index=True)
+    drugs = None if features is None else _csv(features).pipe(lambda t: t.set_index(t.columns[0]))
     from scgim import tl
     from scgim.model import GIM
 
     with step(f"loading {model_dir}"):
         model = GIM.load(str(model_dir), adata=False)
     with step(f"predicting {len(table)} x {n_cells} cells"):
+        spec = model.registered.spec
+        table = _numeric(table, [*spec.dose, *spec.continuous], perturbations)
+        if drugs is not None:
+            drugs = _numeric(drugs, list(drugs.columns), features)
         predicted = tl.predict(model, table, features=drugs, n_cells=n_cells, rng=seed)
         _files.write(predicted, out)
     console().print(f"{out}: {predicted.n_obs} cells x {predicted.n_vars} genes", markup=False)
 
 
-def _csv(path: Path, *, index: bool = False):
-    """A table; names stay text even if they look like numbers or missing values."""
+def _csv(path: Path) -> Any:
+    """A table of text: names stay as they are even if they look like numbers or missing values."""
     import pandas as pd
 
     if not path.exists():
         raise InputError(f"{path}: no such file.")
     try:
-        table = pd.read_csv(path, keep_default_na=False, dtype=str)
+        return pd.read_csv(path, keep_default_na=False, dtype=str)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a CSV file ({error}).") from error
-    if index:
-        table = table.set_index(table.columns[0])
-    for name in table.columns:
+
+
+def _numeric(table: Any, columns: list[str], path: Path | None) -> Any:
+    """The columns as numbers."""
+    import pandas as pd
+
+    table = table.copy()
+    for name in columns:
+        if name not in table:
+            continue
         numbers = pd.to_numeric(table[name], errors="coerce")
-        if numbers.notna().all():
-            table[name] = numbers
+        wrong = table[name][numbers.isna()]
+        if len(wrong):
+            raise InputError(f"{path}: column {name!r} has to hold numbers, found {wrong.iloc[0]!r}.")
+        table[name] = numbers.astype(float)
     return table

@@ -71,16 +71,10 @@ def history(
         raise ValueError(f"ax: it takes one metric, found {len(panels)}; choose one of {found} with metrics=[...].")
     for axis, (stage, metric, part) in zip(axes, panels, strict=True):
         few = len(part) <= 40
+        _style.clean(axis)
         axis.plot(
             part["step"], part["value"], color=_style.DOWN, linewidth=1.6, marker="o" if few else None, markersize=3
         )
         axis.set_title(f"{stage}: {metric}", fontsize=9, color=_style.INK, loc="left")
         axis.set_xlabel("step", fontsize=8, color=_style.INK)
-        axis.tick_params(labelsize=7.5, color=_style.MUTED, labelcolor=_style.INK)
-        axis.grid(color=_style.FAINT, linewidth=0.6)
-        axis.set_axisbelow(True)
-        for side in ("top", "right"):
-            axis.spines[side].set_visible(False)
-        for side in ("left", "bottom"):
-            axis.spines[side].set_color(_style.MUTED)
     return _style.finish(figure, axes if own else ax, own=own, show=show, return_fig=return_fig)

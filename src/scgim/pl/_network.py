@@ -253,13 +253,14 @@ def _draw_label(
 ) -> None:
     from matplotlib.patheffects import withStroke
 
+    left = tip[0] < scene.place(scene.layout.position[edge.target])[0] - 1  # beside the other heads, not on them
     ax.text(
-        tip[0] + 7,
+        tip[0] + (-7 if left else 7),
         tip[1] - sign * 6,
         _style.literal(edge.label),
         fontsize=scene.font * 0.82 * scale,
         color=color,
-        ha="left",
+        ha="right" if left else "left",
         va="bottom",
         weight="bold",
         zorder=6,

@@ -70,6 +70,19 @@ def number(value: float) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
 
 
+def clean(axis: Any) -> None:
+    """Light grid, no box, small ticks."""
+    axis.grid(color=FAINT, linewidth=0.6)
+    axis.set_axisbelow(True)
+    axis.tick_params(labelsize=7.5, color=MUTED, labelcolor=INK)
+    axis.xaxis.label.set_color(INK)
+    axis.yaxis.label.set_color(INK)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axis.spines[side].set_color(MUTED)
+
+
 def finish(figure: Any, result: Any, *, own: bool, show: bool | None, return_fig: bool) -> Any:
     """The common end of plotting functions.
 

@@ -144,7 +144,13 @@ def fit(
     with seeded(seed):
         model = GIM(light, **build)
         model.train(accelerator=accelerator, devices=devices, rng=seed, **train_kwargs)
-    params = setup | build | {"modalities": modalities, "rng": seed, "train_kwargs": train_kwargs} | _versions()
+    params = (
+        setup
+        | build
+        | {"modalities": modalities, "rng": seed, "train_kwargs": train_kwargs}
+        | model.settings
+        | _versions()
+    )
     params["perturbation_key"] = _as_list(perturbation_key)
     params["dose_key"] = None if dose_key is None else _as_list(dose_key)
     write(adata, results_of(model, params), key=key_added)

@@ -1,0 +1,108 @@
+"""Effects on the targets of one perturbation against the dose."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from scgim import _keys
+from scgim.pl import _style
+from scgim.pl._data import as_list, find, perturbation_names, read
+
+COLORS = ("#c23b33", "#2f6db3", "#3f8f5b", "#b8862b", "#7a5ea8", "#4aa3a2", "#8a6d5a", "#c76aa0")
+
+
+def dose_response(
+    adata: Any,
+    perturbation: str,
+    *,
+    key: str = _keys.DEFAULT,
+    genes: Sequence[str] | None = None,
+    n_genes: int = 6,
+    ax: Any = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> Any:
+    """Draw the effects of one perturbation on its targets at the fitted doses, with two standard deviations.
+
+    Parameters
+    ----------
+    adata
+        AnnData or MuData that :func:`scgim.tl.fit` has written to, fitted with a dose.
+    perturbation
+        The perturbation; the parts of a combination are joined by ``" + "``.
+    key
+        The ``key_added`` of the fit.
+    genes
+        Genes to draw; by default the targets with a probability of at least 1/2 (or the most probable one).
+    n_genes
+        Draw at most this many of the targets.
+    ax
+        Axes to draw into, made if not given.
+    show
+        Show the figure instead of returning the axes.
+    return_fig
+        Return the figure.
+
+    Returns
+    -------
+    The axes, the figure if ``return_fig``, or None if it was shown.
+
+    Raises
+    ------
+    KeyError
+        If ``adata`` has not been fitted with this ``key``, or the perturbation or a gene is unknown.
+    ValueError
+        If no dose was registered.
+
+    Examples
+    --------
+    >>> scgim.pl.dose_response(adata, "U0126")  # doctest: +SKIP
+    """
+    params = _keys.PARAMS.find(adata, key)
+    if not as_list(params.get("dose_key")):
+        raise ValueError(f"key={key!r}: no dose was registered; fit with scgim.tl.fit(adata, ..., dose_key=...).")
+    fitted = read(adata, key)
+    row = find(fitted, perturbation)
+    if genes is None:
+        order = np.argsort(-fitted.probability[row], kind="stable")
+        chosen = [g for g in order[:n_genes] if fitted.probability[row, g] >= 0.5] or [int(order[0])]
+    else:
+        unknown = [gene for gene in genes if gene not in fitted.genes]
+        if unknown:
+            raise KeyError(f"genes: {unknown} are not among the fitted genes.")
+        chosen = [fitted.genes.index(gene) for gene in genes]
+    table = _curve(_keys.TARGETS.find(adata, key), params, fitted.perturbation[row])
+    own = ax is None
+    if own:
+        import matplotlib.pyplot as plt
+
+        _, ax = plt.subplots(figsize=(5.4, 3.0), layout="constrained")
+    _style.clean(ax)
+    ax.axhline(0, color=_style.MUTED, linewidth=0.8, zorder=1)
+    for k, gene in enumerate(chosen):
+        part = table[table["gene"].astype(str) == fitted.genes[gene]]
+        color = COLORS[k % len(COLORS)]
+        dose, effect, sd = (part[c].to_numpy(float) for c in ("total_dose", "effect", "effect_sd"))
+        ax.fill_between(dose, effect - 2 * sd, effect + 2 * sd, color=color, alpha=0.16, linewidth=0)
+        label = f"{fitted.genes[gene]} (p {fitted.probability[row, gene]:.2f})"
+        ax.plot(dose, effect, color=color, linewidth=1.6, marker="o", markersize=4, label=_style.literal(label))
+    dose = table["total_dose"].to_numpy(float)
+    if dose.min() > 0 and dose.max() / dose.min() > 20:
+        ax.set_xscale("log")
+    ax.set_title(
+        _style.literal(_style.shorten(fitted.perturbation[row], 44)), fontsize=10, loc="left", color=_style.INK
+    )
+    ax.set_xlabel("dose", fontsize=9)
+    ax.set_ylabel("effect", fontsize=9)
+    ax.legend(frameon=False, fontsize=8, labelcolor=_style.INK, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    return _style.finish(ax.figure, ax, own=own, show=show, return_fig=return_fig)
+
+
+def _curve(targets: Any, params: Any, name: str) -> Any:
+    """Rows of one perturbation with its total dose, averaged over batches, in the order of the dose."""
+    columns, doses = as_list(params["perturbation_key"]), as_list(params["dose_key"])
+    names, total = perturbation_names(targets, columns, doses, str(params["control"]))
+    table = targets.assign(total_dose=total)[[n == name for n in names]]
+    table = table.groupby(["gene", "total_dose"], observed=True)[["effect", "effect_sd"]].mean().reset_index()
+    return table.sort_values("total_dose")

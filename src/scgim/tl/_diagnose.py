@@ -1,0 +1,160 @@
+"""What a fit rests on, and where it does not describe the data."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from scgim.tl._moments import ContextCells, collect
+from scgim.tl._results import context_of_cell
+
+if TYPE_CHECKING:
+    from scgim.model import GIM
+
+
+def diagnose(
+    model: "GIM", *, n_cells: int = 200, rng: "int | np.random.Generator | None" = 0
+) -> dict[str, pd.DataFrame]:
+    """Tables that say how far a fit can be trusted (not from the paper).
+
+    Parameters
+    ----------
+    model
+        A fitted model with its training data.
+    n_cells
+        Cells to predict for each context in the posterior-predictive check.
+    rng
+        Seed or generator.
+
+    Returns
+    -------
+    A dict of tables:
+
+    `features`
+        Are the features informative about the interventions? One row for each map from features to interventions that
+        was compared by cross-validation over drugs, ``map``, ``error`` (smaller is better) and ``chosen``. Empty without
+        features.
+    `support`
+        What do targets rest on? One row for each drug and target (probability of at least 1/2): ``probability``,
+        ``effect`` (at saturating dose), ``z`` (effect over its standard deviation), ``n_cells`` and ``n_doses`` of the
+        drug, ``n_groups`` (batches and covariate values in which it was measured).
+    `similar`
+        Which drugs cannot be told apart? One row for each pair: ``z`` is the largest difference of the expected effects
+        on a gene over its standard deviation, ``distinct`` is whether it exceeds 3, ``same_targets`` whether their
+        targets are the same genes. The most similar pairs come first.
+    `contexts`
+        Posterior-predictive check, one row for each context: ``n_cells``, ``distance`` of the predicted to the observed
+        mean, ``expected`` distance from sampling alone, ``ratio`` of the two (about 1 if the model is right),
+        ``sd_ratio`` (median over genes of observed over predicted standard deviation) and ``worst_gene``, the gene whose
+        mean is predicted worst.
+
+    Raises
+    ------
+    ValueError
+        If the model was loaded without its training data.
+
+    Examples
+    --------
+    >>> tables = scgim.tl.diagnose(model)  # doctest: +SKIP
+    >>> tables["similar"].query("not distinct")  # doctest: +SKIP
+    """
+    if model.adata is None:
+        raise ValueError("model: it was loaded without its training data; use scgim.model.GIM.load(path, adata).")
+    generator = np.random.default_rng(rng)
+    cells = collect(model.cells(), context_of_cell(model), len(model.contexts), rng=generator)
+    return {
+        "features": _features(model),
+        "support": _support(model),
+        "similar": _similar(model),
+        "contexts": _contexts(model, cells, n_cells, generator),
+    }
+
+
+def _features(model: "GIM") -> pd.DataFrame:
+    """Cross-validated errors of the feature maps."""
+    from scgim.model._features_map import load_feature_model
+
+    fitted = load_feature_model(model.feature_model_)
+    table = pd.DataFrame(
+        {"map": pd.Series(dtype=str), "error": pd.Series(dtype=float), "chosen": pd.Series(dtype=bool)}
+    )
+    if fitted is None:
+        return table
+    score = {str(name): float(error) for name, error in fitted.score.items() if np.isscalar(error)}
+    best = min(score, key=lambda name: score[name]) if score else ""
+    table = pd.DataFrame(
+        {"map": list(score), "error": list(score.values()), "chosen": [name == best for name in score]}
+    )
+    return table.sort_values("error", ignore_index=True)
+
+
+def _support(model: "GIM") -> pd.DataFrame:
+    """Cells, doses and batches behind each target."""
+    fit, design = model.fit, model.design
+    drug, gene = np.nonzero(fit.probability >= 0.5)
+    there = design.dose > 0  # (K, D)
+    n_cells = (there * np.asarray(design.n_cells)[:, None]).sum(0)
+    n_doses = np.array([len(np.unique(design.dose[there[:, d], d])) for d in range(len(fit.drugs))])
+    n_groups = np.array([len(np.unique(design.group[there[:, d]])) for d in range(len(fit.drugs))])
+    effect, sd = fit.amplitude[drug, gene], fit.amplitude_sd[drug, gene]
+    return pd.DataFrame(
+        {
+            "drug": np.array(fit.drugs, dtype=object)[drug],
+            "gene": np.array(fit.genes, dtype=object)[gene],
+            "probability": fit.probability[drug, gene],
+            "effect": effect,
+            "z": np.abs(effect) / np.maximum(sd, 1e-12),
+            "n_cells": n_cells[drug].astype(int),
+            "n_doses": n_doses[drug] if design.has_dose else 1,
+            "n_groups": n_groups[drug],
+        }
+    )
+
+
+def _similar(model: "GIM") -> pd.DataFrame:
+    """Pairs of drugs by how much their expected effects differ."""
+    fit = model.fit
+    p, a, sd = fit.probability, fit.amplitude, fit.amplitude_sd  # (D, G)
+    mean = p * a
+    variance = p * (sd**2 + a**2) - mean**2  # of effect x target indicator
+    first, second = np.triu_indices(len(fit.drugs), 1)
+    target = p >= 0.5
+    z = np.zeros(len(first))
+    same = np.zeros(len(first), bool)
+    for start in range(0, len(first), 4096):  # blocks of pairs
+        i, j = first[start : start + 4096], second[start : start + 4096]
+        gap = np.abs(mean[i] - mean[j]) / np.sqrt(variance[i] + variance[j] + 1e-12)
+        z[start : start + 4096] = gap.max(1, initial=0.0)
+        same[start : start + 4096] = (target[i] == target[j]).all(1)
+    names = np.array(fit.drugs, dtype=object)
+    table = pd.DataFrame(
+        {"drug_1": names[first], "drug_2": names[second], "z": z, "distinct": z > 3, "same_targets": same}
+    )
+    return table.sort_values("z", ignore_index=True)
+
+
+def _contexts(model: "GIM", cells: ContextCells, n_cells: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Observed against predicted means and standard deviations."""
+    contexts, genes = model.contexts, np.array(model.genes, dtype=object)
+    rows = contexts.drop(columns="n_cells")
+    of = model.registered.features
+    features = of.values if of is not None and of.level == "context" else None  # (K, Q)
+    mean = model.predict_mean(rows, features=features).to_numpy()
+    sd = np.zeros_like(mean)
+    block = max(1, 2_000_000 // max(n_cells * mean.shape[1], 1))
+    for start in range(0, len(rows), block):
+        part = slice(start, start + block)
+        values = None if features is None else features[part]
+        predicted = np.asarray(model.predict(rows.iloc[part], features=values, n_cells=n_cells, rng=rng).X)
+        sd[part] = predicted.reshape(-1, n_cells, mean.shape[1]).std(1, ddof=1)
+    error = cells.mean - mean
+    noise = cells.variance / cells.n[:, None]
+    z = np.abs(error) / np.sqrt(np.maximum(noise, 1e-12))
+    table = rows.copy()
+    table["n_cells"] = contexts["n_cells"].to_numpy()
+    table["distance"] = np.linalg.norm(error, axis=1)
+    table["expected"] = np.sqrt(noise.sum(1))
+    table["ratio"] = table["distance"] / np.maximum(table["expected"], 1e-12)
+    table["sd_ratio"] = np.median(np.sqrt(cells.variance) / np.maximum(sd, 1e-12), axis=1)
+    table["worst_gene"] = genes[z.argmax(1)]
+    return table.sort_values("ratio", ascending=False, ignore_index=True)

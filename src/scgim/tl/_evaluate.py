@@ -1,0 +1,311 @@
+"""How well cells of unseen conditions are predicted, beside simple baselines."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scgim.tl._moments import ContextCells, collect
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+    from scgim.model import GIM
+
+METRICS = ("mean_distance", "energy_distance", "pearson_mean_change")
+BASELINES = ("control", "training_mean", "ridge", "knn")
+
+
+def evaluate(
+    model: "GIM",
+    adata_test: "AnnData | MuData",
+    *,
+    features: pd.DataFrame | None = None,
+    metrics: Sequence[str] = METRICS,
+    baselines: Sequence[str] | str = BASELINES,
+    n_cells: int = 200,
+    rng: "int | np.random.Generator | None" = 0,
+) -> pd.DataFrame:
+    """Predict the conditions of held-out cells and compare with the cells.
+
+    Parameters
+    ----------
+    model
+        A fitted model, with its training data if there are ``baselines``.
+    adata_test
+        Held-out cells with the registered columns, on the scale of the training data. Split by condition
+        (:func:`scgim.pp.split_contexts`), never by cell: conditions that were in the training data are warned about.
+    features
+        Features of drugs that are new; taken from ``adata_test`` if it has them under the registered key.
+    metrics
+        ``"mean_distance"``: Euclidean distance of the means. ``"energy_distance"``: squared energy distance, see
+        :func:`scgim.metrics.energy_distance`. ``"pearson_mean_change"``: correlation over genes of the changes against
+        the control of the same batch.
+    baselines
+        Names of ``scgim.metrics.baselines.MEAN_BASELINES``, ``"additive"`` for combinations, or ``"all"``. ``"gp"`` and
+        ``"mlp"`` take minutes. Baselines predict changes against the control of the batch; their cells are control cells
+        moved to the predicted mean.
+    n_cells
+        Cells for each condition that the energy distance is computed from.
+    rng
+        Seed or generator.
+
+    Returns
+    -------
+    Tidy table with columns ``method`` (``"gim"`` and the baselines), ``context``, ``metric``, ``value``.
+
+    Raises
+    ------
+    ValueError
+        A metric or baseline is unknown, ``adata_test`` has no perturbed cells or other genes, or the training data that
+        baselines need are missing.
+    KeyError
+        A new drug has no features.
+
+    Examples
+    --------
+    >>> scores = scgim.tl.evaluate(model, adata_test)  # doctest: +SKIP
+    >>> scores.groupby(["metric", "method"])["value"].median().unstack()  # doctest: +SKIP
+    """
+    chosen = _baselines(baselines)
+    unknown = [name for name in metrics if name not in METRICS]
+    if unknown:
+        raise ValueError(f"metrics: unknown {unknown}; expected some of {list(METRICS)}.")
+    generator = np.random.default_rng(rng)
+    test = _read_test(model, adata_test, n_cells, generator)
+    if features is None:
+        features = features_of(model, adata_test, test)
+    rows = test.table.drop(columns="n_cells")
+    means = {"gim": model.predict_mean(rows, features=features).to_numpy()}
+    train = None
+    if chosen or "pearson_mean_change" in metrics or "energy_distance" in metrics:
+        train = _read_training(model, n_cells, generator)
+    if train is not None:
+        means |= _baseline_means(model, train, test, features, chosen, generator)
+    cells: dict[str, np.ndarray] = {}
+    if "energy_distance" in metrics and train is not None:
+        predicted = model.predict(rows, features=features, n_cells=n_cells, rng=generator).X
+        cells = {"gim": np.asarray(predicted).reshape(len(rows), n_cells, -1)}
+        for name in chosen:
+            cells[name] = _moved_control(model, train, means[name], test.group, n_cells, generator)
+    return _score(test, means, cells, metrics)
+
+
+@dataclass
+class Test:
+    """Perturbed contexts of the held-out cells, m of them."""
+
+    table: pd.DataFrame  # (m, registered columns and n_cells)
+    group: np.ndarray  # (m,), baseline group of the training data
+    dose: np.ndarray  # (m, D'), doses of the drugs below
+    drugs: tuple[str, ...]  # (D',) fitted drugs, then new ones
+    first: np.ndarray  # (m,), a cell of each
+    cells: ContextCells
+
+    @property
+    def label(self) -> list[str]:
+        """One text for each context."""
+        return [
+            ", ".join(f"{c}={v}" for c, v in row.items())
+            for row in self.table.drop(columns="n_cells").to_dict("records")
+        ]
+
+
+def _baselines(names: Sequence[str] | str) -> list[str]:
+    from scgim.metrics.baselines import MEAN_BASELINES
+
+    allowed = [*MEAN_BASELINES, "additive"]
+    if isinstance(names, str):
+        names = list(MEAN_BASELINES) if names == "all" else [names]
+    unknown = [name for name in names if name not in allowed]
+    if unknown:
+        raise ValueError(f"baselines: unknown {unknown}; expected 'all' or some of {allowed}.")
+    return list(names)
+
+
+def _read_test(model: "GIM", data: Any, n_cells: int, rng: np.random.Generator) -> Test:
+    """The held-out contexts and their cells."""
+    from scgim.model._columns import read_columns
+    from scgim.model._contexts import derive_contexts, encode_rows
+    from scgim.model._covariates import CellChunks
+    from scgim.model._expression import gene_names
+
+    registered = model.registered
+    spec = registered.spec
+    frame = read_columns(data, spec)
+    if gene_names(data, spec) != list(registered.genes):
+        raise ValueError(
+            "adata_test: expected the genes of the training data in their order; use adata_test[:, model.genes]."
+        )
+    contexts = derive_contexts(frame, spec)
+    adjustment = model._adjustment()
+    values = None if adjustment is None else frame[list(spec.continuous)].to_numpy(float)
+    blocks = CellChunks(data, spec, contexts.index, adjustment, values)
+    cells = collect(blocks, contexts.index, len(contexts.table), n_cells=n_cells, rng=rng)
+    perturbed = np.flatnonzero(~contexts.design.control)
+    if len(perturbed) == 0:
+        raise ValueError("adata_test: found no perturbed cells; it needs cells with another label than the control.")
+    table = contexts.table.iloc[perturbed].reset_index(drop=True)
+    known = {tuple(row): k for k, row in enumerate(registered.contexts.groups.astype(str).to_numpy())}
+    names = contexts.groups.astype(str).to_numpy()[contexts.design.group[perturbed]]
+    absent = sorted({str(tuple(row)) for row in names if tuple(row) not in known})
+    if absent:
+        raise ValueError(f"adata_test: batch or covariates {absent[:5]} were not in the training data.")
+    rows = encode_rows(table, spec, registered.contexts.design.drugs)
+    part = ContextCells(
+        cells.n[perturbed], cells.mean[perturbed], cells.variance[perturbed], cells.cells, cells.context
+    )
+    renumber = np.full(len(contexts.table), -1)
+    renumber[perturbed] = np.arange(len(perturbed))
+    part.context = renumber[cells.context]
+    first = np.unique(contexts.index, return_index=True)[1][perturbed]
+    test = Test(table, np.array([known[tuple(row)] for row in names]), rows.matrix(), rows.drugs, first, part)
+    _warn_of_leaks(model, test)
+    return test
+
+
+def _warn_of_leaks(model: "GIM", test: Test) -> None:
+    columns = [c for c in test.table.columns if c != "n_cells"]
+    seen = {tuple(row) for row in model.contexts[columns].astype(str).to_numpy()}
+    both = sum(tuple(row) in seen for row in test.table[columns].astype(str).to_numpy())
+    if both:
+        warnings.warn(
+            f"adata_test: {both} of {len(test.table)} conditions were in the training data, so their scores say nothing "
+            "about new conditions. Split by condition with scgim.pp.split_contexts.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def features_of(model: "GIM", data: Any, test: Test) -> Any:
+    """Features of the held-out contexts under the registered key, as :meth:`scgim.model.GIM.predict` takes them."""
+    registered = model.registered
+    key, of = registered.spec.features, registered.features
+    if key is None or of is None:
+        return None
+    if of.level == "context":
+        if key not in data.obsm:
+            raise KeyError(f"features: adata_test.obsm[{key!r}] is missing; the model was fitted with it.")
+        values = data.obsm[key]
+        return np.asarray(values.iloc[test.first] if hasattr(values, "iloc") else values[test.first], dtype=float)
+    new = [drug for drug in test.drugs if drug not in of.rows]
+    if not new or key not in data.uns:
+        return None
+    table = data.uns[key]
+    return table[table.index.astype(str).isin(new)]
+
+
+def _read_training(model: "GIM", n_cells: int, rng: np.random.Generator) -> ContextCells:
+    """Means of the training contexts, and control cells."""
+    from scgim.tl._results import context_of_cell
+
+    if model.adata is None:
+        raise ValueError(
+            "model: it was loaded without its training data, from which baselines and changes are computed; use "
+            "scgim.model.GIM.load(path, adata), or baselines=() and metrics=('mean_distance',)."
+        )
+    return collect(model.cells(), context_of_cell(model), len(model.contexts), n_cells=max(n_cells, 500), rng=rng)
+
+
+def _control_means(model: "GIM", train: ContextCells) -> np.ndarray:
+    """Mean of the control cells of each baseline group, (C, G)."""
+    design = model.design
+    control = np.flatnonzero(design.control)
+    result = np.zeros((len(design.group_names), train.mean.shape[1]))
+    weight = np.bincount(design.group[control], weights=train.n[control], minlength=len(result))
+    np.add.at(result, design.group[control], train.mean[control] * train.n[control, None])
+    return result / np.maximum(weight, 1)[:, None]
+
+
+def _baseline_means(
+    model: "GIM", train: ContextCells, test: Test, features: Any, names: list[str], rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Predicted means (m, G) of the baselines."""
+    from scgim.metrics import baselines
+
+    control = _control_means(model, train)  # (C, G)
+    design = model.design
+    perturbed = ~np.asarray(design.control)
+    change = (train.mean - control[design.group])[perturbed]  # (K', G)
+    known, new = _inputs(model, test, features)
+    zero = np.zeros(change.shape[1])
+    result = {"_control": control[test.group]}  # what changes are measured against
+    for name in names:
+        if name == "additive":
+            dose = np.pad(design.dose[perturbed], ((0, 0), (0, test.dose.shape[1] - design.dose.shape[1])))
+            inputs = baselines.indicators(dose, test.dose)
+            predicted = baselines.additive(inputs[0], change, inputs[1], control_mean=zero)
+        else:
+            method: Callable[..., np.ndarray] = baselines.MEAN_BASELINES[name]
+            predicted = method(known[perturbed], change, new, control_mean=zero, rng=rng)
+        result[name] = predicted + control[test.group]
+    return result
+
+
+def _inputs(model: "GIM", test: Test, features: Any) -> tuple[np.ndarray, np.ndarray]:
+    """What baselines know of training (K, Q) and test contexts (m, Q): features and dose, or the dose of each drug."""
+    registered = model.registered
+    design, of = registered.contexts.design, registered.features
+    if of is None:
+        width = test.dose.shape[1]
+        train_dose = np.pad(design.dose, ((0, 0), (0, width - design.dose.shape[1])))
+        return np.hstack([train_dose, train_dose > 0]), np.hstack([test.dose, test.dose > 0])
+    if of.level == "context":
+        return of.values, np.asarray(features, dtype=float)
+    new = [drug for drug in test.drugs if drug not in of.rows]
+    rows = {drug: of.values[k] for k, drug in enumerate(of.rows)}
+    if new and features is not None:
+        rows |= {str(drug): features.loc[drug, list(of.names)].to_numpy(float) for drug in new}
+    table = np.stack([rows[drug] for drug in test.drugs])  # (D', Q)
+
+    def encode(dose: np.ndarray) -> np.ndarray:
+        there = (dose > 0).astype(float)
+        summed = there @ table[: dose.shape[1]]
+        return np.column_stack([summed, dose.sum(1), np.log1p(dose).sum(1)]) if registered.spec.dose else summed
+
+    return encode(design.dose), encode(test.dose)
+
+
+def _moved_control(
+    model: "GIM", train: ContextCells, means: np.ndarray, group: np.ndarray, n_cells: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Control cells of the batch, moved to the predicted means, (m, n_cells, G)."""
+    from scgim.metrics.baselines import shifted_control
+
+    design = model.design
+    control = np.asarray(design.control)
+    result = np.zeros((len(means), n_cells, means.shape[1]))
+    for g in np.unique(group):
+        of_group = train.cells[control[train.context] & (design.group[train.context] == g)]
+        rows = np.flatnonzero(group == g)
+        result[rows] = shifted_control(means[rows], of_group, n_cells, rng=rng).reshape(len(rows), n_cells, -1)
+    return result
+
+
+def _score(
+    test: Test,
+    means: dict[str, np.ndarray],
+    cells: dict[str, np.ndarray],
+    metrics: Sequence[str],
+) -> pd.DataFrame:
+    """The tidy table."""
+    from scgim import metrics as score
+
+    control = means.pop("_control", np.zeros(0))
+    parts = []
+    for method, predicted in means.items():
+        for k, label in enumerate(test.label):
+            truth = test.cells.mean[k]
+            for metric in metrics:
+                if metric == "mean_distance":
+                    value = score.mean_distance(truth[None], predicted[k][None])
+                elif metric == "energy_distance":
+                    value = score.energy_distance(test.cells.of(k), cells[method][k])
+                else:
+                    value = score.pearson_mean_change(truth, predicted[k], control[k])
+                parts.append((method, label, metric, value))
+    return pd.DataFrame(parts, columns=["method", "context", "metric", "value"])

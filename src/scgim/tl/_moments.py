@@ -1,0 +1,81 @@
+"""Means, variances and a sample of the cells of each context, in one pass over the cells."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+
+@dataclass
+class ContextCells:
+    """What is kept of the cells of K contexts."""
+
+    n: np.ndarray  # (K,)
+    mean: np.ndarray  # (K, G)
+    variance: np.ndarray  # (K, G), within each context
+    cells: np.ndarray  # (S, G), the sampled cells
+    context: np.ndarray  # (S,), their contexts
+
+    def of(self, k: int) -> np.ndarray:
+        """Sampled cells of one context, (n, G)."""
+        return self.cells[self.context == k]
+
+
+def collect(
+    blocks: Callable[[], Iterable[tuple[Any, np.ndarray]]],
+    index: np.ndarray,
+    n_contexts: int,
+    *,
+    n_cells: int = 0,
+    rng: np.random.Generator,
+) -> ContextCells:
+    """One pass over the cells.
+
+    Parameters
+    ----------
+    blocks
+        Yields the cells in order, ``(X (n, G), context (n,))``.
+    index
+        Context of each cell, (N,).
+    n_contexts
+        Number of contexts K.
+    n_cells
+        Cells to sample from each context.
+    rng
+        Random generator.
+    """
+    chosen = sample_rows(index, n_contexts, n_cells, rng)
+    total = square = shift = None
+    kept, owner, start = [], [], 0
+    for block, context in blocks():
+        x = np.asarray(block.toarray() if sparse.issparse(block) else block, dtype=np.float64)
+        if shift is None:
+            shift = x.mean(0)  # sums around a typical value lose no digits
+            total, square = np.zeros((n_contexts, x.shape[1])), np.zeros((n_contexts, x.shape[1]))
+        member = sparse.csr_matrix((np.ones(len(x)), (context, np.arange(len(x)))), shape=(n_contexts, len(x)))
+        total += member @ (x - shift)
+        square += member @ (x - shift) ** 2
+        rows = np.flatnonzero(chosen[start : start + len(x)])
+        kept.append(x[rows].astype(np.float32))
+        owner.append(np.asarray(context)[rows])
+        start += len(x)
+    if shift is None or total is None or square is None:
+        raise ValueError("adata: expected at least one cell, found none.")
+    n = np.bincount(index, minlength=n_contexts).astype(float)
+    safe = np.maximum(n, 1)[:, None]
+    mean = total / safe
+    variance = np.maximum(square / safe - mean**2, 0.0) * safe / np.maximum(safe - 1, 1)
+    return ContextCells(n, mean + shift, variance, np.concatenate(kept), np.concatenate(owner))
+
+
+def sample_rows(index: np.ndarray, n_contexts: int, n_cells: int, rng: np.random.Generator) -> np.ndarray:
+    """Which cells to keep so that each context has at most ``n_cells``, (N,) bool."""
+    order = rng.permutation(len(index))
+    order = order[np.argsort(index[order], kind="stable")]
+    count = np.bincount(index, minlength=n_contexts)
+    place = np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)
+    chosen = np.zeros(len(index), bool)
+    chosen[order[place < n_cells]] = True
+    return chosen
