@@ -1,0 +1,166 @@
+"""Recovery of simulated truth by the exact engine."""
+
+import numpy as np
+import pytest
+
+from scgim._core.engine import fit_search
+from scgim._core.interventions import mean_cells
+
+SHIFT = {"n_genes": 10, "n_drugs": 16, "n_cells": 40, "n_control": 400}
+
+
+def fit_study(study, **kwargs):
+    block = kwargs.get("intervention", "shift") != "shift"
+    kwargs = {"genes": study.genes, "rng": 0} | kwargs
+    return fit_search(study.moments(kwargs.get("mechanism", "linear"), block=block), study.design, **kwargs)
+
+
+def f1(found: np.ndarray, truth: np.ndarray) -> float:
+    return 2 * (found & truth).sum() / max(found.sum() + truth.sum(), 1)
+
+
+@pytest.fixture(scope="module")
+def shift_study(make_study):
+    return make_study(**SHIFT, seed=1)
+
+
+@pytest.fixture(scope="module")
+def shift_fit(shift_study):
+    return fit_study(shift_study)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_shift_recovers_graph_and_targets(make_study, seed):
+    study = make_study(**SHIFT, seed=seed)
+    fit = fit_study(study)
+    assert f1(fit.graph != 0, study.graph != 0) >= 0.9
+    assert f1(fit.graph_probability > 0.5, study.graph != 0) >= 0.9
+    assert f1(fit.probability > 0.5, study.effect != 0) >= 0.95
+
+
+def test_additive_recovers_the_linear_system(shift_study):
+    fit = fit_study(shift_study, mechanism="additive", n_kicks=3)
+    assert f1(fit.graph != 0, shift_study.graph != 0) >= 0.85
+    assert f1(fit.probability > 0.5, shift_study.effect != 0) >= 0.9
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_hard_recovers_graph_and_targets(make_study, seed):
+    study = make_study(**SHIFT, intervention="hard", seed=seed)
+    fit = fit_study(study, intervention="hard", n_kicks=5)
+    assert f1(fit.graph != 0, study.graph != 0) >= 0.85
+    assert f1(fit.probability > 0.5, study.effect != 0) >= 0.9
+
+
+def test_row_causes_column_and_order_is_topological(make_study):
+    """A chain g0 -> g1 with the first gene hit: the effect of the cause is seen in the child."""
+    study = make_study(**SHIFT, seed=1)
+    fit = fit_study(study)
+    for i, j in np.argwhere(study.graph != 0):
+        if fit.graph[i, j]:
+            assert fit.graph[i, j] == pytest.approx(study.graph[i, j], abs=0.25)
+            assert i in fit.mechanisms.parents[j]
+    place = np.argsort(fit.mechanisms.order)
+    assert all(place[i] < place[j] for i, j in np.argwhere(fit.graph))
+    np.testing.assert_array_equal(np.diag(fit.graph_probability), 0)
+
+
+def test_effects_and_curves_near_the_truth(shift_fit, shift_study):
+    hit = shift_study.effect != 0
+    error = np.abs(shift_fit.amplitude - shift_study.effect)[hit]
+    assert np.median(error / np.abs(shift_study.effect[hit])) < 0.1
+    assert (error < 5 * shift_fit.amplitude_sd[hit] + 0.2).all()
+    np.testing.assert_allclose(np.median(shift_fit.ec50), 0.75, rtol=0.15)
+
+
+def test_means_of_fitted_contexts_are_reproduced(shift_fit, shift_study):
+    effect = shift_fit.context_probability * shift_fit.context_effect
+    means = mean_cells(shift_fit.mechanisms, shift_fit.atomic(effect), shift_study.design.group)
+    observed = np.stack([shift_study.cells[shift_study.context == k].mean(axis=0) for k in range(len(means))])
+    baseline = np.abs(observed - observed[0]).mean()
+    assert np.abs(means - observed).mean() < 0.35 * baseline
+    assert np.abs(means[0] - observed[0]).max() < 0.3
+
+
+def test_groups_have_baselines_of_their_own(make_study):
+    study = make_study(n_genes=6, n_drugs=6, n_groups=2, seed=4)
+    fit = fit_study(study)
+    control = [study.cells[study.context == np.flatnonzero(study.design.group == g)[0]].mean(axis=0) for g in (0, 1)]
+    means = mean_cells(fit.mechanisms, fit.atomic(np.zeros((2, 6))), np.array([0, 1]))
+    np.testing.assert_allclose(means, control, atol=0.35)
+    assert f1(fit.probability > 0.5, study.effect != 0) >= 0.9
+
+
+def test_same_seed_same_answer(shift_study, shift_fit):
+    again = fit_study(shift_study)
+    for name in ("graph", "graph_probability", "probability", "amplitude", "ec50", "context_effect_sd"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(shift_fit, name))
+    assert again.history == shift_fit.history
+    other = fit_study(shift_study, rng=5)
+    np.testing.assert_array_equal(other.graph != 0, shift_fit.graph != 0)  # it converges
+
+
+def test_background_shifts_are_not_targets(make_study):
+    study = make_study(**SHIFT, background=0.2, seed=3)
+    clean = make_study(**SHIFT, seed=3)
+    learned, without = fit_study(study), fit_study(study, background=0.0)
+    truth = study.effect != 0
+    assert f1(learned.probability > 0.5, truth) > f1(fit_study(clean).probability > 0.5, truth) - 0.05
+    assert ((without.probability > 0.5) & ~truth).sum() > ((learned.probability > 0.5) & ~truth).sum()
+    assert (learned.background_sd > 0).mean() > 0.7
+
+
+def test_prior_forbids_edges(shift_study):
+    probability = np.full((10, 10), 0.2)
+    forbidden = np.argwhere(shift_study.graph != 0)[:4]
+    probability[tuple(forbidden.T)] = 0.0
+    fit = fit_study(shift_study, graph_prior=probability, n_kicks=2)
+    assert not fit.graph[tuple(forbidden.T)].any()
+    assert not fit.graph_probability[tuple(forbidden.T)].any()
+
+
+def test_prior_favours_edges(make_study):
+    study = make_study(n_genes=6, n_drugs=3, n_cells=5, n_control=30, n_edges=7, seed=6)
+    truth = study.graph != 0
+    informed = fit_study(study, graph_prior=np.where(truth, 0.95, 0.02))
+    assert f1(informed.graph != 0, truth) >= f1(fit_study(study).graph != 0, truth)
+    assert f1(informed.graph != 0, truth) >= 0.8
+
+
+def test_known_targets(shift_study, shift_fit):
+    known = np.full((16, 10), np.nan)
+    truth = shift_study.effect != 0
+    known[0] = truth[0]
+    fit = fit_study(shift_study, known_targets=known)
+    np.testing.assert_array_equal(fit.probability[0] > 0.5, truth[0])
+    wrong = np.full((16, 10), np.nan)
+    wrong[1, np.flatnonzero(~truth[1])[0]] = 1
+    assert fit_study(shift_study, known_targets=wrong).probability[1, np.flatnonzero(~truth[1])[0]] > 0.99
+
+
+def test_progress_is_told_and_kept(shift_study):
+    told = []
+    fit = fit_study(shift_study, progress=lambda stage, value: told.append((stage, value)), n_kicks=1)
+    assert [(h["stage"], h["score"]) for h in fit.history] == told
+    assert len({stage for stage, _ in told}) >= 3
+
+
+def test_without_doses_amplitude_is_the_effect_itself(make_study):
+    study = make_study(n_genes=6, n_drugs=6, seed=8)
+    keep = (study.design.dose == 2.0).any(axis=1) | study.design.control
+    design = type(study.design)(
+        study.design.drugs,
+        (study.design.dose[keep] > 0).astype(float),
+        study.design.group[keep],
+        study.design.group_names,
+        study.design.n_cells[keep],
+        has_dose=False,
+    )
+    cells = np.isin(study.context, np.flatnonzero(keep))
+    place = np.cumsum(keep) - 1
+    small = type(study)(study.graph, study.effect, study.cells[cells], place[study.context[cells]], design, study.genes)
+    fit = fit_study(small)
+    expected = study.effect * 2.0**4 / (0.75**4 + 2.0**4)
+    hit = study.effect != 0
+    np.testing.assert_allclose(fit.amplitude[hit], expected[hit], atol=0.6)
+    np.testing.assert_array_equal(fit.ec50, 0)
