@@ -15,9 +15,9 @@ def make_screen(
 ) -> ad.AnnData:
     """Cells of a chain of genes in which drug d shifts gene d; controls first, doses 0.1, 1 and 10."""
     rng = np.random.default_rng(seed)
-    rows = [
-        ("DMSO", 0.0, b) for b in batches or ("a",) for _ in range(4 * n_cells)
-    ] + [(d, c, b) for b in batches or ("a",) for d in drugs for c in (0.1, 1.0, 10.0) for _ in range(n_cells)]
+    rows = [("DMSO", 0.0, b) for b in batches or ("a",) for _ in range(4 * n_cells)] + [
+        (d, c, b) for b in batches or ("a",) for d in drugs for c in (0.1, 1.0, 10.0) for _ in range(n_cells)
+    ]
     obs = pd.DataFrame(rows, columns=["drug", "dose", "batch"])
     obs.index = [f"cell{i}" for i in range(len(obs))]
     x = np.zeros((len(obs), n_genes))

@@ -126,9 +126,19 @@ WRONG = {
     "no expression": (without_x, {}, ValueError, "layer: adata.X is empty"),
     "features key": (same, {"features_key": "f"}, KeyError, "features_key: 'f'"),
     "features type": (with_uns({"a": 1}), {"features_key": "f"}, TypeError, "DataFrame"),
-    "features of a drug": (with_uns(lambda a: features(a).iloc[:2]), {"features_key": "f"}, KeyError, "no row for 1 drug"),
+    "features of a drug": (
+        with_uns(lambda a: features(a).iloc[:2]),
+        {"features_key": "f"},
+        KeyError,
+        "no row for 1 drug",
+    ),
     "features text": (with_uns(lambda a: features(a).astype(str)), {"features_key": "f"}, TypeError, "numbers"),
-    "features NaN": (with_uns(lambda a: features(a).replace(0.0, np.nan)), {"features_key": "f"}, ValueError, "missing"),
+    "features NaN": (
+        with_uns(lambda a: features(a).replace(0.0, np.nan)),
+        {"features_key": "f"},
+        ValueError,
+        "missing",
+    ),
     "features twice": (
         with_uns(lambda a: pd.concat([features(a), features(a)])),
         {"features_key": "f"},

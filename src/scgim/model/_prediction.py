@@ -254,7 +254,9 @@ class Predictor:
             np.add.at(atomic.shift, components.row, components.probability * components.effect)
             means = mean_cells(self.fit.mechanisms, atomic.rows(row), group)
         else:
-            means = np.stack([self._average(components, slots, int(r), int(g)) for r, g in zip(row, group, strict=True)])
+            means = np.stack(
+                [self._average(components, slots, int(r), int(g)) for r, g in zip(row, group, strict=True)]
+            )
         out = np.zeros((len(request.table), self.n_genes))
         np.add.at(out, row, request.group[row, group][:, None] * means)
         return out if request.offset is None else out + request.offset

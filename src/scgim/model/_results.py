@@ -23,9 +23,7 @@ def ranks(probability: np.ndarray, effect: np.ndarray) -> np.ndarray:
     return out
 
 
-def target_table(
-    rows: pd.DataFrame, genes: list[str], values: tuple[np.ndarray, ...]
-) -> pd.DataFrame:
+def target_table(rows: pd.DataFrame, genes: list[str], values: tuple[np.ndarray, ...]) -> pd.DataFrame:
     """Long table with a line for each row and gene.
 
     Parameters

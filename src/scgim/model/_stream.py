@@ -48,7 +48,6 @@ def write_stream(
         store = zarr.open_group(str(path), mode="w")
         create = getattr(store, "create_array", None) or store.create_dataset  # zarr 3, 2
         _fill(store, create("X", shape=shape, dtype=np.float32, chunks=chunks), blocks, make_obs, var, uns)
-        zarr.consolidate_metadata(str(path))
 
 
 def _fill(store: Any, x: Any, blocks: Any, make_obs: Any, var: pd.DataFrame, uns: dict[str, Any]) -> None:

@@ -1,0 +1,293 @@
+"""Requests and predictions against closed forms, from a fit written by hand."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scgim._core.fit import Fit
+from scgim._core.interventions import Atomic
+from scgim._core.mechanisms import Mechanisms
+from scgim.model._contexts import derive_contexts
+from scgim.model._counterfactual import abduct, expected
+from scgim.model._covariates import Adjustment
+from scgim.model._features import Features
+from scgim.model._prediction import Components, Predictor, compose, nothing
+from scgim.model._registration import Registered
+from scgim.model._request import make_request, read_new_features
+from scgim.model._results import ranks
+from scgim.model._spec import make_spec
+
+GENES = ["a", "b", "c"]
+W = np.array([[0, 2.0, 0], [0, 0, -1.0], [0, 0, 0]])
+BASELINE = np.array([[1.0, 0.0, 0.5], [3.0, 1.0, 0.5]])
+SPEC = make_spec(
+    perturbation_key=["d1", "d2"],
+    control="ctrl",
+    dose_key=["c1", "c2"],
+    batch_key="batch",
+    continuous_covariate_keys=["cycle"],
+)
+
+
+def rows(*values: tuple) -> pd.DataFrame:
+    return pd.DataFrame(values, columns=["d1", "c1", "d2", "c2", "batch"][: len(values[0])])
+
+
+def make_predictor(
+    features: Features | None = None, feature_model: Any = None, intervention: str = "shift"
+) -> Predictor:
+    frame = rows(
+        *[("ctrl", 0, "ctrl", 0, b) for b in "xxxy"],
+        *[("A", 1.0, "ctrl", 0, "x")] * 2,
+        *[("B", 2.0, "ctrl", 0, "y")] * 2,
+    )
+    contexts = derive_contexts(frame, SPEC)
+    data = Registered(SPEC, contexts, features, GENES, [None] * 3, False)
+    mechanisms = Mechanisms(
+        kind="linear",
+        order=np.arange(3),
+        parents=[np.array([], int), np.array([0]), np.array([1])],
+        coef=[np.zeros((0, 1)), np.array([[2.0]]), np.array([[-1.0]])],
+        baseline=BASELINE,
+        noise_sd=np.full(3, 0.5),
+        loc=np.zeros(3),
+        scale=np.ones(3),
+        strength=W,
+    )
+    K = len(contexts.table)
+    fit = Fit(
+        tuple(GENES),
+        contexts.design.drugs,
+        "linear",
+        intervention,
+        mechanisms,
+        W,
+        (W != 0).astype(float),
+        probability=np.array([[1.0, 0, 0], [0, 0.5, 0]]),
+        amplitude=np.array([[4.0, 0, 0], [0, 6.0, 0]]),
+        amplitude_sd=np.zeros((2, 3)),
+        ec50=np.ones(2),
+        hill=np.ones(2),
+        context_probability=np.zeros((K, 3)),
+        context_effect=np.zeros((K, 3)),
+        context_effect_sd=np.ones((K, 3)),
+        background_sd=np.zeros(3),
+        kind=np.full((2, 3), intervention),
+    )
+    fit.context_probability[2, 0], fit.context_effect[2, 0] = 1.0, 1.75  # A at 1; its curve says 2
+    fit.context_probability[3, 1], fit.context_effect[3, 1] = 0.5, 4.25  # B at 2; its curve says 4
+    return Predictor(fit, data, feature_model)
+
+
+ADJUSTMENT = Adjustment(np.array([10.0]), np.array([[1.0, 0.0, 0.0]]))
+
+
+def closed_form(shift: list[float], group: int) -> np.ndarray:
+    return np.linalg.solve(np.eye(3) - W.T, BASELINE[group] + np.array(shift))
+
+
+@pytest.mark.parametrize(
+    ("row", "shift", "group"),
+    [
+        (("ctrl", 0, "ctrl", 0, "y"), [0, 0, 0], 1),
+        (("A", 1.0, "ctrl", 0, "x"), [1.75, 0, 0], 0),  # fitted
+        (("A", 1.0, "ctrl", 0, "y"), [1.75, 0, 0], 1),  # fitted in the other batch
+        (("ctrl", 0, "A", 3.0, "x"), [3, 0, 0], 0),  # new dose
+        (("B", 1.0, "A", 3.0, "x"), [3, 1.5, 0], 0),  # new combination
+    ],
+)
+def test_mean_is_the_closed_form(row: tuple, shift: list[float], group: int) -> None:
+    predictor = make_predictor()
+    request = make_request(rows(row), predictor.data, None)
+    components = predictor.components(request, None)
+    np.testing.assert_allclose(predictor.mean(request, components)[0], closed_form(shift, group))
+
+
+def test_left_out_covariates_are_pooled() -> None:
+    predictor = make_predictor()
+    request = make_request(rows(("ctrl", 0.0, "ctrl", 0.0)), predictor.data, None)
+    np.testing.assert_allclose(request.group, [[5 / 8, 3 / 8]])
+    found = predictor.mean(request, predictor.components(request, None))[0]
+    np.testing.assert_allclose(found, 5 / 8 * closed_form([0, 0, 0], 0) + 3 / 8 * closed_form([0, 0, 0], 1))
+
+
+def test_cells_follow_the_posterior() -> None:
+    """Mean and variance of drawn cells: half of them are hit by B, and every gene has its noise."""
+    predictor = make_predictor()
+    request = make_request(rows(("B", 1.0, "A", 3.0, "x")), predictor.data, None)
+    blocks = list(predictor.sample(request, predictor.components(request, None), 40_000, np.random.default_rng(0)))
+    x = np.concatenate([b[0] for b in blocks])
+    np.testing.assert_allclose(x.mean(0), closed_form([3, 1.5, 0], 0), atol=0.05)
+    inverse = np.linalg.inv(np.eye(3) - W)
+    covariance = inverse.T @ np.diag([0.25, 0.25 + 0.25 * 3.0**2, 0.25]) @ inverse
+    np.testing.assert_allclose(np.cov(x.T), covariance, atol=0.2)
+
+
+def test_continuous_covariates_are_added_back() -> None:
+    predictor = make_predictor()
+    table = rows(("ctrl", 0, "ctrl", 0, "x"), ("ctrl", 0, "ctrl", 0, "x")).assign(cycle=[10.0, 12.0])
+    request = make_request(table, predictor.data, ADJUSTMENT)
+    mean = predictor.mean(request, predictor.components(request, None))
+    np.testing.assert_allclose(mean[1] - mean[0], [2.0, 0, 0])
+
+
+class Decoder:
+    """Stands for a map from features: the first feature is the shift of gene c."""
+
+    def decode(self, features: np.ndarray, dose: np.ndarray, drug: np.ndarray) -> tuple[np.ndarray, ...]:
+        probability, effect = np.zeros((len(dose), 3)), np.zeros((len(dose), 3))
+        probability[:, 2], effect[:, 2] = 1.0, features[:, 0] * dose
+        self.drug = drug
+        return probability, effect, np.zeros((len(dose), 3))
+
+
+BY_DRUG = Features("drug", ("A", "B", "spare"), ("p", "q"), np.array([[0.0, 1], [1, 0], [7, 0]]))
+BY_CONTEXT = Features("context", (), ("p", "q"), np.zeros((4, 2)))
+
+
+def test_unknown_drug_by_features() -> None:
+    decoder = Decoder()
+    predictor = make_predictor(BY_DRUG, decoder)
+    request = make_request(rows(("new/1", 2.0, "A", 3.0, "x"), ("spare", 1.0, "new/1", 1.0, "x")), predictor.data, None)
+    assert request.drugs == ("A", "B", "new/1", "spare")
+    table = pd.DataFrame({"q": [0.0], "p": [5.0]}, index=["new/1"])
+    mean = predictor.mean(request, predictor.components(request, read_new_features(table, predictor.data, request)))
+    np.testing.assert_allclose(mean, [closed_form([3, 0, 10], 0), closed_form([0, 0, 12], 0)])
+    assert decoder.drug[0] == decoder.drug[1] != decoder.drug[2]
+
+
+def test_unknown_drug_by_features_of_rows() -> None:
+    decoder = Decoder()
+    predictor = make_predictor(BY_CONTEXT, decoder)
+    table = rows(("new", 2.0, "ctrl", 0, "x"), ("A", 3.0, "ctrl", 0, "x"), ("new", 3.0, "ctrl", 0, "x"))
+    request = make_request(table, predictor.data, None)
+    values = read_new_features([[5.0, 0], [0, 0], [6.0, 0]], predictor.data, request)
+    mean = predictor.mean(request, predictor.components(request, values))
+    np.testing.assert_allclose(mean, [closed_form(s, 0) for s in ([0, 0, 10], [3, 0, 0], [0, 0, 18])])
+    assert decoder.drug.tolist() == [0, 0]
+
+
+FEATURES = pd.DataFrame({"p": [1.0], "q": [0.0]}, index=["new"])
+
+
+@pytest.mark.parametrize(
+    ("registered", "table", "features", "error", "message"),
+    [
+        (BY_DRUG, {"d1": "new"}, None, KeyError, "'new'"),
+        (BY_DRUG, {"d1": "new"}, FEATURES.rename(index={"new": "other"}), KeyError, "'new'"),
+        (BY_DRUG, {"d1": "new"}, FEATURES[["p"]], KeyError, "'q'"),
+        (BY_DRUG, {"d1": "new"}, FEATURES.to_numpy(), TypeError, "features: expected a pandas DataFrame"),
+        (BY_DRUG, {"d1": "new"}, FEATURES * np.nan, ValueError, "features"),
+        (BY_CONTEXT, {"d1": "new"}, None, KeyError, "'new'"),
+        (BY_CONTEXT, {"d1": "new"}, np.zeros((2, 2)), ValueError, r"expected shape \(1, 2\)"),
+        (BY_CONTEXT, {"d1": "new"}, np.array([["a", "b"]]), TypeError, "numbers"),
+        (None, {"d1": "new"}, None, KeyError, "'new' was not in the training data"),
+        (None, {"d1": "new"}, FEATURES, KeyError, "'new'"),
+        (None, {}, FEATURES, ValueError, "without features_key"),
+        (None, {"c1": -1.0}, None, ValueError, "negative"),
+        (None, {"c1": "1"}, None, TypeError, "numbers"),
+        (None, {"batch": "z"}, None, ValueError, r"'batch' is 'z'.*\['x', 'y'\]"),
+        (None, {"d2": "A"}, None, ValueError, "twice"),
+    ],
+)
+def test_wrong_requests(
+    registered: Features | None, table: dict, features: Any, error: type[Exception], message: str
+) -> None:
+    data = make_predictor(registered).data
+    frame = rows(("A", 1.0, "ctrl", 1.0, "x")).assign(**table)
+    with pytest.raises(error, match=message):
+        read_new_features(features, data, make_request(frame, data, None))
+
+
+@pytest.mark.parametrize(
+    ("table", "error", "message"),
+    [
+        ("A", TypeError, "perturbations: expected a DataFrame"),
+        (rows(("A", 1.0, "ctrl", 0, "x")).iloc[:0], ValueError, "at least one row"),
+        (rows(("A", 1.0, "ctrl")), KeyError, "'c2' is missing"),
+    ],
+)
+def test_wrong_tables(table: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        make_request(table, make_predictor().data, None)
+
+
+def test_marginal_superposes_drugs() -> None:
+    predictor = make_predictor()
+    request = make_request(rows(("B", 1.0, "A", 3.0, "x"), ("ctrl", 0, "ctrl", 0, "x")), predictor.data, None)
+    probability, effect, sd, kind = predictor.marginal(predictor.components(request, None), 2)
+    np.testing.assert_allclose(probability, [[1, 0.5, 0], [0, 0, 0]])
+    np.testing.assert_allclose(effect[0], [3, 3, 0])
+    assert not sd.any()
+    assert (kind == "shift").all()
+
+
+def test_compose_of_each_kind() -> None:
+    atomic = nothing(1, 3, {0, 1, 2})
+    active, kind = np.ones((1, 3), bool), np.array([[0, 1, 2]], np.int8)
+    compose(atomic, active, np.array([[1.0, 5.0, -0.5]]), kind)
+    compose(atomic, active, np.array([[2.0, 7.0, -0.5]]), kind)
+    assert atomic.shift.tolist() == [[3.0, 0, 0]]
+    assert atomic.hard is not None and atomic.value is not None and atomic.activity is not None
+    assert atomic.hard.tolist() == [[False, True, False]]
+    assert atomic.value[0, 1] == 6.0
+    assert atomic.activity.tolist() == [[0, 0, -0.75]]
+
+
+def test_hard_interventions_cut_the_parents() -> None:
+    predictor = make_predictor(intervention="hard")
+    request = make_request(rows(("A", 3.0, "ctrl", 0, "x")), predictor.data, None)
+    components = predictor.components(request, None)
+    assert (components.kind == 1).all()
+    mean = predictor.mean(request, components)[0]
+    np.testing.assert_allclose(mean, [3.0, 6.0, -5.5], atol=0.2)
+
+
+@pytest.mark.parametrize("activity", [False, True])
+def test_abduction_inverts_the_model(activity: bool) -> None:
+    """Noise read from cells, put back under the same intervention, gives the cells."""
+    from scgim._core.interventions import propagate
+
+    predictor = make_predictor()
+    rng = np.random.default_rng(0)
+    atomic = Atomic(shift=rng.normal(size=(50, 3)), activity=rng.uniform(-1, 0, (50, 3)) if activity else None)
+    noise, group = rng.normal(size=(50, 3)), rng.integers(0, 2, 50)
+    x = propagate(predictor.fit.mechanisms, atomic, group, noise)
+    np.testing.assert_allclose(abduct(predictor.fit.mechanisms, x, atomic, group), noise)
+
+
+def test_expected_interventions_are_posterior_means() -> None:
+    components = Components(
+        np.array([1, 1]),
+        np.array([[0.5, 0.2, 0], [0, 0.9, 0]]),
+        np.array([[2.0, 3.0, 0], [0, 4.0, 0]]),
+        np.zeros((2, 3)),
+        np.array([[0, 1, 0], [0, 1, 0]], np.int8),
+    )
+    atomic = expected(components, 2, 3)
+    assert atomic.shift.tolist() == [[0, 0, 0], [1.0, 0, 0]]
+    assert atomic.hard is not None and atomic.value is not None
+    assert atomic.hard.tolist() == [[False] * 3, [False, True, False]]
+    assert atomic.value[1, 1] == 4.0
+
+
+def test_slots_of_rows() -> None:
+    empty = np.zeros((4, 3))
+    slots = Components(np.array([2, 0, 2, 2]), empty, empty, empty, empty).slots(4)
+    assert slots.tolist() == [[1, -1, -1], [-1, -1, -1], [0, 2, 3], [-1, -1, -1]]
+
+
+def test_ranks_by_probability_then_effect() -> None:
+    found = ranks(np.array([[0.2, 0.9, 0.2, 0.0]]), np.array([[1.0, 0.0, -2.0, 0.0]]))
+    assert found.tolist() == [[3, 1, 2, 4]]
+
+
+def test_fit_without_drug_specific_kinds_is_kept() -> None:
+    predictor = make_predictor()
+    mixed = replace(predictor.fit, kind=np.array([["activity", "shift", "shift"], ["shift"] * 3]))
+    request = make_request(rows(("A", 3.0, "ctrl", 0, "x")), predictor.data, None)
+    components = Predictor(mixed, predictor.data).components(request, None)
+    assert components.kind[0].tolist() == [2, 0, 0]
