@@ -13,8 +13,8 @@ def inclusion(chooser: Parents, j: int, parents: tuple[int, ...], allowed: np.nd
     with_all = chooser.value(j, parents)
     added = np.where(allowed, chooser.with_one_more(j, parents)[0], -np.inf)
     out[allowed] = 1 / (1 + np.exp(np.clip(with_all - added[allowed], -500, 500)))
-    for x in parents:
-        without = chooser.value(j, tuple(y for y in parents if y != x))
+    rests = chooser.values(j, [tuple(y for y in parents if y != x) for x in parents]) if parents else []
+    for x, without in zip(parents, rests, strict=True):
         out[x] = 1 / (1 + np.exp(np.clip(without - with_all, -500, 500)))
     return out
 

@@ -18,7 +18,7 @@ PSEUDO_CELLS = 20.0  # prior weight of the mechanism's noise for the noise of a 
 class HardScore(ShiftScore):
     """Score of parent sets under hard interventions; needs moments with the scatter of each unit."""
 
-    n_steps = 5
+    n_steps = 3
 
     def __init__(self, moments: Moments, unit: np.ndarray, group: np.ndarray, hyper: Hyper) -> None:
         super().__init__(moments, unit, group, hyper)

@@ -83,7 +83,8 @@ class ShiftScore:
         Prior and prices; may be exchanged between searches.
     """
 
-    n_steps = 4
+    n_steps = 2  # steps of expectation maximisation while searching; responsibilities are nearly 0 or 1
+    n_steps_final = 10
 
     def __init__(self, moments: Moments, unit: np.ndarray, group: np.ndarray, hyper: Hyper) -> None:
         self.moments, self.hyper = moments, hyper
@@ -155,6 +156,7 @@ class ShiftScore:
         coef[:, F:] = free @ self.start_baseline.T
         omega2, slab2 = self.hyper.background_sd[j] ** 2, self.hyper.slab_sd[j] ** 2
         xt = np.ascontiguousarray(np.moveaxis(x, 1, 2))  # (M, F+C, K)
+        lhs = gram
         for step in range(n_steps + 1):
             v = self.self_variance[j] - 2 * np.einsum("mf,mf->m", coef, right)
             v = np.maximum(v + np.einsum("mf,mfg,mg->m", coef, gram, coef), 1e-8)
@@ -206,7 +208,7 @@ class ShiftScore:
 
     def gene(self, j: int, parents: tuple[int, ...]) -> GeneFit:
         """Everything about gene j given its parents; contexts in the order of the moments."""
-        out = self._solve(j, np.array([parents], dtype=int).reshape(1, -1))
+        out = self._solve(j, np.array([parents], dtype=int).reshape(1, -1), self.n_steps_final)
         F = len(parents) * self.n_functions
         back = np.argsort(self.sorted)
         return GeneFit(

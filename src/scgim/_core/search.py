@@ -31,10 +31,15 @@ class Parents:
 
     def value(self, j: int, parents: tuple[int, ...]) -> float:
         """Score of gene j with these (sorted) parents."""
-        key = (j, parents)
-        if key not in self.single:
-            self.single[key] = float(self.score.score_sets(j, np.array([parents], dtype=int).reshape(1, -1))[0])
-        return self.single[key]
+        return self.values(j, [parents])[0]
+
+    def values(self, j: int, sets: list[tuple[int, ...]]) -> list[float]:
+        """Scores of gene j with parent sets of equal size."""
+        missing = [s for s in sets if (j, s) not in self.single]
+        if missing:
+            scores = self.score.score_sets(j, np.array(missing, dtype=int).reshape(len(missing), -1))
+            self.single.update({(j, s): float(v) for s, v in zip(missing, scores, strict=True)})
+        return [self.single[(j, s)] for s in sets]
 
     def with_one_more(self, j: int, parents: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
         """Scores with one parent added ``(G,)``, minus infinity where it can not be, and which are exact ``(G,)``."""
@@ -45,7 +50,7 @@ class Parents:
             free = free[~np.isin(free, parents)]
             few = len(free) <= self.n_refined
             if len(free):
-                out[free] = self.score.score_added(j, parents, free, n_steps=None if few else 1)
+                out[free] = self.score.score_added(j, parents, free, n_steps=None if few else 0)
             self.added[key] = out, np.full(len(out), few)
         return self.added[key]
 
@@ -76,7 +81,7 @@ class Parents:
             self.single[(j, parents)] = value
         while len(parents) > 1:
             rests = [tuple(y for y in parents if y != x) for x in parents]
-            values = [self.value(j, rest) for rest in rests]
+            values = self.values(j, rests)
             k = int(np.argmax(values))
             if values[k] <= value + TOLERANCE:
                 break
