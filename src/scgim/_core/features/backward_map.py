@@ -1,0 +1,69 @@
+"""The backward map of all blocks of features: reading, learning, decoding (layer `_core`; not from the paper)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scgim._core.features.backward import Beliefs, LinearBlock, learn_blocks
+from scgim._core.features.prior import PopulationPrior
+from scgim._core.features.rows import Rows
+from scgim._core.features.search import DrugPosterior, Evidence, search
+
+
+@dataclass(frozen=True)
+class BackwardMap:
+    """Blocks of features with their learned weights.
+
+    Parameters
+    ----------
+    blocks
+        One entry a block.
+    inflation
+        Factor of the variances, from cross-validation.
+    """
+
+    blocks: list[LinearBlock]
+    inflation: float = 1.0
+
+    def decode(self, rows: list[Rows], n_drugs: int, prior: PopulationPrior) -> DrugPosterior:
+        """Posterior of drugs 0, ..., n_drugs - 1 given the rows of each block."""
+        found = []
+        for d in range(n_drugs):
+            own = [r.of(np.array([d])) for r in rows]
+            found.append(search(Evidence(self.blocks, own, prior.second_moment, inflation=self.inflation), prior))
+        return DrugPosterior(
+            *(np.concatenate([getattr(f, k) for f in found]) for k in ("probability", "amplitude", "amplitude_sd"))
+        )
+
+    def misfit(self, rows: list[Rows], beliefs: Beliefs, prior: PopulationPrior) -> np.ndarray:
+        """(D,) mean squared standardised error of held-out drugs' features, at their fitted interventions."""
+        out = []
+        for d in range(len(beliefs.mean)):
+            evidence = Evidence(self.blocks, [r.of(np.array([d])) for r in rows], prior.second_moment)
+            s = np.flatnonzero(beliefs.probability[d] > 0.5)
+            slope, effect = evidence.slope[s], beliefs.mean[d, s]
+            residual = evidence.y - evidence.offset[s].sum(0) - effect @ slope
+            cov = evidence.covariance(s[None], effect[None])[0] + (slope.T * beliefs.variance[d, s]) @ slope
+            out.append(float(residual @ np.linalg.solve(cov, residual)) / len(residual))
+        return np.array(out)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"blocks": [b.to_dict() for b in self.blocks], "inflation": self.inflation}
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> BackwardMap:
+        """Inverse of :meth:`to_dict`."""
+        return cls([LinearBlock.from_dict(b) for b in state["blocks"]], float(state["inflation"]))
+
+
+def learn_backward(
+    rows: list[Rows], beliefs: Beliefs, rng: np.random.Generator, *, effort: float = 1.0
+) -> tuple[BackwardMap, Beliefs]:
+    """Learn the weights; fewer rounds of the sampler at lower effort."""
+    n_burn, n_draws, thin = int(100 * effort), 60, 3 if effort >= 1 else 2
+    blocks, beliefs = learn_blocks(rows, beliefs, rng=rng, n_burn=n_burn, n_draws=n_draws, thin=thin)
+    return BackwardMap(blocks), beliefs

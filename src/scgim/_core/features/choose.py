@@ -1,0 +1,156 @@
+"""Choice among feature maps, and their calibration, by cross-validation over drugs (layer `_core`; not from the paper)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from scgim._core.features.search import DrugPosterior
+
+Propagate = Callable[[np.ndarray], np.ndarray]
+MAPS = ("none", "forward", "backward")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Result of cross-validation.
+
+    Parameters
+    ----------
+    weights
+        Weight of each map, summing to 1.
+    shrink
+        Factor of the population's mean effect: 0 predicts no effect where nothing is known.
+    score
+        Mean error of the held-out drugs' mean changes for each map, for no change ("control") and for the choice.
+    informative
+        Whether the features beat the population.
+    """
+
+    weights: dict[str, float]
+    shrink: float
+    score: dict[str, float]
+    informative: bool
+
+
+def folds(n_drugs: int, rng: np.random.Generator, *, n_folds: int = 5) -> list[np.ndarray]:
+    """Random folds of drugs; one drug each where there are few."""
+    return np.array_split(rng.permutation(n_drugs), n_drugs if n_drugs < 12 else n_folds)
+
+
+def choose(
+    shifts: dict[str, np.ndarray], truth: np.ndarray, contexts: list[np.ndarray], propagate: Propagate
+) -> Choice:
+    """Choose weights of the maps by the error of the mean changes that they predict for held-out drugs.
+
+    Parameters
+    ----------
+    shifts
+        For each map, (D, G) expected saturating effects of drugs that it has not seen.
+    truth
+        (D, G) fitted effects.
+    contexts
+        Dose factors of each drug's contexts.
+    propagate
+        Mean change of all genes under shifts (n, G).
+    """
+    drug = np.repeat(np.arange(len(truth)), [len(c) for c in contexts])
+    factor = np.concatenate(contexts)[:, None]
+    size = np.bincount(drug, minlength=len(truth))
+    used = size > 0
+
+    def change(shift: np.ndarray) -> np.ndarray:
+        return np.asarray(propagate(shift[drug] * factor), float)
+
+    target = change(truth)
+
+    def errors(predicted: np.ndarray) -> np.ndarray:
+        distance = np.linalg.norm(predicted - target, axis=1)
+        return (np.bincount(drug, distance, len(truth)) / np.maximum(size, 1))[used]
+
+    grid = np.linspace(0, 1, 11)
+    by_shrink = [errors(change(s * shifts["none"])) for s in grid]
+    shrink = float(grid[int(np.argmin([e.mean() for e in by_shrink]))])
+    names = [m for m in MAPS if m in shifts]
+    changes = {m: change(shift * (shrink if m == "none" else 1.0)) for m, shift in shifts.items()}
+    single = {m: errors(changes[m]) for m in names}
+    score = {"control": float(errors(np.zeros_like(target)).mean()), **{m: float(e.mean()) for m, e in single.items()}}
+    best = min(names, key=lambda m: score[m])
+    weights, error = {m: float(m == best) for m in names}, single[best]
+    mixed, mixed_error = _best_mixture(names, changes, errors)
+    if _clearly_less(mixed_error, error, 1.0):
+        weights, error = mixed, mixed_error
+    informative = weights["none"] < 1 and _clearly_less(error, single["none"], 2.0) and score["none"] > 0
+    informative = bool(informative and error.mean() < 0.98 * score["none"])
+    if not informative:
+        weights, error = {m: float(m == "none") for m in names}, single["none"]
+    return Choice(weights, shrink, {**score, "chosen": float(error.mean())}, informative)
+
+
+def _best_mixture(
+    names: list[str], changes: dict[str, np.ndarray], errors: Callable[[np.ndarray], np.ndarray]
+) -> tuple[dict[str, float], np.ndarray]:
+    best: tuple[dict[str, float], np.ndarray] | None = None
+    for parts in itertools.product(range(11), repeat=len(names)):
+        if sum(parts) != 10:
+            continue
+        error = errors(np.tensordot(np.array(parts) / 10, np.stack([changes[m] for m in names]), 1))
+        if best is None or error.mean() < best[1].mean():
+            best = {m: p / 10 for m, p in zip(names, parts, strict=True)}, error
+    if best is None:
+        raise ValueError("shifts: expected at least one map, found none.")
+    return best
+
+
+def _clearly_less(a: np.ndarray, b: np.ndarray, errors: float) -> bool:
+    """Whether the mean of a - b is negative by some standard errors."""
+    gain = b - a
+    return bool(gain.mean() > errors * gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else False
+
+
+def calibrate_effects(held: DrugPosterior, amplitude: np.ndarray, amplitude_sd: np.ndarray, on: np.ndarray) -> float:
+    """Factor of the effects' standard deviations from held-out drugs, at least 1: robust spread of the errors.
+
+    Parameters
+    ----------
+    held
+        Posterior of held-out drugs.
+    amplitude, amplitude_sd, on
+        (D, G) fitted effects, their standard deviations, and targets.
+    """
+    both = on & (held.probability > 0.5)
+    if both.sum() < 8:
+        return 1.0
+    z = np.abs(held.amplitude - amplitude)[both] / np.sqrt(held.amplitude_sd**2 + amplitude_sd**2)[both]
+    return float(np.clip(np.quantile(z, 0.68), 1.0, 10.0))
+
+
+def calibrate_targets(held: np.ndarray, fitted: np.ndarray, *, label_noise: float = 0.02) -> float:
+    """Temperature that softens the log odds of targets, from held-out drugs; 1 unless the likelihood clearly rises.
+
+    Parameters
+    ----------
+    held, fitted
+        (D, G) held-out and fitted probabilities.
+    label_noise
+        Share of fitted targets that may be wrong, so that one of them does not soften everything.
+    """
+    rate = fitted.mean()
+
+    def loss(temperature: float) -> float:
+        p = (1 - label_noise) * soften(held, temperature) + label_noise * rate
+        return float(-(fitted * np.log(p) + (1 - fitted) * np.log1p(-p)).sum())
+
+    options = (1.0, 1.5, 2.0)
+    losses = [loss(t) for t in options]
+    best = int(np.argmin(losses))
+    return options[best] if losses[best] < losses[0] - 2 else 1.0
+
+
+def soften(probability: np.ndarray, temperature: float) -> np.ndarray:
+    """Divide the log odds by a temperature."""
+    p = np.clip(probability, 1e-9, 1 - 1e-9)
+    return 1 / (1 + np.exp(-(np.log(p) - np.log1p(-p)) / temperature))

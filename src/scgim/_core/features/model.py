@@ -1,0 +1,436 @@
+"""Interventions of new drugs from their features (layer `_core`; not from the paper).
+
+:class:`FeatureModel` learns a backward map (features generated from sparse interventions), a forward map (kernel
+regression) and the population of interventions, and weighs them by cross-validation over drugs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from scgim._core.dose_response import hill
+from scgim._core.features.backward import Beliefs
+from scgim._core.features.backward_map import BackwardMap, learn_backward
+from scgim._core.features.choose import Choice, Propagate, calibrate_effects, calibrate_targets, choose, folds, soften
+from scgim._core.features.forward import ForwardMap, learn_forward
+from scgim._core.features.prior import PopulationPrior, learn_prior
+from scgim._core.features.rows import Reader, Rows, compress, make_reader, split_columns
+from scgim._core.features.search import DrugPosterior
+
+WARNING = (
+    "features: they do not predict the interventions of held-out drugs (cross-validated error {chosen:.3g}, against "
+    "{none:.3g} without features). New drugs are given the training drugs' average intervention; check that the features "
+    "describe the drugs, or add drugs."
+)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What maps are learned from: rows of each block, raw counts or None, and fitted interventions of D drugs."""
+
+    rows: list[Rows]
+    raw: np.ndarray | None
+    beliefs: Beliefs
+    ec50: np.ndarray
+    hill: np.ndarray
+
+    def of(self, drugs: np.ndarray) -> Training:
+        """Some of the drugs."""
+        return Training(
+            [r.of(drugs) for r in self.rows],
+            None if self.raw is None else self.raw[drugs],
+            Beliefs(*(getattr(self.beliefs, k)[drugs] for k in ("probability", "mean", "variance"))),
+            self.ec50[drugs],
+            self.hill[drugs],
+        )
+
+    @property
+    def shift(self) -> np.ndarray:
+        """(D, G) expected saturating effects."""
+        return self.beliefs.probability * self.beliefs.mean
+
+    def prior(self) -> PopulationPrior:
+        """The population that these drugs are a sample of."""
+        b = self.beliefs
+        return learn_prior(b.probability, b.mean, np.sqrt(b.variance), self.ec50, self.hill)
+
+
+@dataclass(frozen=True)
+class FeatureModel:
+    """Map from features to interventions, chosen by cross-validation over drugs.
+
+    Parameters
+    ----------
+    level
+        "drug", "context" or "none": what a row of features describes.
+    n_features
+        Number Q of features.
+    has_dose
+        Whether effects depend on the dose.
+    readers
+        How the columns of each block are read.
+    prior, backward, forward
+        The maps; None where one could not be learned.
+    choice
+        Weights of the maps, errors, and whether the features are informative.
+    sd_factor, temperature
+        Calibration of effects' standard deviations and of target probabilities.
+    known
+        Training drugs' interventions given the cells and the features, (D, G) arrays; None without a backward map.
+    """
+
+    level: str
+    n_features: int
+    has_dose: bool
+    readers: list[Reader]
+    prior: PopulationPrior
+    backward: BackwardMap | None
+    forward: ForwardMap | None
+    choice: Choice
+    sd_factor: float = 1.0
+    temperature: float = 1.0
+    known: DrugPosterior | None = None
+
+    @property
+    def score(self) -> dict[str, float]:
+        """Cross-validated mean error of each map, of no change ("control") and of the choice ("chosen")."""
+        return self.choice.score
+
+    @property
+    def informative(self) -> bool:
+        """Whether the features predict interventions better than the population does."""
+        return self.choice.informative
+
+    @property
+    def warning(self) -> str | None:
+        """What to tell the user if the features are not informative."""
+        if self.informative or self.level == "none":
+            return None
+        return WARNING.format(chosen=self.score.get("backward", np.nan), none=self.score["none"])
+
+    @classmethod
+    def fit(
+        cls,
+        fit: Any,
+        design: Any,
+        features: np.ndarray | None,
+        *,
+        propagate: Propagate | None = None,
+        level: str | None = None,
+        rng: int | np.random.Generator = 0,
+        warn: bool = True,
+    ) -> FeatureModel:
+        """Learn the maps and choose among them.
+
+        Parameters
+        ----------
+        fit
+            Fitted interventions: `probability`, `amplitude`, `amplitude_sd` (D, G), `ec50`, `hill` (D,), and, where
+            `propagate` is not given, `mechanisms` with `weights()`.
+        design
+            Design of the K contexts: `dose` (K, D), `has_dose`.
+        features
+            (D, Q) by drug, (K, Q) by context (rows of controls are not read), or None.
+        propagate
+            Mean change of all genes under shifts (n, G), whose error is the criterion of the choice. By default linear
+            propagation along the fitted graph.
+        level
+            "drug" or "context", needed only if D equals K.
+        rng
+            Seed or generator.
+        warn
+            Whether to warn if the features do not predict the interventions.
+
+        Raises
+        ------
+        ValueError
+            If the shape of `features` fits neither drugs nor contexts, or values are not finite.
+        """
+        rng = np.random.default_rng(rng)
+        dose, has_dose = np.asarray(design.dose, float), bool(getattr(design, "has_dose", True))
+        features = None if features is None else np.asarray(features, float)
+        level = _level(features, level, dose.shape)
+        beliefs = Beliefs(
+            np.asarray(fit.probability, float),
+            np.asarray(fit.amplitude, float),
+            np.maximum(np.asarray(fit.amplitude_sd, float), 1e-6) ** 2,
+        )
+        ec50, exponent = np.asarray(fit.ec50, float), np.asarray(fit.hill, float)
+        propagate = _default_propagate(fit) if propagate is None else propagate
+        context, drug = np.nonzero((dose > 0) & ((dose > 0).sum(1) == 1)[:, None])
+        factor = hill(dose[context, drug], ec50[drug], exponent[drug]) if has_dose else np.ones(len(drug))
+        readers: list[Reader] = []
+        if level == "drug":
+            by_drug, by_context = split_columns(features, np.arange(len(features)), np.zeros(len(features)))[::-1]
+        elif level == "context":
+            by_drug, by_context = split_columns(features[context], drug, dose[context, drug])
+        data = Training([], None, beliefs, ec50, exponent)
+        if level != "none":
+            values = features if level == "drug" else features[context]
+            row_drug = np.arange(len(features)) if level == "drug" else drug
+            readers = [
+                make_reader(values, columns, kind, len(np.unique(row_drug)))
+                for kind, columns in (("drug", by_drug), ("context", by_context))
+                if len(columns)
+            ]
+            row_factor = np.ones(len(values)) if level == "drug" else factor
+            rows, raw = _rows(readers, values, row_drug, row_factor, len(ec50))
+            data = Training(rows, raw, beliefs, ec50, exponent)
+        contexts = [factor[drug == d] if (drug == d).any() else np.ones(1) for d in range(len(ec50))]
+        usable = bool(readers) and len(ec50) >= 4 and bool((beliefs.probability > 0.5).any())
+        model = _learn(cls, data, contexts, propagate, rng, usable)
+        model = replace(
+            model, level=level, n_features=0 if features is None else features.shape[1], has_dose=has_dose, readers=readers
+        )
+        if warn and model.warning is not None:
+            warnings.warn(model.warning, UserWarning, stacklevel=2)
+        return model
+
+    def decode(
+        self, features_new: np.ndarray | None, dose_new: np.ndarray, drug_ids_new: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Interventions of new contexts.
+
+        Parameters
+        ----------
+        features_new
+            (m, Q), one row a context, or None where the model has none.
+        dose_new
+            (m,) dose; not read without doses.
+        drug_ids_new
+            (m,) labels; rows with the same one are the same drug and share its targets.
+
+        Returns
+        -------
+        Target probability, effect given target and its standard deviation, (m, G) each.
+        """
+        posterior, position = self.decode_drugs(features_new, dose_new, drug_ids_new)
+        amplitude, sd = posterior.amplitude[position], posterior.amplitude_sd[position]
+        factor, spread = self._factor(np.asarray(dose_new, float))
+        on = (factor > 0)[:, None]
+        variance = factor[:, None] ** 2 * sd**2 + spread[:, None] ** 2 * (amplitude**2 + sd**2)
+        return posterior.probability[position] * on, factor[:, None] * amplitude, np.sqrt(variance)
+
+    def decode_drugs(
+        self, features: np.ndarray | None, dose: np.ndarray | None = None, drug: np.ndarray | None = None
+    ) -> tuple[DrugPosterior, np.ndarray]:
+        """Saturating interventions of new drugs.
+
+        Parameters
+        ----------
+        features
+            (n, Q), rows of drugs or of contexts as in :meth:`fit`.
+        dose
+            (n,) doses of contexts.
+        drug
+            (n,) labels; by default every row is a drug of its own.
+
+        Returns
+        -------
+        Posterior of the distinct drugs in the order of their first rows, and (n,) the position of each row's drug in it.
+        """
+        n = len(features) if features is not None else len(drug if drug is not None else dose if dose is not None else [])
+        labels = np.arange(n) if drug is None else np.asarray(drug)
+        _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+        rank = np.argsort(np.argsort(first))
+        position, n_drugs = rank[inverse.ravel()], len(first)
+        if self.level == "none" or not self.informative:
+            return self._population(n_drugs), position
+        if features is None:
+            raise ValueError("features: needed for new drugs, found None; pass one row for each row of perturbations.")
+        features = np.asarray(features, float)
+        if features.ndim != 2 or features.shape[1] != self.n_features or not np.isfinite(features).all():
+            raise ValueError(f"features: expected finite numbers of shape (n, {self.n_features}), found {features.shape}.")
+        factor = np.ones(n) if dose is None or self.level == "drug" else self._factor(np.asarray(dose, float))[0]
+        rows, raw = _rows(self.readers, features, position, factor, n_drugs)
+        parts = {"none": self._population(n_drugs)}
+        if self.choice.weights.get("forward", 0) > 0 and self.forward is not None:
+            parts["forward"] = self.forward(raw if self.forward.counts else _describe(rows, n_drugs), self.prior)
+        if self.choice.weights.get("backward", 0) > 0 and self.backward is not None:
+            found = self.backward.decode(rows, n_drugs, self.prior)
+            parts["backward"] = DrugPosterior(
+                soften(found.probability, self.temperature), found.amplitude, found.amplitude_sd * self.sd_factor
+            )
+        return _mix({m: (self.choice.weights[m], parts[m]) for m in parts}), position
+
+    def _population(self, n_drugs: int) -> DrugPosterior:
+        p = self.prior
+        each = (p.probability, self.choice.shrink * p.mean, np.sqrt(p.variance))
+        return DrugPosterior(*(np.repeat(x[None], n_drugs, 0) for x in each))
+
+    def _factor(self, dose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self.prior.factor(dose) if self.has_dose else (np.ones(len(dose)), np.zeros(len(dose)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain arrays, lists, dicts and numbers."""
+        state = {k: getattr(self, k) for k in ("level", "n_features", "has_dose", "sd_factor", "temperature")}
+        return {
+            **state,
+            "readers": [r.to_dict() for r in self.readers],
+            "prior": self.prior.to_dict(),
+            "backward": None if self.backward is None else self.backward.to_dict(),
+            "forward": None if self.forward is None else self.forward.to_dict(),
+            "choice": dict(vars(self.choice)),
+            "known": None if self.known is None else dict(vars(self.known)),
+        }
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> FeatureModel:
+        """Inverse of :meth:`to_dict`."""
+        state = dict(state)
+        state["readers"] = [Reader.from_dict(r) for r in state["readers"]]
+        state["prior"] = PopulationPrior.from_dict(state["prior"])
+        state["backward"] = None if state["backward"] is None else BackwardMap.from_dict(state["backward"])
+        state["forward"] = None if state["forward"] is None else ForwardMap.from_dict(state["forward"])
+        state["choice"] = Choice(**state["choice"])
+        state["known"] = None if state["known"] is None else DrugPosterior(**state["known"])
+        return cls(**state)
+
+
+def _level(features: np.ndarray | None, level: str | None, shape: tuple[int, int]) -> str:
+    """Whether rows of features are drugs or contexts."""
+    if features is None:
+        return "none"
+    n_contexts, n_drugs = shape
+    fits = {"drug": n_drugs, "context": n_contexts}
+    if features.ndim != 2 or not np.isfinite(features).all():
+        raise ValueError(f"features: expected a table of finite numbers, found shape {features.shape} or missing values.")
+    if level is None:
+        level = "drug" if len(features) == n_drugs else "context"
+    if level not in fits or len(features) != fits[level]:
+        raise ValueError(
+            f"features: expected {n_drugs} rows (drugs) or {n_contexts} rows (contexts), found {len(features)} with "
+            f"level={level!r}."
+        )
+    return level
+
+
+def _default_propagate(fit: Any) -> Propagate:
+    mechanisms = getattr(fit, "mechanisms", None)
+    n_genes = np.asarray(fit.probability).shape[1]
+    weights = np.zeros((n_genes, n_genes)) if mechanisms is None else np.asarray(mechanisms.weights(), float)
+    total = np.linalg.inv(np.eye(n_genes) - weights)
+    return lambda shift: shift @ total
+
+
+def _rows(
+    readers: list[Reader], values: np.ndarray, drug: np.ndarray, factor: np.ndarray, n_drugs: int
+) -> tuple[list[Rows], np.ndarray | None]:
+    """Rows of each block, and each drug's raw counts if its block holds counts."""
+    rows, raw = [], None
+    present, first = np.unique(drug, return_index=True)
+    for reader in readers:
+        x = reader(values)
+        if reader.level == "context":
+            rows.append(compress(x, drug, factor))
+            continue
+        size = np.bincount(drug, minlength=n_drugs)[present]
+        mean = np.zeros((n_drugs, x.shape[1]))
+        np.add.at(mean, drug, x)
+        rows.append(Rows(mean[present] / size[:, None], present, np.ones(len(present)), np.ones(len(present))))
+        if reader.counts:
+            raw = np.zeros((n_drugs, len(reader.columns)))
+            raw[present] = values[first][:, reader.columns]
+    return rows, raw
+
+
+def _describe(rows: list[Rows], n_drugs: int) -> np.ndarray:
+    """(D, L) one vector a drug: its features, per unit of saturating effect where they depend on the dose."""
+    out = []
+    for r in rows:
+        x = np.zeros((n_drugs, r.value.shape[1]))
+        main = r.by > 0
+        x[r.drug[main]] = r.value[main] / r.by[main, None]
+        out.append(x)
+    return np.concatenate(out, 1)
+
+
+def _mix(parts: dict[str, tuple[float, DrugPosterior]]) -> DrugPosterior:
+    """Mixture of posteriors."""
+    total = sum(w for w, _ in parts.values())
+    probability = sum(w / total * p.probability for w, p in parts.values())
+    safe = np.maximum(probability, 1e-300)
+    mean = sum(w / total * p.shift for w, p in parts.values()) / safe
+    square = sum(w / total * p.probability * (p.amplitude**2 + p.amplitude_sd**2) for w, p in parts.values()) / safe
+    return DrugPosterior(probability, mean, np.sqrt(np.maximum(square - mean**2, 0)))
+
+
+def _learn(
+    cls: type[FeatureModel],
+    data: Training,
+    contexts: list[np.ndarray],
+    propagate: Propagate,
+    rng: np.random.Generator,
+    usable: bool,
+) -> FeatureModel:
+    """Cross-validate, choose, calibrate, and learn on all drugs."""
+    prior, n_drugs = data.prior(), len(data.ec50)
+    held = _cross_validate(data, rng, usable)
+    on = data.beliefs.probability > 0.5
+    choice = choose({m: p.shift for m, p in held.posterior.items()}, data.shift, contexts, propagate)
+    model = cls("none", 0, True, [], prior, None, None, choice)
+    if not usable:
+        return model
+    backward, refined = learn_backward(data.rows, data.beliefs, rng)
+    back = held.posterior["backward"]
+    known = None
+    if choice.weights["backward"] > 0.5:
+        sure = np.minimum(data.beliefs.probability, refined.probability)
+        known = DrugPosterior(sure, refined.mean, np.sqrt(refined.variance))
+    return replace(
+        model,
+        backward=replace(backward, inflation=held.inflation),
+        forward=learn_forward(
+            _describe(data.rows, n_drugs), data.raw, data.beliefs.probability, data.shift, prior
+        ),
+        sd_factor=calibrate_effects(back, data.beliefs.mean, np.sqrt(data.beliefs.variance), on),
+        temperature=calibrate_targets(back.probability, data.beliefs.probability),
+        known=known,
+    )
+
+
+@dataclass(frozen=True)
+class Held:
+    """Held-out posteriors of all drugs, by map, and the backward map's inflation."""
+
+    posterior: dict[str, DrugPosterior]
+    inflation: float
+
+
+def _cross_validate(data: Training, rng: np.random.Generator, usable: bool) -> Held:
+    """Predict every drug from the others."""
+    n_drugs = len(data.ec50)
+    learned, parts = [], []
+    for out in folds(n_drugs, rng):
+        train, test = data.of(np.setdiff1d(np.arange(n_drugs), out)), data.of(out)
+        prior = train.prior() if len(train.ec50) else data.prior()
+        found = {"none": _repeat(prior, len(out))}
+        if usable:
+            forward = learn_forward(
+                _describe(train.rows, len(train.ec50)), train.raw, train.beliefs.probability, train.shift, prior
+            )
+            found["forward"] = forward(test.raw if forward.counts else _describe(test.rows, len(out)), prior)
+            backward = learn_backward(train.rows, train.beliefs, rng, effort=0.5)[0]
+            learned.append((backward, prior, test, backward.misfit(test.rows, test.beliefs, prior)))
+        parts.append((out, found))
+    inflation = 1.0
+    if usable:
+        misfit = np.concatenate([entry[3] for entry in learned])
+        inflation = float(np.clip(np.median(misfit), 1.0, 100.0))
+        for (backward, prior, test, _), (out, found) in zip(learned, parts, strict=True):
+            found["backward"] = replace(backward, inflation=inflation).decode(test.rows, len(out), prior)
+    order = np.argsort(np.concatenate([out for out, _ in parts]))
+    posterior = {}
+    for m in parts[0][1]:
+        stacked = (np.concatenate([getattr(f[m], k) for _, f in parts])[order] for k in DrugPosterior.__dataclass_fields__)
+        posterior[m] = DrugPosterior(*stacked)
+    return Held(posterior, inflation)
+
+
+def _repeat(prior: PopulationPrior, n_drugs: int) -> DrugPosterior:
+    each = (prior.probability, prior.mean, np.sqrt(prior.variance))
+    return DrugPosterior(*(np.repeat(x[None], n_drugs, 0) for x in each))

@@ -1,0 +1,176 @@
+"""Population prior of interventions: what is believed of a drug before its features are read (layer `_core`; not from the paper).
+
+The prior is learned from the fitted training drugs: how often each gene is a target, how many targets a drug has, how
+large effects are, and the shared Hill curve. It is the slab of the backward map and, on its own, the map "none".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from scgim._core.dose_response import hill
+
+BROAD_WEIGHT = 0.05  # mass of the wide component that keeps surprising effects possible
+
+
+@dataclass(frozen=True)
+class PopulationPrior:
+    """Distribution of an unseen drug's intervention.
+
+    Parameters
+    ----------
+    log_odds
+        (G,) log odds of being a target, shrunk towards the mean over genes.
+    log_size
+        (T + 1,) log probability of having 0, 1, ..., T targets.
+    mean, variance
+        (G,) mean and variance of the saturating effect, given that the gene is a target.
+    second_moment
+        Mean squared effect at targets: variance of the zero-mean slab that the search uses.
+    slab
+        (C, 3) weight, mean and variance of the components of the effect's distribution.
+    log_ec50, log_hill
+        Medians over the training drugs.
+    curve
+        (D, 2) EC50 and Hill exponent of the training drugs, whose spread is the uncertainty of a new drug's curve.
+    """
+
+    log_odds: np.ndarray
+    log_size: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+    second_moment: float
+    slab: np.ndarray
+    log_ec50: float
+    log_hill: float
+    curve: np.ndarray
+
+    @property
+    def probability(self) -> np.ndarray:
+        """(G,) probability of being a target."""
+        return 1 / (1 + np.exp(-self.log_odds))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain arrays and floats."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> PopulationPrior:
+        """Inverse of :meth:`to_dict`."""
+        scalars = {"second_moment", "log_ec50", "log_hill"}
+        return cls(
+            **{
+                f.name: float(state[f.name]) if f.name in scalars else np.asarray(state[f.name], float)
+                for f in fields(cls)
+            }
+        )
+
+    def log_support(self) -> np.ndarray:
+        """(T + 1,) log prior of one support of each size, but for the product of its genes' odds."""
+        size = len(self.log_size)
+        log_e = np.full(size, -np.inf)  # logs of the elementary symmetric polynomials of the odds
+        log_e[0] = 0.0
+        for value in self.log_odds:
+            log_e[1:] = np.logaddexp(log_e[1:], log_e[:-1] + value)
+        return np.where(np.isfinite(log_e), self.log_size - np.where(np.isfinite(log_e), log_e, 0), -np.inf)
+
+    def factor(self, dose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Dose factor of a drug without a curve of its own, and its standard deviation over drugs; (m,) each."""
+        centre = hill(dose, np.exp(self.log_ec50), np.exp(self.log_hill))
+        each = hill(np.asarray(dose)[:, None], self.curve[:, 0], self.curve[:, 1])
+        return centre, np.sqrt(((each - centre[:, None]) ** 2).mean(1))
+
+
+def learn_prior(
+    probability: np.ndarray,
+    amplitude: np.ndarray,
+    amplitude_sd: np.ndarray,
+    ec50: np.ndarray,
+    hill_exponent: np.ndarray,
+    *,
+    strength: float = 4.0,
+) -> PopulationPrior:
+    """Learn the population prior from fitted drugs.
+
+    Parameters
+    ----------
+    probability, amplitude, amplitude_sd
+        (D, G) target probabilities, saturating effects given target and their standard deviations.
+    ec50, hill_exponent
+        (D,) parameters of the Hill curves.
+    strength
+        Number of pseudo-drugs that pull each gene towards the mean over genes.
+    """
+    n_drugs, n_genes = probability.shape
+    count = probability.sum(0)
+    overall = (count.sum() + 1) / (n_drugs * n_genes + n_genes)
+    rate = np.clip((count + strength * overall) / (n_drugs + strength), 1e-6, 1 - 1e-6)
+    weight = np.where(probability > 0.05, probability, 0)
+    total = weight.sum()
+    tau2 = float((weight * (amplitude**2 + amplitude_sd**2)).sum() / total) if total > 0 else 1.0
+    common = float((weight * amplitude).sum() / total) if total > 0 else 0.0
+    mean = ((weight * amplitude).sum(0) + strength * 0.5 * common) / (weight.sum(0) + strength)
+    spread = (weight * ((amplitude - mean) ** 2 + amplitude_sd**2)).sum(0) + strength * tau2
+    return PopulationPrior(
+        log_odds=np.log(rate) - np.log1p(-rate),
+        log_size=_log_size((probability > 0.5).sum(1), n_genes),
+        mean=mean,
+        variance=spread / (weight.sum(0) + strength),
+        second_moment=tau2,
+        slab=_learn_slab(amplitude[probability > 0.5], tau2),
+        log_ec50=float(np.median(np.log(np.maximum(ec50, 1e-30)))),
+        log_hill=float(np.median(np.log(hill_exponent))),
+        curve=np.c_[np.maximum(ec50, 1e-30), hill_exponent].astype(float),
+    )
+
+
+def _log_size(sizes: np.ndarray, n_genes: int, *, most: int = 10, strength: float = 2.0) -> np.ndarray:
+    """Log probabilities of the number of targets: training counts, smoothed by a Poisson distribution of their mean."""
+    top = int(min(n_genes, most, sizes.max(initial=0) + 2))
+    k = np.arange(top + 1)
+    mean = max(float(np.minimum(sizes, top).mean()), 0.1)
+    poisson = k * np.log(mean) - mean - np.cumsum(np.log(np.maximum(k, 1)))
+    poisson = np.exp(poisson) / np.exp(poisson).sum()
+    counts = np.bincount(np.minimum(sizes, top), minlength=top + 1)
+    return np.log((counts + strength * poisson) / (len(sizes) + strength))
+
+
+def _learn_slab(effects: np.ndarray, tau2: float) -> np.ndarray:
+    """Components of the effects' distribution: one Gaussian, or one a sign when BIC prefers it, plus a wide one."""
+    single = np.array([[1.0, 0.0, tau2]])
+    if len(effects) < 8:
+        return single
+    size, up = np.abs(effects), (effects > 0).mean()
+    up = np.clip(up, 1 / len(effects), 1 - 1 / len(effects))
+    level, variance = size.mean(), max(size.var(), (0.1 * size.mean()) ** 2)
+    gap = np.array(
+        [
+            [up * (1 - BROAD_WEIGHT), level, variance],
+            [(1 - up) * (1 - BROAD_WEIGHT), -level, variance],
+            [BROAD_WEIGHT, 0, 2 * tau2],
+        ]
+    )
+    bic = [-2 * log_mixture(effects, np.zeros_like(effects), s).sum() for s in (single, gap)]
+    return gap if bic[1] + 2 * np.log(len(effects)) < bic[0] else single
+
+
+def log_mixture(mean: np.ndarray, variance: np.ndarray, slab: np.ndarray) -> np.ndarray:
+    """Log of the slab's density, blurred by a Gaussian of the given variance; shape of `mean`."""
+    spread = variance[..., None] + slab[:, 2]
+    parts = np.log(slab[:, 0]) - 0.5 * np.log(2 * np.pi * spread) - 0.5 * (mean[..., None] - slab[:, 1]) ** 2 / spread
+    return np.logaddexp.reduce(parts, axis=-1)
+
+
+def tilted_moments(mean: np.ndarray, variance: np.ndarray, slab: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of slab x Gaussian likelihood N(.; mean, variance), elementwise."""
+    spread = variance[..., None] + slab[:, 2]
+    parts = np.log(slab[:, 0]) - 0.5 * np.log(spread) - 0.5 * (mean[..., None] - slab[:, 1]) ** 2 / spread
+    weight = np.exp(parts - parts.max(-1, keepdims=True))
+    weight /= weight.sum(-1, keepdims=True)
+    each_var = variance[..., None] * slab[:, 2] / spread
+    each = (mean[..., None] * slab[:, 2] + slab[:, 1] * variance[..., None]) / spread
+    first = (weight * each).sum(-1)
+    return first, (weight * (each_var + each**2)).sum(-1) - first**2

@@ -1,0 +1,160 @@
+"""From feature tables to rows per drug (layer `_core`; not from the paper).
+
+Columns that are constant within every drug describe the drug; the others describe a context, where the dose acts. A
+drug's contexts are turned into two rows that hold all they say of its intervention: with dose factors h, features are
+c + I V_I + h psi V_psi, so the doses enter only through their projection on h and on the part of 1 orthogonal to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How columns are read: which are used, centred, scaled and rotated.
+
+    Parameters
+    ----------
+    level
+        "drug" or "context": what the columns describe.
+    counts
+        Whether the columns are counts or bits.
+    columns
+        (Q',) columns used.
+    loc, projection
+        (Q',) centre and (Q', L) scaling and rotation.
+    """
+
+    level: str
+    counts: bool
+    columns: np.ndarray
+    loc: np.ndarray
+    projection: np.ndarray
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """(n, Q) raw features -> (n, L)."""
+        return (features[:, self.columns] - self.loc) @ self.projection
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"level": self.level, "counts": self.counts, "columns": self.columns, "loc": self.loc, "projection": self.projection}
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Reader:
+        """Inverse of :meth:`to_dict`."""
+        return cls(
+            str(state["level"]),
+            bool(state["counts"]),
+            np.asarray(state["columns"], int),
+            np.asarray(state["loc"], float),
+            np.asarray(state["projection"], float),
+        )
+
+
+def split_columns(features: np.ndarray, drug: np.ndarray, dose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Columns that describe the drug and columns that describe the context; constant and dose-only ones are in neither.
+
+    Parameters
+    ----------
+    features
+        (n, Q), rows are contexts with one drug.
+    drug, dose
+        (n,) index and dose of the drug.
+    """
+    centred = features - features.mean(0)
+    total = (centred**2).sum(0)
+    useful = total > 1e-12 * np.maximum((features**2).sum(0), 1e-300)
+    if len(np.unique(drug)) == len(drug):  # one context a drug: nothing tells the two kinds apart
+        return np.zeros(0, int), np.flatnonzero(useful)
+    within = ((features - _group_means(features, drug)) ** 2).sum(0)
+    around_dose = ((features - _group_means(features, np.unique(dose, return_inverse=True)[1])) ** 2).sum(0)
+    by_drug = useful & (within <= 1e-10 * total)
+    by_context = useful & ~by_drug & (around_dose > 1e-8 * total)
+    return np.flatnonzero(by_drug), np.flatnonzero(by_context)
+
+
+def _group_means(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """(n, Q) mean of each row's group."""
+    size = np.bincount(group)
+    sums = np.zeros((len(size), values.shape[1]))
+    np.add.at(sums, group, values)
+    return (sums / np.maximum(size, 1)[:, None])[group]
+
+
+def make_reader(features: np.ndarray, columns: np.ndarray, level: str, n_drugs: int, *, most: int = 60) -> Reader:
+    """Centre, scale (unless the columns are counts or bits) and, where there are too many, keep principal components."""
+    values = features[:, columns]
+    loc = values.mean(0)
+    counts = bool((values >= 0).all() and (values == np.round(values)).all())
+    scale = np.ones(len(columns)) if counts else values.std(0)
+    keep = min(len(columns), most, max(2, n_drugs - 2))
+    standard = (values - loc) / scale
+    _, s, vt = np.linalg.svd(standard, full_matrices=False)
+    rank = int((s > 1e-8 * s[0]).sum())
+    keep = min(keep, rank)
+    if keep < len(columns):
+        projection = vt[:keep].T / scale[:, None]
+        projection /= s[0] / np.sqrt(len(values)) if counts else 1.0
+    else:
+        projection = np.diag(1 / scale)
+    return Reader(level, counts, columns, loc, projection)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What one block of features says of each drug: value = on * (I V_I) + by * (psi V_psi) + noise.
+
+    Parameters
+    ----------
+    value
+        (n, L)
+    drug
+        (n,) index of the drug.
+    on, by
+        (n,) loadings of the target indicators and of the saturating effects.
+    """
+
+    value: np.ndarray
+    drug: np.ndarray
+    on: np.ndarray
+    by: np.ndarray
+
+    def of(self, drugs: np.ndarray) -> Rows:
+        """The rows of some drugs, which are renumbered in the given order."""
+        order = {int(d): i for i, d in enumerate(drugs)}
+        keep = np.array([i for i, d in enumerate(self.drug) if int(d) in order], int)
+        new = np.array([order[int(d)] for d in self.drug[keep]], int)
+        return Rows(self.value[keep], new, self.on[keep], self.by[keep])
+
+
+def compress(value: np.ndarray, drug: np.ndarray, factor: np.ndarray) -> Rows:
+    """Reduce the contexts of each drug to the projections on (h, 1) that hold all they say of its intervention.
+
+    Parameters
+    ----------
+    value
+        (n, L) features less what does not depend on the intervention.
+    drug
+        (n,) index of the drug.
+    factor
+        (n,) dose factor h.
+    """
+    out, of, on, by = [], [], [], []
+    for d in np.unique(drug):
+        own = drug == d
+        h, x = factor[own], value[own]
+        length = np.sqrt((h**2).sum())
+        first = h / length if length > 1e-6 else np.zeros(len(h))
+        left = 1 - first * first.sum()
+        rest = np.sqrt((left**2).sum())
+        for direction, loading in ((first, length), (left / max(rest, 1e-12), 0.0)):
+            if (direction**2).sum() > 0.5 and (loading > 0 or rest > 1e-6):
+                out.append(direction @ x)
+                of.append(d)
+                on.append(direction.sum())
+                by.append(loading)
+    return Rows(np.array(out).reshape(-1, value.shape[1]), np.array(of, int), np.array(on), np.array(by))
