@@ -65,3 +65,32 @@ def principal_components(targets: np.ndarray, effects: np.ndarray, fitted: np.nd
 def projection(effect: np.ndarray, n_features: int, rng: np.random.Generator) -> np.ndarray:
     """Random linear projection (D, Q) of the drugs' effects (D, G); not from the paper."""
     return effect @ rng.normal(0, n_features**-0.5, (effect.shape[1], n_features))
+
+
+def hidden_rule(
+    table: np.ndarray, graph: np.ndarray, intervention: str, max_targets: int, rng: np.random.Generator, n_axes: int = 5
+) -> np.ndarray:
+    """Effects at saturation (D, G) that follow from the drugs' features (D, Q) by a hidden rule; not from the paper.
+
+    The features' first principal axes are mixed at random into one score a gene. The genes with the largest scores are the
+    targets, 1 to `max_targets` by how large the scores are; sign and size of the effect follow the score.
+    """
+    low, high = EFFECT[intervention]
+    centred = table - table.mean(0)
+    u, size, _ = np.linalg.svd(centred, full_matrices=False)
+    n_axes = min(n_axes, int((size > 1e-8 * max(size[0], 1e-300)).sum()))
+    if n_axes == 0:
+        raise ValueError("features must differ between drugs, found the same row for all.")
+    axes = u[:, :n_axes] * len(table) ** 0.5  # (D, n_axes), unit variance
+    score = axes @ rng.normal(0, n_axes**-0.5, (n_axes, len(graph)))
+    if intervention == "activity" and graph.any():
+        score[:, ~graph.any(1)] = 0
+    strength = np.abs(score)
+    rank = np.argsort(-strength, axis=1)
+    effect = np.zeros_like(score)
+    for d in range(len(table)):
+        enough = strength[d, rank[d, :max_targets]] >= 0.75 * strength[d, rank[d, 0]]
+        for j in rank[d, :max_targets][enough]:
+            sign = -1.0 if intervention == "activity" else np.sign(score[d, j])
+            effect[d, j] = sign * (low + (high - low) * np.clip((strength[d, j] - 1) / 2, 0, 1))
+    return effect

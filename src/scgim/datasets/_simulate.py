@@ -9,7 +9,10 @@ import numpy as np
 import pandas as pd
 
 from scgim.datasets import _drugs
+from scgim.datasets._arguments import check, drug_names
 from scgim.datasets._graphs import causal_order, random_dag
+from scgim.datasets._observe import observe
+from scgim.datasets._plan import background_shifts, group_offsets, plan
 from scgim.datasets._systems import System, random_system, sample
 from scgim.datasets._truth import read_interventions
 
@@ -26,6 +29,7 @@ def simulate(
     edges_per_gene: float = 2.0,
     mechanism: Literal["linear", "neural"] = "linear",
     intervention: Literal["shift", "hard", "activity"] = "shift",
+    noise: Literal["gaussian", "counts", "zero_inflated_lognormal"] = "gaussian",
     n_drugs: int = 40,
     doses: Sequence[float] = (0.5, 1.0, 1.5, 2.0),
     n_control: int = 800,
@@ -34,8 +38,17 @@ def simulate(
     n_new_drugs: int = 20,
     n_test_cells: int = 500,
     max_targets: int = 3,
-    features: Literal["principal_components", "projection", "noise"] = "principal_components",
+    features: Literal["principal_components", "projection", "noise"] | pd.DataFrame = "principal_components",
     n_features: int = 15,
+    n_pairs: int = 0,
+    train_pairs: float = 0.3,
+    n_cell_lines: int = 1,
+    cell_line_sd: float = 1.0,
+    n_batches: int = 1,
+    batch_sd: float = 0.5,
+    background_sd: float = 0.0,
+    zeros: float = 0.6,
+    dropout: float = 0.0,
     rng: int | np.random.Generator | None = 0,
 ) -> anndata.AnnData:
     """Simulate cells under drugs that modify a known causal system :cite:p:`schneider2025`.
@@ -51,7 +64,8 @@ def simulate(
     ``U(-1, 1)``; log noise scale ``U(-0.7, 0.3)``, where genes without parents also get the variance that parents would
     have brought, so that no order can be read from the variances; hubs of scale-free graphs are causes; a neural mechanism
     is one network of 10 tanh units, standardised on control cells, drawn again while a parent hardly matters; 1 to 3
-    targets a drug; 500 cells a test context; hard and activity interventions; ``projection`` and ``noise`` features.
+    targets a drug; 500 cells a test context; hard and activity interventions; ``projection`` and ``noise`` features; and all
+    that the parameters from `n_pairs` on add, which is off by default.
 
     Parameters
     ----------
@@ -67,6 +81,9 @@ def simulate(
         What drugs do to their targets: ``"shift"`` adds to the mechanism; ``"hard"`` replaces its mean, cutting the parents
         and keeping the noise; ``"activity"`` multiplies what the children see by ``1 + effect``, with effects at saturation
         between -1 and -0.5.
+    noise
+        ``"gaussian"``: the cells of the causal system as they are. ``"counts"``: Poisson counts with rate ``size_factor *
+        exp(0.5 * x + offset)``. ``"zero_inflated_lognormal"``: ``exp(x)``, or 0 with a probability of the gene.
     n_drugs
         Number of training drugs.
     doses
@@ -87,9 +104,28 @@ def simulate(
         What is known of a perturbation. ``"principal_components"``: of (I, psi) of the contexts, fitted on the perturbed
         training contexts, one row a cell in ``.obsm["features"]``. ``"projection"``: a random projection of each drug's
         effects at saturation, one row a drug in ``.uns["features"]``; the dose enters apart. ``"noise"``: as
-        ``"projection"``, but independent of the effects.
+        ``"projection"``, but independent of the effects. A DataFrame, such as fingerprints, with drugs as index: kept as it
+        is in ``.uns["features"]``, and a hidden rule derives targets and effects from it; which drugs are new is random.
     n_features
         Number Q of features. There are fewer principal components if the training contexts span fewer dimensions.
+    n_pairs
+        Number of pairs of training drugs that are given together, each at one random dose of both. Their effects add up.
+    train_pairs
+        Part of the pairs that is for training.
+    n_cell_lines
+        Number of cell lines. Baselines differ, mechanisms and effects are shared; every line gets every drug.
+    cell_line_sd
+        Standard deviation, over genes, of a line's difference from the first.
+    n_batches
+        Number of batches. Controls are in all of them, every other context in one.
+    batch_sd
+        Standard deviation, over genes, of a batch's difference from the first.
+    background_sd
+        Standard deviation of shifts of every gene in every perturbed context, in units of the gene's own among controls.
+    zeros
+        Expected part of zeros, if `noise` makes any. For counts it sets the depth.
+    dropout
+        Probability that a count is lost, beyond the Poisson zeros.
     rng
         Seed or generator.
 
@@ -98,9 +134,16 @@ def simulate(
     AnnData of cells x genes with
 
     `.X` : float32
-        Expression, on the scale of the system.
+        Expression, on the scale of the system, or what `noise` makes of it.
+    `.layers["latent"]` : float32
+        Expression of the system, if `noise` is not Gaussian.
     `.obs["drug"]`, `.obs["dose"]`, `.obs["split"]`
-        Drug (``"control"`` without drug), dose (0 for control), and ``"train"``, ``"new_dose"`` or ``"new_drug"``.
+        Drug (``"control"`` without drug), dose (0 for control), and ``"train"``, ``"new_dose"``, ``"new_drug"`` or
+        ``"new_pair"``.
+    `.obs["drug_1"]`, `.obs["drug_2"]`, `.obs["dose_1"]`, `.obs["dose_2"]`
+        Instead of the dose, if there are pairs; ``"control"`` and 0 where there is no drug.
+    `.obs["cell_line"]`, `.obs["batch"]`, `.obs["size_factor"]`
+        If there are several, and for counts.
     `.obsm["features"]` or `.uns["features"]`
         See `features`.
     `.uns["truth"]` : dict
@@ -121,90 +164,41 @@ def simulate(
     >>> train = adata[adata.obs["split"] == "train"].copy()
     """
     settings = dict(locals())
-    _check(settings)
+    check(settings)
+    names = drug_names(settings)
+    spawned = np.random.default_rng(rng).spawn(8)
     streams = dict(
-        zip(("graph", "system", "drugs", "features", "cells"), np.random.default_rng(rng).spawn(5), strict=True)
+        zip(("graph", "system", "drugs", "features", "cells", "plan", "groups", "observe"), spawned, strict=True)
     )
     if isinstance(graph, str):
         structure, order = random_dag(graph, n_genes, edges_per_gene, streams["graph"])
     else:
         structure = np.asarray(graph) != 0
         order = causal_order(structure)
-    system = random_system(structure, order, mechanism, np.zeros((1, n_genes)), streams["system"])
-    effect = _drugs.random_drugs(n_drugs + n_new_drugs, structure, intervention, max_targets, streams["drugs"])
-    contexts, amount = _plan(settings)
-    truth = _truth(settings, system, effect, contexts, amount)
+    offsets = group_offsets(settings, streams["groups"])
+    system = random_system(structure, order, mechanism, offsets, streams["system"])
+    if isinstance(features, pd.DataFrame):
+        features = features.iloc[streams["features"].permutation(len(features))[: len(names)]]
+        settings["features"], names = features, [str(name) for name in features.index]
+        values = features.to_numpy(float)
+        effect = _drugs.hidden_rule(values, structure, intervention, max_targets, streams["drugs"])
+    else:
+        effect = _drugs.random_drugs(len(names), structure, intervention, max_targets, streams["drugs"])
+    contexts, amount = plan(settings, names, streams["plan"])
+    truth = _truth(settings, system, names, effect, contexts, amount)
+    if background_sd > 0:
+        sd = sample(system, np.zeros(2000, int), np.zeros(2000, int), streams["groups"]).std(0)
+        truth["background"] = background_shifts(settings, contexts, sd, streams["groups"])
     return _assemble(settings, system, truth, streams)
 
 
-def _check(settings: dict[str, Any]) -> None:
-    """Refuse arguments outside their range, before anything is drawn."""
-    choices = {
-        "mechanism": ("linear", "neural"),
-        "intervention": ("shift", "hard", "activity"),
-        "features": ("principal_components", "projection", "noise"),
-    }
-    for name, allowed in choices.items():
-        if settings[name] not in allowed:
-            raise ValueError(f"{name} must be one of {list(allowed)}, found {settings[name]!r}.")
-    least = {
-        "n_genes": 1,
-        "n_drugs": 1,
-        "n_control": 2,
-        "n_cells": 1,
-        "n_new_drugs": 0,
-        "n_test_cells": 1,
-        "n_features": 1,
-    }
-    for name, low in least.items():
-        if settings[name] < low:
-            raise ValueError(f"{name} must be at least {low}, found {settings[name]}.")
-    if not 1 <= settings["max_targets"] <= settings["n_genes"]:
-        raise ValueError(f"max_targets must lie between 1 and n_genes, found {settings['max_targets']}.")
-    for name in ("doses", "new_doses"):
-        values = np.asarray(settings[name], float)
-        if values.ndim != 1 or not np.all(values > 0) or not np.all(np.isfinite(values)):
-            raise ValueError(f"{name} must be positive, finite numbers, found {settings[name]!r}.")
-    if len(settings["doses"]) == 0:
-        raise ValueError("doses must hold at least one dose, found none.")
-    shape = np.shape(settings["graph"])
-    if not isinstance(settings["graph"], str) and shape != (settings["n_genes"],) * 2:
-        raise ValueError(f"graph must have shape (n_genes, n_genes) = {(settings['n_genes'],) * 2}, found {shape}.")
-
-
-def _plan(settings: dict[str, Any]) -> tuple[pd.DataFrame, np.ndarray]:
-    """Table of contexts (K rows, control first) and the dose of each drug in each, (K, D)."""
-    n_drugs, n_all = settings["n_drugs"], settings["n_drugs"] + settings["n_new_drugs"]
-    names = _drug_names(n_all)
-    rows: list[tuple[int, float, str, int]] = [(-1, 0.0, "train", settings["n_control"])]
-    rows += [(d, c, "train", settings["n_cells"]) for d in range(n_drugs) for c in settings["doses"]]
-    rows += [(d, c, "new_dose", settings["n_test_cells"]) for d in range(n_drugs) for c in settings["new_doses"]]
-    rows += [(d, c, "new_drug", settings["n_test_cells"]) for d in range(n_drugs, n_all) for c in settings["doses"]]
-    amount = np.zeros((len(rows), n_all))
-    for k, (d, c, _, _) in enumerate(rows):
-        if d >= 0:
-            amount[k, d] = c
-    table = pd.DataFrame(
-        {
-            "drug": [names[d] if d >= 0 else "control" for d, _, _, _ in rows],
-            "dose": [float(c) for _, c, _, _ in rows],
-            "split": [s for _, _, s, _ in rows],
-            "group": 0,
-            "n_cells": [n for _, _, _, n in rows],
-        },
-        index=pd.Index([str(k) for k in range(len(rows))]),
-    )
-    return table, amount
-
-
-def _drug_names(n: int) -> list[str]:
-    """drug_01, drug_02, ..."""
-    width = len(str(n))
-    return [f"drug_{d + 1:0{width}d}" for d in range(n)]
-
-
 def _truth(
-    settings: dict[str, Any], system: System, effect: np.ndarray, contexts: pd.DataFrame, amount: np.ndarray
+    settings: dict[str, Any],
+    system: System,
+    names: list[str],
+    effect: np.ndarray,
+    contexts: pd.DataFrame,
+    amount: np.ndarray,
 ) -> dict[str, Any]:
     """What is stored in ``.uns["truth"]``: plain arrays, strings, numbers and one table."""
     response = _drugs.dose_response(amount)  # (K, D)
@@ -214,7 +208,7 @@ def _truth(
         "order": np.asarray(system.order, int),
         "baseline": system.baseline,
         "noise_sd": system.noise_sd,
-        "drugs": np.array(_drug_names(len(effect)), dtype=object),
+        "drugs": np.array(names, dtype=object),
         "drug_effect": effect,
         "ec50": np.full(len(effect), _drugs.EC50),
         "hill": np.full(len(effect), _drugs.HILL),
@@ -223,7 +217,8 @@ def _truth(
         "effects": response @ effect,
         "mechanism": settings["mechanism"],
         "intervention": settings["intervention"],
-        "features": settings["features"],
+        "noise": settings["noise"],
+        "features": settings["features"] if isinstance(settings["features"], str) else "table",
     }
     if system.network:
         truth["network"] = dict(system.network)
@@ -244,27 +239,40 @@ def _assemble(
     for start in range(0, len(row), CHUNK):
         part = slice(start, start + CHUNK)
         x[part] = sample(system, group[part], row[part], streams["cells"], **do)
-    obs = pd.DataFrame(
-        {
-            "drug": pd.Categorical(
-                contexts["drug"].to_numpy()[row], ["control", *truth["drugs"]]
-            ).remove_unused_categories(),
-            "dose": contexts["dose"].to_numpy()[row],
-            "split": pd.Categorical(contexts["split"].to_numpy()[row]),
-            "context": row,
-        },
-        index=[f"cell_{i}" for i in range(len(row))],
-    )
     width = len(str(settings["n_genes"]))
     var = pd.DataFrame(index=[f"gene_{g + 1:0{width}d}" for g in range(settings["n_genes"])])
-    adata = anndata.AnnData(x, obs=obs, var=var, uns={"truth": truth})
-    if settings["features"] == "principal_components":
+    adata = anndata.AnnData(x, obs=_obs(contexts, row), var=var, uns={"truth": truth})
+    if settings["noise"] != "gaussian":
+        adata.layers["latent"] = x
+        adata.X, size, made = observe(x, settings, streams["observe"])
+        if size is not None:
+            adata.obs["size_factor"] = size
+        truth |= made
+        adata.uns["truth"] = truth
+    if isinstance(settings["features"], pd.DataFrame):
+        columns = [str(name) for name in settings["features"].columns]  # numbers cannot be written
+        adata.uns["features"] = settings["features"].set_axis(truth["drugs"], axis=0).set_axis(columns, axis=1)
+    elif settings["features"] == "principal_components":
         fitted = ((contexts["split"] == "train") & (contexts["drug"] != "control")).to_numpy()
         table = _drugs.principal_components(truth["targets"], truth["effects"], fitted, settings["n_features"])
         adata.obsm["features"] = table[row]
     else:
         adata.uns["features"] = _drug_features(settings, truth, streams["features"])
     return adata
+
+
+def _obs(contexts: pd.DataFrame, row: np.ndarray) -> pd.DataFrame:
+    """Columns of the contexts for each cell; text becomes categorical, the control first."""
+    columns: dict[str, Any] = {}
+    for name in contexts.columns.drop(["group", "n_cells"]):
+        values = contexts[name].to_numpy()
+        if contexts[name].dtype == float:
+            columns[name] = values[row]
+            continue
+        levels = sorted(set(values), key=lambda level: (level != "control", level))
+        columns[name] = pd.Categorical(values[row], categories=levels)
+    columns["context"] = row
+    return pd.DataFrame(columns, index=[f"cell_{i}" for i in range(len(row))])
 
 
 def _drug_features(settings: dict[str, Any], truth: dict[str, Any], rng: np.random.Generator) -> pd.DataFrame:

@@ -1,0 +1,94 @@
+"""Checks of the arguments of `scgim.datasets.simulate`, before anything is drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+CHOICES = {
+    "mechanism": ("linear", "neural"),
+    "intervention": ("shift", "hard", "activity"),
+    "noise": ("gaussian", "counts", "zero_inflated_lognormal"),
+    "features": ("principal_components", "projection", "noise"),
+}
+LEAST = {
+    "n_genes": 1,
+    "n_drugs": 1,
+    "n_control": 2,
+    "n_cells": 1,
+    "n_new_drugs": 0,
+    "n_test_cells": 1,
+    "n_features": 1,
+    "n_pairs": 0,
+    "n_cell_lines": 1,
+    "n_batches": 1,
+    "cell_line_sd": 0,
+    "batch_sd": 0,
+    "background_sd": 0,
+}
+
+
+def check(settings: dict[str, Any]) -> None:
+    """Refuse arguments outside their range, naming them."""
+    for name, allowed in CHOICES.items():
+        value = settings[name]
+        if isinstance(value, pd.DataFrame) and name == "features":
+            _check_table(value, settings)
+        elif not isinstance(value, str) or value not in allowed:
+            also = " or a DataFrame" if name == "features" else ""
+            raise ValueError(f"{name} must be one of {list(allowed)}{also}, found {value!r}.")
+    for name, low in LEAST.items():
+        if not settings[name] >= low:
+            raise ValueError(f"{name} must be at least {low}, found {settings[name]}.")
+    if not 1 <= settings["max_targets"] <= settings["n_genes"]:
+        raise ValueError(f"max_targets must lie between 1 and n_genes, found {settings['max_targets']}.")
+    _check_doses(settings)
+    shape = np.shape(settings["graph"])
+    if not isinstance(settings["graph"], str) and shape != (settings["n_genes"],) * 2:
+        raise ValueError(f"graph must have shape (n_genes, n_genes) = {(settings['n_genes'],) * 2}, found {shape}.")
+    possible = settings["n_drugs"] * (settings["n_drugs"] - 1) // 2
+    if settings["n_pairs"] > possible:
+        raise ValueError(
+            f"n_pairs must be at most {possible}, the pairs of n_drugs drugs, found {settings['n_pairs']}."
+        )
+    if not 0 <= settings["train_pairs"] <= 1:
+        raise ValueError(f"train_pairs must lie between 0 and 1, found {settings['train_pairs']}.")
+    if not 0 <= settings["dropout"] < settings["zeros"] < 1:
+        raise ValueError(
+            f"dropout and zeros must hold 0 <= dropout < zeros < 1, found {settings['dropout']} and {settings['zeros']}."
+        )
+    if settings["n_control"] < 2 * settings["n_batches"]:
+        raise ValueError(f"n_control must be at least 2 for each of the n_batches, found {settings['n_control']}.")
+
+
+def _check_doses(settings: dict[str, Any]) -> None:
+    """Doses are positive numbers, and there are some."""
+    for name in ("doses", "new_doses"):
+        values = np.asarray(settings[name], float)
+        if values.ndim != 1 or not np.all(values > 0) or not np.all(np.isfinite(values)):
+            raise ValueError(f"{name} must be positive, finite numbers, found {settings[name]!r}.")
+    if len(settings["doses"]) == 0:
+        raise ValueError("doses must hold at least one dose, found none.")
+
+
+def _check_table(table: pd.DataFrame, settings: dict[str, Any]) -> None:
+    """Features of drugs given as a table."""
+    needed = settings["n_drugs"] + settings["n_new_drugs"]
+    if len(table) < needed:
+        raise ValueError(
+            f"features must have a row for each of n_drugs + n_new_drugs = {needed} drugs, found {len(table)}."
+        )
+    if not table.index.is_unique or table.index.isna().any() or "control" in table.index:
+        raise ValueError("features must have distinct names of drugs as index, none of them 'control'.")
+    if not all(pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind) for kind in table.dtypes):
+        raise ValueError("features must hold numbers only. Turn SMILES into numbers with scgim.pp.fingerprints.")
+    if not np.all(np.isfinite(table.to_numpy(float))):
+        raise ValueError("features must be finite, found NaN or infinite values.")
+
+
+def drug_names(settings: dict[str, Any]) -> list[str]:
+    """drug_01, drug_02, ..., new drugs last."""
+    n = settings["n_drugs"] + settings["n_new_drugs"]
+    return [f"drug_{d + 1:0{len(str(n))}d}" for d in range(n)]

@@ -1,0 +1,89 @@
+"""Which contexts a simulated experiment has: drugs, doses, splits, cell lines, batches."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+Row = tuple[dict[int, float], str, int]  # dose of each drug, split, number of cells
+
+
+def plan(settings: dict[str, Any], names: list[str], rng: np.random.Generator) -> tuple[pd.DataFrame, np.ndarray]:
+    """Table of contexts and the dose of each drug in each, (K, D).
+
+    The controls of all groups of cells (cell line x batch) come first; group 0 is the first line in the first batch.
+    """
+    n_lines, n_batches = settings["n_cell_lines"], settings["n_batches"]
+    rows = _rows(settings, rng)
+    table: list[dict[str, Any]] = []
+    amount: list[dict[int, float]] = []
+    for line, batch in itertools.product(range(n_lines), range(n_batches)):
+        share = settings["n_control"] // n_batches + (batch < settings["n_control"] % n_batches)
+        table.append(_context({}, "train", share, line, batch, settings, names))
+        amount.append({})
+    for line in range(n_lines):
+        for drugs, split, n in rows:
+            batch = int(rng.integers(n_batches)) if n_batches > 1 else 0
+            table.append(_context(drugs, split, n, line, batch, settings, names))
+            amount.append(drugs)
+    doses = np.zeros((len(table), len(names)))
+    for k, drugs in enumerate(amount):
+        for d, c in drugs.items():
+            doses[k, d] = c
+    return pd.DataFrame(table, index=pd.Index([str(k) for k in range(len(table))])), doses
+
+
+def _rows(settings: dict[str, Any], rng: np.random.Generator) -> list[Row]:
+    """Perturbed contexts of one cell line."""
+    n_drugs, n_all = settings["n_drugs"], settings["n_drugs"] + settings["n_new_drugs"]
+    doses, n, n_test = settings["doses"], settings["n_cells"], settings["n_test_cells"]
+    rows: list[Row] = [({d: c}, "train", n) for d in range(n_drugs) for c in doses]
+    rows += [({d: c}, "new_dose", n_test) for d in range(n_drugs) for c in settings["new_doses"]]
+    rows += [({d: c}, "new_drug", n_test) for d in range(n_drugs, n_all) for c in doses]
+    if settings["n_pairs"]:
+        every = list(itertools.combinations(range(n_drugs), 2))
+        chosen = rng.choice(len(every), settings["n_pairs"], replace=False)
+        n_train = round(settings["train_pairs"] * len(chosen))
+        for place, pair in enumerate(chosen):
+            drugs = {d: float(rng.choice(doses)) for d in every[pair]}
+            train = place < n_train
+            rows.append((drugs, "train" if train else "new_pair", n if train else n_test))
+    return rows
+
+
+def _context(
+    drugs: dict[int, float], split: str, n: int, line: int, batch: int, settings: dict[str, Any], names: list[str]
+) -> dict[str, Any]:
+    """One row of the table."""
+    row: dict[str, Any] = {"drug": "+".join(names[d] for d in drugs) or "control"}
+    if settings["n_pairs"]:
+        given = [(names[d], float(c)) for d, c in drugs.items()] + [("control", 0.0)] * 2
+        row |= {"drug_1": given[0][0], "drug_2": given[1][0], "dose_1": given[0][1], "dose_2": given[1][1]}
+    else:
+        row["dose"] = float(sum(drugs.values()))
+    if settings["n_cell_lines"] > 1:
+        row["cell_line"] = f"line_{line + 1}"
+    if settings["n_batches"] > 1:
+        row["batch"] = f"batch_{batch + 1}"
+    return row | {"split": split, "group": line * settings["n_batches"] + batch, "n_cells": n}
+
+
+def group_offsets(settings: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
+    """What cell lines and batches add to the baselines, (C, G); 0 in the first group."""
+    n_genes = settings["n_genes"]
+    line = rng.normal(0, settings["cell_line_sd"], (settings["n_cell_lines"], 1, n_genes))
+    batch = rng.normal(0, settings["batch_sd"], (1, settings["n_batches"], n_genes))
+    line[0], batch[:, 0] = 0, 0
+    return (line + batch).reshape(-1, n_genes)
+
+
+def background_shifts(
+    settings: dict[str, Any], contexts: pd.DataFrame, sd: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Small shifts (K, G) of every gene in every context but the controls, in units of the genes' standard deviations."""
+    shift = rng.normal(0, settings["background_sd"], (len(contexts), len(sd))) * sd
+    shift[(contexts["drug"] == "control").to_numpy()] = 0
+    return shift
