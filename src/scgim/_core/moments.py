@@ -73,6 +73,11 @@ class Frame:
     loc: np.ndarray  # (G,)
     scale: np.ndarray  # (G,)
 
+    @property
+    def n_functions(self) -> int:
+        """Functions per gene, B."""
+        return basis.N_FUNCTIONS[self.mechanism]
+
     def functions(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
         """Functions ``(n, F)`` of cells ``(n, G)``, dense or sparse, and the sums ``(F,)`` of their derivatives."""
         if self.mechanism == "linear":
@@ -273,7 +278,6 @@ def finish(
         pooled = pooled / np.outer(scale, scale)
         scatter = None if scatter is None else scatter / np.outer(scale, scale)
     within = (pooled + pooled.T) / 2 / max(n.sum() - len(n), 1.0)  # one mean a context is estimated
-    functions = basis.N_FUNCTIONS[frame.mechanism]
-    slope = (total.slope / max(n.sum(), 1.0)).reshape(len(loc), functions)
-    shape = (len(n), len(loc), functions)
+    slope = (total.slope / max(n.sum(), 1.0)).reshape(len(loc), frame.n_functions)
+    shape = (len(n), len(loc), frame.n_functions)
     return Moments(n, mean.reshape(shape), within, loc, scale, slope, frame.mechanism, scatter, block)

@@ -36,6 +36,10 @@ class Adjustment:
         """Expression above that at the mean, ``(n, q)`` -> ``(n, G)``."""
         return (values - self.mean) @ self.coef
 
+    def remove(self, block: Any, values: np.ndarray) -> np.ndarray:
+        """Cells ``(n, G)``, dense or sparse, at the mean of the covariates."""
+        return (block.toarray() if sparse.issparse(block) else block) - self.effect(values)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain lists."""
         return {"mean": self.mean.tolist(), "coef": self.coef.tolist()}
@@ -78,6 +82,5 @@ class CellChunks:
     def __call__(self) -> Iterator[tuple[Any, np.ndarray]]:
         for rows, block in iterate(self.data, self.spec):
             if self.adjustment is not None and self.values is not None:
-                block = block.toarray() if sparse.issparse(block) else block
-                block = block - self.adjustment.effect(self.values[rows])
+                block = self.adjustment.remove(block, self.values[rows])
             yield block, self.index[rows]

@@ -14,9 +14,9 @@ from scvi.data.fields import BaseAnnDataField
 from scgim.model._columns import read_columns, read_dose
 from scgim.model._constants import CONTEXT_KEY
 from scgim.model._contexts import Contexts, derive_contexts, match_contexts
-from scgim.model._expression import Summary
 from scgim.model._features import Features, read_features
 from scgim.model._spec import Spec
+from scgim.model._summary import Summary
 
 
 class _Field(BaseAnnDataField):

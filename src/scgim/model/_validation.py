@@ -11,9 +11,10 @@ from anndata import AnnData
 
 from scgim.model._columns import read_columns, read_dose
 from scgim.model._contexts import Contexts, as_labels, derive_contexts
-from scgim.model._expression import Summary, gene_names, locate, matrices, parts, summarise
+from scgim.model._expression import gene_names, locate, matrices, parts
 from scgim.model._features import Features, read_features
 from scgim.model._spec import Spec
+from scgim.model._summary import Summary, summarise
 
 
 def check_object(data: Any, kind: Any) -> None:
