@@ -111,6 +111,7 @@ html_theme = "sphinx_book_theme"
 html_title = "scgim"
 html_static_path = ["_static"]
 html_theme_options = {
+    "navbar_persistent": [],  # the sidebar has a search box already
     "path_to_docs": "docs",
     "repository_branch": "main",
     "repository_url": repository_url,
