@@ -5,9 +5,12 @@ compete for few cores make them many times slower.
 """
 
 import os
+import sys
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
+    # numba refuses another number once it runs, and a pytest plugin of scanpy's arrays may have imported it already
+    if not (_name.startswith("NUMBA") and "numba" in sys.modules):
+        os.environ.setdefault(_name, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 from collections.abc import Iterator

@@ -56,7 +56,7 @@ def test_columns_are_mapped(folder, monkeypatch):
     monkeypatch.setattr(module, "ROWS", 37)
     source = make()
     adata = sciplex3(directory=folder, verify=False, time=None)
-    labelled = (source.obs["perturbation"].notna() & source.obs["dose_value"].notna()).to_numpy()
+    labelled = np.array(source.obs["perturbation"].notna() & source.obs["dose_value"].notna())
     # vehicle cells have dose 0 even where the file leaves it out
     labelled |= (source.obs["perturbation"] == "control").to_numpy()
     assert list(adata.obs_names) == list(source.obs_names[labelled])

@@ -77,4 +77,4 @@ def test_188_real_drugs(shared_data):
     table = pd.read_csv(shared_data / "sciplex_drugs" / "sciplex3_drugs_targets_smiles.csv")
     prints = fingerprints(table.set_index("product_name")["SMILES"])
     assert prints.shape == (188, 1024)
-    assert (prints.sum(1) > 5).all()
+    assert (prints.sum(axis=1) > 5).all()

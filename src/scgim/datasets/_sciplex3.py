@@ -157,7 +157,7 @@ def _cells(
     obs: pd.DataFrame, cell_lines: str | Sequence[str] | None, drugs: Sequence[str] | None, time: float | None
 ) -> np.ndarray:
     """Positions of the chosen cells, in order."""
-    keep = obs[["drug", "dose", "cell_line"]].notna().all(axis=1).to_numpy(bool)
+    keep = np.array(obs[["drug", "dose", "cell_line"]].notna().all(axis=1), dtype=bool)
     chosen = [cell_lines] if isinstance(cell_lines, str) else cell_lines
     for name, column, wanted in (("cell_lines", "cell_line", chosen), ("drugs", "drug", drugs)):
         if wanted is None:
