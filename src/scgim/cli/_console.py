@@ -42,10 +42,14 @@ def quiet() -> None:
     import logging
     import warnings
 
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning", "scvi"):
+    import scvi
+
+    scvi.settings.verbosity = logging.ERROR
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*zarr v2.*")
+    for text in (".*zarr v2.*", ".*LeafSpec.*"):
+        warnings.filterwarnings("ignore", message=text)
 
 
 def table(title: str, columns: list[str], rows: list[list[str]], *, left: int = 1) -> None:

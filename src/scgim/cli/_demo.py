@@ -12,11 +12,12 @@ from scgim.cli._fit import top_targets
 
 def run(*, dataset: str, out: Path, data_dir: Path | None, seed: int) -> None:
     """Run the demonstration."""
-    quiet()
     out = _files.folder(out)
     with step("importing scgim"):
         from scgim import datasets, tl  # noqa: F401
         from scgim.model import GIM  # noqa: F401
+
+        quiet()
     made = _simulated(out, seed) if dataset == "simulate" else _sachs(out, data_dir, seed)
     console().print(f"[bold]{out}[/]: {', '.join(['adata.h5ad', 'model/', *made])}")
 
@@ -32,7 +33,7 @@ def _simulated(out: Path, seed: int) -> list[str]:
     """Simulated cells: targets beside the truth, errors beside baselines."""
     from scgim import datasets, get, metrics, tl
 
-    with step("simulating 40 drugs x 4 doses in 20 genes, and test cells of new doses and new drugs"):
+    with step("simulating 40 drugs at 4 doses in 20 genes"):
         adata = datasets.simulate(n_test_cells=200, rng=seed)
         parts = {name: adata[adata.obs["split"] == name].copy() for name in ("train", "new_dose", "new_drug")}
     train = parts["train"]
@@ -57,12 +58,12 @@ def _simulated(out: Path, seed: int) -> list[str]:
     )
     names = ["gim", "control", "training_mean", "knn"]
     rows = []
-    for name, label in (("new_dose", "known drugs at unseen doses"), ("new_drug", "new drugs, from their features")):
+    for name, label in (("new_dose", "unseen doses"), ("new_drug", "new drugs")):
         median = scores[name].groupby("method")["value"].median()
         rows.append([f"{label} ({scores[name]['context'].nunique()})", *[f"{median[method]:.2f}" for method in names]])
     table(
-        "Error of the predicted mean (Euclidean distance over the genes, median of conditions)",
-        ["conditions", "scgim", "no change", "mean of training", "nearest neighbours"],
+        "Error of the predicted mean: distance over the genes, median of conditions",
+        ["conditions", "scgim", "no change", "training mean", "nearest drugs"],
         rows,
     )
     return made
@@ -70,6 +71,8 @@ def _simulated(out: Path, seed: int) -> list[str]:
 
 def _truth_table(train: Any, truth: Any, *, most: int = 6) -> None:
     """A few drugs: inferred targets beside true ones."""
+    from scgim.pl._style import number
+
     contexts = truth["contexts"]
     found = top_targets(train, "scgim")
     effects, targets = np.asarray(truth["effects"]), np.asarray(truth["targets"])
@@ -77,11 +80,11 @@ def _truth_table(train: Any, truth: Any, *, most: int = 6) -> None:
     for drug in list(found)[:most]:
         here = np.flatnonzero((contexts["drug"].astype(str) == drug) & (contexts["split"].astype(str) == "train"))
         k = here[np.argmax(contexts["dose"].to_numpy()[here])]
-        true = [f"{train.var_names[g]} ({effects[k, g]:+.1f})" for g in np.flatnonzero(targets[k])]
+        true = [f"{train.var_names[g]} {number(effects[k, g])}" for g in np.flatnonzero(targets[k])]
         rows.append([drug, found[drug], ", ".join(true)])
     table(
         "Targets at the highest dose",
-        ["drug", "inferred (probability, effect)", "true (effect)"],
+        ["drug", "inferred target and effect", "true target and effect"],
         rows,
         left=3,
     )
@@ -104,7 +107,7 @@ def _sachs(out: Path, data_dir: Path | None, seed: int) -> list[str]:
         part = inferred[inferred["drug"].astype(str) == drug].set_index("gene")
         rank = int(part.loc[intended[drug], "rank"])
         rows.append([drug, text, intended[drug], f"{rank} of {adata.n_vars}"])
-    table("Targets", ["drug", "inferred (probability, effect)", "intended", "its rank"], rows, left=3)
+    table("Targets", ["drug", "inferred target and effect", "intended target", "its rank"], rows, left=3)
     edges = {(a, b) for a, b in get.graph(adata).edges}
     known = set(adata.uns["consensus_edges"].itertuples(index=False, name=None))
     console().print(

@@ -9,9 +9,9 @@ from scgim.cli._console import console, quiet, step, table
 
 def run(file: Path, *, out: Path, seed: int, settings: dict[str, Any]) -> None:
     """Read, fit, write results and pictures."""
-    quiet()
     with step(f"reading {file.name}"):
         data = _files.read(file)
+        quiet()
     from scgim import get, tl
 
     key, max_epochs = settings["key_added"], settings.pop("max_epochs")
@@ -53,7 +53,7 @@ def summary(data: Any, key: str, *, most: int = 12) -> None:
     rows = top_targets(data, key)
     shown = [[name, text] for name, text in list(rows.items())[:most]]
     title = "Targets" if len(rows) <= most else f"Targets ({most} of {len(rows)} perturbations, all in targets.csv)"
-    table(title, ["perturbation", "gene (probability, effect at the highest dose)"], shown, left=2)
+    table(title, ["perturbation", "gene and effect at the highest dose (p where below 0.95)"], shown, left=2)
 
 
 def top_targets(data: Any, key: str, *, most: int = 3) -> dict[str, str]:
@@ -66,12 +66,11 @@ def top_targets(data: Any, key: str, *, most: int = 3) -> dict[str, str]:
     fitted = read(data, key)
     result = {}
     for row, name in enumerate(fitted.perturbation):
-        best = np.argsort(-fitted.probability[row], kind="stable")
-        chosen = [g for g in best[: max(most, 1)] if fitted.probability[row, g] >= 0.5]
-        result[name] = (
-            ", ".join(
-                f"{fitted.genes[g]} ({fitted.probability[row, g]:.2f}, {number(fitted.effect[row, g])})" for g in chosen
-            )
-            or f"none clear; {fitted.genes[best[0]]} ({fitted.probability[row, best[0]]:.2f})"
-        )
+        probability, effect = fitted.probability[row], fitted.effect[row]
+        best = np.argsort(-probability, kind="stable")[:most]
+        parts = []
+        for g in best[probability[best] >= 0.5] if probability.max(initial=0.0) >= 0.5 else best[:1]:
+            doubt = "" if probability[g] >= 0.95 else f" (p {probability[g]:.2f})"
+            parts.append(f"{fitted.genes[g]} {number(effect[g])}{doubt}")
+        result[name] = ", ".join(parts)
     return result

@@ -9,7 +9,6 @@ from scgim.cli._console import InputError, console, quiet, step
 
 def run(model_dir: Path, perturbations: Path, *, features: Path | None, n_cells: int, seed: int, out: Path) -> None:
     """Load the model without data, predict, write."""
-    quiet()
     if not (model_dir / "model.pt").exists():
         raise InputError(f"{model_dir}: no saved model there; expected the folder model/ that 'scgim fit' leaves.")
     if out.suffix not in (".h5ad", ".zarr"):
@@ -20,6 +19,7 @@ def run(model_dir: Path, perturbations: Path, *, features: Path | None, n_cells:
     from scgim.model import GIM
 
     with step(f"loading {model_dir}"):
+        quiet()
         model = GIM.load(str(model_dir), adata=False)
     with step(f"predicting {len(table)} x {n_cells} cells"):
         spec = model.registered.spec

@@ -209,8 +209,8 @@ def _order(rows: list[list], links: list[tuple], sweeps: int = 24) -> list[list]
 def _by_barycentre(row: list, other: list, near: dict) -> list:
     """A layer sorted by the mean place of the neighbours in another one."""
     place = {node: p for p, node in enumerate(other)}
-    wish = [np.mean([place[u] for u in near[v]]) if near[v] else float(p) for p, v in enumerate(row)]
-    return [row[p] for p in np.argsort(wish, kind="stable")]
+    wish = [float(np.mean([place[u] for u in near[v]])) if near[v] else float(p) for p, v in enumerate(row)]
+    return [row[p] for p in np.argsort(np.array(wish), kind="stable")]
 
 
 def _swap(rows: list[list], below: dict, fewest: int) -> None:

@@ -45,6 +45,7 @@ class Scene:
     pill: tuple[float, float]
     step: tuple[float, float]
     font: float = 9.0
+    label: float = 0.0  # width of the longest label
     largest: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,7 +72,7 @@ class Scene:
             max(self.width(k) / 2 - self.pill[0] / 2 - min(x * self.step[0], right - x * self.step[0]), 0.0)
             for k, (x, _) in self.layout.position.items()
         ]
-        return 12 + max(over, default=0.0)
+        return 12 + max([*over, self.label + 9 - self.pill[0] / 2 if self.label else 0.0])
 
     def place(self, point: tuple[float, float]) -> tuple[float, float]:
         """From layout units to points."""
@@ -94,7 +95,9 @@ def compose(nodes: list[Node], edges: list[Edge]) -> Scene:
     )
     pill = (max(longest + 16, 36.0), 29.0 if two_lines else 20.0)
     layout = layered(list(range(len(nodes))), [(e.source, e.target) for e in edges])
-    return Scene(nodes, edges, layout, pill, (pill[0] + 18, pill[1] + (36 if len(edges) < 60 else 44)), font)
+    labels = max((_style.text_width(edge.label, font * 0.82, "bold") for edge in edges), default=0.0)
+    step = max(pill[0] + 18, labels + 18), pill[1] + (36 if len(edges) < 60 else 44)
+    return Scene(nodes, edges, layout, pill, step, font, labels)
 
 
 def draw(ax: Any, scene: Scene) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from scgim import __version__, _keys
 from scgim.tl._light import light_copy
+from scgim.tl._progress import display
 from scgim.tl._results import results_of
 from scgim.tl._seed import as_seed, seeded
 from scgim.tl._write import write
@@ -41,6 +42,7 @@ def fit(
     rng: "int | np.random.Generator | None" = 0,
     accelerator: str = "auto",
     devices: int | list[int] | str = "auto",
+    progress: bool | None = None,
     **train_kwargs: Any,
 ) -> "GIM":
     """Fit a generative intervention model :cite:p:`schneider2025` and write what it says into ``adata``.
@@ -92,6 +94,8 @@ def fit(
         Seed or generator. The same seed gives the same result; the global seeds are as before afterwards.
     accelerator, devices
         Where to train, as in Lightning.
+    progress
+        Show what the fit is doing; by default in terminals and notebooks.
     **train_kwargs
         Further arguments of :meth:`scgim.model.GIM.train`.
 
@@ -132,8 +136,7 @@ def fit(
 
     from scgim.model import GIM
 
-    is_mudata = hasattr(adata, "mod")
-    _check_object(adata)
+    is_mudata = _check_object(adata)
     light = light_copy(adata, setup | build)
     if is_mudata:
         GIM.setup_mudata(light, **setup, modalities=modalities)
@@ -141,9 +144,11 @@ def fit(
         raise ValueError("modalities: expected None with an AnnData; it says where the columns of a MuData are.")
     else:
         GIM.setup_anndata(light, **setup)
-    with seeded(seed):
+    with seeded(seed), display(show=progress) as (report, callbacks):
         model = GIM(light, **build)
-        model.train(accelerator=accelerator, devices=devices, rng=seed, **train_kwargs)
+        options = {"progress": report, "enable_progress_bar": False} | train_kwargs
+        options["callbacks"] = [*callbacks, *(train_kwargs.get("callbacks") or [])]
+        model.train(accelerator=accelerator, devices=devices, rng=seed, **options)
     params = (
         setup
         | build
@@ -181,14 +186,16 @@ def _check_key(key_added: str) -> None:
         raise ValueError(f"key_added: expected text without '/', which cannot be stored, found {key_added!r}.")
 
 
-def _check_object(adata: Any) -> None:
-    """AnnData or MuData, not a view."""
+def _check_object(adata: Any) -> bool:
+    """AnnData or MuData, not a view; returns whether it is a MuData."""
     from anndata import AnnData
+    from mudata import MuData
 
-    if not isinstance(adata, AnnData) and not hasattr(adata, "mod"):
+    if not isinstance(adata, AnnData | MuData):
         raise TypeError(f"adata: expected an AnnData or a MuData, found {type(adata).__name__}.")
     if adata.is_view:
         raise ValueError("adata: found a view, into which results cannot be written; make it a copy with adata.copy().")
+    return isinstance(adata, MuData)
 
 
 def _versions() -> dict[str, Any]:

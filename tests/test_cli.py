@@ -1,0 +1,81 @@
+"""The command line: what it leaves, exit codes, messages of one line."""
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+from scgim import datasets
+from scgim.cli import main
+
+
+def run(*arguments):
+    """The exit code of a call."""
+    try:
+        main([str(a) for a in arguments])
+    except SystemExit as stop:
+        return stop.code or 0
+    return 0
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    adata = datasets.simulate(n_genes=5, edges_per_gene=1.0, n_drugs=4, n_new_drugs=0, n_cells=20, n_test_cells=5)
+    adata[adata.obs["split"] == "train"].copy().write_h5ad(folder / "a.h5ad")
+    columns = ["--perturbation-key", "drug", "--dose-key", "dose", "--control", "control", "--max-epochs", 0]
+    assert run("fit", folder / "a.h5ad", *columns, "--out", folder / "out") == 0
+    return folder
+
+
+def test_fit_leaves_results(fitted):
+    out = fitted / "out"
+    names = {path.name for path in out.iterdir()}
+    assert names == {"adata.h5ad", "model", "targets.csv", "graph.csv", "mechanisms.png", "graph.png"}
+    assert "scgim" in ad.read_h5ad(out / "adata.h5ad").uns
+    assert {"gene", "probability"} <= set(pd.read_csv(out / "targets.csv"))
+
+
+def test_predict(fitted, capsys):
+    drug = ad.read_h5ad(fitted / "a.h5ad").obs["drug"].cat.categories[1]
+    pd.DataFrame({"drug": [drug], "dose": [0.7]}).to_csv(fitted / "p.csv", index=False)
+    assert run("predict", fitted / "out" / "model", fitted / "p.csv", "--n-cells", 9, "--out", fitted / "p.h5ad") == 0
+    predicted = ad.read_h5ad(fitted / "p.h5ad")
+    assert predicted.shape == (9, 5) and np.isfinite(predicted.X).all()
+    assert "9 cells x 5 genes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "absent.h5ad", "--perturbation-key", "d", "--control", "c"], "no such file"),
+        (["fit", "{}/p.txt", "--perturbation-key", "d", "--control", "c"], "ends in .h5ad"),
+        (["fit", "{}/broken.h5ad", "--perturbation-key", "d", "--control", "c"], "cannot be read"),
+        (["fit", "{}/a.h5ad", "--perturbation-key", "drog", "--control", "control"], "drog"),
+        (["fit", "{}/a.h5ad", "--control", "control"], "--perturbation-key"),
+        (["fit", "{}/a.h5ad", "--perturbation-key", "drug", "--control", "control", "--mechanism", "x"], "mechanism"),
+        (["predict", "{}", "{}/p.csv"], "no saved model"),
+        (["predict", "{}/out/model", "{}/wrong.csv"], "number"),
+        (["predict", "{}/out/model", "{}/other.csv"], "unheard"),
+        (["predict", "{}/out/model", "{}/p.csv", "--out", "x.csv"], "--out"),
+        (["demo", "--dataset", "nothing"], "dataset"),
+        (["demo", "--out", "{}/p.txt"], "found a file"),
+        (["what"], "what"),
+    ],
+    ids=lambda x: " ".join(x)[:40] if isinstance(x, list) else None,
+)
+def test_bad_input_is_one_line_and_code_2(fitted, capsys, arguments, message):
+    (fitted / "p.txt").write_text("x")
+    (fitted / "broken.h5ad").write_text("x")
+    (fitted / "wrong.csv").write_text("drug,dose\ndrug_1,much\n")
+    (fitted / "other.csv").write_text("drug,dose\nunheard,1\n")
+    assert run(*[a.format(fitted) for a in arguments]) == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error and error.startswith("scgim: ") and "\n" not in error and "Traceback" not in error
+
+
+def test_help_and_version(capsys):
+    for arguments in (["--help"], ["fit", "--help"], ["--version"]):
+        assert run(*arguments) == 0
+    text = capsys.readouterr().out
+    assert "--perturbation-key" in text and "demo" in text

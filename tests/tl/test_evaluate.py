@@ -1,0 +1,155 @@
+"""tl.predict, tl.evaluate and tl.diagnose on one small simulated system, with features."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scgim import datasets, pl, tl
+from scgim.model import GIM
+
+
+@pytest.fixture(scope="module")
+def parts():
+    adata = datasets.simulate(
+        n_genes=6,
+        edges_per_gene=1.0,
+        n_drugs=12,
+        n_new_drugs=3,
+        n_control=200,
+        n_cells=40,
+        n_test_cells=80,
+        max_targets=2,
+    )
+    return {name: adata[adata.obs["split"] == name].copy() for name in ("train", "new_dose", "new_drug")}
+
+
+@pytest.fixture(scope="module")
+def model(parts):
+    return tl.fit(parts["train"].copy(), perturbation_key="drug", dose_key="dose", control="control", max_epochs=0)
+
+
+@pytest.fixture(scope="module")
+def model_with_features(parts):
+    return tl.fit(
+        parts["train"].copy(),
+        perturbation_key="drug",
+        dose_key="dose",
+        control="control",
+        features_key="features",
+        max_epochs=0,
+    )
+
+
+def test_predict(model):
+    drug = model.drugs[0]
+    rows = pd.DataFrame({"drug": [drug, "control"], "dose": [1.1, 0.0]})
+    cells = tl.predict(model, rows, n_cells=7)
+    assert cells.shape == (14, 6) and list(cells.obs["drug"]) == [drug] * 7 + ["control"] * 7
+    assert cells.uns["scgim"]["prediction"]["mechanism"] == "linear"
+    np.testing.assert_array_equal(cells.X, tl.predict(model, rows, n_cells=7).X)
+    with pytest.raises(KeyError, match="unheard"):
+        tl.predict(model, pd.DataFrame({"drug": ["unheard"], "dose": [1.0]}))
+
+
+def test_evaluate_new_doses_beats_baselines(model, parts):
+    scores = tl.evaluate(model, parts["new_dose"])
+    assert list(scores) == ["method", "context", "metric", "value"]
+    assert set(scores["method"]) == {"gim", "control", "training_mean", "ridge", "knn"}
+    assert scores.groupby(["method", "metric"]).size().eq(60).all()
+    assert np.isfinite(scores["value"]).all()
+    median = scores.groupby(["metric", "method"])["value"].median().unstack()
+    for metric in ("mean_distance", "energy_distance"):
+        assert median.loc[metric, "gim"] < 0.5 * median.loc[metric, "control"]
+        assert median.loc[metric, "gim"] < median.loc[metric, "training_mean"]
+    assert median.loc["pearson_mean_change", "gim"] > 0.9
+
+
+def test_control_baseline_by_hand(model, parts):
+    scores = tl.evaluate(model, parts["new_dose"], metrics=["mean_distance"], baselines=["control"])
+    test, train = parts["new_dose"], parts["train"]
+    control = train[train.obs["drug"] == "control"].X.mean(0)
+    row = scores[scores["method"] == "control"].iloc[0]
+    drug, dose = row["context"].removeprefix("drug=").split(", dose=")
+    cells = test[(test.obs["drug"] == drug) & (test.obs["dose"] == float(dose))].X
+    assert row["value"] == pytest.approx(np.linalg.norm(cells.mean(0) - control), rel=1e-4)
+
+
+def test_evaluate_new_drugs_from_features(model_with_features, parts):
+    scores = tl.evaluate(model_with_features, parts["new_drug"], metrics=["mean_distance"])
+    assert scores["context"].nunique() == 12 and np.isfinite(scores["value"]).all()
+
+
+def test_evaluate_refuses(model, parts, tmp_path):
+    with pytest.raises(ValueError, match="metrics"):
+        tl.evaluate(model, parts["new_dose"], metrics=["accuracy"])
+    with pytest.raises(ValueError, match="baselines"):
+        tl.evaluate(model, parts["new_dose"], baselines="best")
+    with pytest.raises(ValueError, match="genes"):
+        tl.evaluate(model, parts["new_dose"][:, ::-1].copy())
+    with pytest.raises(KeyError, match="drug"):
+        tl.evaluate(model, parts["new_drug"])
+    with pytest.warns(UserWarning, match="were in the training data"):
+        tl.evaluate(model, parts["train"], metrics=["mean_distance"], baselines=())
+    model.save(str(tmp_path / "m"))
+    loaded = GIM.load(str(tmp_path / "m"), adata=False)
+    with pytest.raises(ValueError, match="without its training data"):
+        tl.evaluate(loaded, parts["new_dose"])
+    alone = tl.evaluate(loaded, parts["new_dose"], metrics=["mean_distance"], baselines=())
+    assert set(alone["method"]) == {"gim"}
+    with pytest.raises(ValueError, match="without its training data"):
+        tl.diagnose(loaded)
+
+
+def test_additive_baseline_adds_single_effects():
+    rng = np.random.default_rng(0)
+    rows, effects = (
+        [("a", "control"), ("b", "control"), ("c", "control")],
+        {"a": 2.0, "b": -1.0, "c": 0.5, "control": 0.0},
+    )
+    train = frame_of([("control", "control")] * 3 + rows * 2, effects, rng)
+    test = frame_of([("a", "b"), ("b", "c")], effects, rng)
+    model = tl.fit(train, perturbation_key=["d1", "d2"], control="control", max_epochs=0)
+    scores = tl.evaluate(model, test, metrics=["mean_distance"], baselines=["additive"])
+    assert scores["value"].max() < 0.6
+
+
+def frame_of(rows, effects, rng):
+    import anndata as ad
+
+    obs = pd.DataFrame([row for row in rows for _ in range(60)], columns=["d1", "d2"]).rename(index=str)
+    shift = obs["d1"].map(effects).to_numpy() + obs["d2"].map(effects).to_numpy()
+    x = rng.normal(size=(len(obs), 4))
+    x[:, 0] += shift
+    return ad.AnnData(x.astype(np.float32), obs=obs, var=pd.DataFrame(index=list("wxyz")))
+
+
+def test_diagnose(model, model_with_features):
+    tables = tl.diagnose(model, n_cells=50)
+    assert set(tables) == {"features", "support", "similar", "contexts"}
+    assert tables["features"].empty
+    support = tables["support"]
+    assert (support["probability"] >= 0.5).all() and (support["n_doses"] == 4).all()
+    assert len(tables["similar"]) == 12 * 11 / 2
+    contexts = tables["contexts"]
+    assert len(contexts) == 49 and 0.5 < contexts["ratio"].median() < 1.5 and 0.8 < contexts["sd_ratio"].median() < 1.2
+    with_features = tl.diagnose(model_with_features, n_cells=20)["features"]
+    assert {"none", "control"} <= set(with_features["map"]) and with_features["chosen"].sum() == 1
+
+
+def test_identical_drugs_are_not_distinct(parts):
+    train = parts["train"].copy()
+    twin = train.obs["drug"].cat.categories[1]
+    cells = np.flatnonzero(train.obs["drug"] == twin)
+    labels = train.obs["drug"].astype(str).to_numpy()
+    labels[cells[::2]] = "twin"
+    train.obs["drug"] = labels
+    model = tl.fit(train, perturbation_key="drug", dose_key="dose", control="control", max_epochs=0)
+    first = tl.diagnose(model, n_cells=10)["similar"].iloc[0]
+    assert {first["drug_1"], first["drug_2"]} == {twin, "twin"} and not first["distinct"]
+
+
+def test_picture(model):
+    axes = pl.diagnostics(tl.diagnose(model, n_cells=10), show=False)
+    assert set(axes) == {"contexts", "support", "similar", "features"}
+    with pytest.raises(KeyError, match="support"):
+        pl.diagnostics({}, show=False)

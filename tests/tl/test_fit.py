@@ -1,0 +1,176 @@
+"""tl.fit on simulated data: recovery, what is written, what is left alone."""
+
+import anndata as ad
+import mudata as md
+import numpy as np
+import pandas as pd
+import pytest
+
+from scgim import _keys, datasets, get, metrics, tl
+from scgim.model import GIM
+
+NAMES = {"drug_1": "(+/-)-Abacavir sulfate / HCl", "drug_2": "β-Lapachone", "drug_3": "drug with spaces"}
+
+
+def simulated(**kwargs):
+    settings = {"n_genes": 6, "edges_per_gene": 1.0, "n_drugs": 8, "n_new_drugs": 2, "n_control": 200, "n_cells": 30}
+    adata = datasets.simulate(**settings | {"n_test_cells": 60, "max_targets": 2} | kwargs)
+    names = NAMES | {name: name for name in adata.obs["drug"].cat.categories if name not in NAMES}
+    adata.obs["drug"] = adata.obs["drug"].cat.rename_categories(names)
+    return adata
+
+
+@pytest.fixture(scope="module")
+def everything():
+    return simulated()
+
+
+@pytest.fixture(scope="module")
+def fitted(everything):
+    train = everything[everything.obs["split"] == "train"].copy()
+    model = tl.fit(train, perturbation_key="drug", dose_key="dose", control="control", max_epochs=0)
+    return train, model
+
+
+def test_recovers_the_truth(fitted):
+    adata, _ = fitted
+    truth = adata.uns["truth"]
+    assert metrics.edge_f1(truth["graph"], adata.varp["scgim_graph"]) >= 0.8
+    sure = get.targets(adata, min_probability=0.5)
+    assert len(sure) > 0
+
+
+def test_writes_the_keys_and_nothing_else(everything, fitted):
+    adata, model = fitted
+    before = everything[everything.obs["split"] == "train"].copy()
+    assert isinstance(model, GIM) and model.is_trained_
+    for key in _keys.FIT:
+        key.find(adata)
+    assert list(adata.obs) == [*before.obs, "scgim_target", "scgim_target_probability"]
+    assert set(adata.uns) == {*before.uns, "scgim"}
+    assert (
+        list(adata.var) == list(before.var) and not set(adata.layers) - {None} and set(adata.obsm) == set(before.obsm)
+    )
+    np.testing.assert_array_equal(adata.X, before.X)
+    pd.testing.assert_frame_equal(adata.obs[list(before.obs)], before.obs)
+    assert adata.varm["scgim_effect"].shape == (6, len(adata.uns["scgim"]["contexts"]))
+
+
+def test_order_of_contexts(fitted):
+    adata, _ = fitted
+    contexts = adata.uns["scgim"]["contexts"]
+    table = adata.uns["scgim"]["targets"]
+    k = 5
+    row = contexts.iloc[k]
+    part = table[(table["drug"] == row["drug"]) & (table["dose"] == row["dose"])].set_index("gene")
+    np.testing.assert_allclose(
+        part.loc[adata.var_names, "probability"], adata.varm["scgim_target_probability"][:, k], rtol=1e-5
+    )
+    np.testing.assert_allclose(part.loc[adata.var_names, "effect"], adata.varm["scgim_effect"][:, k], rtol=1e-4)
+    cells = adata.obs[(adata.obs["drug"] == row["drug"]) & (adata.obs["dose"] == row["dose"])]
+    assert len(cells) == row["n_cells"]
+    assert set(adata.obs.loc[adata.obs["drug"] == "control", "scgim_target"]) == {"none"}
+
+
+def test_params_and_history(fitted):
+    adata, _ = fitted
+    params = adata.uns["scgim"]["params"]
+    assert params["mechanism"] == "linear" and params["rng"] == 0 and list(params["perturbation_key"]) == ["drug"]
+    assert {"scgim", "scvi-tools", "torch", "anndata"} <= set(params["versions"])
+    assert params["train_kwargs"] == {"max_epochs": 0}
+    history = adata.uns["scgim"]["history"]
+    assert list(history) == ["stage", "metric", "step", "value"] and len(history) > 1
+
+
+def test_same_seed_same_result_and_global_seeds_restored(fitted):
+    import torch
+    from scvi import settings
+
+    adata, _ = fitted
+    train = adata[:, :].copy()
+    np.random.seed(5)  # noqa: NPY002
+    torch.manual_seed(5)
+    before = np.random.get_state()[1].copy(), torch.get_rng_state(), settings.seed  # noqa: NPY002
+    tl.fit(train, perturbation_key="drug", dose_key="dose", control="control", max_epochs=0, key_added="again")
+    assert (np.random.get_state()[1] == before[0]).all()  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before[1])
+    assert settings.seed == before[2]
+    np.testing.assert_array_equal(train.varm["again_effect"], adata.varm["scgim_effect"])
+    assert (train.varp["again_graph"] != adata.varp["scgim_graph"]).nnz == 0
+
+
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_file_round_trip(fitted, tmp_path, suffix):
+    adata, _ = fitted
+    getattr(adata, f"write_{suffix}")(tmp_path / f"a.{suffix}")
+    back = getattr(ad, f"read_{suffix}")(tmp_path / f"a.{suffix}")
+    for entry in ("contexts", "targets", "history"):
+        pd.testing.assert_frame_equal(
+            adata.uns["scgim"][entry], back.uns["scgim"][entry], check_index_type=False, check_column_type=False
+        )
+    assert NAMES["drug_1"] in set(back.obs["drug"]) or NAMES["drug_1"] not in set(adata.obs["drug"])
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "match"),
+    [
+        ({"perturbation_key": "drog"}, KeyError, "drog"),
+        ({"control": "DMSO"}, (KeyError, ValueError), "DMSO"),
+        ({"dose_key": "split"}, (TypeError, ValueError), "split"),
+        ({"layer": "counts"}, KeyError, "counts"),
+        ({"features_key": "none"}, KeyError, "none"),
+        ({"mechanism": "cubic"}, ValueError, "cubic"),
+        ({"key_added": "a/b"}, ValueError, "key_added"),
+        ({"rng": "zero"}, TypeError, "rng"),
+        ({"modalities": {}}, ValueError, "modalities"),
+    ],
+    ids=lambda x: str(x)[:30],
+)
+def test_wrong_arguments_write_nothing(everything, change, error, match):
+    train = everything[everything.obs["split"] == "train"].copy()
+    arguments = {"perturbation_key": "drug", "dose_key": "dose", "control": "control", "max_epochs": 0}
+    with pytest.raises(error, match=match):
+        tl.fit(train, **arguments | change)
+    assert list(train.obs) == list(everything.obs) and set(train.uns) == set(everything.uns)
+    assert not len(train.varm) and not len(train.varp)
+
+
+def test_views_and_other_objects_are_refused(everything):
+    with pytest.raises(ValueError, match="view"):
+        tl.fit(everything[:100], perturbation_key="drug", control="control")
+    with pytest.raises(TypeError, match="DataFrame"):
+        tl.fit(everything.to_df(), perturbation_key="drug", control="control")
+
+
+def test_layer_and_sparse_give_the_same(fitted):
+    from scipy import sparse
+
+    adata, _ = fitted
+    other = ad.AnnData(np.zeros(adata.shape, np.float32), obs=adata.obs[["drug", "dose"]].copy(), var=adata.var.copy())
+    other.layers["log"] = sparse.csr_matrix(adata.X)
+    tl.fit(other, perturbation_key="drug", dose_key="dose", control="control", layer="log", max_epochs=0)
+    np.testing.assert_allclose(other.varm["scgim_effect"], adata.varm["scgim_effect"], rtol=1e-3, atol=1e-3)
+
+
+def test_mudata(fitted, tmp_path):
+    adata, _ = fitted
+    with md.set_options(pull_on_update=False):
+        parts = {"rna": adata[:, :4].copy(), "protein": adata[:, 4:].copy()}
+        for part in parts.values():
+            for slot in (part.varm, part.varp, part.uns):
+                for name in list(slot):
+                    del slot[name]
+            part.obs = part.obs[["drug", "dose"]].copy()
+        mdata = md.MuData(parts)
+        mdata.obs["drug"], mdata.obs["dose"] = adata.obs["drug"], adata.obs["dose"]
+        columns = list(mdata.obs)
+        tl.fit(mdata, perturbation_key="drug", dose_key="dose", control="control", max_epochs=0)
+        np.testing.assert_allclose(mdata.varm["scgim_effect"], adata.varm["scgim_effect"], rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(mdata["protein"].varm["scgim_effect"], mdata.varm["scgim_effect"][4:])
+        assert list(mdata.obs) == [*columns, "scgim_target", "scgim_target_probability"]
+        assert list(mdata["rna"].obs) == ["drug", "dose", "scgim_target", "scgim_target_probability"]
+        assert get.graph(mdata).number_of_edges() == get.graph(adata).number_of_edges()
+        mdata.write(tmp_path / "m.h5mu")
+        back = md.read_h5mu(tmp_path / "m.h5mu")
+    np.testing.assert_array_equal(back.varm["scgim_effect"], mdata.varm["scgim_effect"])
+    assert "scgim" in back.uns and "scgim" in back["rna"].uns
