@@ -227,9 +227,9 @@ def test_marginal_superposes_drugs() -> None:
 
 def test_compose_of_each_kind() -> None:
     atomic = nothing(1, 3, {0, 1, 2})
-    active, kind = np.ones((1, 3), bool), np.array([[0, 1, 2]], np.int8)
-    compose(atomic, active, np.array([[1.0, 5.0, -0.5]]), kind)
-    compose(atomic, active, np.array([[2.0, 7.0, -0.5]]), kind)
+    at, kind = (np.zeros(3, int), np.arange(3)), np.arange(3)
+    compose(atomic, at, np.array([1.0, 5.0, -0.5]), kind)
+    compose(atomic, at, np.array([2.0, 7.0, -0.5]), kind)
     assert atomic.shift.tolist() == [[3.0, 0, 0]]
     assert atomic.hard is not None and atomic.value is not None and atomic.activity is not None
     assert atomic.hard.tolist() == [[False, True, False]]

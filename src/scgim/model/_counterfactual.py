@@ -28,12 +28,9 @@ def expected(components: Components, n_rows: int, n_genes: int) -> Atomic:
             continue
         c = slot[there]
         p, kind = components.probability[c], components.kind[c]
-        active, effect = np.zeros((n_rows, n_genes), bool), np.zeros((n_rows, n_genes))
-        all_kinds = np.zeros((n_rows, n_genes), np.int8)
-        active[there] = np.where(kind == 1, p > 0.5, True)
-        effect[there] = np.where(kind == 1, 1.0, p) * components.effect[c]
-        all_kinds[there] = kind
-        compose(atomic, active, effect, all_kinds)
+        cell, gene = np.nonzero(np.where(kind == 1, p > 0.5, p > 0))
+        effect = np.where(kind == 1, 1.0, p)[cell, gene] * components.effect[c][cell, gene]
+        compose(atomic, (np.flatnonzero(there)[cell], gene), effect, kind[cell, gene])
     if atomic.hard is not None:
         atomic.value_sd = np.zeros((n_rows, n_genes))  # a cut mechanism has no noise to keep
     return atomic

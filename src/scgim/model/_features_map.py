@@ -8,13 +8,10 @@ import numpy as np
 
 if TYPE_CHECKING:
     from scgim._core.fit import Fit
-    from scgim.model._prediction import Predictor
     from scgim.model._registration import Registered
 
 
-def fit_feature_model(
-    fit: Fit, data: Registered, predictor: Predictor, rng: np.random.Generator
-) -> dict[str, Any] | None:
+def fit_feature_model(fit: Fit, data: Registered, rng: np.random.Generator) -> dict[str, Any] | None:
     """Fit the map by cross-validation over drugs, as a plain dict; None without features."""
     if data.features is None:
         return None
@@ -22,7 +19,7 @@ def fit_feature_model(
 
     features = data.features
     values = features.of_drugs(data.contexts.design.drugs) if features.level == "drug" else features.values
-    model = FeatureModel.fit(fit, data.contexts.design, values, rng=rng)
+    model = FeatureModel.fit(fit, data.contexts.design, values, level=features.level, rng=rng)
     return model.to_dict()
 
 

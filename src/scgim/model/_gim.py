@@ -12,20 +12,24 @@ from scvi.model.base import BaseModelClass
 
 from scgim._core.engine import fit_search
 from scgim._core.fit import Fit
-from scgim._core.moments import Moments, compute_moments
+from scgim._core.moments import Moments
 from scgim._core.neural import NeuralMechanisms
+from scgim.model._chunks import cell_moments
 from scgim.model._constants import CONTEXT_KEY
 from scgim.model._covariates import Adjustment, CellChunks, fit_adjustment
 from scgim.model._ensemble import average, fit_ensemble
 from scgim.model._expression import locate
 from scgim.model._features_map import fit_feature_model, load_feature_model
 from scgim.model._forecast import ForecastMixin
+from scgim.model._module import GIMModule
+from scgim.model._plan import GIMTrainingPlan
 from scgim.model._prediction import Predictor
 from scgim.model._prior import known_targets_matrix, normalise_graph_prior, normalise_known_targets, prior_matrix
 from scgim.model._registration import CONTINUOUS_KEY, Registered, read_registry
 from scgim.model._results import ResultsMixin
 from scgim.model._setup import SetupMixin
-from scgim.model._stages import make_module, refine_fit
+from scgim.model._splitter import GIMDataSplitter
+from scgim.model._training import refine
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 
 MECHANISMS = ("linear", "additive", "neural")
 INTERVENTIONS = ("shift", "hard", "activity")
+NOISES = ("gaussian",)
 STRUCTURES = ("search", "gradient")
 CONTINUOUS_NOISE = ("gaussian", "zero_inflated_lognormal")
 Progress = Callable[[str, float], None]
@@ -95,6 +100,10 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
     >>> model.get_targets()  # doctest: +SKIP
     """
 
+    _module_cls = GIMModule
+    _training_plan_cls = GIMTrainingPlan
+    _data_splitter_cls = GIMDataSplitter
+
     def __init__(
         self,
         adata: AnnData | None = None,
@@ -112,6 +121,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         super().__init__(adata, registry)
         _one_of("mechanism", mechanism, MECHANISMS)
         _one_of("intervention", intervention, INTERVENTIONS)
+        _one_of("noise", noise, NOISES)
         _one_of("structure", structure, STRUCTURES)
         if isinstance(n_ensemble, bool) or not isinstance(n_ensemble, (int, np.integer)) or n_ensemble < 0:
             raise ValueError(f"n_ensemble: expected a whole number of at least 0, found {n_ensemble!r}.")
@@ -129,7 +139,15 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
             "n_ensemble": n_ensemble,
         }
         self._graph_prior, self._known_targets = graph_prior, known_targets
-        self.module = make_module(len(data.genes), data.contexts.design, self.settings_, module_kwargs)
+        self.module = GIMModule.from_design(
+            len(data.genes),
+            data.contexts.design,
+            mechanism=mechanism,
+            intervention=intervention,
+            noise=noise,
+            structure=structure,
+            **module_kwargs,
+        )
         self.contexts_ = data.contexts.to_state()["table"]
         self.fit_: dict[str, Any] | None = None
         self.adjustment_: dict[str, Any] | None = None
@@ -264,7 +282,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         cells = self.cells()
         fit = self._search(cells, search_rng, progress) if self.settings_["structure"] == "search" else None
         searched = [] if fit is None else list(fit.history)
-        fit = refine_fit(
+        fit = refine(
             self,
             fit,
             max_epochs=max_epochs,
@@ -277,11 +295,8 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         self.fit_ = fit.to_dict()
         trained: Any = self.history_
         self.history_: Any = _merge_history(searched, trained)
-        self.feature_model_ = fit_feature_model(self.fit, self.registered, self._without_features(), feature_rng)
+        self.feature_model_ = fit_feature_model(self.fit, self.registered, feature_rng)
         self.is_trained_ = True
-
-    def _without_features(self) -> Predictor:
-        return Predictor(self.fit, self.registered, None)
 
     def _search(self, cells: CellChunks, rng: np.random.Generator, progress: Progress | None) -> Fit:
         """Stage one: moments, then the exact engine."""
@@ -291,7 +306,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         block = None if intervention == "shift" else design.unit + 1  # scatter of each drug apart; 0 is control
         if progress is not None:
             progress("moments", 0.0)
-        moments = compute_moments(cells, len(design.dose), mechanism=basis, block=block)
+        moments = cell_moments(cells, len(design.dose), mechanism=basis, block=block)
         known = known_targets_matrix(self._known_targets, self.drugs, self.genes)
 
         def fit_one(sample: Moments, stream: np.random.Generator) -> Fit:

@@ -63,19 +63,28 @@ def key_of(dose: np.ndarray) -> tuple[tuple[int, float], ...]:
     return tuple((int(d), float(f"{dose[d]:.9g}")) for d in np.flatnonzero(dose > 0))
 
 
-def compose(atomic: Atomic, active: np.ndarray, effect: np.ndarray, kind: np.ndarray) -> None:
-    """Superpose effects ``(n, G)`` where `active` on what already acts.
+def compose(atomic: Atomic, at: tuple[np.ndarray, np.ndarray], effect: np.ndarray, kind: np.ndarray) -> None:
+    """Superpose further interventions on those that act already.
 
-    Shifts add; activities multiply; of several hard interventions on one gene the values are averaged.
+    Shifts add; activities multiply; of two hard interventions on one gene the values are averaged.
+
+    Parameters
+    ----------
+    at
+        Rows and genes of t interventions, each pair once.
+    effect, kind
+        ``(t,)``.
     """
-    atomic.shift += np.where(active & (kind == 0), effect, 0.0)
+    row, gene = at
+    shift, hard, active = (kind == code for code in range(3))
+    atomic.shift[row[shift], gene[shift]] += effect[shift]
     if atomic.hard is not None and atomic.value is not None:
-        new = active & (kind == 1)
-        atomic.value[...] = np.where(new, np.where(atomic.hard, (atomic.value + effect) / 2, effect), atomic.value)
-        atomic.hard |= new
+        r, g = row[hard], gene[hard]
+        atomic.value[r, g] = np.where(atomic.hard[r, g], (atomic.value[r, g] + effect[hard]) / 2, effect[hard])
+        atomic.hard[r, g] = True
     if atomic.activity is not None:
-        scaled = (1 + atomic.activity) * np.where(active & (kind == 2), 1 + effect, 1.0)
-        atomic.activity[...] = scaled - 1
+        r, g = row[active], gene[active]
+        atomic.activity[r, g] = (1 + atomic.activity[r, g]) * (1 + effect[active]) - 1
 
 
 def nothing(n: int, n_genes: int, kinds: set[int]) -> Atomic:
@@ -142,10 +151,12 @@ class Predictor:
         return self.fit.context_probability[contexts].mean(axis=0), effect, np.sqrt(1 / total), kind
 
     def _drug(self, d: int, dose: float) -> tuple[np.ndarray, ...]:
-        """Posterior of a known drug at any dose."""
+        """Posterior of a known drug at any dose; with what its features say, where these are informative."""
         fit = self.fit
+        known = getattr(self.feature_model, "known", None)
+        known = fit if known is None else known
         fraction = float(hill(np.array(dose), fit.ec50[d], fit.hill[d])) if self.data.contexts.design.has_dose else 1.0
-        return fit.probability[d], fit.amplitude[d] * fraction, fit.amplitude_sd[d] * fraction, self._kinds[d]
+        return known.probability[d], known.amplitude[d] * fraction, known.amplitude_sd[d] * fraction, self._kinds[d]
 
     def components(self, request: Request, features: np.ndarray | None) -> Components:
         """Interventions of each row of a request.
@@ -222,12 +233,12 @@ class Predictor:
             if not there.any():
                 continue
             c = component[there]
-            active = np.zeros(atomic.shift.shape, bool)
-            active[there] = rng.random((len(c), self.n_genes)) < components.probability[c]
-            effect, kind = np.zeros(atomic.shift.shape), np.zeros(atomic.shift.shape, np.int8)
-            effect[there] = components.effect[c] + components.effect_sd[c] * rng.standard_normal((len(c), self.n_genes))
-            kind[there] = components.kind[c]
-            compose(atomic, active, effect, kind)
+            cell, gene = np.nonzero(rng.random((len(c), self.n_genes), dtype=np.float32) < components.probability[c])
+            source, cell = c[cell], np.flatnonzero(there)[cell]
+            effect = components.effect[source, gene] + components.effect_sd[source, gene] * rng.standard_normal(
+                len(gene)
+            )
+            compose(atomic, (cell, gene), effect, components.kind[source, gene])
         return atomic
 
     def sample(
