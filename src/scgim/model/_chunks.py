@@ -111,7 +111,8 @@ def cell_moments(
     sources = matrices(cells.data, cells.spec)
     if not all(is_lazy(m) for m in sources):
         return compute_moments(cells, n_contexts, mechanism=mechanism, block=block)
-    first = join([m[:FIRST_CELLS].compute() for m in sources])
+    few = min(FIRST_CELLS, int(sources[0].chunks[0][0]) or FIRST_CELLS)  # of the first block alone
+    first = join([m[:few].compute() for m in sources])
     frame = Frame("linear", origin(first), np.ones(first.shape[1]))
     linear = _sum_blocks(cells, n_contexts, frame, block if mechanism == "linear" else None)
     if mechanism == "linear":

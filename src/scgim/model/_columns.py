@@ -45,6 +45,11 @@ def _mudata_column(mdata: Any, argument: str, key: str, modality: str | None) ->
     return first
 
 
+def _loaded(column: Any) -> pd.Series:
+    """A column of a lazily read object, in memory."""
+    return column if isinstance(column, pd.Series) else column.to_series()
+
+
 def read_columns(data: Any, spec: Spec) -> pd.DataFrame:
     """All registered columns, one row a cell, in the order of the cells.
 
@@ -65,7 +70,7 @@ def read_columns(data: Any, spec: Spec) -> pd.DataFrame:
         if isinstance(data, AnnData):
             if key not in data.obs:
                 raise _missing(argument, key, "adata.obs", data.obs.columns)
-            columns[key] = data.obs[key]
+            columns[key] = _loaded(data.obs[key])
         else:
             columns[key] = _mudata_column(data, argument, key, spec.modalities.get(argument))
     return pd.DataFrame({key: column.array for key, column in columns.items()}, index=range(data.n_obs))

@@ -1,0 +1,190 @@
+"""Moments and checks of expression that is dense, sparse, backed or lazy: equal, and read block by block."""
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from scgim.model import GIM
+from scgim.model._chunks import cell_moments, map_cells
+from scgim.model._covariates import CellChunks, fit_adjustment
+from scgim.model._registration import anndata_spec
+from scgim.model._summary import summarise
+
+da = pytest.importorskip("dask.array")
+pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2")
+
+SETUP = {"perturbation_key": "drug", "control": "DMSO", "dose_key": "dose"}
+SPEC = anndata_spec(SETUP)
+N, G, K = 300, 5, 4
+
+
+@pytest.fixture
+def cells(rng) -> ad.AnnData:
+    x = rng.normal(3, 2, (N, G)).astype(np.float32)
+    x[rng.random((N, G)) < 0.3] = 0
+    return ad.AnnData(x, obs=pd.DataFrame({"context": rng.integers(0, K, N)}, index=[f"c{i}" for i in range(N)]))
+
+
+def chunks_of(adata: ad.AnnData, **kwargs) -> CellChunks:
+    return CellChunks(adata, SPEC, adata.obs["context"].to_numpy(), **kwargs)
+
+
+def assert_same(a, b, tolerance: float = 1e-10) -> None:
+    for name in ("n", "mean", "within", "loc", "scale", "slope", "scatter"):
+        x, y = getattr(a, name), getattr(b, name)
+        assert (x is None) == (y is None)
+        if x is not None:
+            assert np.abs(x - y).max() <= tolerance * np.abs(y).max(), name
+
+
+def in_form(adata: ad.AnnData, form: str, folder) -> ad.AnnData:
+    """The same cells in another place."""
+    out = adata.copy()
+    if form in ("csr", "csc"):
+        out.X = sparse.csr_matrix(out.X) if form == "csr" else sparse.csc_matrix(out.X)
+    elif form.startswith("dask"):
+        source = sparse.csr_matrix(out.X) if "sparse" in form else out.X
+        rows = {"dask": (100, 7, 193), "dask columns": 64, "dask sparse": 64}[form]
+        out.X = da.from_array(source, chunks=(rows, 2 if form == "dask columns" else -1), asarray=False)
+    elif form.startswith("backed"):
+        out.X = sparse.csr_matrix(out.X) if "csr" in form else out.X
+        out.write_h5ad(folder / "cells.h5ad")
+        out = ad.read_h5ad(folder / "cells.h5ad", backed="r")
+    elif form.startswith("zarr"):
+        out.X = sparse.csr_matrix(out.X) if "csr" in form else out.X
+        out.write_zarr(folder / "cells.zarr", chunks=(50, G))
+        import zarr
+
+        group = zarr.open(folder / "cells.zarr", mode="r")
+        out.X = ad.experimental.read_elem_lazy(group["X"], chunks=(60, G))
+    return out
+
+
+FORMS = ["csr", "csc", "dask", "dask columns", "dask sparse", "backed", "backed csr", "zarr", "zarr csr"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("mechanism", ["linear", "additive"])
+@pytest.mark.parametrize("blocks", [False, True])
+def test_moments_are_equal_wherever_the_cells_are(cells, form, mechanism, blocks, tmp_path):
+    block = np.array([0, 1, 1, 2]) if blocks else None
+    expected = cell_moments(chunks_of(cells), K, mechanism=mechanism, block=block)
+    found = cell_moments(chunks_of(in_form(cells, form, tmp_path)), K, mechanism=mechanism, block=block)
+    assert_same(found, expected)
+
+
+@pytest.mark.parametrize("form", ["dask", "dask sparse"])
+def test_small_and_large_blocks(cells, form, tmp_path, monkeypatch):
+    expected = cell_moments(chunks_of(cells), K)
+    lazy = in_form(cells, form, tmp_path)
+    monkeypatch.setattr("scgim.model._chunks.SMALLEST_BLOCK", 1)  # no block is merged
+    monkeypatch.setattr("scgim.model._chunks.RESULT_BYTES", 1)  # few results wait at once
+    monkeypatch.setattr("scgim._core.blocks.CHUNK_VALUES", 1)  # blocks are worked on in pieces
+    assert_same(cell_moments(chunks_of(lazy), K), expected)
+
+
+@pytest.mark.parametrize("form", ["csr", "dask", "dask sparse"])
+def test_covariates_are_removed_before(cells, form, tmp_path, rng):
+    values = rng.normal(size=(N, 2))
+    index = cells.obs["context"].to_numpy()
+    adjustment = fit_adjustment(cells, SPEC, values, index, K)
+    adjusted = cells.copy()
+    adjusted.X = cells.X - adjustment.effect(values)
+    lazy = in_form(cells, form, tmp_path)
+    found = cell_moments(chunks_of(lazy, adjustment=adjustment, values=values), K)
+    assert_same(found, cell_moments(chunks_of(adjusted), K), 1e-5)  # float32 on one side
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_summaries_are_equal(cells, form, tmp_path):
+    index = cells.obs["context"].to_numpy()
+    expected, found = (summarise(a, SPEC, index, K) for a in (cells, in_form(cells, form, tmp_path)))
+    np.testing.assert_array_equal(found.low, cells.X.min(axis=0))
+    np.testing.assert_array_equal(found.high, cells.X.max(axis=0))
+    np.testing.assert_allclose(found.within, expected.within, rtol=1e-6)
+    by_hand = sum(cells.X[index == k].astype(float).var(axis=0) * (index == k).sum() for k in range(K)) / N
+    np.testing.assert_allclose(found.within, by_hand, rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "dask", "dask sparse", "backed"])
+def test_gene_with_a_missing_value_is_found(cells, form, tmp_path):
+    cells.X[217, 3] = np.nan
+    summary = summarise(in_form(cells, form, tmp_path), SPEC, cells.obs["context"].to_numpy(), K)
+    assert summary.n_bad == 1
+    assert summary.bad_gene == 3
+
+
+def test_every_block_is_read_once(cells, monkeypatch):
+    monkeypatch.setattr("scgim.model._chunks.SMALLEST_BLOCK", 1)
+    reads = []
+
+    def read(block_info=None):
+        rows = block_info[None]["array-location"][0]
+        reads.append(tuple(rows))
+        return cells.X[slice(*rows)]
+
+    lazy = cells.copy()
+    lazy.X = da.map_blocks(read, chunks=((100,) * 3, (G,)), dtype=np.float32, meta=np.zeros((0, 0), np.float32))
+    assert_same(cell_moments(chunks_of(lazy), K), cell_moments(chunks_of(cells), K))
+    assert sorted(reads) == [(0, 100), (0, 100), (100, 200), (200, 300)]  # the first once more, for the origin
+    reads.clear()
+    blocks = list(chunks_of(lazy)())
+    assert sorted(reads) == [(0, 100), (100, 200), (200, 300)]
+    np.testing.assert_array_equal(np.concatenate([b for b, _ in blocks]), cells.X)
+
+
+def test_results_come_in_the_order_of_the_cells(cells):
+    lazy = cells.copy()
+    lazy.X = da.from_array(cells.X, chunks=(7, -1))
+    index = np.arange(N)
+    parts = list(map_cells(lambda x, i, v: (i, x, v), lazy, SPEC, index, index[:, None] * [1.0, 2.0]))
+    np.testing.assert_array_equal(np.concatenate([p[0] for p in parts]), index)
+    np.testing.assert_array_equal(np.concatenate([p[1] for p in parts]), cells.X)
+    assert all(p[2].shape == (len(p[0]), 2) for p in parts)
+
+
+@pytest.mark.slow
+def test_dask_cluster_gives_the_same(cells, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    lazy = in_form(cells, "zarr", tmp_path)
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, local_directory=str(tmp_path)
+        ) as cluster,
+        distributed.Client(cluster),
+    ):
+        found = cell_moments(chunks_of(lazy), K)
+        summary = summarise(lazy, SPEC, cells.obs["context"].to_numpy(), K)
+    assert_same(found, cell_moments(chunks_of(cells), K))
+    np.testing.assert_array_equal(summary.low, cells.X.min(axis=0))
+
+
+@pytest.mark.parametrize("form", ["dask", "backed", "zarr", "read_lazy"])
+def test_set_up_and_search_without_loading(screens, form, tmp_path):
+    screen = screens(n_cells=20)
+    if form == "backed":
+        screen.write_h5ad(tmp_path / "screen.h5ad")
+        lazy = ad.read_h5ad(tmp_path / "screen.h5ad", backed="r")
+    elif form == "read_lazy":
+        pytest.importorskip("xarray")
+        screen.write_zarr(tmp_path / "screen.zarr")
+        lazy = ad.experimental.read_lazy(tmp_path / "screen.zarr")
+    elif form == "zarr":
+        screen.write_zarr(tmp_path / "screen.zarr")
+        import zarr
+
+        x = ad.experimental.read_elem_lazy(zarr.open(tmp_path / "screen.zarr", mode="r")["X"])
+        lazy = ad.AnnData(x, obs=screen.obs.copy(), var=screen.var.copy())
+    else:
+        lazy = ad.AnnData(da.from_array(screen.X, chunks=(50, -1)), obs=screen.obs.copy(), var=screen.var.copy())
+    fits = []
+    for adata in (screen, lazy):
+        GIM.setup_anndata(adata, **SETUP)
+        model = GIM(adata)
+        model.train(max_epochs=0)
+        fits.append(model.fit)
+    assert not isinstance(lazy.X, np.ndarray)
+    np.testing.assert_allclose(fits[1].probability, fits[0].probability, atol=1e-8)
+    np.testing.assert_allclose(fits[1].graph, fits[0].graph, atol=1e-8)
