@@ -51,6 +51,18 @@ def _close_figures() -> Iterator[None]:
 
 
 @pytest.fixture
+def quiet_mudata() -> Iterator[None]:
+    """MuData that does not pull columns up, which is the only way from version 0.4 on."""
+    import mudata
+
+    if not hasattr(mudata, "set_options"):
+        yield
+        return
+    with mudata.set_options(pull_on_update=False):
+        yield
+
+
+@pytest.fixture
 def fitted_adata() -> "AnnData":
     """AnnData with results written by :mod:`scgim.tl._write` from made-up arrays: no fit, no torch.
 

@@ -152,25 +152,24 @@ def test_layer_and_sparse_give_the_same(fitted):
     np.testing.assert_allclose(other.varm["scgim_effect"], adata.varm["scgim_effect"], rtol=1e-3, atol=1e-3)
 
 
-def test_mudata(fitted, tmp_path):
+def test_mudata(fitted, tmp_path, quiet_mudata):
     adata, _ = fitted
-    with md.set_options(pull_on_update=False):
-        parts = {"rna": adata[:, :4].copy(), "protein": adata[:, 4:].copy()}
-        for part in parts.values():
-            for slot in (part.varm, part.varp, part.uns):
-                for name in list(slot):
-                    del slot[name]
-            part.obs = part.obs[["drug", "dose"]].copy()
-        mdata = md.MuData(parts)
-        mdata.obs["drug"], mdata.obs["dose"] = adata.obs["drug"], adata.obs["dose"]
-        columns = list(mdata.obs)
-        tl.fit(mdata, perturbation_key="drug", dose_key="dose", control="control", max_epochs=0)
-        np.testing.assert_allclose(mdata.varm["scgim_effect"], adata.varm["scgim_effect"], rtol=1e-3, atol=1e-3)
-        np.testing.assert_allclose(mdata["protein"].varm["scgim_effect"], mdata.varm["scgim_effect"][4:])
-        assert list(mdata.obs) == [*columns, "scgim_target", "scgim_target_probability"]
-        assert list(mdata["rna"].obs) == ["drug", "dose", "scgim_target", "scgim_target_probability"]
-        assert get.graph(mdata).number_of_edges() == get.graph(adata).number_of_edges()
-        mdata.write(tmp_path / "m.h5mu")
-        back = md.read_h5mu(tmp_path / "m.h5mu")
+    parts = {"rna": adata[:, :4].copy(), "protein": adata[:, 4:].copy()}
+    for part in parts.values():
+        for slot in (part.varm, part.varp, part.uns):
+            for name in list(slot):
+                del slot[name]
+        part.obs = part.obs[["drug", "dose"]].copy()
+    mdata = md.MuData(parts)
+    mdata.obs["drug"], mdata.obs["dose"] = adata.obs["drug"], adata.obs["dose"]
+    columns = list(mdata.obs)
+    tl.fit(mdata, perturbation_key="drug", dose_key="dose", control="control", max_epochs=0)
+    np.testing.assert_allclose(mdata.varm["scgim_effect"], adata.varm["scgim_effect"], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(mdata["protein"].varm["scgim_effect"], mdata.varm["scgim_effect"][4:])
+    assert list(mdata.obs) == [*columns, "scgim_target", "scgim_target_probability"]
+    assert list(mdata["rna"].obs) == ["drug", "dose", "scgim_target", "scgim_target_probability"]
+    assert get.graph(mdata).number_of_edges() == get.graph(adata).number_of_edges()
+    mdata.write(tmp_path / "m.h5mu")
+    back = md.read_h5mu(tmp_path / "m.h5mu")
     np.testing.assert_array_equal(back.varm["scgim_effect"], mdata.varm["scgim_effect"])
     assert "scgim" in back.uns and "scgim" in back["rna"].uns

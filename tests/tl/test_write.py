@@ -64,7 +64,7 @@ def test_round_trip(fitted_adata, tmp_path, suffix):
     assert_results_same(fitted_adata, getattr(ad, f"read_{suffix}")(path))
 
 
-def test_mudata_round_trip(tmp_path):
+def test_mudata_round_trip(tmp_path, quiet_mudata):
     """A gene of the same name in both modalities, and a modality that was not modelled."""
     rng = np.random.default_rng(0)
     cells = [f"c{i}" for i in range(6)]
@@ -74,39 +74,38 @@ def test_mudata_round_trip(tmp_path):
             rng.normal(size=(6, len(genes))), obs=pd.DataFrame(index=cells), var=pd.DataFrame(index=genes)
         )
 
-    with md.set_options(pull_on_update=False):
-        mdata = md.MuData({"other": part(["z"]), "rna": part(["a", "b"]), "protein": part(["b2", "c"])})
-        contexts = pd.DataFrame({"drug": ["control", "x/y"], "n_cells": [3, 3]})
-        genes = ["b2", "c", "a", "b"]  # the model has proteins first
-        weights = np.zeros((4, 4))
-        weights[0, 1], weights[2, 1], weights[2, 3] = 1.0, 2.0, 3.0
-        results = Results(
-            genes=genes,
-            contexts=contexts,
-            control=np.array([True, False]),
-            context_of_cell=np.array([0, 0, 0, 1, 1, 1]),
-            probability=np.array([[0.0] * 4, [0.1, 0.2, 0.9, 0.3]]),
-            effect=np.array([[0.0] * 4, [1.0, 2.0, 3.0, 4.0]]),
-            weights=weights,
-            graph_probability=(weights != 0) * 0.5,
-            targets=pd.DataFrame({"drug": "x/y", "gene": genes, "probability": [0.1, 0.2, 0.9, 0.3]}),
-            history=pd.DataFrame({"stage": ["search"], "metric": ["score"], "step": [0], "value": [1.0]}),
-            params={"control": "control"},
-            modality=["protein", "protein", "rna", "rna"],
-        )
-        write(mdata, results)
-        assert list(mdata.var_names) == ["z", "a", "b", "b2", "c"]
-        np.testing.assert_array_equal(mdata.varm["scgim_effect"][:, 1], [0, 3, 4, 1, 2])
-        joint = mdata.varp["scgim_graph"].toarray()
-        assert joint[1, 4] == 2 and joint[3, 4] == 1 and joint[1, 2] == 3 and (joint != 0).sum() == 3
-        assert "scgim" not in mdata["other"].uns
-        np.testing.assert_array_equal(mdata["protein"].varm["scgim_effect"][:, 1], [1, 2])
-        assert mdata["rna"].varp["scgim_graph"].toarray()[0, 1] == 3
-        assert set(mdata["rna"].uns["scgim"]["targets"]["gene"]) == {"a", "b"}
-        assert list(mdata.obs["scgim_target"]) == ["none"] * 3 + ["a"] * 3
-        assert list(mdata["protein"].obs["scgim_target"]) == ["none"] * 3 + ["unassigned"] * 3
-        mdata.write(tmp_path / "m.h5mu")
-        back = md.read_h5mu(tmp_path / "m.h5mu")
+    mdata = md.MuData({"other": part(["z"]), "rna": part(["a", "b"]), "protein": part(["b2", "c"])})
+    contexts = pd.DataFrame({"drug": ["control", "x/y"], "n_cells": [3, 3]})
+    genes = ["b2", "c", "a", "b"]  # the model has proteins first
+    weights = np.zeros((4, 4))
+    weights[0, 1], weights[2, 1], weights[2, 3] = 1.0, 2.0, 3.0
+    results = Results(
+        genes=genes,
+        contexts=contexts,
+        control=np.array([True, False]),
+        context_of_cell=np.array([0, 0, 0, 1, 1, 1]),
+        probability=np.array([[0.0] * 4, [0.1, 0.2, 0.9, 0.3]]),
+        effect=np.array([[0.0] * 4, [1.0, 2.0, 3.0, 4.0]]),
+        weights=weights,
+        graph_probability=(weights != 0) * 0.5,
+        targets=pd.DataFrame({"drug": "x/y", "gene": genes, "probability": [0.1, 0.2, 0.9, 0.3]}),
+        history=pd.DataFrame({"stage": ["search"], "metric": ["score"], "step": [0], "value": [1.0]}),
+        params={"control": "control"},
+        modality=["protein", "protein", "rna", "rna"],
+    )
+    write(mdata, results)
+    assert list(mdata.var_names) == ["z", "a", "b", "b2", "c"]
+    np.testing.assert_array_equal(mdata.varm["scgim_effect"][:, 1], [0, 3, 4, 1, 2])
+    joint = mdata.varp["scgim_graph"].toarray()
+    assert joint[1, 4] == 2 and joint[3, 4] == 1 and joint[1, 2] == 3 and (joint != 0).sum() == 3
+    assert "scgim" not in mdata["other"].uns
+    np.testing.assert_array_equal(mdata["protein"].varm["scgim_effect"][:, 1], [1, 2])
+    assert mdata["rna"].varp["scgim_graph"].toarray()[0, 1] == 3
+    assert set(mdata["rna"].uns["scgim"]["targets"]["gene"]) == {"a", "b"}
+    assert list(mdata.obs["scgim_target"]) == ["none"] * 3 + ["a"] * 3
+    assert list(mdata["protein"].obs["scgim_target"]) == ["none"] * 3 + ["unassigned"] * 3
+    mdata.write(tmp_path / "m.h5mu")
+    back = md.read_h5mu(tmp_path / "m.h5mu")
     assert_results_same(mdata, back)
     assert_results_same(mdata["rna"], back["rna"])
 
