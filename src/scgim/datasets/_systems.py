@@ -184,7 +184,7 @@ def sample(
         Parents act on their children as if multiplied by 1 + activity, (K, G).
     """
     n_genes = len(system.graph)
-    x = np.zeros((len(row), n_genes))
+    x = np.zeros((len(row), n_genes), order="F")  # genes are read and written one at a time
     active = x if activity is None else np.zeros_like(x)  # what children see
     for j in system.order:
         mean = system.baseline[group, j] + system.signal(j, active)

@@ -164,34 +164,41 @@ def _responsive(adata: Any, layer: str | None, kinds: list, min_fraction: float)
         kind: k for k, kind in enumerate(sorted(set(kinds), key=lambda kind: (len(kind), sorted(kind))))
     }  # control first
     context = np.array([order[kind] for kind in kinds])
-    n_contexts, n_vars = len(order), adata.n_vars
+    n_contexts = len(order)
     if n_contexts < 2:
         raise ValueError("There is no perturbed cell in adata: method='responsive' needs some.")
     n = np.bincount(context, minlength=n_contexts).astype(float)
-    total, square, present = np.zeros((n_contexts, n_vars)), np.zeros(n_vars), np.zeros(n_vars)
+    columns = np.flatnonzero(_present(adata, layer) >= min_fraction * n.sum())  # the others need no memory
+    total, square = np.zeros((n_contexts, len(columns))), np.zeros(len(columns))
     for rows, block in _blocks(adata, layer):
-        part = sparse.csr_matrix(block, dtype=np.float64)
+        part = sparse.csr_matrix(sparse.csr_matrix(block)[:, columns], dtype=np.float64)
         member = sparse.csr_matrix(
             (np.ones(part.shape[0]), (context[rows], np.arange(part.shape[0]))), shape=(n_contexts, part.shape[0])
         )
         total += (member @ part).toarray()
         square += np.asarray(part.multiply(part).sum(0)).ravel()
-        present += np.asarray((part != 0).sum(0)).ravel()
     mean = total / n[:, None]
     within = (square - (n[:, None] * mean**2).sum(0)) / max(n.sum() - n_contexts, 1)
-    usable = (within > 1e-10) & (present >= min_fraction * n.sum())
-    z2 = (mean[1:] - mean[0]) ** 2 / (np.where(usable, within, 1.0) * (1 / n[1:, None] + 1 / n[0]))
-    return np.where(usable, z2.mean(0), np.nan)
+    varies = within > 1e-10
+    z2 = (mean[1:] - mean[0]) ** 2 / (np.where(varies, within, 1.0) * (1 / n[1:, None] + 1 / n[0]))
+    score = np.full(adata.n_vars, np.nan)
+    score[columns] = np.where(varies, z2.mean(0), np.nan)
+    return score
+
+
+def _present(adata: Any, layer: str | None) -> np.ndarray:
+    """Number of cells in which each gene is not zero, (n_vars,)."""
+    present = np.zeros(adata.n_vars)
+    for _, block in _blocks(adata, layer):
+        present += np.asarray((block != 0).sum(0)).ravel()
+    return present
 
 
 def _variable(adata: Any, layer: str | None, n_genes: int, min_fraction: float) -> np.ndarray:
     """Normalised dispersion from scanpy, (n_vars,); NaN where a gene is too rare."""
     import scanpy as sc
 
-    present = np.zeros(adata.n_vars)
-    for _, block in _blocks(adata, layer):
-        present += np.asarray((block != 0).sum(0)).ravel()
-    usable = present >= max(min_fraction * adata.n_obs, 1)
+    usable = _present(adata, layer) >= max(min_fraction * adata.n_obs, 1)
     table = sc.pp.highly_variable_genes(
         adata, layer=layer, n_top_genes=min(n_genes, adata.n_vars), flavor="seurat", inplace=False
     )
