@@ -95,6 +95,7 @@ class GIMModule(BaseModuleClass):
         K, C = len(design.group), len(design.group_names)
         self.mechanism, self.intervention, self.noise, self.structure = mechanism, intervention, noise, structure
         self.edge_penalty, self.ridge, self.hard = edge_penalty, ridge, intervention == "hard"
+        self.n_hidden = n_hidden
         self.names, self.unit = context_names(design), np.asarray(design.unit)
         self.expression_keys: tuple[str, ...] = (X_KEY,)
         P = min(max(n_genes - 1, 1), 12) if max_parents is None else max_parents
@@ -164,10 +165,10 @@ class GIMModule(BaseModuleClass):
         generative_outputs: dict[str, torch.Tensor],
         **kwargs: Any,
     ) -> LossOutput:
-        """Mean over cells of the expected negative log-likelihood, plus penalties."""
+        """Mean over cells of the expected negative log-likelihood; plus penalties in training mode."""
         out = generative_outputs
         per_cell = self.negative_log_likelihood(out["residual"], out["z"], out["context"]).sum(1)
-        loss = per_cell.mean() + self.penalty()
+        loss = per_cell.mean() + (self.penalty() if self.training else 0.0)
         return LossOutput(loss=loss, reconstruction_loss=per_cell, n_obs_minibatch=len(per_cell))
 
     def penalty(self) -> torch.Tensor:

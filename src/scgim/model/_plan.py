@@ -33,6 +33,8 @@ class GIMTrainingPlan(TrainingPlan):
         Whether the learning rate falls to zero along half a cosine.
     learn_prior
         Whether the expectation step learns the prior of the interventions.
+    keep_best
+        Whether the weights of the epoch with the lowest held-out loss are kept, where some cells are held out.
     kwargs
         Of scvi-tools' plan.
     """
@@ -49,11 +51,13 @@ class GIMTrainingPlan(TrainingPlan):
         gradient_clip: float | None = 10.0,
         decay: bool = True,
         learn_prior: bool = True,
+        keep_best: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(module, lr=lr, weight_decay=weight_decay, eps=eps, **kwargs)
-        self.gradient_clip, self.decay, self.learn_prior = gradient_clip, decay, learn_prior
+        self.gradient_clip, self.decay, self.learn_prior, self.keep_best = gradient_clip, decay, learn_prior, keep_best
         self._sums: torch.Tensor | None = None
+        self._best: tuple[float, dict[str, torch.Tensor]] | None = None
 
     def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
         """Loss of a minibatch; its residuals are added to the sums of the epoch."""
@@ -95,6 +99,20 @@ class GIMTrainingPlan(TrainingPlan):
         )
         module.apply_expectation(state)
         self.log("score", float(state.score.sum()), on_epoch=True, batch_size=1, rank_zero_only=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Keeps the weights of the epoch that describes held-out cells best."""
+        super().on_validation_epoch_end()
+        value = self.trainer.callback_metrics.get("validation_loss")
+        if self.trainer.sanity_checking or not self.keep_best or value is None:
+            return
+        if self._best is None or float(value) < self._best[0]:
+            self._best = (float(value), {k: v.detach().clone() for k, v in self.module.state_dict().items()})
+
+    def on_train_end(self) -> None:
+        """Returns to the best weights."""
+        if self._best is not None:
+            self.module.load_state_dict(self._best[1])
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Adam, with a learning rate that falls along half a cosine."""

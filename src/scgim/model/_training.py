@@ -26,21 +26,22 @@ from scgim.model._neural_moves import NeuralStart, search_parents
 from scgim.model._neural_search import Cells
 from scgim.model._plan import GIMTrainingPlan
 from scgim.model._prior import known_targets_matrix, prior_matrix
-from scgim.model._splitter import GIMDataSplitter
+from scgim.model._splitter import GIMDataSplitter, split_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 logger = logging.getLogger(__name__)
+TRAIN_SIZE = 0.9
 SEARCH_CELLS = 20_000  # cells on which the parents of neural mechanisms are searched
 LOADER_KWARGS = ("batch_size", "train_size", "num_workers", "pin_memory", "datasplitter_kwargs")
 
 
 def heuristic_epochs(mechanism: str, n_cells: int) -> int:
-    """Epochs that suffice: few where closed forms are at the optimum already, about 2,500 steps for networks."""
+    """Epochs that suffice: few where closed forms are at the optimum already, about 700 steps for networks."""
     if mechanism != "neural":
         return int(np.clip(round(5 * 10_000 / max(n_cells, 1)), 1, 5))
-    return int(np.clip(round(120 * 10_000 / max(n_cells, 1)), 5, 200))
+    return int(np.clip(round(40 * 10_000 / max(n_cells, 1)), 5, 100))
 
 
 def default_batch_size(mechanism: str, n_cells: int) -> int:
@@ -84,7 +85,7 @@ def refine(
     """
     rng = np.random.default_rng(rng)
     if fit is None:
-        from scgim.model._published import fit_published
+        from scgim.model._published_fit import fit_published
 
         return fit_published(
             model,
@@ -99,17 +100,19 @@ def refine(
     if module.intervention == "activity" or (max_epochs == 0 and module.mechanism != "neural"):
         return fit  # closed forms stand: activity interventions are exact in the engine
     prepare(model, module)
+    loader = loader_settings(model, module, rng, kwargs)
+    n_epochs = heuristic_epochs(module.mechanism, model.adata.n_obs) if max_epochs is None else max_epochs
+    held = loader["external_indexing"][1] if n_epochs else np.array([], dtype=int)
     start: NeuralStart | None = None
     if module.mechanism == "neural":
-        start = start_networks(model, module, fit, rng, progress)
+        start = start_networks(model, module, fit, held, rng, progress)
     else:
         module.load_mechanisms(fit.mechanisms)
     before = copy.deepcopy(module.state_dict())
     state = closed_form(model, module, None if start is None else start.batch.state)
-    initial, held = copy.deepcopy(module.state_dict()), np.array([], dtype=int)
-    n_epochs = heuristic_epochs(module.mechanism, model.adata.n_obs) if max_epochs is None else max_epochs
+    initial = copy.deepcopy(module.state_dict())
     if n_epochs > 0:
-        held = run_training(model, module, n_epochs, rng, plan_kwargs, accelerator, devices, kwargs)
+        run_training(model, module, n_epochs, rng, plan_kwargs, accelerator, devices, loader, kwargs)
         trained = copy.deepcopy(module.state_dict())
         if len(held) and not better(model, module, held, initial, trained):
             module.load_state_dict(before)
@@ -130,13 +133,18 @@ def prepare(model: Any, module: GIMModule) -> None:
         module.covariate_coef = torch.as_tensor(adjustment.coef, dtype=torch.float32)
 
 
-def sample_cells(model: Any, n_cells: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def sample_cells(
+    model: Any, n_cells: int, rng: np.random.Generator, without: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Cells of the model, adjusted for covariates, ``(n, G)``, and contexts ``(n,)``; all of them where they are few."""
     chunks = model.cells()
-    rate = min(1.0, n_cells / max(len(chunks.index), 1))
-    xs, ks = [], []
+    keep = rng.random(len(chunks.index)) < n_cells / max(len(chunks.index), 1)
+    if without is not None:
+        keep[without] = False
+    xs, ks, start = [], [], 0
     for x, context in chunks():
-        rows = slice(None) if rate == 1 else np.flatnonzero(rng.random(len(context)) < rate)
+        rows = np.flatnonzero(keep[start : start + len(context)])
+        start += len(context)
         x = x[rows]
         xs.append(np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float32))
         ks.append(context[rows])
@@ -144,11 +152,16 @@ def sample_cells(model: Any, n_cells: int, rng: np.random.Generator) -> tuple[np
 
 
 def start_networks(
-    model: Any, module: GIMModule, fit: Fit, rng: np.random.Generator, progress: Callable[[str, float], None] | None
+    model: Any,
+    module: GIMModule,
+    fit: Fit,
+    held: np.ndarray,
+    rng: np.random.Generator,
+    progress: Callable[[str, float], None] | None,
 ) -> NeuralStart:
-    """Parents and first weights of neural mechanisms, from the additive engine's graph."""
+    """Parents and first weights of neural mechanisms, from the additive engine's graph; held-out cells are not used."""
     module.set_scale(fit.mechanisms.loc, fit.mechanisms.scale)
-    x, context = sample_cells(model, SEARCH_CELLS, rng)
+    x, context = sample_cells(model, SEARCH_CELLS, rng, held)
     z = torch.as_tensor((x - module.loc.cpu().numpy()) / module.scale.cpu().numpy())
     cells = Cells(z, torch.as_tensor(context), module.unit, np.asarray(model.design.group), module.hard)
     prior, allowed, price = prior_matrix(model._graph_prior, module.n_genes), None, None
@@ -179,18 +192,24 @@ def start_networks(
     return start
 
 
+def dense_blocks(model: Any, size: int = 4096) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """All cells of the model, adjusted for covariates, in blocks ``(n, G)`` with their contexts ``(n,)``."""
+    for x, context in model.cells()():
+        x = np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float32)
+        for start in range(0, len(x), size):
+            yield x[start : start + size], context[start : start + size]
+
+
 @torch.no_grad()
 def closed_form(model: Any, module: GIMModule, state: Expectation | None) -> Expectation:
     """Expectation step over all cells, taken over by the module."""
     module.eval()
-    device, sums = module.loc.device, None
-    for x, context in model.cells()():
-        x = np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float32)
-        for rows in np.array_split(np.arange(len(x)), max(len(x) // 4096, 1)):
-            k = torch.as_tensor(context[rows], device=device)
-            z = (torch.as_tensor(x[rows], device=device) - module.loc) / module.scale
-            part = module.residual_sums(z - module.mechanisms(z), z, k)
-            sums = part if sums is None else sums + part
+    device = module.loc.device
+    sums = torch.zeros(5, len(module.names), module.n_genes, dtype=torch.float64)
+    for x, context in dense_blocks(model):
+        k = torch.as_tensor(context, device=device)
+        z = (torch.as_tensor(x, device=device) - module.loc) / module.scale
+        sums += module.residual_sums(z - module.mechanisms(z), z, k).to(sums)
     group = module.group.cpu().numpy()
     probability = None if state is None else state.probability
     new = expectation(as_residuals(sums), module.unit, group, module.prior, hard=module.hard, probability=probability)
@@ -219,6 +238,19 @@ def better(model: Any, module: GIMModule, held: np.ndarray, initial: dict, train
     return after < before
 
 
+def loader_settings(model: Any, module: GIMModule, rng: np.random.Generator, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Takes the settings of the splitter out of `kwargs`, with the split of the cells."""
+    loader = {k: kwargs.pop(k) for k in LOADER_KWARGS if k in kwargs}
+    loader |= loader.pop("datasplitter_kwargs", None) or {}
+    loader.setdefault("batch_size", default_batch_size(module.mechanism, model.adata.n_obs))
+    size = loader.pop("train_size", None)
+    if loader.get("external_indexing") is None:
+        context = np.asarray(model.adata_manager.get_from_registry(CONTEXT_KEY)).ravel()
+        train, held = split_cells(context, TRAIN_SIZE if size is None else size, rng)
+        loader["external_indexing"] = [train, held, np.array([], dtype=int)]
+    return loader
+
+
 def run_training(
     model: Any,
     module: GIMModule,
@@ -227,26 +259,21 @@ def run_training(
     plan_kwargs: dict[str, Any] | None,
     accelerator: str,
     devices: int | list[int] | str,
+    loader: dict[str, Any],
     kwargs: dict[str, Any],
     plan_cls: type[GIMTrainingPlan] = GIMTrainingPlan,
-) -> np.ndarray:
-    """Runs scvi-tools' `TrainRunner`; returns the held-out cells."""
+) -> None:
+    """Runs scvi-tools' `TrainRunner`."""
     from scvi.model._utils import use_distributed_sampler
 
     kwargs = dict(kwargs)
-    loader = {k: kwargs.pop(k) for k in LOADER_KWARGS if k in kwargs}
-    loader |= loader.pop("datasplitter_kwargs", None) or {}
-    loader.setdefault("batch_size", default_batch_size(module.mechanism, model.adata.n_obs))
     splitter = GIMDataSplitter(
-        model.adata_manager,
-        loader.pop("train_size", None),
-        rng=rng,
-        distributed_sampler=use_distributed_sampler(kwargs.get("strategy")),
-        **loader,
+        model.adata_manager, distributed_sampler=use_distributed_sampler(kwargs.get("strategy")), **loader
     )
-    defaults = {} if module.mechanism == "neural" else {"lr": 1e-3}
+    defaults = {"lr": 1e-3} if plan_cls is GIMTrainingPlan else {}
     plan = plan_cls(module, **{**defaults, **(plan_kwargs or {})})
     module.train()
+    model.history_, model.is_trained_ = None, False  # a new training, not a longer one
     kwargs.setdefault("log_every_n_steps", max(splitter.n_train // loader["batch_size"], 1))
     if splitter.n_val:
         kwargs.setdefault("check_val_every_n_epoch", 1)
@@ -265,7 +292,6 @@ def run_training(
         runner()
     finally:
         torch.random.set_rng_state(generator)
-    return np.asarray(splitter.val_idx, dtype=int)
 
 
 def finish(

@@ -1,0 +1,146 @@
+"""Training of the published estimator and its result as a `Fit` (layer `model`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from scgim._core.fit import Fit
+from scgim._core.posterior import fit_dose_curves, fit_values
+from scgim.model._assemble import edge_strength, export_mechanisms
+from scgim.model._expectation import Residuals
+from scgim.model._module import as_residuals
+from scgim.model._neural_search import reachable, topological
+from scgim.model._published import PublishedModule, PublishedPlan, context_features
+
+
+def acyclic_graph(probability: np.ndarray, threshold: float = 0.5) -> np.ndarray:
+    """Edges above the threshold, the most probable first, without those that would close a cycle; ``(G, G)`` bool."""
+    graph = np.zeros(probability.shape, dtype=bool)
+    paths = np.eye(len(graph), dtype=bool)
+    for flat in np.argsort(-probability, axis=None, kind="stable"):
+        i, j = np.unravel_index(flat, graph.shape)
+        if probability[i, j] <= threshold:
+            break
+        if not paths[j, i]:
+            graph[i, j] = True
+            paths |= np.outer(paths[:, i], paths[j])
+    return graph
+
+
+def fit_published(
+    model: Any,
+    *,
+    max_epochs: int | None,
+    rng: np.random.Generator,
+    plan_kwargs: dict[str, Any] | None,
+    accelerator: str,
+    devices: Any,
+    **kwargs: Any,
+) -> Fit:
+    """Trains the published estimator on the cells of `model`; see `refine` for the arguments."""
+    from scgim.model._training import loader_settings, prepare, run_training, sample_cells
+
+    own, design, n_genes = model.module, model.design, len(model.genes)
+    gamma = context_features(design, model.registered.features)
+    module = PublishedModule(
+        n_genes,
+        design,
+        gamma,
+        n_cells=model.adata.n_obs,
+        mechanism=own.mechanism,
+        intervention=own.intervention,
+        structure="gradient",
+        n_hidden=own.n_hidden,
+        ridge=own.ridge,
+    )
+    prepare(model, module)
+    x, _ = sample_cells(model, 20_000, rng)
+    module.set_scale(x.mean(axis=0), x.std(axis=0))
+    loader = loader_settings(model, module, rng, kwargs)
+    loader["batch_size"] = min(loader["batch_size"], 512)
+    n_epochs = int(np.clip(200 * 10_000 / model.adata.n_obs, 20, 400)) if max_epochs is None else max_epochs
+    model.module = module
+    try:
+        if n_epochs:
+            run_training(
+                model, module, n_epochs, rng, plan_kwargs, accelerator, devices, loader, kwargs, plan_cls=PublishedPlan
+            )
+        return published_fit(model, module, torch.as_tensor(x), rng)
+    finally:
+        model.module = own  # the maps g and h live in the fit only through their values at the fitted contexts
+
+
+@torch.no_grad()
+def _final_sums(model: Any, module: PublishedModule) -> Residuals:
+    """Residuals of all cells under the final graph, whose edges are in the mask."""
+    from scgim.model._training import dense_blocks
+
+    device = module.loc.device
+    total = torch.zeros(5, len(module.names), module.n_genes, dtype=torch.float64)
+    for x, context in dense_blocks(model):
+        z = (torch.as_tensor(x, device=device) - module.loc) / module.scale
+        total += module.residual_sums(z - module.mechanisms(z), z, torch.as_tensor(context, device=device)).to(total)
+    return as_residuals(total)
+
+
+@torch.no_grad()
+def published_fit(model: Any, module: PublishedModule, x: torch.Tensor, rng: np.random.Generator) -> Fit:
+    """Thresholded graph, probabilities and effects of the trained module."""
+    module.eval()
+    design, G, D = model.design, module.n_genes, len(model.drugs)
+    edge = module.edge_probability().double().cpu().numpy()
+    graph = acyclic_graph(edge)
+    candidates = module.mechanisms.candidates.cpu().numpy()
+    module.mechanisms.mask.copy_(torch.as_tensor(graph[candidates, np.arange(G)[:, None]]).float())
+    logits, targets, effect = (v.double().cpu().numpy() for v in module.interventions(sample=False))
+    probability = np.where(design.control[:, None], 0.0, 1 / (1 + np.exp(-np.clip(logits, -500, 500))))
+    sums = _final_sums(model, module)
+    hit, n = targets > 0.5, np.maximum(sums.n, 1)
+    baseline = np.zeros((len(design.group_names), G))
+    centred = sums.mean - (0.0 if module.hard else targets * effect)
+    for c in range(len(baseline)):
+        weight = sums.n * (~hit if module.hard else 1.0) * (design.group == c)[:, None]
+        baseline[c] = (weight * centred).sum(axis=0) / np.maximum(weight.sum(axis=0), 1e-9)
+    stays = ~hit if module.hard else np.ones_like(hit)
+    variance = (stays * sums.scatter).sum(axis=0) / np.maximum((stays * np.maximum(sums.n - 1, 0)).sum(axis=0), 1)
+    module.baseline.copy_(torch.as_tensor(baseline))
+    module.log_noise.copy_(torch.as_tensor(0.5 * np.log(np.maximum(variance, 1e-6))))
+    scale, loc = module.scale.double().cpu().numpy(), module.loc.double().cpu().numpy()
+    value = effect + loc / scale if module.hard else effect
+    error = np.maximum(variance, 1e-6) / n
+    curves = fit_dose_curves(value, error, hit, design)
+    present = np.asarray(design.dose) > 0
+    odds = np.zeros((D, G))
+    for d in range(D):
+        p = np.clip(probability[present[:, d]].mean(axis=0), 1e-12, 1 - 1e-12) if present[:, d].any() else 0.5
+        odds[d] = np.log(p / (1 - p))
+    out = fit_values(value, error, design, curves, odds)
+    z = ((x.to(module.loc.device) - module.loc) / module.scale).float()
+    strength = edge_strength(module, z, rng)
+    parents = [tuple(int(i) for i in np.flatnonzero(graph[:, j])) for j in range(G)]
+    order = topological(parents, np.argsort(-reachable(graph).sum(axis=1), kind="stable"))
+    return Fit(
+        tuple(model.genes),
+        tuple(model.drugs),
+        module.mechanism,
+        module.intervention,
+        export_mechanisms(module, order, strength),
+        strength,
+        edge,
+        out.probability,
+        out.amplitude * scale,
+        out.amplitude_sd * scale,
+        curves.ec50,
+        curves.slope,
+        probability,
+        value * scale,
+        np.sqrt(error) * scale,
+        np.zeros(G),
+        np.full((D, G), module.intervention),
+        [],
+        {"structure": "gradient", "curve_slab_sd": curves.slab_sd, "curve_deviation_sd": curves.deviation_sd,
+         "p_target": 2.0 / max(G, 4), "slab_sd": curves.slab_sd},
+    )  # fmt: skip
