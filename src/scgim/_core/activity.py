@@ -64,36 +64,47 @@ class ActiveScore(ShiftScore):
 
 @dataclass
 class Children:
-    """What one gene j tells of its parents' activities: residual products ``(K, p)`` and products ``(K, p, p)``, over v."""
+    """What one gene j tells of the activities of its p parents, by context, in units of its noise variance.
+
+    ``within_linear`` (K, p) and ``within_square`` (K, p, p): products of the residual with the parents' contributions,
+    and of these with each other, around their means. ``mean`` (K, p): mean contributions. ``residual`` and ``error``
+    (K,): mean residual and its variance. ``variance`` of the noise.
+    """
 
     parents: np.ndarray
-    linear: np.ndarray
-    square: np.ndarray
+    within_linear: np.ndarray
+    within_square: np.ndarray
+    mean: np.ndarray
+    residual: np.ndarray
+    error: np.ndarray
 
 
 def child_evidence(moments: Moments, group: np.ndarray, j: int, parents: np.ndarray, fit: GeneFit) -> Children:
-    """Sufficient statistics of gene j for the activities of its parents, by context."""
+    """Sufficient statistics of gene j for the activities of its parents."""
     B, scatter = moments.n_functions, check_moments(moments)
     p = len(parents)
     cols = (parents[:, None] * B + np.arange(B)).ravel()
     every = np.append(cols, j * B)
     S = scatter[:, every[:, None], every]  # (K, pB+1, pB+1)
     flat = moments.mean.reshape(len(S), -1)
-    zero = origin(moments)
     loading = np.zeros((len(every), p))  # contributions of the parents
     for q in range(p):
         loading[q * B : (q + 1) * B, q] = fit.coef[q * B : (q + 1) * B]
     weight = -loading.sum(axis=1)
     weight[-1] = 1.0  # residual of gene j
-    mean_u = (flat[:, cols] - zero[cols]) @ loading[:-1]  # (K, p)
-    residual = flat[:, j * B] - flat[:, cols] @ fit.coef - fit.baseline[group]
-    n = moments.n
-    linear = np.einsum("kfg,f,gp->kp", S, weight, loading) + (n * residual)[:, None] * mean_u
-    square = np.einsum("fp,kfg,gq->kpq", loading, S, loading) + n[:, None, None] * mean_u[:, :, None] * mean_u[:, None]
-    return Children(parents, linear / fit.variance, square / fit.variance)
+    return Children(
+        parents,
+        np.einsum("kfg,f,gp->kp", S, weight, loading) / fit.variance,
+        np.einsum("fp,kfg,gq->kpq", loading, S, loading) / fit.variance,
+        (flat[:, cols] - origin(moments)[cols]) @ loading[:-1],
+        flat[:, j * B] - flat[:, cols] @ fit.coef - fit.baseline[group],
+        fit.error,
+    )
 
 
-def estimates(children: list[Children], activity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def estimates(
+    children: list[Children], activity: np.ndarray, shifted: np.ndarray, slab_sd: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Activity of every gene given those of the others: estimates and variances, ``(K, G)`` each.
 
     Parameters
@@ -102,14 +113,21 @@ def estimates(children: list[Children], activity: np.ndarray) -> tuple[np.ndarra
         Of every gene.
     activity
         ``(K, G)``; expected activities, of which each gene's own is taken out.
+    shifted
+        ``(K, G)``; probability that the gene is itself shifted, which leaves less to learn from its mean.
+    slab_sd
+        Standard deviation of shifts.
     """
     linear, square = np.zeros_like(activity), np.zeros_like(activity)
-    for child in children:
+    for j, child in enumerate(children):
         if not len(child.parents):
             continue
+        weight = (1 - shifted[:, j]) / child.error + shifted[:, j] / (child.error + slab_sd**2)  # (K,)
+        products = child.within_square + (weight[:, None] * child.mean)[:, :, None] * child.mean[:, None]
         psi = activity[:, child.parents]
-        own = np.einsum("kpp->kp", child.square)
-        linear[:, child.parents] += child.linear - np.einsum("kpq,kq->kp", child.square, psi) + own * psi
+        own = np.einsum("kpp->kp", products)
+        right = child.within_linear + (weight * child.residual)[:, None] * child.mean
+        linear[:, child.parents] += right - np.einsum("kpq,kq->kp", products, psi) + own * psi
         square[:, child.parents] += own
     square = np.maximum(square, 1 / NO_CHILD)
     return linear / square, 1 / square
@@ -122,6 +140,9 @@ def fit_activity(
     p_target: np.ndarray,
     background: np.ndarray,
     *,
+    start: np.ndarray,
+    shifted: np.ndarray,
+    shift_sd: float,
     known: np.ndarray | None = None,
     n_sweeps: int = 30,
 ) -> tuple[Targets, np.ndarray, np.ndarray]:
@@ -135,12 +156,17 @@ def fit_activity(
         Dose curves and prior of psi.
     background
         ``(G,)``; standard deviation of psi where no drug acts.
+    start
+        ``(K, G)``; expected activities to start from.
+    shifted
+        ``(K, G)``; probability that the gene is shifted too.
+    shift_sd
+        Standard deviation of shifts.
     """
-    K, G = len(design.dose), len(children)
-    activity = np.zeros((K, G))
+    activity = start
     step = 1.0
     for sweep in range(n_sweeps):
-        estimate, variance = estimates(children, activity)
+        estimate, variance = estimates(children, activity, shifted, shift_sd)
         targets = fit_targets(estimate, variance + background**2, design, curves, p_target, known=known)
         new = targets.context_probability * targets.context_effect
         moved = float(np.abs(new - activity).max())

@@ -19,6 +19,7 @@ from scgim._core.search import OrderSearch, Parents, screen, search
 
 SCORES: dict[str, type[ShiftScore]] = {"shift": ShiftScore, "hard": HardScore}
 BACKGROUNDS = np.array([0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7])
+MOST_TARGETS = 3.0  # targets a drug that the prior allows for, at the most: sparse mechanism shifts
 Progress = Callable[[str, float], None]
 
 
@@ -33,7 +34,7 @@ def update_hyper(score: ShiftScore, fits: list[GeneFit], *, background: float | 
     error = np.stack([f.error for f in fits], axis=1)[score.sorted][score.n_control :]
     rho = 1 / (1 + np.exp(-np.clip(np.stack([f.log_odds for f in fits], axis=1), -500, 500)))  # (U, G)
     G = score.n_genes
-    p = float(np.clip((rho.sum() + 1.0) / (rho.size + G / 2.0), 0.2 / G, 0.5))
+    p = float(np.clip((rho.sum() + 1.0) / (rho.size + G / 2.0), 0.2 / G, MOST_TARGETS / G))
     rho_k = np.repeat(rho, score.sizes, axis=0)
     size = score.effects(residual, error)
     slab2 = (rho_k * np.maximum(size, 0)).sum() / max(rho_k.sum(), 1e-9)
@@ -128,8 +129,8 @@ def fit_search(
     mechanism
         ``"linear"`` or ``"additive"``.
     intervention
-        ``"shift"``, ``"hard"``, which needs moments with the scatter of each unit, or ``"activity"``, which needs that of
-        each context.
+        ``"shift"``, ``"hard"``, which needs moments with the scatter of each unit, or ``"activity"`` and
+        ``"auto"`` (shifts and changes of activity, weighed by likelihood), which need that of each context.
     graph_prior
         ``(G, G)``; prior probability of each edge, 0 where it is forbidden.
     known_targets
@@ -148,7 +149,7 @@ def fit_search(
     G = moments.n_genes
     hyper = Hyper.default(G, graph_prior)
     kicks = (20 if G <= 50 else 5 if G <= 300 else 1) if n_kicks is None else n_kicks
-    if intervention == "activity":
+    if intervention in ("activity", "auto"):
         from scgim._core.active_engine import fit_active  # it stands on this file
 
         return fit_active(
@@ -156,6 +157,7 @@ def fit_search(
             design,
             hyper,
             genes=tuple(genes),
+            intervention=intervention,
             n_kicks=kicks,
             background=background,
             known_targets=known_targets,
