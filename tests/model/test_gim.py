@@ -255,3 +255,71 @@ def test_counterfactual_cells(model: GIM, screen: ad.AnnData) -> None:
         model.counterfactual(control, ASKED)
     with pytest.raises(ValueError, match="adata: lacks 1 gene"):
         model.counterfactual(control[:, :3], treated)
+
+
+def test_both_stages_with_covariates(screens: Callable[..., ad.AnnData], tmp_path: Path) -> None:
+    """The search and Lightning see the same adjusted cells; the history holds both; the model saves and loads."""
+    adata = screens(batches=("b1", "b2"), n_cells=8)
+    adata.obs["cycle"] = np.random.default_rng(0).normal(size=adata.n_obs)
+    adata.X = sparse.csr_matrix(adata.X)
+    GIM.setup_anndata(adata, **SETUP, batch_key="batch", continuous_covariate_keys=["cycle"])
+    model = GIM(adata)
+    model.train(max_epochs=2, accelerator="cpu", enable_progress_bar=False)
+    assert model.history is not None
+    assert {"search_score", "train_loss"} <= set(model.history)
+    model.save(str(tmp_path / "m"))
+    again = GIM.load(str(tmp_path / "m"), adata=False)
+    pd.testing.assert_frame_equal(again.predict_mean(ASKED), model.predict_mean(ASKED))
+    for name, table in model.history.items():
+        pd.testing.assert_frame_equal(again.history[name], table)  # type: ignore[index]
+
+
+def test_features_predict_new_drugs_and_are_saved(tmp_path: Path) -> None:
+    """Features that are a projection of the effects: a new drug is predicted far better than by no change."""
+    from scgim.datasets import simulate
+
+    adata = simulate(
+        n_genes=8, n_drugs=16, n_new_drugs=3, n_cells=20, new_doses=[], n_test_cells=50, features="projection", rng=0
+    )
+    train, new = (adata[adata.obs["split"] == s].copy() for s in ("train", "new_drug"))
+    GIM.setup_anndata(train, perturbation_key="drug", dose_key="dose", control="control", features_key="features")
+    model = GIM(train)
+    model.train(max_epochs=0)
+    asked = new.obs[["drug", "dose"]].drop_duplicates().astype({"drug": str})
+    cells = new.to_df().groupby([new.obs["drug"].astype(str), new.obs["dose"]]).mean()
+    truth = cells.loc[list(asked.itertuples(index=False, name=None))]
+    control = train.to_df()[(train.obs["drug"] == "control").to_numpy()].mean()
+    found = model.predict_mean(asked)  # the registered table holds the new drugs
+    error = np.linalg.norm(found.to_numpy() - truth.to_numpy(), axis=1).mean()
+    assert error < 0.5 * np.linalg.norm(control.to_numpy() - truth.to_numpy(), axis=1).mean()
+    model.save(str(tmp_path / "m"))
+    again = GIM.load(str(tmp_path / "m"), adata=False)
+    pd.testing.assert_frame_equal(again.predict_mean(asked), found)
+    renamed, drug = asked.assign(drug=asked["drug"].replace({asked["drug"].iloc[0]: "new/one"})), asked["drug"].iloc[0]
+    with pytest.raises(KeyError, match="'new/one'"):
+        again.predict_mean(renamed)
+    table = train.uns["features"].loc[[drug]].rename(index={drug: "new/one"})
+    np.testing.assert_allclose(again.predict_mean(renamed, features=table), found)
+    assert (again.get_targets(renamed, features=table)["probability"] <= 1).all()
+
+
+def test_combinations_superpose(screens: Callable[..., ad.AnnData]) -> None:
+    """Trained on single drugs in two columns, a pair in either order is the sum of its shifts."""
+    adata = screens(n_cells=20)
+    adata.obs["drug_2"], adata.obs["dose_2"] = "DMSO", 0.0
+    GIM.setup_anndata(adata, perturbation_key=["drug", "drug_2"], dose_key=["dose", "dose_2"], control="DMSO")
+    model = GIM(adata)
+    model.train(max_epochs=0)
+    a, b = "(+/-) JQ1/analogue", "Ünï-drug α"
+    columns = ["drug", "dose", "drug_2", "dose_2"]
+    rows = [
+        (a, 3.0, b, 1.5),
+        (b, 1.5, a, 3.0),
+        (a, 3.0, "DMSO", 0.0),
+        ("DMSO", 0.0, b, 1.5),
+        ("DMSO", 0.0, "DMSO", 0.0),
+    ]
+    mean = model.predict_mean(pd.DataFrame(rows, columns=columns)).to_numpy()
+    np.testing.assert_allclose(mean[0], mean[1])
+    np.testing.assert_allclose(mean[0] - mean[4], (mean[2] - mean[4]) + (mean[3] - mean[4]))
+    assert set(model.predict(pd.DataFrame(rows, columns=columns), n_cells=1).obs) == set(columns)

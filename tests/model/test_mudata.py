@@ -111,3 +111,13 @@ def test_wrong_calls(mdata: mudata.MuData, case: str) -> None:
         GIM.setup_mudata(edit(mdata), **SETUP | arguments)
     assert not any("_scvi" in c for c in mdata.obs)
     assert "_scvi_uuid" not in mdata.uns
+
+
+def test_lightning_trains_on_all_modalities(screen: ad.AnnData) -> None:
+    mdata = split(screen)
+    GIM.setup_mudata(mdata, **SETUP)
+    model = GIM(mdata)
+    model.train(max_epochs=1, accelerator="cpu", enable_progress_bar=False)
+    assert model.history is not None
+    assert "train_loss" in model.history
+    assert model.get_targets()["gene"].cat.categories.tolist() == model.genes
