@@ -1,0 +1,125 @@
+"""Time and peak memory of the search against genes, cells or contexts.
+
+    python benchmarks/scale/scaling.py genes      # or: cells, contexts
+    python benchmarks/scale/scaling.py genes --full
+
+Each size runs in a process of its own, on a simulated linear system whose cells are drawn chunk by chunk. Columns:
+``moments`` is the pass over the cells (without drawing them), ``search`` everything after it, ``cpu`` what of it the
+processor worked, which matters on a machine that is shared. With ``--through tl``
+the cells are held in memory and go through `scgim.tl.fit` (without training epochs), so that ``total`` has all that a
+user waits for. Tables and pictures go to ``benchmarks/scale/results``.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from _measure import exponent, measure, peak_mb, picture, show, tell, versions, write
+
+SIZES = {
+    "genes": {"small": (10, 20, 40), "full": (20, 100, 300, 1000, 2000)},
+    "cells": {"small": (10_000, 30_000, 100_000), "full": (10_000, 30_000, 100_000, 300_000, 1_000_000)},
+    "contexts": {"small": (101, 301, 1001), "full": (101, 301, 1001, 3001, 10_001)},
+}
+FIXED = {
+    "small": {"genes": 20, "cells": 20_000, "contexts": 101},
+    "full": {"genes": 100, "cells": 100_000, "contexts": 201},
+}
+
+
+def one(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure one size in this process."""
+    import numpy as np
+    from _system import System
+
+    from scgim._core.engine import fit_search
+    from scgim._core.moments import compute_moments
+
+    system = System(arguments.genes, arguments.cells, arguments.contexts, arguments.seed)
+    row = {"genes": arguments.genes, "cells": len(system.context), "contexts": len(system.context_drug)}
+    if arguments.through == "tl":
+        return row | through_tl(system)
+    before, began = peak_mb(), time.perf_counter()
+    moments = compute_moments(system.chunks, row["contexts"])
+    read = time.perf_counter() - began - system.seconds
+    began, cpu = time.perf_counter(), time.process_time()
+    fit = fit_search(moments, system.design, genes=system.genes, rng=arguments.seed)
+    search, cpu = time.perf_counter() - began, time.process_time() - cpu
+    scores = system.scores(fit.graph, fit.probability)
+    if not np.isfinite(fit.graph).all():
+        raise SystemExit("the graph holds values that are not finite")
+    seconds = {"moments_s": read, "search_s": search, "search_cpu_s": cpu, "total_s": read + search}
+    return row | seconds | memory(before) | scores
+
+
+def memory(before: float) -> dict[str, float]:
+    """Peak so far, and what of it came after the start."""
+    return {"peak_mb": peak_mb(), "added_mb": peak_mb() - before}
+
+
+def through_tl(system: Any) -> dict[str, Any]:
+    """The same through the public function, with the cells in memory."""
+    import anndata as ad
+    import numpy as np
+    import pandas as pd
+
+    import scgim
+    import scgim.model  # what the import takes is not counted
+
+    obs = pd.DataFrame(system.obs()).rename(index=str)
+    cells = np.concatenate([x for x, _ in system.chunks()])
+    adata = ad.AnnData(cells, obs=obs, var=pd.DataFrame(index=system.genes))
+    before, began, cpu = peak_mb(), time.perf_counter(), time.process_time()
+    keys = {"perturbation_key": "drug", "dose_key": "dose", "control": "control"}
+    model = scgim.tl.fit(adata, **keys, max_epochs=0, progress=False)
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    place = [model.fit.drugs.index(name) for name in system.design.drugs]
+    scores = system.scores(model.fit.graph, model.fit.probability[place])
+    return {"total_s": seconds, "total_cpu_s": cpu} | memory(before) | scores
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("along", nargs="?", choices=sorted(SIZES), help="what grows")
+    parser.add_argument("--full", action="store_true", help="the sizes of a real screen; hours")
+    parser.add_argument("--through", choices=("engine", "tl"), default="engine")
+    parser.add_argument("--sizes", type=int, nargs="+", help="sizes instead of the given ones")
+    parser.add_argument("--seed", type=int, default=0)
+    for name in SIZES:
+        parser.add_argument(f"--{name}", type=int, help="fixed value instead of the given one")
+    arguments = parser.parse_args()
+    if arguments.along is None and None in (arguments.genes, arguments.cells, arguments.contexts):
+        parser.error("name what grows: genes, cells or contexts")
+    return arguments
+
+
+def main() -> None:
+    arguments = parse()
+    if arguments.along is None:  # one size
+        tell(one(arguments))
+        return
+    kind = "full" if arguments.full else "small"
+    given = {name: getattr(arguments, name) for name in SIZES if getattr(arguments, name) is not None}
+    fixed = FIXED[kind] | given | {"seed": arguments.seed, "through": arguments.through}
+    rows: list[dict[str, Any]] = []
+    name = f"{arguments.along}{'' if arguments.through == 'engine' else '_tl'}"
+    for size in arguments.sizes or SIZES[arguments.along][kind]:
+        row = measure(__file__, fixed | {arguments.along: size})
+        rows.append(row | versions())
+        show(rows[-1:])
+        write(name, rows)  # after each size, so that nothing is lost
+    curves = {c: c.removesuffix("_s") for c in ("moments_s", "search_s", "total_s") if c in rows[0]}
+    curves |= {"peak_mb": "peak", "added_mb": "of it by the fit"}
+    size = [row[arguments.along] for row in rows]
+    exponents = [{"quantity": c, "exponent": exponent(size, [row[c] for row in rows])} for c in curves]
+    write(f"{name}_exponents", exponents)
+    show(exponents)
+    print(picture(name, arguments.along, rows, curves))
+
+
+if __name__ == "__main__":
+    main()
