@@ -59,7 +59,7 @@ def fit(
     continuous_covariate_keys: Annotated[list[str] | None, Parameter(negative="")] = None,
     size_factor_key: str | None = None,
     mechanism: Literal["linear", "additive", "neural"] = "linear",
-    intervention: Literal["shift", "hard", "activity"] = "shift",
+    intervention: Literal["shift", "hard", "activity", "auto"] = "shift",
     noise: str = "gaussian",
     structure: Literal["search", "gradient"] = "search",
     graph_prior: str | None = None,

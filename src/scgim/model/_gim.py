@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scvi.model.base import BaseModelClass
 
+from scgim._core.basis import N_FUNCTIONS
 from scgim._core.engine import fit_search
 from scgim._core.fit import Fit
 from scgim._core.moments import Moments
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     from scgim._core.design import Design
 
 MECHANISMS = ("linear", "additive", "neural")
-INTERVENTIONS = ("shift", "hard", "activity")
+INTERVENTIONS = ("shift", "hard", "activity", "auto")
+MAX_SCATTER = 2e8  # numbers kept of the second moments of all contexts or drugs: 1.6 GB
 NOISES = ("gaussian",)
 STRUCTURES = ("search", "gradient")
 CONTINUOUS_NOISE = ("gaussian", "zero_inflated_lognormal")
@@ -67,7 +69,9 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         paper) or ``"neural"`` (one small network a gene).
     intervention
         What a drug does to a target: ``"shift"`` adds to its mechanism, ``"hard"`` replaces it, ``"activity"`` scales its
-        outgoing effects (not from the paper).
+        outgoing effects (not from the paper). ``"auto"`` weighs shifts and changes of activity, drug by drug, by
+        likelihood (not from the paper). All but ``"shift"`` keep second moments of every drug or context, which limits the
+        number of genes.
     noise
         ``"gaussian"`` for log-normalised values, or a model of zeros or counts.
     structure
@@ -110,7 +114,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         registry: dict | None = None,
         *,
         mechanism: Literal["linear", "additive", "neural"] = "linear",
-        intervention: Literal["shift", "hard", "activity"] = "shift",
+        intervention: Literal["shift", "hard", "activity", "auto"] = "shift",
         noise: str = "gaussian",
         structure: Literal["search", "gradient"] = "search",
         graph_prior: Any = None,
@@ -303,7 +307,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         kind, intervention = self.settings_["mechanism"], self.settings_["intervention"]
         basis = "additive" if kind == "neural" else kind
         design, n_genes = self.design, len(self.genes)
-        block = None if intervention == "shift" else design.unit + 1  # scatter of each drug apart; 0 is control
+        block = _scatter_blocks(intervention, design, n_genes * N_FUNCTIONS[basis])
         if progress is not None:
             progress("moments", 0.0)
         moments = cell_moments(cells, len(design.dose), mechanism=basis, block=block)
@@ -324,6 +328,20 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
 
         fit = fit_one(moments, rng)
         return average(fit, fit_ensemble(moments, self.settings_["n_ensemble"], fit_one, rng))
+
+
+def _scatter_blocks(intervention: str, design: Design, n_functions: int) -> np.ndarray | None:
+    """Contexts whose second moments are kept together, ``(K,)``: those of a drug, or each context alone."""
+    if intervention == "shift":
+        return None
+    block = design.unit + 1 if intervention == "hard" else np.arange(len(design.dose))
+    if (block.max() + 1) * float(n_functions) ** 2 > MAX_SCATTER:
+        most = int((MAX_SCATTER / (block.max() + 1)) ** 0.5)
+        raise ValueError(
+            f"intervention: {intervention!r} keeps second moments of {block.max() + 1} contexts, which allows for at most "
+            f"{most} basis functions of genes, found {n_functions}; select genes first (scgim.pp.select_genes) or use intervention='shift'."
+        )
+    return block
 
 
 def _check_noise(noise: str, data: Registered) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,34 @@ def refine(
         :class:`scvi.train.Trainer`.
     """
     rng = np.random.default_rng(rng)
+    with torch.random.fork_rng(devices=[]):  # torch's global state decides the minibatches; it is left as it was
+        torch.manual_seed(int(rng.integers(2**31)))
+        return _refine(
+            model,
+            fit,
+            max_epochs=max_epochs,
+            accelerator=accelerator,
+            devices=devices,
+            rng=rng,
+            plan_kwargs=plan_kwargs,
+            progress=progress,
+            **kwargs,
+        )
+
+
+def _refine(
+    model: Any,
+    fit: Fit | None,
+    *,
+    max_epochs: int | None,
+    accelerator: str,
+    devices: int | list[int] | str,
+    rng: np.random.Generator,
+    plan_kwargs: dict[str, Any] | None,
+    progress: Callable[[str, float], None] | None,
+    **kwargs: Any,
+) -> Fit:
+    """See `refine`."""
     if fit is None:
         from scgim.model._published_fit import fit_published
 
@@ -97,7 +126,7 @@ def refine(
             **kwargs,
         )
     module: GIMModule = model.module
-    if module.intervention == "activity" or (max_epochs == 0 and module.mechanism != "neural"):
+    if module.intervention in ("activity", "auto") or (max_epochs == 0 and module.mechanism != "neural"):
         return fit  # closed forms stand: activity interventions are exact in the engine
     prepare(model, module)
     loader = loader_settings(model, module, rng, kwargs)
@@ -277,9 +306,8 @@ def run_training(
     kwargs.setdefault("log_every_n_steps", max(splitter.n_train // loader["batch_size"], 1))
     if splitter.n_val:
         kwargs.setdefault("check_val_every_n_epoch", 1)
-    generator = torch.random.get_rng_state()
-    torch.manual_seed(int(rng.integers(2**31)))  # order of the minibatches
-    try:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
         runner = TrainRunner(
             model,
             training_plan=plan,
@@ -290,8 +318,6 @@ def run_training(
             **kwargs,
         )
         runner()
-    finally:
-        torch.random.set_rng_state(generator)
 
 
 def finish(

@@ -77,7 +77,7 @@ def fit(
     mechanism
         ``"linear"``, ``"additive"`` or ``"neural"``.
     intervention
-        ``"shift"``, ``"hard"`` or ``"activity"``.
+        ``"shift"``, ``"hard"``, ``"activity"`` or ``"auto"``, see :class:`scgim.model.GIM`.
     noise
         ``"gaussian"``, or a model of zeros or counts, see :class:`scgim.model.GIM`.
     structure
@@ -144,9 +144,9 @@ def fit(
         raise ValueError("modalities: expected None with an AnnData; it says where the columns of a MuData are.")
     else:
         GIM.setup_anndata(light, **setup)
-    with seeded(seed), display(show=progress) as (report, callbacks):
+    with display(show=progress) as (report, callbacks), seeded(seed):
         model = GIM(light, **build)
-        options = {"progress": report, "enable_progress_bar": False} | train_kwargs
+        options: dict[str, Any] = {"progress": report, "enable_progress_bar": False} | train_kwargs
         options["callbacks"] = [*callbacks, *(train_kwargs.get("callbacks") or [])]
         model.train(accelerator=accelerator, devices=devices, rng=seed, **options)
     params = (
