@@ -214,7 +214,7 @@ class PublishedPlan(GIMTrainingPlan):
         with torch.no_grad():
             cyclic = float(acyclicity(self.module.edge_probability()))
         self.module.multiplier += self.module.quadratic * cyclic
-        if cyclic > 0.5 * self._last:
-            self.module.quadratic = min(self.module.quadratic * 3.0, 1e6)
+        if cyclic > 0.1 * self._last:
+            self.module.quadratic = min(self.module.quadratic * 4.0, 1e6)
         self._last = cyclic
         self.log("acyclicity", cyclic, on_epoch=True, batch_size=1, rank_zero_only=True)

@@ -1,0 +1,62 @@
+"""Neural mechanisms as plain arrays."""
+
+import numpy as np
+import pytest
+
+from scgim._core.interventions import Atomic, mean_cells, sample_cells
+from scgim._core.neural import NeuralMechanisms
+
+
+@pytest.fixture
+def mechanisms():
+    rng = np.random.default_rng(0)
+    parents = [np.array([], int), np.array([0]), np.array([0, 1])]
+    return NeuralMechanisms(
+        order=np.arange(3),
+        parents=parents,
+        inner=[rng.normal(size=(len(p), 4)) for p in parents],
+        bias=[rng.normal(size=4) for _ in parents],
+        outer=[rng.normal(size=4) for _ in parents],
+        skip=[rng.normal(size=len(p)) for p in parents],
+        baseline=np.array([[1.0, 2.0, 3.0]]),
+        noise_sd=np.array([0.5, 0.6, 0.7]),
+        loc=np.array([0.3, -0.2, 1.0]),
+        scale=np.array([1.5, 2.0, 0.5]),
+        strength=np.zeros((3, 3)),
+    )
+
+
+def test_contribution_is_zero_at_zero_and_parts_sum_to_it(mechanisms):
+    x = np.random.default_rng(1).normal(size=(50, 3))
+    assert np.allclose(mechanisms.contribution(2, np.zeros((1, 3))), 0)
+    parts = mechanisms.parent_contributions(2, x)
+    assert np.allclose(parts.sum(1), mechanisms.contribution(2, x), atol=1e-6)
+    assert mechanisms.contribution(0, x).shape == (50,)
+    assert not mechanisms.contribution(0, x).any()
+
+
+def test_slopes_against_differences(mechanisms):
+    x, step = np.random.default_rng(1).normal(size=(5, 3)), 1e-6
+    for k, parent in enumerate(mechanisms.parents[2]):
+        up = x.copy()
+        up[:, parent] += step
+        slope = (mechanisms.contribution(2, up) - mechanisms.contribution(2, x)) / step
+        assert np.allclose(slope, mechanisms.slopes(2, x)[:, k], atol=1e-4)
+
+
+def test_round_trip_through_plain_arrays(mechanisms):
+    state = mechanisms.to_dict()
+    assert all(isinstance(v, (str, list, np.ndarray)) for v in state.values())
+    again = NeuralMechanisms.from_dict(state)
+    x = np.random.default_rng(1).normal(size=(5, 3))
+    assert np.array_equal(again.contribution(2, x), mechanisms.contribution(2, x))
+
+
+def test_sampling_and_means_agree(mechanisms):
+    shift = np.zeros((1, 3))
+    shift[0, 1] = 2.0
+    mean = mean_cells(mechanisms, Atomic(shift=shift), np.array([0]), n_draws=4000)
+    cells = sample_cells(
+        mechanisms, Atomic(shift=np.repeat(shift, 4000, 0)), np.zeros(4000, int), np.random.default_rng(0)
+    )
+    assert np.allclose(cells.mean(0), mean[0], atol=0.1)

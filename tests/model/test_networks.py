@@ -1,0 +1,55 @@
+"""Batched mechanisms against one gene at a time."""
+
+import numpy as np
+import pytest
+import torch
+
+from scgim._core import basis
+from scgim.model._networks import GeneMechanisms
+
+
+def fill(net, rng):
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(torch.as_tensor(rng.normal(size=parameter.shape)))
+
+
+@pytest.mark.parametrize("kind", ["linear", "additive", "neural"])
+def test_forward_against_one_gene_at_a_time(kind):
+    rng = np.random.default_rng(0)
+    parents = [np.array([1, 2]), np.array([], int), np.array([0])]
+    net = GeneMechanisms(3, 3, kind=kind, n_hidden=5)
+    net.set_parents(parents)
+    fill(net, rng)
+    z = rng.normal(size=(7, 3)).astype(np.float32)
+    out = net(torch.as_tensor(z)).detach().numpy()
+    p = {k: v.detach().numpy() for k, v in net.named_parameters()}
+    for j, pa in enumerate(parents):
+        columns = slice(0, len(pa))
+        if kind == "neural":
+            hidden = np.tanh(z[:, pa] @ p["inner"][j, columns] + p["bias"][j])
+            expected = hidden @ p["outer"][j] + z[:, pa] @ p["skip"][j, columns]
+        else:
+            expected = np.einsum("npb,pb->n", basis.evaluate(z[:, pa], kind), p["coef"][j, columns])
+        assert np.allclose(out[:, j], expected, atol=1e-4)
+
+
+def test_masked_parents_have_no_gradient():
+    net = GeneMechanisms(2, 3, kind="neural")
+    net.set_parents([[1], []])
+    net(torch.randn(10, 2)).square().sum().backward()
+    assert net.inner.grad[0, 1:].abs().max() == 0
+    assert net.inner.grad[1].abs().max() == 0
+
+
+def test_cost_grows_with_candidates_and_not_with_genes_squared():
+    net = GeneMechanisms(500, 4, kind="neural", n_hidden=8)
+    assert sum(p.numel() for p in net.parameters()) < 500 * 100
+
+
+def test_too_many_parents_and_unknown_kind():
+    net = GeneMechanisms(3, 1)
+    with pytest.raises(ValueError, match="max_parents: expected at least 2"):
+        net.set_parents([[1, 2], [], []])
+    with pytest.raises(ValueError, match="mechanism: expected one of"):
+        GeneMechanisms(3, 1, kind="cubic")

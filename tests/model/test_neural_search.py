@@ -1,0 +1,68 @@
+"""Search over the parents of neural mechanisms."""
+
+import numpy as np
+import pytest
+import torch
+
+from scgim.model._expectation import Prior
+from scgim.model._neural_moves import propose, search_parents
+from scgim.model._neural_search import Cells, as_graph, reachable, topological, train_batch
+
+
+def interaction(n=1500, seed=0):
+    """Gene 2 is the product of genes 0 and 1: no additive mechanism sees it. Gene 3 follows gene 2, not linearly."""
+    rng = np.random.default_rng(seed)
+    unit = np.r_[-1, np.arange(4)]
+    context = np.repeat(np.arange(5), [n - 800, 200, 200, 200, 200])
+    shift = np.zeros((5, 4))
+    shift[1 + np.arange(4), np.arange(4)] = 1.5
+    x = rng.normal(size=(n, 4)) + shift[context]
+    x[:, 2] = 1.5 * np.tanh(x[:, 0] * x[:, 1]) + 0.4 * rng.normal(size=n) + shift[context, 2]
+    x[:, 3] = np.sin(1.5 * x[:, 2]) + 0.4 * rng.normal(size=n) + shift[context, 3]
+    z = (x - x.mean(0)) / x.std(0)
+    return Cells(torch.as_tensor(z, dtype=torch.float32), torch.as_tensor(context), unit, np.zeros(5, int))
+
+
+TRUE = np.zeros((4, 4), bool)
+TRUE[[0, 1, 2], [2, 2, 3]] = True
+
+
+@pytest.mark.parametrize(
+    "parents",
+    [[[], [], [0], []], [[], [0], [0, 1], [0, 2]], [[], [], [0, 1, 3], []]],
+    ids=["missing edges", "edges too many", "a turned edge"],
+)
+def test_search_mends_the_graph(parents):
+    order = topological([tuple(p) for p in parents], np.array([0, 1, 3, 2] if 3 in parents[2] else [0, 1, 2, 3]))
+    start = search_parents(interaction(), order, [np.array(p, int) for p in parents], n_epochs=60, batch_size=256)
+    assert np.array_equal(as_graph(start.batch.parents), TRUE)
+    q = start.batch.state.probability
+    assert (np.diag(q[1:]) > 0.9).all()
+    position = np.argsort(start.order)
+    assert all(position[i] < position[j] for i, j in np.argwhere(TRUE))
+
+
+def test_forbidden_edges_are_not_proposed():
+    allowed = ~np.eye(4, dtype=bool)
+    allowed[0, 2] = False
+    empty = [np.array([], int)] * 4
+    start = search_parents(interaction(), np.arange(4), empty, allowed=allowed, n_epochs=30, batch_size=256, n_rounds=2)
+    assert not as_graph(start.batch.parents)[0, 2]
+
+
+def test_same_seed_same_networks():
+    cells = interaction(900)
+    out = [
+        train_batch(cells, np.arange(4), [(), (), (0, 1), (2,)], Prior.default(4), n_epochs=2, seed=3) for _ in range(2)
+    ]
+    assert torch.equal(out[0].residual, out[1].residual)
+
+
+def test_moves_keep_graphs_acyclic():
+    parents = [(), (0,), (0, 1)]
+    moves = propose(parents, [(9.0, 0, 2)], set(), {0, 1, 2}, ~np.eye(3, dtype=bool), 5)
+    assert {m.kind for m in moves} == {"drop", "turn", "add"}
+    for move in moves:
+        trial = [move.sets.get(j, pa) for j, pa in enumerate(parents)]
+        assert not reachable(as_graph(trial)).diagonal().any()
+    assert ("turn", (0, 2)) not in {(m.kind, m.edge) for m in moves}
