@@ -1,8 +1,10 @@
 """Parts of the documentation that are made at build time, so that they cannot fall behind the code."""
 
+import ast
 import csv
 import importlib
 import inspect
+import shutil
 from pathlib import Path
 
 MAX_ROWS = 80
@@ -14,7 +16,7 @@ def write(docs: Path, root: Path) -> None:
     out = docs / "_include"
     out.mkdir(exist_ok=True)
     (out / "keys.md").write_text(keys(), encoding="utf-8")
-    (out / "benchmarks.md").write_text(benchmarks(root / "benchmarks"), encoding="utf-8")
+    (out / "benchmarks.md").write_text(benchmarks(root / "benchmarks", docs), encoding="utf-8")
 
 
 def keys() -> str:
@@ -47,24 +49,56 @@ def own_members(fullname: str) -> list[tuple[str, str]]:
     return list(found.items())
 
 
-def benchmarks(folder: Path) -> str:
-    """One section for each folder of ``benchmarks`` that holds result tables."""
+def benchmarks(folder: Path, out: Path) -> str:
+    """One section for each folder of ``benchmarks``: its commands, then its tables and pictures."""
     sections = []
-    for path in sorted(folder.rglob("*.csv")) if folder.is_dir() else []:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-        if not 2 <= len(rows) <= MAX_ROWS + 1:
-            continue
-        relative = path.relative_to(folder)
-        note = path.with_suffix(".md")
-        text = note.read_text(encoding="utf-8").strip() if note.is_file() else ""
-        title = " / ".join(relative.with_suffix("").parts).replace("_", " ").replace(" / results / ", " / ")
-        sections.append(
-            "\n\n".join(part for part in (f"## {title}", text, table(rows), f"Table: `benchmarks/{relative}`.") if part)
-        )
+    for part in sorted(path for path in folder.glob("[!._]*") if path.is_dir()) if folder.is_dir() else []:
+        found = [text for path in sorted(part.rglob("*.csv")) if (text := result(path, folder, out))]
+        if found:
+            sections += [f"## {title(part.name)}", note(part / "README.md"), commands(part), *found]
     if not sections:
-        return "This build was made from a checkout without result tables: run the commands above to make them.\n"
-    return "\n\n".join(sections) + "\n"
+        return "This build was made from a checkout without result tables.\n"
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def commands(folder: Path) -> str:
+    """The scripts of a folder with the first lines of their docstrings."""
+    lines = []
+    for script in sorted(folder.glob("[!_]*.py")):
+        docstring = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or ""
+        what = " ".join(docstring.partition("\n\n")[0].split())
+        lines.append(f"- `python benchmarks/{folder.name}/{script.name}`: {what}")
+    return "\n".join(lines)
+
+
+def result(path: Path, folder: Path, out: Path) -> str:
+    """One table with its note (``.md``) and picture (``.png``) of the same name; nothing if it is empty or very long."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    if not 2 <= len(rows) <= MAX_ROWS + 1:
+        return ""
+    relative = path.relative_to(folder).as_posix()
+    parts = [f"### {title(path.stem)}", note(path.with_suffix(".md")), table(rows), f"From `benchmarks/{relative}`."]
+    picture = path.with_suffix(".png")
+    if picture.is_file():
+        copy = Path("_include") / "benchmarks" / picture.relative_to(folder)
+        (out / copy).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(picture, out / copy)
+        parts.append(f"![{title(path.stem)}]({copy.as_posix()})")
+    return "\n\n".join(part for part in parts if part)
+
+
+def title(name: str) -> str:
+    """A file name as a heading."""
+    return name.replace("_", " ").replace("-", " ").capitalize()
+
+
+def note(path: Path) -> str:
+    """Text beside a table or in a folder, without its own heading."""
+    if not path.is_file():
+        return ""
+    lines = path.read_text(encoding="utf-8").strip().splitlines()
+    return "\n".join(lines[1:] if lines and lines[0].startswith("# ") else lines).replace("\n## ", "\n### ").strip()
 
 
 def table(rows: list[list[str]]) -> str:
