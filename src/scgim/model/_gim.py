@@ -73,7 +73,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         likelihood (not from the paper). All but ``"shift"`` keep second moments of every drug or context, which limits the
         number of genes.
     noise
-        ``"gaussian"`` for log-normalised values, or a model of zeros or counts.
+        ``"gaussian"``, for log-normalised values.
     structure
         ``"search"``: exact score and order search, then joint training (not from the paper). ``"gradient"``: the
         published estimator.
@@ -350,7 +350,7 @@ def _check_noise(noise: str, data: Registered) -> None:
     if data.counts and noise == "gaussian":
         warnings.warn(
             f"noise: {where} holds raw counts or other whole numbers, which gaussian noise does not describe. Normalise "
-            "and take logs (scanpy.pp.normalize_total, scanpy.pp.log1p), name a layer with logs, or choose a count noise.",
+            "and take logs (scanpy.pp.normalize_total, scanpy.pp.log1p), or name a layer with logs.",
             UserWarning,
             stacklevel=3,
         )
