@@ -97,7 +97,7 @@ def fit(
     mechanism
         Kind of the dependence of a gene on its causes.
     intervention
-        What a drug does to its targets.
+        What a drug does to its targets; auto weighs shifts and changes of activity.
     noise
         gaussian, or a model of zeros or counts.
     structure

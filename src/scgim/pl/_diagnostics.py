@@ -78,7 +78,9 @@ def _support(axis: Any, table: "pd.DataFrame") -> None:
         _say(axis, "no gene is a target with probability 1/2")
         return
     doses = table["n_doses"].to_numpy()
-    jitter = 1 + 0.02 * np.random.default_rng(0).standard_normal(len(table))
+    low, high = table["n_cells"].min(), table["n_cells"].max()
+    spread = 0.12 if high < 1.5 * low else 0.02  # so that points of the same number of cells can be seen
+    jitter = 1 + spread * np.random.default_rng(0).uniform(-1, 1, len(table))
     axis.scatter(
         table["n_cells"] * jitter,
         table["z"].clip(lower=0.1),
@@ -89,12 +91,12 @@ def _support(axis: Any, table: "pd.DataFrame") -> None:
     )
     axis.axhline(3, color=_style.MUTED, linewidth=0.8, linestyle="--", zorder=0)
     axis.set_yscale("log")
-    low, high = table["n_cells"].min(), table["n_cells"].max()
     if high > 5 * low:
         axis.set_xscale("log")
     elif high < 1.5 * low:
         axis.set_xlim(0.5 * low, 1.5 * high)
-    axis.set_xlabel("cells of the drug", fontsize=8)
+    axis.set_xlabel("cells of the drug (jittered)", fontsize=8)
+    axis.tick_params(which="minor", labelsize=6.5, color=_style.MUTED, labelcolor=_style.INK)
     axis.set_ylabel("|effect| / standard deviation", fontsize=8)
     axis.text(
         0.99, 0.02, "larger dots: more doses", transform=axis.transAxes, ha="right", fontsize=7.5, color=_style.MUTED

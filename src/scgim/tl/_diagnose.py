@@ -80,11 +80,9 @@ def _features(model: "GIM") -> pd.DataFrame:
     )
     if fitted is None:
         return table
-    score = {str(name): float(error) for name, error in fitted.score.items() if np.isscalar(error)}
-    best = min(score, key=lambda name: score[name]) if score else ""
-    table = pd.DataFrame(
-        {"map": list(score), "error": list(score.values()), "chosen": [name == best for name in score]}
-    )
+    score = {str(name): float(error) for name, error in fitted.score.items()}
+    table = pd.DataFrame({"map": list(score), "error": list(score.values())})
+    table["chosen"] = table["map"] == "chosen"
     return table.sort_values("error", ignore_index=True)
 
 

@@ -36,6 +36,7 @@ def fit(
     noise: str = "gaussian",
     structure: str = "search",
     graph_prior: Any = None,
+    known_targets: Any = None,
     n_ensemble: int | None = None,
     model_kwargs: Mapping[str, Any] | None = None,
     key_added: str = _keys.DEFAULT,
@@ -84,6 +85,8 @@ def fit(
         ``"search"`` for the exact score with a search over orders, ``"gradient"`` for the published estimator.
     graph_prior
         What is known of the graph: edge list, matrix, or key of ``adata.varp``.
+    known_targets
+        Table with columns ``drug`` and ``gene``: targets that are known.
     n_ensemble
         Number of fits that the edge probabilities come from; the default of the model if not given.
     model_kwargs
@@ -173,7 +176,7 @@ _SETUP = (
     "continuous_covariate_keys",
     "size_factor_key",
 )
-_BUILD = ("mechanism", "intervention", "noise", "structure", "graph_prior")
+_BUILD = ("mechanism", "intervention", "noise", "structure", "graph_prior", "known_targets")
 
 
 def _as_list(columns: str | Sequence[str]) -> list[str]:

@@ -1,6 +1,5 @@
 """Seeds for the time of a fit, restored afterwards."""
 
-import logging
 import os
 import random
 from collections.abc import Iterator
@@ -30,16 +29,12 @@ def seeded(seed: int) -> Iterator[None]:
     environment = {name: os.environ.get(name) for name in variables}
     before = settings.seed
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
-    logger = logging.getLogger("lightning.fabric.utilities.seed")  # announces each seed
-    level = logger.level
     cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     try:
-        logger.setLevel(logging.WARNING)
         settings.seed = seed
         yield
     finally:
         settings.seed = before
-        logger.setLevel(level)
         random.setstate(states[0])
         np.random.set_state(states[1])  # noqa: NPY002
         torch.set_rng_state(states[2])
