@@ -64,7 +64,13 @@ class LinearBlock:
 
 
 def learn_blocks(
-    blocks: list[Rows], beliefs: Beliefs, *, rng: np.random.Generator, n_burn: int = 100, n_draws: int = 60, thin: int = 3
+    blocks: list[Rows],
+    beliefs: Beliefs,
+    *,
+    rng: np.random.Generator,
+    n_burn: int = 100,
+    n_draws: int = 60,
+    thin: int = 3,
 ) -> tuple[list[LinearBlock], Beliefs]:
     """Learn all blocks' weights and re-estimate the training drugs' interventions by Gibbs sampling.
 
@@ -123,7 +129,7 @@ class BlockChain:
 
     def draw(self, indicator: np.ndarray, effect: np.ndarray, rng: np.random.Generator, *, rotate: bool) -> None:
         """Draw weights given interventions (D, G), then noise and prior variances given weights."""
-        rows, n_genes = self.rows, self.n_genes
+        rows = self.rows
         z = np.c_[rows.on[:, None] * indicator[rows.drug], rows.by[:, None] * effect[rows.drug]]
         z_free, value = self.free(z), self.free(self.value)
         root = np.sqrt(self.prior)
@@ -247,11 +253,17 @@ class DrugChain:
         for c in np.flatnonzero(self.unsure.any(0)):
             others = self.on.copy()
             others[:, c] = 0
-            without = value - np.einsum("dm,dml->dl", others, offset) - np.einsum("dm,dml->dl", others * self.effect, slope)
+            without = (
+                value - np.einsum("dm,dml->dl", others, offset) - np.einsum("dm,dml->dl", others * self.effect, slope)
+            )
             left = without - offset[:, c] - self.prior_mean[:, c, None] * slope[:, c]
             precision = 1 / self.prior_var[:, c] + (scaled[:, c] * slope[:, c]).sum(1)
             right = (scaled[:, c] * left).sum(1)
-            gain = right**2 / precision - np.log(precision * self.prior_var[:, c]) + ((without**2 - left**2) / noise).sum(1)
+            gain = (
+                right**2 / precision
+                - np.log(precision * self.prior_var[:, c])
+                + ((without**2 - left**2) / noise).sum(1)
+            )
             chance = 1 / (1 + np.exp(-np.clip(self.log_odds[:, c] + 0.5 * gain, -500, 500)))
             on = rng.random(len(chance)) < chance
             self.on[:, c] = np.where(self.unsure[:, c], on, self.on[:, c])

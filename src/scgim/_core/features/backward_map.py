@@ -28,27 +28,49 @@ class BackwardMap:
     blocks: list[LinearBlock]
     inflation: float = 1.0
 
-    def decode(self, rows: list[Rows], n_drugs: int, prior: PopulationPrior) -> DrugPosterior:
-        """Posterior of drugs 0, ..., n_drugs - 1 given the rows of each block."""
+    def decode(self, rows: list[Rows], n_drugs: int, prior: PopulationPrior, *, quick: bool = False) -> DrugPosterior:
+        """Posterior of drugs 0, ..., n_drugs - 1 given the rows of each block; `quick` visits fewer supports."""
+        effort = {"budget": 1500, "rescored": 50, "exchanges": 1} if quick else {}
         found = []
         for d in range(n_drugs):
             own = [r.of(np.array([d])) for r in rows]
-            found.append(search(Evidence(self.blocks, own, prior.second_moment, inflation=self.inflation), prior))
+            found.append(
+                search(Evidence(self.blocks, own, prior.second_moment, inflation=self.inflation), prior, **effort)
+            )
         return DrugPosterior(
             *(np.concatenate([getattr(f, k) for f in found]) for k in ("probability", "amplitude", "amplitude_sd"))
         )
 
-    def misfit(self, rows: list[Rows], beliefs: Beliefs, prior: PopulationPrior) -> np.ndarray:
-        """(D,) mean squared standardised error of held-out drugs' features, at their fitted interventions."""
-        out = []
-        for d in range(len(beliefs.mean)):
+    def likelihood(
+        self, rows: list[Rows], n_drugs: int, beliefs: Beliefs, prior: PopulationPrior
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Log density of each drug's features under the interventions of any drugs.
+
+        Parameters
+        ----------
+        rows, n_drugs
+            Features of drugs 0, ..., n_drugs - 1.
+        beliefs
+            (D, G) interventions.
+        prior
+            The population.
+
+        Returns
+        -------
+        Log densities, and mean squared standardised errors, (n_drugs, D) each.
+        """
+        log, misfit = np.zeros((2, n_drugs, len(beliefs.mean)))
+        for d in range(n_drugs):
             evidence = Evidence(self.blocks, [r.of(np.array([d])) for r in rows], prior.second_moment)
-            s = np.flatnonzero(beliefs.probability[d] > 0.5)
-            slope, effect = evidence.slope[s], beliefs.mean[d, s]
-            residual = evidence.y - evidence.offset[s].sum(0) - effect @ slope
-            cov = evidence.covariance(s[None], effect[None])[0] + (slope.T * beliefs.variance[d, s]) @ slope
-            out.append(float(residual @ np.linalg.solve(cov, residual)) / len(residual))
-        return np.array(out)
+            for other in range(len(beliefs.mean)):
+                s = np.flatnonzero(beliefs.probability[other] > 0.5)
+                slope, effect = evidence.slope[s], beliefs.mean[other, s]
+                residual = evidence.y - evidence.offset[s].sum(0) - effect @ slope
+                cov = evidence.covariance(s[None], effect[None])[0] + (slope.T * beliefs.variance[other, s]) @ slope
+                square = float(residual @ np.linalg.solve(cov, residual))
+                log[d, other] = -0.5 * (square + np.linalg.slogdet(cov)[1])
+                misfit[d, other] = square / len(residual)
+        return log, misfit
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -12,6 +12,8 @@ from scgim._core.features.search import DrugPosterior
 
 Propagate = Callable[[np.ndarray], np.ndarray]
 MAPS = ("none", "forward", "backward")
+DEPENDENT = 0.005  # p value at which features count as dependent on the interventions
+FEW = 12  # with fewer drugs, five pairs can be exchanged in only 32 ways
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,38 @@ class Choice:
 
 
 def folds(n_drugs: int, rng: np.random.Generator, *, n_folds: int = 5) -> list[np.ndarray]:
-    """Random folds of drugs; one drug each where there are few."""
-    return np.array_split(rng.permutation(n_drugs), n_drugs if n_drugs < 12 else n_folds)
+    """Random folds of at least two drugs, so that held-out drugs can be exchanged."""
+    return np.array_split(rng.permutation(n_drugs), max(min(n_folds, n_drugs // 2), 1))
+
+
+def dependence(log: list[np.ndarray], rng: np.random.Generator, *, n_permutations: int = 4000) -> float:
+    """P value of "features and interventions are independent", by exchanging the drugs held out together.
+
+    Parameters
+    ----------
+    log
+        One (m, m) array a fold: log density of the features of drug i under the intervention of drug j, by a map learned
+        without either.
+    rng
+        Source of randomness.
+    n_permutations
+        Number of random exchanges.
+    """
+    observed = sum(float(np.trace(part)) for part in log)
+    drawn = np.zeros(n_permutations)
+    for part in log:
+        order = rng.permuted(np.tile(np.arange(len(part)), (n_permutations, 1)), axis=1)
+        drawn += part[np.arange(len(part)), order].sum(1)
+    return float((drawn >= observed - 1e-9 * abs(observed)).mean())
 
 
 def choose(
-    shifts: dict[str, np.ndarray], truth: np.ndarray, contexts: list[np.ndarray], propagate: Propagate
+    shifts: dict[str, np.ndarray],
+    truth: np.ndarray,
+    contexts: list[np.ndarray],
+    propagate: Propagate,
+    *,
+    p_value: float = 1.0,
 ) -> Choice:
     """Choose weights of the maps by the error of the mean changes that they predict for held-out drugs.
 
@@ -56,6 +84,9 @@ def choose(
         Dose factors of each drug's contexts.
     propagate
         Mean change of all genes under shifts (n, G).
+    p_value
+        See :func:`dependence`. With few drugs, many targets of a held-out drug are targets of no other, and the error
+        says little; this still tells whether the backward map holds.
     """
     drug = np.repeat(np.arange(len(truth)), [len(c) for c in contexts])
     factor = np.concatenate(contexts)[:, None]
@@ -78,13 +109,17 @@ def choose(
     changes = {m: change(shift * (shrink if m == "none" else 1.0)) for m, shift in shifts.items()}
     single = {m: errors(changes[m]) for m in names}
     score = {"control": float(errors(np.zeros_like(target)).mean()), **{m: float(e.mean()) for m, e in single.items()}}
+    depends = "backward" in names and p_value < (DEPENDENT if len(truth) >= FEW else 1.1 / 32)
+    depends = depends and not _clearly_less(single["none"], single["backward"], 2.0)
     best = min(names, key=lambda m: score[m])
+    if depends and not _clearly_less(single[best], single["backward"], 2.0):
+        best = "backward"
     weights, error = {m: float(m == best) for m in names}, single[best]
     mixed, mixed_error = _best_mixture(names, changes, errors)
-    if _clearly_less(mixed_error, error, 1.0):
+    if _clearly_less(mixed_error, error, 1.0 if not depends else 2.0):
         weights, error = mixed, mixed_error
-    informative = weights["none"] < 1 and _clearly_less(error, single["none"], 2.0) and score["none"] > 0
-    informative = bool(informative and error.mean() < 0.98 * score["none"])
+    gain = weights["none"] < 1 and _clearly_less(error, single["none"], 2.0) and error.mean() < 0.98 * score["none"]
+    informative = bool(depends or gain)
     if not informative:
         weights, error = {m: float(m == "none") for m in names}, single["none"]
     return Choice(weights, shrink, {**score, "chosen": float(error.mean())}, informative)

@@ -65,8 +65,12 @@ class ForwardMap:
         """Whether the kernel reads raw counts."""
         return self.kernel == "tanimoto"
 
-    def __call__(self, x: np.ndarray, prior: PopulationPrior) -> DrugPosterior:
-        """Interventions of new drugs, (m, Q') features."""
+    def __call__(self, x: np.ndarray, raw: np.ndarray | None, prior: PopulationPrior) -> DrugPosterior:
+        """Interventions of new drugs from their (m, L) features, or (m, Q) counts if the kernel reads those."""
+        if self.counts:
+            if raw is None:
+                raise ValueError("features: expected counts as in training, found none.")
+            x = raw
         kernel, n_genes = KERNELS[self.kernel], len(prior.log_odds)
         gram = kernel(self.x, self.x, self.scale) + self.ridge * np.eye(len(self.x))
         cross = kernel(x, self.x, self.scale)

@@ -15,48 +15,18 @@ import numpy as np
 from scgim._core.dose_response import hill
 from scgim._core.features.backward import Beliefs
 from scgim._core.features.backward_map import BackwardMap, learn_backward
-from scgim._core.features.choose import Choice, Propagate, calibrate_effects, calibrate_targets, choose, folds, soften
+from scgim._core.features.choose import Choice, Propagate, calibrate_effects, calibrate_targets, choose, soften
 from scgim._core.features.forward import ForwardMap, learn_forward
-from scgim._core.features.prior import PopulationPrior, learn_prior
-from scgim._core.features.rows import Reader, Rows, compress, make_reader, split_columns
+from scgim._core.features.prior import PopulationPrior
+from scgim._core.features.rows import Reader, Rows
 from scgim._core.features.search import DrugPosterior
+from scgim._core.features.validate import Training, cross_validate, describe, make_readers, read_rows, repeat
 
 WARNING = (
     "features: they do not predict the interventions of held-out drugs (cross-validated error {chosen:.3g}, against "
     "{none:.3g} without features). New drugs are given the training drugs' average intervention; check that the features "
     "describe the drugs, or add drugs."
 )
-
-
-@dataclass(frozen=True)
-class Training:
-    """What maps are learned from: rows of each block, raw counts or None, and fitted interventions of D drugs."""
-
-    rows: list[Rows]
-    raw: np.ndarray | None
-    beliefs: Beliefs
-    ec50: np.ndarray
-    hill: np.ndarray
-
-    def of(self, drugs: np.ndarray) -> Training:
-        """Some of the drugs."""
-        return Training(
-            [r.of(drugs) for r in self.rows],
-            None if self.raw is None else self.raw[drugs],
-            Beliefs(*(getattr(self.beliefs, k)[drugs] for k in ("probability", "mean", "variance"))),
-            self.ec50[drugs],
-            self.hill[drugs],
-        )
-
-    @property
-    def shift(self) -> np.ndarray:
-        """(D, G) expected saturating effects."""
-        return self.beliefs.probability * self.beliefs.mean
-
-    def prior(self) -> PopulationPrior:
-        """The population that these drugs are a sample of."""
-        b = self.beliefs
-        return learn_prior(b.probability, b.mean, np.sqrt(b.variance), self.ec50, self.hill)
 
 
 @dataclass(frozen=True)
@@ -164,27 +134,23 @@ class FeatureModel:
         context, drug = np.nonzero((dose > 0) & ((dose > 0).sum(1) == 1)[:, None])
         factor = hill(dose[context, drug], ec50[drug], exponent[drug]) if has_dose else np.ones(len(drug))
         readers: list[Reader] = []
-        if level == "drug":
-            by_drug, by_context = split_columns(features, np.arange(len(features)), np.zeros(len(features)))[::-1]
-        elif level == "context":
-            by_drug, by_context = split_columns(features[context], drug, dose[context, drug])
-        data = Training([], None, beliefs, ec50, exponent)
-        if level != "none":
-            values = features if level == "drug" else features[context]
-            row_drug = np.arange(len(features)) if level == "drug" else drug
-            readers = [
-                make_reader(values, columns, kind, len(np.unique(row_drug)))
-                for kind, columns in (("drug", by_drug), ("context", by_context))
-                if len(columns)
-            ]
-            row_factor = np.ones(len(values)) if level == "drug" else factor
-            rows, raw = _rows(readers, values, row_drug, row_factor, len(ec50))
-            data = Training(rows, raw, beliefs, ec50, exponent)
+        rows: list[Rows] = []
+        raw = None
+        if features is not None:
+            by_drug = level == "drug"
+            values, of = (features, np.arange(len(ec50))) if by_drug else (features[context], drug)
+            readers = make_readers(values, level, of, np.zeros(len(of)) if by_drug else dose[context, drug])
+            rows, raw = read_rows(readers, values, of, np.ones(len(of)) if by_drug else factor, len(ec50))
+        data = Training(rows, raw, beliefs, ec50, exponent)
         contexts = [factor[drug == d] if (drug == d).any() else np.ones(1) for d in range(len(ec50))]
         usable = bool(readers) and len(ec50) >= 4 and bool((beliefs.probability > 0.5).any())
-        model = _learn(cls, data, contexts, propagate, rng, usable)
+        model = _learn(cls, data, contexts, propagate, rng, usable=usable)
         model = replace(
-            model, level=level, n_features=0 if features is None else features.shape[1], has_dose=has_dose, readers=readers
+            model,
+            level=level,
+            n_features=0 if features is None else features.shape[1],
+            has_dose=has_dose,
+            readers=readers,
         )
         if warn and model.warning is not None:
             warnings.warn(model.warning, UserWarning, stacklevel=2)
@@ -233,7 +199,11 @@ class FeatureModel:
         -------
         Posterior of the distinct drugs in the order of their first rows, and (n,) the position of each row's drug in it.
         """
-        n = len(features) if features is not None else len(drug if drug is not None else dose if dose is not None else [])
+        n = (
+            len(features)
+            if features is not None
+            else len(drug if drug is not None else dose if dose is not None else [])
+        )
         labels = np.arange(n) if drug is None else np.asarray(drug)
         _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
         rank = np.argsort(np.argsort(first))
@@ -244,12 +214,14 @@ class FeatureModel:
             raise ValueError("features: needed for new drugs, found None; pass one row for each row of perturbations.")
         features = np.asarray(features, float)
         if features.ndim != 2 or features.shape[1] != self.n_features or not np.isfinite(features).all():
-            raise ValueError(f"features: expected finite numbers of shape (n, {self.n_features}), found {features.shape}.")
+            raise ValueError(
+                f"features: expected finite numbers of shape (n, {self.n_features}), found {features.shape}."
+            )
         factor = np.ones(n) if dose is None or self.level == "drug" else self._factor(np.asarray(dose, float))[0]
-        rows, raw = _rows(self.readers, features, position, factor, n_drugs)
+        rows, raw = read_rows(self.readers, features, position, factor, n_drugs)
         parts = {"none": self._population(n_drugs)}
         if self.choice.weights.get("forward", 0) > 0 and self.forward is not None:
-            parts["forward"] = self.forward(raw if self.forward.counts else _describe(rows, n_drugs), self.prior)
+            parts["forward"] = self.forward(describe(rows, n_drugs), raw, self.prior)
         if self.choice.weights.get("backward", 0) > 0 and self.backward is not None:
             found = self.backward.decode(rows, n_drugs, self.prior)
             parts["backward"] = DrugPosterior(
@@ -258,9 +230,7 @@ class FeatureModel:
         return _mix({m: (self.choice.weights[m], parts[m]) for m in parts}), position
 
     def _population(self, n_drugs: int) -> DrugPosterior:
-        p = self.prior
-        each = (p.probability, self.choice.shrink * p.mean, np.sqrt(p.variance))
-        return DrugPosterior(*(np.repeat(x[None], n_drugs, 0) for x in each))
+        return repeat(self.prior, n_drugs, shrink=self.choice.shrink)
 
     def _factor(self, dose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return self.prior.factor(dose) if self.has_dose else (np.ones(len(dose)), np.zeros(len(dose)))
@@ -298,7 +268,9 @@ def _level(features: np.ndarray | None, level: str | None, shape: tuple[int, int
     n_contexts, n_drugs = shape
     fits = {"drug": n_drugs, "context": n_contexts}
     if features.ndim != 2 or not np.isfinite(features).all():
-        raise ValueError(f"features: expected a table of finite numbers, found shape {features.shape} or missing values.")
+        raise ValueError(
+            f"features: expected a table of finite numbers, found shape {features.shape} or missing values."
+        )
     if level is None:
         level = "drug" if len(features) == n_drugs else "context"
     if level not in fits or len(features) != fits[level]:
@@ -317,46 +289,21 @@ def _default_propagate(fit: Any) -> Propagate:
     return lambda shift: shift @ total
 
 
-def _rows(
-    readers: list[Reader], values: np.ndarray, drug: np.ndarray, factor: np.ndarray, n_drugs: int
-) -> tuple[list[Rows], np.ndarray | None]:
-    """Rows of each block, and each drug's raw counts if its block holds counts."""
-    rows, raw = [], None
-    present, first = np.unique(drug, return_index=True)
-    for reader in readers:
-        x = reader(values)
-        if reader.level == "context":
-            rows.append(compress(x, drug, factor))
-            continue
-        size = np.bincount(drug, minlength=n_drugs)[present]
-        mean = np.zeros((n_drugs, x.shape[1]))
-        np.add.at(mean, drug, x)
-        rows.append(Rows(mean[present] / size[:, None], present, np.ones(len(present)), np.ones(len(present))))
-        if reader.counts:
-            raw = np.zeros((n_drugs, len(reader.columns)))
-            raw[present] = values[first][:, reader.columns]
-    return rows, raw
-
-
-def _describe(rows: list[Rows], n_drugs: int) -> np.ndarray:
-    """(D, L) one vector a drug: its features, per unit of saturating effect where they depend on the dose."""
-    out = []
-    for r in rows:
-        x = np.zeros((n_drugs, r.value.shape[1]))
-        main = r.by > 0
-        x[r.drug[main]] = r.value[main] / r.by[main, None]
-        out.append(x)
-    return np.concatenate(out, 1)
-
-
 def _mix(parts: dict[str, tuple[float, DrugPosterior]]) -> DrugPosterior:
     """Mixture of posteriors."""
-    total = sum(w for w, _ in parts.values())
-    probability = sum(w / total * p.probability for w, p in parts.values())
+    weight = np.array([w for w, _ in parts.values()])
+    each = [p for _, p in parts.values()]
+    probability, shift, square = (
+        np.tensordot(weight / weight.sum(), np.stack(x), 1)
+        for x in (
+            [p.probability for p in each],
+            [p.shift for p in each],
+            [p.probability * (p.amplitude**2 + p.amplitude_sd**2) for p in each],
+        )
+    )
     safe = np.maximum(probability, 1e-300)
-    mean = sum(w / total * p.shift for w, p in parts.values()) / safe
-    square = sum(w / total * p.probability * (p.amplitude**2 + p.amplitude_sd**2) for w, p in parts.values()) / safe
-    return DrugPosterior(probability, mean, np.sqrt(np.maximum(square - mean**2, 0)))
+    mean = shift / safe
+    return DrugPosterior(probability, mean, np.sqrt(np.maximum(square / safe - mean**2, 0)))
 
 
 def _learn(
@@ -365,13 +312,16 @@ def _learn(
     contexts: list[np.ndarray],
     propagate: Propagate,
     rng: np.random.Generator,
+    *,
     usable: bool,
 ) -> FeatureModel:
     """Cross-validate, choose, calibrate, and learn on all drugs."""
     prior, n_drugs = data.prior(), len(data.ec50)
-    held = _cross_validate(data, rng, usable)
+    held = cross_validate(data, rng, usable=usable)
     on = data.beliefs.probability > 0.5
-    choice = choose({m: p.shift for m, p in held.posterior.items()}, data.shift, contexts, propagate)
+    choice = choose(
+        {m: p.shift for m, p in held.posterior.items()}, data.shift, contexts, propagate, p_value=held.p_value
+    )
     model = cls("none", 0, True, [], prior, None, None, choice)
     if not usable:
         return model
@@ -384,53 +334,8 @@ def _learn(
     return replace(
         model,
         backward=replace(backward, inflation=held.inflation),
-        forward=learn_forward(
-            _describe(data.rows, n_drugs), data.raw, data.beliefs.probability, data.shift, prior
-        ),
+        forward=learn_forward(describe(data.rows, n_drugs), data.raw, data.beliefs.probability, data.shift, prior),
         sd_factor=calibrate_effects(back, data.beliefs.mean, np.sqrt(data.beliefs.variance), on),
         temperature=calibrate_targets(back.probability, data.beliefs.probability),
         known=known,
     )
-
-
-@dataclass(frozen=True)
-class Held:
-    """Held-out posteriors of all drugs, by map, and the backward map's inflation."""
-
-    posterior: dict[str, DrugPosterior]
-    inflation: float
-
-
-def _cross_validate(data: Training, rng: np.random.Generator, usable: bool) -> Held:
-    """Predict every drug from the others."""
-    n_drugs = len(data.ec50)
-    learned, parts = [], []
-    for out in folds(n_drugs, rng):
-        train, test = data.of(np.setdiff1d(np.arange(n_drugs), out)), data.of(out)
-        prior = train.prior() if len(train.ec50) else data.prior()
-        found = {"none": _repeat(prior, len(out))}
-        if usable:
-            forward = learn_forward(
-                _describe(train.rows, len(train.ec50)), train.raw, train.beliefs.probability, train.shift, prior
-            )
-            found["forward"] = forward(test.raw if forward.counts else _describe(test.rows, len(out)), prior)
-            backward = learn_backward(train.rows, train.beliefs, rng, effort=0.5)[0]
-            learned.append((backward, prior, test, backward.misfit(test.rows, test.beliefs, prior)))
-        parts.append((out, found))
-    inflation = 1.0
-    if usable:
-        misfit = np.concatenate([entry[3] for entry in learned])
-        inflation = float(np.clip(np.median(misfit), 1.0, 100.0))
-        for (backward, prior, test, _), (out, found) in zip(learned, parts, strict=True):
-            found["backward"] = replace(backward, inflation=inflation).decode(test.rows, len(out), prior)
-    order = np.argsort(np.concatenate([out for out, _ in parts]))
-    posterior = {}
-    for m in parts[0][1]:
-        stacked = (np.concatenate([getattr(f[m], k) for _, f in parts])[order] for k in DrugPosterior.__dataclass_fields__)
-        posterior[m] = DrugPosterior(*stacked)
-    return Held(posterior, inflation)
-
-
-def _repeat(prior: PopulationPrior, n_drugs: int) -> DrugPosterior:
-    each = (prior.probability, prior.mean, np.sqrt(prior.variance))
-    return DrugPosterior(*(np.repeat(x[None], n_drugs, 0) for x in each))

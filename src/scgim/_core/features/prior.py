@@ -61,12 +61,10 @@ class PopulationPrior:
     def from_dict(cls, state: dict[str, Any]) -> PopulationPrior:
         """Inverse of :meth:`to_dict`."""
         scalars = {"second_moment", "log_ec50", "log_hill"}
-        return cls(
-            **{
-                f.name: float(state[f.name]) if f.name in scalars else np.asarray(state[f.name], float)
-                for f in fields(cls)
-            }
-        )
+        values: dict[str, Any] = {
+            f.name: float(state[f.name]) if f.name in scalars else np.asarray(state[f.name], float) for f in fields(cls)
+        }
+        return cls(**values)
 
     def log_support(self) -> np.ndarray:
         """(T + 1,) log prior of one support of each size, but for the product of its genes' odds."""

@@ -41,7 +41,13 @@ class Reader:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {"level": self.level, "counts": self.counts, "columns": self.columns, "loc": self.loc, "projection": self.projection}
+        return {
+            "level": self.level,
+            "counts": self.counts,
+            "columns": self.columns,
+            "loc": self.loc,
+            "projection": self.projection,
+        }
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Reader:

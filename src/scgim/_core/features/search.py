@@ -14,8 +14,7 @@ from scgim._core.features.backward import LinearBlock
 from scgim._core.features.prior import PopulationPrior, log_mixture, tilted_moments
 from scgim._core.features.rows import Rows
 
-
-SHRINKAGE = 0.1  # of the sampled covariance of the weights' errors
+SHRINKAGE = 0.2  # of the sampled covariance of the weights' errors
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,9 @@ class Evidence:
         mean = self.rough(supports)[0]
         for _ in range(2):
             cov = self.covariance(supports, mean)
-            whole = np.linalg.solve(cov, np.concatenate([slope, residual[:, None]], 1).transpose(0, 2, 1))  # (n, L, k + 1)
+            whole = np.linalg.solve(
+                cov, np.concatenate([slope, residual[:, None]], 1).transpose(0, 2, 1)
+            )  # (n, L, k + 1)
             mean, spread, log = _gaussian(slope @ whole[..., :-1], (slope @ whole[..., -1:])[..., 0], self.tau2)
         fit = (residual * whole[..., -1]).sum(1) + np.linalg.slogdet(cov)[1]
         return mean, spread, log - 0.5 * fit
@@ -113,7 +114,12 @@ class Evidence:
     def screen(self, support: np.ndarray, mean: np.ndarray) -> np.ndarray:
         """(G,) approximate gain of one more gene, the other effects held."""
         r = self.y - self.offset[support].sum(0) - mean @ self.slope[support]
-        base = self.noise + self.own_constant + self.own_offset[support].sum(0) + (mean[:, None] ** 2 * self.own_slope[support]).sum(0)
+        base = (
+            self.noise
+            + self.own_constant
+            + self.own_offset[support].sum(0)
+            + (mean[:, None] ** 2 * self.own_slope[support]).sum(0)
+        )
         variance = base + self.own_offset + self.tau2 * self.own_slope
         left = r - self.offset
         weighted = self.slope / variance
@@ -198,16 +204,21 @@ def search(
     for size in range(largest):
         beam = rough.best(width, size)
         rough.visit([c for s in beam for c in grow(rough, s, branches if size else n_genes)])
+        longer, shorter = rough.best(1, size + 1), rough.best(1)
+        if size >= 2 and longer and rough.found[longer[0]][0] < rough.found[shorter[0]][0] - 6:
+            break  # more genes than needed
     exact.visit([(), *rough.best(rescored)])
     for _ in range(exchanges):
         leaders = exact.best(4)
-        shorter = list(dict.fromkeys([*leaders, *(s[:i] + s[i + 1 :] for s in leaders for i in range(len(s)))]))
-        exact.visit(shorter)
-        exact.visit([c for s in shorter if len(s) < largest for c in grow(exact, s, min(branches, 12))])
+        reduced = list(dict.fromkeys([*leaders, *(s[:i] + s[i + 1 :] for s in leaders for i in range(len(s)))]))
+        exact.visit(reduced)
+        exact.visit([c for s in reduced if len(s) < largest for c in grow(exact, s, min(branches, 12))])
     return _average(exact.found, prior)
 
 
-def _slab(log, mean, cov, prior):  # type: ignore[no-untyped-def]
+def _slab(
+    log: np.ndarray, mean: np.ndarray, cov: np.ndarray, prior: PopulationPrior
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Exchange the Gaussian slab for the prior's mixture, gene by gene (exact where effects are independent)."""
     if mean.shape[1] == 0:
         return log, mean, np.zeros(mean.shape)

@@ -1,0 +1,146 @@
+"""Cross-validation of the feature maps over drugs (layer `_core`; not from the paper)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from scgim._core.features.backward import Beliefs
+from scgim._core.features.backward_map import learn_backward
+from scgim._core.features.choose import dependence, folds
+from scgim._core.features.forward import learn_forward
+from scgim._core.features.prior import PopulationPrior, learn_prior
+from scgim._core.features.rows import Reader, Rows, compress, make_reader, split_columns
+from scgim._core.features.search import DrugPosterior
+
+
+@dataclass(frozen=True)
+class Training:
+    """What maps are learned from: rows of each block, raw counts or None, and fitted interventions of D drugs."""
+
+    rows: list[Rows]
+    raw: np.ndarray | None
+    beliefs: Beliefs
+    ec50: np.ndarray
+    hill: np.ndarray
+
+    def of(self, drugs: np.ndarray) -> Training:
+        """Some of the drugs."""
+        return Training(
+            [r.of(drugs) for r in self.rows],
+            None if self.raw is None else self.raw[drugs],
+            Beliefs(*(getattr(self.beliefs, k)[drugs] for k in ("probability", "mean", "variance"))),
+            self.ec50[drugs],
+            self.hill[drugs],
+        )
+
+    @property
+    def shift(self) -> np.ndarray:
+        """(D, G) expected saturating effects."""
+        return self.beliefs.probability * self.beliefs.mean
+
+    def prior(self) -> PopulationPrior:
+        """The population that these drugs are a sample of."""
+        b = self.beliefs
+        return learn_prior(b.probability, b.mean, np.sqrt(b.variance), self.ec50, self.hill)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Held-out posteriors of all drugs by map, the backward map's inflation and the p value of `choose.dependence`."""
+
+    posterior: dict[str, DrugPosterior]
+    inflation: float
+    p_value: float
+
+
+def cross_validate(data: Training, rng: np.random.Generator, *, usable: bool) -> Held:
+    """Predict every drug from the others."""
+    n_drugs = len(data.ec50)
+    learned, parts = [], []
+    for out in folds(n_drugs, rng):
+        train, test = data.of(np.setdiff1d(np.arange(n_drugs), out)), data.of(out)
+        prior = train.prior() if len(train.ec50) else data.prior()
+        found = {"none": repeat(prior, len(out))}
+        if usable:
+            forward = learn_forward(
+                describe(train.rows, len(train.ec50)), train.raw, train.beliefs.probability, train.shift, prior
+            )
+            found["forward"] = forward(describe(test.rows, len(out)), test.raw, prior)
+            backward = learn_backward(train.rows, train.beliefs, rng, effort=0.5)[0]
+            learned.append((backward, prior, test, *backward.likelihood(test.rows, len(out), test.beliefs, prior)))
+        parts.append((out, found))
+    inflation, p_value = 1.0, 1.0
+    if usable:
+        misfit = np.concatenate([np.diag(entry[4]) for entry in learned])
+        p_value = dependence([entry[3] for entry in learned], rng)
+        inflation = float(np.clip(np.median(misfit), 1.0, 100.0))
+        for (backward, prior, test, *_), (out, found) in zip(learned, parts, strict=True):
+            found["backward"] = replace(backward, inflation=inflation).decode(test.rows, len(out), prior, quick=True)
+    order = np.argsort(np.concatenate([out for out, _ in parts]))
+    posterior = {}
+    for m in parts[0][1]:
+        stacked = (
+            np.concatenate([getattr(f[m], k) for _, f in parts])[order] for k in DrugPosterior.__dataclass_fields__
+        )
+        posterior[m] = DrugPosterior(*stacked)
+    return Held(posterior, inflation, p_value)
+
+
+def repeat(prior: PopulationPrior, n_drugs: int, *, shrink: float = 1.0) -> DrugPosterior:
+    """The population's intervention for each of some drugs, its mean effect shrunk."""
+    each = (prior.probability, shrink * prior.mean, np.sqrt(prior.variance))
+    return DrugPosterior(*(np.repeat(x[None], n_drugs, 0) for x in each))
+
+
+def make_readers(values: np.ndarray, level: str, drug: np.ndarray, dose: np.ndarray) -> list[Reader]:
+    """Readers of the blocks of columns that describe drugs and contexts.
+
+    Parameters
+    ----------
+    values
+        (n, Q), rows are drugs or contexts with one drug.
+    level
+        "drug" or "context".
+    drug, dose
+        (n,) index and dose of each row's drug.
+    """
+    if level == "drug":
+        columns = {"drug": split_columns(values, drug, np.zeros(len(drug)))[1]}
+    else:
+        columns = dict(zip(("drug", "context"), split_columns(values, drug, dose), strict=True))
+    n_drugs = len(np.unique(drug))
+    return [make_reader(values, c, kind, n_drugs) for kind, c in columns.items() if len(c)]
+
+
+def read_rows(
+    readers: list[Reader], values: np.ndarray, drug: np.ndarray, factor: np.ndarray, n_drugs: int
+) -> tuple[list[Rows], np.ndarray | None]:
+    """Rows of each block, and each drug's raw counts if its block holds counts."""
+    rows, raw = [], None
+    present, first = np.unique(drug, return_index=True)
+    for reader in readers:
+        x = reader(values)
+        if reader.level == "context":
+            rows.append(compress(x, drug, factor))
+            continue
+        size = np.bincount(drug, minlength=n_drugs)[present]
+        mean = np.zeros((n_drugs, x.shape[1]))
+        np.add.at(mean, drug, x)
+        rows.append(Rows(mean[present] / size[:, None], present, np.ones(len(present)), np.ones(len(present))))
+        if reader.counts:
+            raw = np.zeros((n_drugs, len(reader.columns)))
+            raw[present] = values[first][:, reader.columns]
+    return rows, raw
+
+
+def describe(rows: list[Rows], n_drugs: int) -> np.ndarray:
+    """(D, L) one vector a drug: its features, per unit of saturating effect where they depend on the dose."""
+    out = []
+    for r in rows:
+        x = np.zeros((n_drugs, r.value.shape[1]))
+        main = r.by > 0
+        x[r.drug[main]] = r.value[main] / r.by[main, None]
+        out.append(x)
+    return np.concatenate(out, 1)

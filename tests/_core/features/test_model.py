@@ -1,0 +1,165 @@
+"""FeatureModel: recovery, fall-back, contracts, round trip."""
+
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from scgim._core.features import FeatureModel
+
+
+@pytest.fixture(scope="module", params=["drug", "context"])
+def fitted(request, world):
+    w = world(level=request.param)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return w, FeatureModel.fit(w.fit, w.design, w.features, rng=1)
+
+
+def test_recovers_new_drugs(fitted):
+    """Targets and effects of drugs never seen are read from their features, at each dose."""
+    w, model = fitted
+    probability, effect, sd = model.decode(w.new_features, w.new_dose, w.new_drug)
+    called, true = probability > 0.5, w.new_shift != 0
+    assert 2 * (called & true).sum() / (called.sum() + true.sum()) > 0.9
+    error = np.linalg.norm(probability * effect - w.new_shift, axis=1).mean()
+    assert error < 0.2 * np.linalg.norm(w.new_shift, axis=1).mean()
+    both = called & true
+    assert np.mean(np.abs(effect - w.new_shift)[both] < 2.5 * sd[both]) > 0.85
+    assert model.informative
+    assert model.score["backward"] < model.score["control"]
+    assert model.warning is None
+
+
+def test_rows_of_a_drug_share_targets(fitted):
+    """One drug has one set of targets, and its effects follow the shared dose curve."""
+    w, model = fitted
+    probability, effect, _ = model.decode(w.new_features, w.new_dose, w.new_drug)
+    for d in np.unique(w.new_drug):
+        rows = np.flatnonzero(w.new_drug == d)
+        np.testing.assert_array_equal(probability[rows], probability[rows[:1]].repeat(len(rows), 0))
+        ratio = effect[rows[0]] / effect[rows[-1]]
+        np.testing.assert_allclose(ratio, ratio[0])
+
+
+def test_decode_permutes(fitted):
+    """The order of rows and the labels' names do not matter."""
+    w, model = fitted
+    order = np.random.default_rng(0).permutation(len(w.new_drug))
+    labels = np.array([f"drug {9 - d}" for d in w.new_drug])
+    first = model.decode(w.new_features, w.new_dose, w.new_drug)
+    second = model.decode(w.new_features[order], w.new_dose[order], labels[order])
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_allclose(a[order], b, atol=1e-5)
+
+
+def test_round_trip(fitted):
+    """A model survives its dict, which holds plain values only."""
+    w, model = fitted
+    state = model.to_dict()
+
+    def plain(x):
+        if isinstance(x, dict):
+            return all(isinstance(k, str) and plain(v) for k, v in x.items())
+        if isinstance(x, list):
+            return all(map(plain, x))
+        return x is None or isinstance(x, str | bool | int | float | np.ndarray | np.generic)
+
+    assert plain(state)
+    again = FeatureModel.from_dict(state)
+    first, second = (m.decode(w.new_features, w.new_dose, w.new_drug) for m in (model, again))
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_known_drugs_sharpened(fitted):
+    """Features without noise correct the fitted effects of the training drugs."""
+    w, model = fitted
+    on = w.known != 0
+    before, after = (np.abs(a - w.known)[on].mean() for a in (w.fit.amplitude, model.known.amplitude))
+    assert after < 0.9 * before
+
+
+def test_dose_zero(fitted):
+    """No dose, no effect."""
+    w, model = fitted
+    probability, effect, sd = model.decode(w.new_features[:1], np.zeros(1), np.zeros(1))
+    assert not probability.any()
+    assert not effect.any()
+    assert not sd.any()
+
+
+@pytest.mark.parametrize("level", ["drug", "context"])
+def test_noise_falls_back(world, level):
+    """Features without information leave the population's intervention, and a warning."""
+    w = world(3, level=level, informative=False)
+    with pytest.warns(UserWarning, match="do not predict the interventions"):
+        model = FeatureModel.fit(w.fit, w.design, w.features)
+    assert not model.informative
+    probability, effect, sd = model.decode(w.new_features, w.new_dose, w.new_drug)
+    error = np.linalg.norm(probability * effect - w.new_shift, axis=1).mean()
+    train = (w.fit.probability * w.fit.amplitude).mean(0)
+    control, mean = (np.linalg.norm(w.new_shift - x, axis=1).mean() for x in (0, train))
+    assert error <= 1.02 * min(control, mean)
+    assert np.ptp(probability, axis=0).max() == 0
+    assert (sd > 0).all()
+
+
+def test_without_features(world):
+    """No features: the population, without a warning."""
+    w = world(n_drugs=6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = FeatureModel.fit(w.fit, w.design, None)
+    posterior, position = model.decode_drugs(None, drug=np.array(["b", "a", "b"]))
+    assert posterior.probability.shape == (2, 10)
+    assert position.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("n_drugs", [1, 3, 6])
+def test_few_drugs(world, n_drugs):
+    """Few drugs do not fail."""
+    w = world(n_drugs=n_drugs)
+    model = FeatureModel.fit(w.fit, w.design, w.features, warn=False)
+    for x in model.decode(w.new_features, w.new_dose, w.new_drug):
+        assert np.isfinite(x).all()
+
+
+def test_counts_and_constant_columns(world):
+    """Fingerprints: bits that tell the targets, with constant columns, without doses."""
+    w = world(2)
+    rng = np.random.default_rng(0)
+    codes = rng.random((10, 40)) < 0.3
+    bits, new_bits = (
+        np.c_[((x != 0).astype(float) @ codes > 0).astype(float), np.ones(len(x))] for x in (w.known, w.new_effect)
+    )
+    design = SimpleNamespace(dose=np.r_[np.zeros((1, 30)), np.eye(30)], has_dose=False)
+    model = FeatureModel.fit(w.fit, design, bits, rng=0)
+    posterior, _ = model.decode_drugs(new_bits)
+    assert model.informative
+    top = posterior.probability.argmax(1)
+    assert np.mean(w.new_effect[np.arange(10), top] != 0) > 0.6
+
+
+def test_wrong_features(world):
+    """Shapes and values are checked."""
+    w = world()
+    with pytest.raises(ValueError, match="features: expected 30 rows"):
+        FeatureModel.fit(w.fit, w.design, w.features[:-1])
+    broken = w.features.copy()
+    broken[0, 0] = np.nan
+    with pytest.raises(ValueError, match="finite"):
+        FeatureModel.fit(w.fit, w.design, broken)
+    model = FeatureModel.fit(w.fit, w.design, w.features)
+    with pytest.raises(ValueError, match=r"shape \(n, 8\)"):
+        model.decode(w.new_features[:, :3], w.new_dose, w.new_drug)
+    with pytest.raises(ValueError, match="features: needed"):
+        model.decode(None, w.new_dose, w.new_drug)
+
+
+def test_criterion_is_the_propagated_change(world):
+    """The score is measured after propagation."""
+    w = world()
+    one, two = (FeatureModel.fit(w.fit, w.design, w.features, propagate=lambda x, f=f: f * x) for f in (1, 2))
+    assert two.score["control"] == pytest.approx(2 * one.score["control"])
