@@ -6,7 +6,7 @@ two kinds. A shift moves one gene's mean; a change of activity moves the slopes 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from scgim._core.search import OrderSearch, Parents, screen, search
 
 N_ROUNDS = 4
 START_SD = 0.7  # of psi, before its size is learned
+START_BACKGROUND = 0.2  # at first, small drifts of children are not taken for targets
 
 
 @dataclass
@@ -159,6 +160,8 @@ def fit_active(
 ) -> Fit:
     """Alternates between the graph on scaled parents and the interventions given the graph."""
     run = ActiveFit(moments, design, hyper, shifts=intervention == "auto", background=background, known=known_targets)
+    if background == "auto":
+        run.hyper = replace(hyper, background_sd=np.full(moments.n_genes, START_BACKGROUND))
     order: np.ndarray | None = None
     history: list[dict[str, Any]] = []
     for round_ in range(N_ROUNDS):
