@@ -81,7 +81,7 @@ def export_mechanisms(module: GIMModule, order: np.ndarray, strength: np.ndarray
     inner = [w[k] for w, k in zip(_numpy(net.inner), kept, strict=True)]
     skip = [w[k] for w, k in zip(_numpy(net.skip), kept, strict=True)]
     bias, outer = list(_numpy(net.bias)), list(_numpy(net.outer))
-    lists = {"parents": parents, "inner": inner, "bias": bias, "outer": outer, "skip": skip}
+    lists: dict[str, Any] = {"parents": parents, "inner": inner, "bias": bias, "outer": outer, "skip": skip}
     out = NeuralMechanisms(order, **lists, baseline=baseline, noise_sd=noise, loc=loc, scale=scale, strength=strength)
     for j, pa in enumerate(parents):  # contributions are zero where all parents are zero, the network's are not
         at_zero = out._network(j, -loc[pa] / scale[pa])

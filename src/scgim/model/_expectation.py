@@ -90,7 +90,7 @@ def _by_unit(values: np.ndarray, unit: np.ndarray) -> np.ndarray:
 
 
 def _branches(
-    stats: Residuals, state: Expectation, unit: np.ndarray, hard: bool, omega2: np.ndarray
+    stats: Residuals, state: Expectation, unit: np.ndarray, omega2: np.ndarray, *, hard: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log densities of each unit, off and on, up to the same constants: two (U, M)."""
     n = np.maximum(stats.n, 1e-9)
@@ -114,7 +114,7 @@ def own_centre(stats: Residuals) -> np.ndarray:
     return (stats.own_first.sum(axis=0) / np.maximum(stats.n.sum(axis=0), 1))[None]
 
 
-def _regroup(stats: Residuals, state: Expectation, group: np.ndarray, hard: bool) -> Expectation:
+def _regroup(stats: Residuals, state: Expectation, group: np.ndarray, *, hard: bool) -> Expectation:
     """Baselines and variances given the probabilities of targets."""
     q, n = state.probability, np.maximum(stats.n, 1e-9)
     off_var = state.variance / n + state.prior.background_sd**2
@@ -142,10 +142,10 @@ def _regroup(stats: Residuals, state: Expectation, group: np.ndarray, hard: bool
     )
 
 
-def _weigh(stats: Residuals, state: Expectation, unit: np.ndarray, hard: bool) -> Expectation:
+def _weigh(stats: Residuals, state: Expectation, unit: np.ndarray, *, hard: bool) -> Expectation:
     """Probabilities, effects and score given baselines and variances."""
     prior = state.prior
-    off, on = _branches(stats, state, unit, hard, prior.background_sd**2)
+    off, on = _branches(stats, state, unit, prior.background_sd**2, hard=hard)
     off, on = off + np.log1p(-prior.p_target), on + np.log(prior.p_target)
     total = np.logaddexp(off, on)
     q = np.exp(on - total)
@@ -165,7 +165,7 @@ def _weigh(stats: Residuals, state: Expectation, unit: np.ndarray, hard: bool) -
     return replace(state, probability=probability, effect=effect, score=score)
 
 
-def _learn_prior(stats: Residuals, state: Expectation, unit: np.ndarray, hard: bool) -> Prior:
+def _learn_prior(stats: Residuals, state: Expectation, unit: np.ndarray, *, hard: bool) -> Prior:
     """Empirical Bayes for the share of targets, the size of effects, and the background of each gene."""
     units = _by_unit(np.ones((len(unit), 1)), unit)
     if len(units) == 0:
@@ -180,7 +180,7 @@ def _learn_prior(stats: Residuals, state: Expectation, unit: np.ndarray, hard: b
     value = np.zeros((len(BACKGROUNDS), M))
     trial = replace(state, prior=Prior(p, slab2, state.prior.background_sd))
     for b, omega in enumerate(BACKGROUNDS):
-        off, on = _branches(stats, trial, unit, hard, np.full(M, omega**2))
+        off, on = _branches(stats, trial, unit, np.full(M, omega**2), hard=hard)
         value[b] = np.logaddexp(off + np.log1p(-p), on + np.log(p)).sum(axis=0)
     pooled = value.mean(axis=1, keepdims=True) * min(5.0, M)
     return Prior(p, slab2, BACKGROUNDS[(value + pooled).argmax(axis=0)])
@@ -227,7 +227,7 @@ def expectation(
         q, zero, np.zeros((int(group.max()) + 1, M)), start, start.copy(), zero, zero + 1, np.zeros(M), prior
     )
     for step in range(n_steps):
-        state = _weigh(stats, _regroup(stats, state, group, hard), unit, hard)
+        state = _weigh(stats, _regroup(stats, state, group, hard=hard), unit, hard=hard)
         if learn_prior and step >= 1:
-            state = replace(state, prior=_learn_prior(stats, state, unit, hard))
-    return _weigh(stats, _regroup(stats, state, group, hard), unit, hard)
+            state = replace(state, prior=_learn_prior(stats, state, unit, hard=hard))
+    return _weigh(stats, _regroup(stats, state, group, hard=hard), unit, hard=hard)

@@ -48,7 +48,14 @@ class NeuralStart:
     history: list[dict[str, Any]]
 
 
-def propose(parents: list[tuple[int, ...]], additions: list[tuple], tabu: set, active: set[int]) -> list[Move]:
+def propose(
+    parents: list[tuple[int, ...]],
+    additions: list[tuple],
+    tabu: set,
+    active: set[int],
+    may: np.ndarray,
+    max_parents: int,
+) -> list[Move]:
     """Drops, turns and additions that keep the graph acyclic and touch an active gene."""
     moves, graph = [], as_graph(parents)
     for j, pa in enumerate(parents):
@@ -60,7 +67,8 @@ def propose(parents: list[tuple[int, ...]], additions: list[tuple], tabu: set, a
                 moves.append(Move("drop", (i, j), {j: rest}))
             without = graph.copy()
             without[i, j] = False
-            if ("turn", i, j) not in tabu and not reachable(without)[i, j]:
+            room = len(parents[i]) < max_parents
+            if room and may[j, i] and ("turn", i, j) not in tabu and not reachable(without)[i, j]:
                 moves.append(Move("turn", (i, j), {j: rest, i: (*parents[i], j)}))
     for _, i, j in additions:
         if ("add", i, j) not in tabu and j in active:
@@ -148,13 +156,14 @@ def search_parents(
     price = price + 0.5 * np.log(len(cells.z)) * PARAMETERS_PER_PARENT
     sets = [tuple(sorted(int(p) for p in pa)) for pa in parents]
     batch = train_batch(cells, genes, sets, Prior.default(G), n_epochs=n_epochs, seed=seed, **training)
-    probability, tabu, active = np.full((G, G), np.nan), set(), set(range(G))
+    probability, active = np.full((G, G), np.nan), set(range(G))
+    tabu: set[tuple[str, int, int]] = set()
     history: list[dict[str, Any]] = []
     for round_ in range(n_rounds):
         paths = reachable(as_graph(sets))
         open_ = may & ~as_graph(sets) & ~paths.T & (np.array([len(pa) for pa in sets]) < max_parents)
         additions = screen_additions(cells, batch, open_, float(np.nanmin(price[may])))
-        moves = propose(sets, additions, tabu, active)
+        moves = propose(sets, additions, tabu, active, may, max_parents)
         total = float(batch.state.score.sum() - sum(price[list(pa), j].sum() for j, pa in enumerate(sets)))
         history.append({"stage": f"networks {round_ + 1}", "score": total})
         if progress is not None:

@@ -126,7 +126,7 @@ def train_batch(
         if epoch:
             residual = _residual(cells, networks, index)
             state = _expect(cells, index, residual, state.prior, learn=start is None, probability=state.probability)
-        offset, weight = _targets(state, cells.hard, device)
+        offset, weight = _targets(state, device, hard=cells.hard)
         half_log = torch.as_tensor(0.5 / state.variance, dtype=torch.float32, device=device)
         for rows in torch.randperm(N, generator=generator).to(device).split(batch_size):
             z, k = cells.z[rows], cells.context[rows]
@@ -146,7 +146,7 @@ def _baseline(state: Expectation, device: torch.device) -> torch.Tensor:
     return torch.as_tensor(state.baseline, dtype=torch.float32, device=device)
 
 
-def _targets(state: Expectation, hard: bool, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def _targets(state: Expectation, device: torch.device, *, hard: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """What is taken off the cells of each context before the regression, and their weight, ``(K, M)`` each."""
     q = torch.as_tensor(state.probability, dtype=torch.float32, device=device)
     if hard:

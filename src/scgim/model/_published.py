@@ -121,7 +121,7 @@ class PublishedModule(GIMModule):
             last = self.g[2]
             last.bias.fill_(-1.0)  # type: ignore[union-attr, operator]
             start = float(acyclicity(self.edge_probability()))
-        self.multiplier, self.quadratic = 0.0, 0.2 / max(start, 1e-3) ** 2  # of the augmented Lagrangian
+        self.multiplier, self.quadratic = 0.0, 0.2 / max(start, 1.0) ** 2  # of the augmented Lagrangian
 
     def edge_probability(self) -> torch.Tensor:
         """Probability of every edge ``(G, G)``, row causes column."""
