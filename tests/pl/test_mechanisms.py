@@ -81,3 +81,17 @@ def test_combinations_and_batches(fitted_adata):
     ax = mechanisms(fitted_adata, show=False)
     assert "drug c + β-Lapachone" in [t.get_text() for t in ax.get_yticklabels()]
     assert mechanisms(fitted_adata, "β-Lapachone + drug c", show=False) is not None
+
+
+def test_gene_symbols(fitted_adata):
+    fitted_adata.var["symbol"] = ["TP53", "MYC", None, "KIT", "ABL1"]
+    ax = mechanisms(fitted_adata, gene_symbols="symbol", show=False)
+    assert {t.get_text() for t in ax.get_xticklabels()} == {"TP53", "MYC", "g2", "KIT", "ABL1"}
+    with pytest.raises(KeyError, match="symbols"):
+        mechanisms(fitted_adata, gene_symbols="symbols", show=False)
+
+
+def test_many_targets_are_cut(fitted_adata):
+    fitted_adata.varm["scgim_target_probability"][:, 1:3] = 0.9
+    ax = mechanisms(fitted_adata, "(+/-)-Abacavir / HCl", n_genes=3, show=False)
+    assert "the strongest 1 of 5 targets" in ax.get_title()

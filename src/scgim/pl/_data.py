@@ -29,7 +29,17 @@ def as_list(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else [str(v) for v in np.asarray(value, dtype=object).ravel()]
 
 
-def read(adata: Any, key: str, *, dose: str | float = "highest") -> Fitted:
+def gene_names(adata: Any, gene_symbols: str | None) -> list[str]:
+    """What genes are called in a picture: their index, or a column of ``adata.var``."""
+    if gene_symbols is None:
+        return [str(gene) for gene in adata.var_names]
+    if gene_symbols not in adata.var:
+        raise KeyError(f"gene_symbols={gene_symbols!r} is not a column of adata.var; found {list(adata.var.columns)}.")
+    column = adata.var[gene_symbols].astype(object).where(adata.var[gene_symbols].notna(), adata.var_names)
+    return [str(gene) for gene in column]
+
+
+def read(adata: Any, key: str, *, dose: str | float = "highest", gene_symbols: str | None = None) -> Fitted:
     """Collect perturbations, probabilities and effects.
 
     Parameters
@@ -40,6 +50,8 @@ def read(adata: Any, key: str, *, dose: str | float = "highest") -> Fitted:
         The ``key_added`` of the fit.
     dose
         ``"highest"`` for the highest dose of each perturbation, ``"all"`` for one row a dose, or a dose.
+    gene_symbols
+        Column of ``adata.var`` to call genes by.
     """
     params, contexts = _keys.PARAMS.find(adata, key), _keys.CONTEXTS.find(adata, key)
     probability = np.asarray(_keys.TARGET_PROBABILITY.find(adata, key), float).T  # (K, G)
@@ -69,7 +81,7 @@ def read(adata: Any, key: str, *, dose: str | float = "highest") -> Fitted:
         dose=np.array([d for _, d, _, _ in rows], float),
         probability=_pool(probability, rows),
         effect=_pool(effect, rows),
-        genes=[str(gene) for gene in adata.var_names],
+        genes=gene_names(adata, gene_symbols),
         exact=params.get("mechanism") == "linear" and params.get("intervention") == "shift",
     )
 

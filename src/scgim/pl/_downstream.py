@@ -40,8 +40,9 @@ def draw(
     sure = bool(targets)
     if not sure:
         targets = [int(probability.argmax())]
-    targets = sorted(targets, key=lambda g: -probability[g] * abs(effect[g]))[:n_genes]
     shift = np.where(np.isin(np.arange(len(effect)), targets), effect, 0.0)
+    n_targets = len(targets)
+    targets = sorted(targets, key=lambda g: -probability[g] * abs(effect[g]))[: max(1, n_genes // 3)]
     change = mean_change(weights, shift) if fitted.exact else shift
     genes, left_out = _select(weights, targets, change, n_genes)
     norm = _style.symmetric(change[genes], quantile=1.0)
@@ -70,14 +71,15 @@ def draw(
     name = _style.shorten(fitted.perturbation[row], 40)
     nodes.append(_network.Node(name, fill=dark, edge=dark, text="#ffffff", wide=True))
     for gene in targets:
-        label = f"{_style.number(effect[gene])}  (p {probability[gene]:.2f})"
+        doubt = "" if probability[gene] >= 0.95 else f"  (p {probability[gene]:.2f})"
+        label = _style.number(effect[gene]) + doubt
         edges.append(_network.Edge(drug, index[gene], float(effect[gene]), dark, "-" if sure else (0, (3, 2)), label))
     scene = _network.compose(nodes, edges)
     own = ax is None
     if own:
         _, ax = _network.figure_for(scene, title=True, right=74.0)
     if title is None:
-        title = _title(fitted, row, left_out)
+        title = _title(fitted, row, left_out, f"{len(targets)} of {n_targets}" if n_targets > len(targets) else "")
     _network.draw(ax, scene)
     _network.edge_legend(ax)
     _color_bar(ax, norm, "change of the mean" if fitted.exact else "effect")
@@ -95,11 +97,13 @@ def _select(weights: sparse.csr_matrix, targets: list[int], change: np.ndarray, 
     return sorted(targets + kept), len(below) - len(kept)
 
 
-def _title(fitted: Fitted, row: int, left_out: int) -> str:
+def _title(fitted: Fitted, row: int, left_out: int, drawn: str) -> str:
     """The dose, and what a reader has to know about the choice of genes."""
     parts = [f"at dose {fitted.dose[row]:g}"] if np.isfinite(fitted.dose[row]) else []
     if fitted.probability[row].max(initial=0.0) < 0.5:
         parts.append("no gene is a target with probability 1/2; the most probable one is drawn")
+    if drawn:
+        parts.append(f"the strongest {drawn} targets")
     if left_out:
         parts.append(f"without the {left_out} least changed {'gene' if left_out == 1 else 'genes'}")
     return ", ".join(parts)

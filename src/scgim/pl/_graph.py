@@ -6,6 +6,7 @@ import numpy as np
 
 from scgim import _keys
 from scgim.pl import _network, _style
+from scgim.pl._data import gene_names
 
 
 def graph(
@@ -14,6 +15,7 @@ def graph(
     key: str = _keys.DEFAULT,
     min_probability: float = 0.0,
     n_edges: int | None = None,
+    gene_symbols: str | None = None,
     title: str | None = None,
     ax: Any = None,
     show: bool | None = None,
@@ -35,6 +37,8 @@ def graph(
     n_edges
         Draw only this many edges, the strongest (weight times probability). By default 70, which shows graphs of some 30
         genes whole.
+    gene_symbols
+        Column of ``adata.var`` with the names to show, instead of ``adata.var_names``.
     title
         Title of the picture.
     ax
@@ -63,7 +67,7 @@ def graph(
     weights = coo_matrix(_keys.GRAPH.find(adata, key))  # (G, G)
     probability = csr_matrix(_keys.GRAPH_PROBABILITY.find(adata, key))  # (G, G)
     target_probability = np.asarray(_keys.TARGET_PROBABILITY.find(adata, key))  # (G, K)
-    names = [str(gene) for gene in adata.var_names]
+    names = gene_names(adata, gene_symbols)
     edges = [
         (int(i), int(j), float(w), float(probability[i, j]))
         for i, j, w in zip(weights.row, weights.col, weights.data, strict=True)

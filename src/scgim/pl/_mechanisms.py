@@ -18,6 +18,7 @@ def mechanisms(
     dose: str | float = "highest",
     n_genes: int | None = None,
     n_perturbations: int | None = None,
+    gene_symbols: str | None = None,
     title: str | None = None,
     ax: Any = None,
     show: bool | None = None,
@@ -29,7 +30,8 @@ def mechanisms(
     dot is the probability that the gene is a target, its colour the signed effect; perturbations without a target of
     probability 1/2 are in grey italics.
 
-    With ``perturbation``: its targets, and the part of the graph downstream of them. Genes are coloured by the change of
+    With ``perturbation``: its targets with the effect on each (and the probability p where it is below 0.95), and the part
+    of the graph downstream of them. Genes are coloured by the change of
     their mean that the model predicts (linear mechanisms and shifts; otherwise only targets are coloured, by effect).
 
     Parameters
@@ -46,6 +48,8 @@ def mechanisms(
         Show at most this many genes, those that matter most. By default 40, and 25 for one perturbation.
     n_perturbations
         Show at most this many rows, those with the strongest effects. By default 60.
+    gene_symbols
+        Column of ``adata.var`` with the names to show, instead of ``adata.var_names``.
     title
         Title of the picture.
     ax
@@ -62,7 +66,8 @@ def mechanisms(
     Raises
     ------
     KeyError
-        If ``adata`` has not been fitted with this ``key``, or ``perturbation`` is not among the fitted ones.
+        If ``adata`` has not been fitted with this ``key``, or ``perturbation`` is not among the fitted ones, or
+        ``gene_symbols`` is not in ``adata.var``.
     ValueError
         If ``dose`` was not measured.
 
@@ -76,12 +81,12 @@ def mechanisms(
     if perturbation is not None:
         if dose == "all":
             raise ValueError("dose: expected 'highest' or a number when one perturbation is drawn, found 'all'.")
-        fitted = read(adata, key, dose=dose)
+        fitted = read(adata, key, dose=dose, gene_symbols=gene_symbols)
         row, weights = find(fitted, perturbation), csr_matrix(_keys.GRAPH.find(adata, key))
         limit = 25 if n_genes is None else n_genes
         drawn, own = _downstream.draw(fitted, row, weights, n_genes=limit, title=title, ax=ax)
         return _style.finish(drawn.figure, drawn, own=own, show=show, return_fig=return_fig)
-    fitted = read(adata, key, dose=dose)
+    fitted = read(adata, key, dose=dose, gene_symbols=gene_symbols)
     rows, genes = _overview.choose(fitted, _order(adata, key), n_genes, n_perturbations)
     labels = [_style.shorten(fitted.label[row], 38) for row in rows]
     if title is None:

@@ -256,7 +256,10 @@ def _draw_label(
 ) -> None:
     from matplotlib.patheffects import withStroke
 
-    left = tip[0] < scene.place(scene.layout.position[edge.target])[0] - 1  # beside the other heads, not on them
+    x, y = scene.layout.position[edge.target]
+    labelled = [scene.layout.position[other.target] for other in scene.edges if other.label]
+    clash = any(v == y and x - 1.6 < u < x for u, v in labelled)  # another label ends there
+    left = tip[0] < scene.place((x, y))[0] - 1 and not clash  # beside the other heads, not on them
     ax.text(
         tip[0] + (-7 if left else 7),
         tip[1] - sign * 6,
@@ -278,6 +281,7 @@ def figure_for(scene: Scene, *, title: bool, right: float = 0.0, bottom: float =
     width, height = scene.size
     top = 30.0 if title else 6.0
     zoom = min(1.0, 15 * 72 / (width + right), 15 * 72 / (height + top + bottom))
+    right, top, bottom = right / zoom, top / zoom, bottom / zoom  # text keeps its size
     total = (max(width + right, 250.0), height + top + bottom)
     figure = plt.figure(figsize=(total[0] / 72 * zoom, total[1] / 72 * zoom))
     ax = figure.add_axes((0.0, bottom / total[1], 1 - right / total[0], height / total[1]))

@@ -94,7 +94,7 @@ def _legends(ax: Any, norm: Any, biggest: float, unit: float) -> None:
     box = ax.get_window_extent()
     dpi = ax.figure.dpi
     width, height = box.width / dpi, box.height / dpi  # inches
-    bar = min(1.15, 0.5 * height)
+    bar = min(1.15, max(0.5 * height, 0.85))
     left = 1 + 0.3 / width
     cax = ax.inset_axes((left, 1 - bar / height, 0.11 / width, bar / height))
     colorbar = ax.figure.colorbar(ScalarMappable(norm, _style.diverging()), cax=cax)
