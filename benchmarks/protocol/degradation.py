@@ -1,0 +1,72 @@
+"""Fewer data, same defaults: fewer drugs, fewer cells a context, fewer control cells.
+
+    python benchmarks/protocol/degradation.py --seeds 0 1 2 --out benchmarks/protocol/results
+
+The targets of scgim stand beside the ranking of genes by their mean shift. Rows are added to ``degradation.csv``; what is
+there already is not run again. Then the picture ``degradation.png`` and the table ``degradation_medians.csv`` are made.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # before numpy
+    os.environ.setdefault(_name, "1")
+sys.path.insert(0, str(Path(__file__).parent))
+
+import argparse
+import logging
+
+import _pictures
+import _store
+import _systems
+from run import one
+
+KEYS = ["system", "varied", "amount", "seed", "method"]
+AMOUNTS = {"n_drugs": (10, 20, 40), "n_cells": (10, 25, 50), "n_control": (80, 250, 800)}
+SHOWN = ["edge_f1", "target_f1", "target_ap", "mean_distance_new_doses", "mean_distance_new_drugs", "failed"]
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--system", default="er-linear-shift-principal_components")
+    parser.add_argument("--method", nargs="+", default=["mean_shift", "gp", "scgim"])
+    parser.add_argument("--vary", nargs="+", choices=sorted(AMOUNTS), default=list(AMOUNTS))
+    parser.add_argument("--fewest", action="store_true", help="only the smallest amount of each")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--quick", action="store_true", help="tiny systems, to see that everything runs")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse(argv)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    path = arguments.out / "degradation.csv"
+    done, made_by = _store.finished(path, KEYS), _store.versions()
+    for seed in arguments.seeds:
+        for varied in arguments.vary:
+            for amount in AMOUNTS[varied][: 1 if arguments.fewest else None]:
+                keys = {"system": arguments.system, "varied": varied, "amount": amount, "seed": seed}
+                todo = [name for name in arguments.method if (*keys.values(), name) not in done]
+                if not todo:
+                    continue
+                few = {"n_test_cells": 100} | {varied: amount}  # the floor of the distances does not matter here
+                case = _systems.simulate(arguments.system, seed, quick=arguments.quick, **few)
+                for name in todo:
+                    values, _ = one(case, name)
+                    _store.append(path, _store.rows(keys | {"method": name}, values, made_by))
+                    text = "  ".join(f"{k} {values[k]:.3g}" for k in SHOWN if k in values)
+                    print(f"{varied} {amount} seed {seed} {name}: {text}", flush=True)
+    runs = _store.read(path)
+    table = runs[runs["metric"].isin(SHOWN)].groupby([*KEYS[:3], "method", "metric"])["value"].median().unstack()
+    table = table.reindex(columns=[name for name in SHOWN if name in table]).reset_index()
+    table.to_csv(arguments.out / "degradation_medians.csv", index=False, float_format="%.4g", lineterminator="\n")
+    part = runs[runs["system"] == arguments.system]
+    print(*_pictures.save(_pictures.degradation(part), arguments.out / "degradation"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Tables and pictures from the long tables that run.py has made.
+
+    python benchmarks/protocol/summary.py --out benchmarks/protocol/results
+
+``medians.csv`` (every system, method and metric), ``structure.csv`` and ``prediction_*.csv`` (what the documentation shows),
+``goals.csv`` (medians against their bounds), ``reliability_pooled.csv``, and the pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import _pictures
+import _store
+import numpy as np
+import pandas as pd
+from _goals import BASELINES, CALIBRATION, GOALS
+
+STRUCTURE = ["edge_f1", "edge_ap", "shd", "sid", "target_f1", "target_ap", "effect_coverage_90", "seconds"]
+PREDICTION = [
+    "mean_distance_new_doses",
+    "energy_distance_new_doses",
+    "mean_distance_new_drugs",
+    "energy_distance_new_drugs",
+]
+OURS = ("scgim", "scgim_additive", "scgim_no_features", "bacadi_style", "published")
+
+
+def medians(runs: pd.DataFrame) -> pd.DataFrame:
+    """Median, smallest and largest value over seeds."""
+    group = runs.dropna(subset="value").groupby(["system", "method", "metric"], sort=False)["value"]
+    table = group.agg(n_seeds="size", median="median", smallest="min", largest="max").reset_index()
+    return table.sort_values(["system", "method", "metric"], ignore_index=True)
+
+
+def median(table: pd.DataFrame, system: str, method: str, metric: str) -> tuple[float, int]:
+    """One median and its number of seeds; NaN and 0 if it is not there."""
+    row = table[(table["system"] == system) & (table["method"] == method) & (table["metric"] == metric)]
+    return (float(row["median"].iloc[0]), int(row["n_seeds"].iloc[0])) if len(row) else (float("nan"), 0)
+
+
+def best(table: pd.DataFrame, system: str, metric: str, methods: tuple[str, ...]) -> tuple[str, float]:
+    """Method with the smallest median."""
+    found = {name: median(table, system, name, metric)[0] for name in methods}
+    found = {name: value for name, value in found.items() if np.isfinite(value)}
+    name = min(found, key=lambda name: found[name], default="")
+    return name, found.get(name, float("nan"))
+
+
+def structure(table: pd.DataFrame) -> pd.DataFrame:
+    """Graph and targets, one row a system and method."""
+    part = table[table["metric"].isin(STRUCTURE) & table["method"].isin([*OURS, "mean_shift"])]
+    wide = part.pivot_table(index=["system", "method"], columns="metric", values="median")
+    wide = wide.reindex(columns=[name for name in STRUCTURE if name in wide])
+    wide = wide[wide["target_f1"].notna()] if len(wide) else wide
+    wide.insert(0, "n_seeds", part.groupby(["system", "method"])["n_seeds"].max())
+    wide = wide.reset_index()
+    wide = wide[wide["system"].str.endswith("principal_components")]
+    rank = {name: place for place, name in enumerate([*OURS, "mean_shift"])}
+    wide = wide.sort_values(["system", "method"], key=lambda c: c.map(rank) if c.name == "method" else c)
+    wide["system"] = wide["system"].str.removesuffix("-principal_components")
+    return wide
+
+
+def prediction(table: pd.DataFrame, mechanism: str) -> pd.DataFrame:
+    """scgim beside the best baseline and the floor, one row a system and metric."""
+    rows = []
+    for system in sorted(s for s in table["system"].unique() if s.split("-")[1] == mechanism):
+        for metric in PREDICTION:
+            row = {"system": system, "metric": metric}
+            row["n_seeds"] = 0
+            for method in ("scgim", "scgim_additive") if mechanism == "neural" else ("scgim",):
+                row[method], n = median(table, system, method, metric)
+                row["n_seeds"] = max(n, row["n_seeds"])
+            row["best_baseline"], row["of_best_baseline"] = best(table, system, metric, BASELINES)
+            row["floor"], _ = median(table, system, "floor", metric)
+            ours = row["scgim"] if np.isfinite(row["scgim"]) else row.get("scgim_additive", np.nan)
+            row["ratio"] = ours / row["of_best_baseline"]
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def goals(table: pd.DataFrame, pooled: pd.DataFrame) -> pd.DataFrame:
+    """Medians of scgim against their bounds."""
+    rows = []
+    for goal in GOALS:
+        methods = ("scgim", "scgim_additive") if "-neural-" in goal.systems else ("scgim",)
+        for method in methods:
+            value, n = median(table, goal.systems, method, goal.metric)
+            if n == 0:
+                continue
+            row = {"system": goal.systems, "method": method, "metric": goal.metric, "n_seeds": n, "median": value}
+            held = value
+            if goal.over:
+                row["beside"], row["of_it"] = best(table, goal.systems, goal.metric, goal.over)
+                row["ratio"] = held = value / row["of_it"]
+            row["bound"] = f"{goal.sign} {goal.bound:g}"
+            row["met"] = "yes" if (held >= goal.bound if goal.sign == ">=" else held <= goal.bound) else "no"
+            rows.append(row)
+    for kind, bound in CALIBRATION.items():
+        part = pooled[pooled["kind"] == kind]
+        if len(part):
+            value = float(np.average((part["probability"] - part["frequency"]).abs(), weights=part["n"]))
+            row = {"system": "pooled", "method": "scgim", "metric": f"calibration error, {kind}", "median": value}
+            rows.append(row | {"bound": f"<= {bound:g}", "met": "yes" if value <= bound else "no"})
+    columns = ["system", "method", "metric", "n_seeds", "median", "beside", "of_it", "ratio", "bound", "met"]
+    return pd.DataFrame(rows).reindex(columns=columns).astype({"n_seeds": "Int64"})
+
+
+def pool(reliability: pd.DataFrame) -> pd.DataFrame:
+    """Reliability of scgim over all systems; those that differ by features only share their graph and targets."""
+    if reliability.empty:
+        return pd.DataFrame(columns=["kind", "lower", "upper", "n", "probability", "frequency"])
+    first = reliability["system"].str.endswith("principal_components")
+    keep = (reliability["method"] == "scgim") & (first | ~reliability["kind"].isin(["targets", "edges"]))
+    part = reliability[keep].copy()
+    for name in ("probability", "frequency"):
+        part[name] *= part["n"]
+    table = part.groupby(["kind", "lower", "upper"], as_index=False)[["n", "probability", "frequency"]].sum()
+    for name in ("probability", "frequency"):
+        table[name] /= table["n"]
+    return table
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    out = parser.parse_args(argv).out
+    runs = _store.read(out / _store.RUNS)
+    if runs.empty:
+        raise SystemExit(f"no {_store.RUNS} in {out}; run benchmarks/protocol/run.py first")
+    table, pooled = medians(runs), pool(_store.read(out / _store.RELIABILITY))
+    made = {
+        "medians": table,
+        "structure": structure(table),
+        "goals": goals(table, pooled),
+        "reliability_pooled": pooled,
+    }
+    for mechanism in ("linear", "neural"):
+        made[f"prediction_{mechanism}"] = prediction(table, mechanism)
+    for name, content in made.items():
+        if len(content):
+            content.to_csv(out / f"{name}.csv", index=False, float_format="%.4g", lineterminator="\n")
+    print(made["goals"].to_string(index=False, na_rep=""))
+    for path in _pictures.draw(runs, pooled, out):
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The benchmarks run on tiny systems, and their own arithmetic is right."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "benchmarks" / "protocol"
+
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the benchmarks are not beside the tests")
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch):
+    """Import a script of the folder by name."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    yield importlib.import_module
+    for path in FOLDER.glob("*.py"):
+        sys.modules.pop(path.stem, None)
+
+
+def test_systems_are_found_by_pattern(module) -> None:
+    systems = module("_systems").systems
+    assert len(systems(["*"])) == 24
+    assert systems(["er-linear-shift-noise", "er-linear-shift-*"])[0] == "er-linear-shift-noise"
+    assert len(systems(["er-linear-shift-noise", "er-linear-shift-*"])) == 3
+
+
+def test_energy_distance_is_that_of_the_package(module) -> None:
+    import scgim
+
+    case = module("_systems").simulate("er-linear-shift-projection", 0, quick=True)
+    rows, rng = case.rows("new_drug"), np.random.default_rng(0)
+    drawn = rng.normal(size=(40, 6))
+    cells = rng.normal(size=(len(rows), 1, 6)) + drawn
+    expected = np.mean([scgim.metrics.energy_distance(case.cells(k), x) for k, x in zip(rows, cells, strict=True)])
+    for moved in (False, True):
+        value = module("_score").energy(case, "new_drug", cells, moved=moved)
+        assert value["energy_distance_new_drugs"] == pytest.approx(expected)
+
+
+def test_methods_see_no_truth_and_no_new_drug(module) -> None:
+    case = module("_systems").simulate("sf-linear-shift-projection", 1, quick=True)
+    assert "truth" not in case.train.uns
+    assert set(case.train.obs["drug"]) == {"control", *case.train.uns["features"].index}
+    assert len(case.train.uns["features"]) == 8
+    assert list(case.features(case.rows("new_drug")).index) == list(
+        dict.fromkeys(case.table["drug"].iloc[case.rows("new_drug")])
+    )
+
+
+def test_baselines_run_and_are_not_run_twice(module, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    command = ["--quick", "--seeds", "0", "--system", "er-linear-shift-principal_components", "--out", str(tmp_path)]
+    command += ["--method", "floor", "mean_shift", "control", "ridge"]
+    module("run").main(command)
+    runs = pd.read_csv(tmp_path / "runs.csv")
+    assert set(runs["method"]) == {"floor", "mean_shift", "control", "ridge"}
+    assert not runs.loc[runs["metric"] == "failed", "value"].any()
+    value = runs.set_index(["method", "metric"])["value"]
+    assert value["floor", "mean_distance_new_doses"] < value["control", "mean_distance_new_doses"]
+    capsys.readouterr()
+    module("run").main(command)
+    assert capsys.readouterr().out.startswith("0 of 4 runs")
+
+
+def test_goals_are_held_against_medians(module) -> None:
+    summary, system = module("summary"), "er-linear-shift-projection"
+    values = {"scgim": 0.5, "gp": 1.0, "ridge": 3.0}
+    runs = pd.DataFrame(
+        [(system, s, m, "mean_distance_new_doses", v) for s in range(3) for m, v in values.items()],
+        columns=["system", "seed", "method", "metric", "value"],
+    )
+    table = summary.goals(summary.medians(runs), summary.pool(pd.DataFrame()))
+    assert table["beside"].tolist() == ["gp"]
+    assert table["ratio"].tolist() == [0.5]
+    assert table["met"].tolist() == ["yes"]
+
+
+@pytest.mark.slow
+def test_the_whole_protocol_runs(module, tmp_path: Path) -> None:
+    out = ["--quick", "--out", str(tmp_path)]
+    chosen = ["--method", "scgim", "scgim_no_features", "bacadi_style", "mean_shift", "knn", "floor"]
+    module("run").main([*out, "--seeds", "0", "--system", "er-linear-shift-p*", *chosen])
+    module("summary").main(["--out", str(tmp_path)])
+    module("degradation").main([*out, "--seeds", "0", "--fewest", "--method", "mean_shift", "scgim"])
+    runs = pd.read_csv(tmp_path / "runs.csv")
+    assert not runs.loc[runs["metric"] == "failed", "value"].any()
+    assert {"structure.csv", "prediction_linear.csv", "goals.csv", "medians.csv"} <= {
+        p.name for p in tmp_path.iterdir()
+    }
+    assert {"structure.png", "prediction_linear.svg", "reliability.png", "degradation.png"} <= {
+        p.name for p in tmp_path.iterdir()
+    }
