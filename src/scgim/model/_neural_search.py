@@ -194,29 +194,40 @@ def screen_additions(cells: Cells, batch: Batch, allowed: np.ndarray, price: flo
     -------
     ``(gain, parent, gene)``.
     """
-    z, k = cells.z.double().cpu(), cells.context.cpu()
-    n = cells.sums(torch.ones(len(z), 1)).clamp(min=1)
-
-    def centre(values: torch.Tensor) -> torch.Tensor:
-        return values - (cells.sums(values) / n)[k]
-
-    residual = centre(batch.residual.double().cpu())
-    functions = torch.as_tensor(basis.evaluate(z.numpy(), "additive"))  # (n, G, B)
+    gain = _additive_gains(cells, batch)
+    z, k, residual = cells.z.cpu(), cells.context.cpu(), _centre(cells, batch.residual.cpu())
+    total = residual.square().sum(0).clamp(min=1e-9)
     out = []
     for j, pa in enumerate(batch.parents):
-        found = []
-        for i in np.flatnonzero(allowed[:, j]):
-            products = [z[:, [i]] * z[:, [p]] for p in pa]
-            f = centre(torch.cat([functions[:, i], *products], 1))
-            gram = f.T @ f
-            right = f.T @ residual[:, j]
-            solved = torch.linalg.solve(gram + 1e-3 * gram.diagonal().mean() * torch.eye(len(gram)), right)
-            share = float(right @ solved / residual[:, j].square().sum())
-            gain = -0.5 * len(z) * np.log1p(-min(share, 0.999))
-            if gain > 0.5 * price:
-                found.append((gain, int(i), j))
+        for p in pa if allowed[:, j].any() else ():  # what one more gene says together with a parent
+            product = _centre(cells, z * z[:, [p]])  # (n, G)
+            share = (product.T @ residual[:, j]) ** 2 / product.square().sum(0).clamp(min=1e-9) / total[j]
+            gain[:, j] += -0.5 * len(k) * np.log1p(-np.minimum(share.numpy(), 0.999))
+        found = [(gain[i, j], int(i), j) for i in np.flatnonzero(allowed[:, j]) if gain[i, j] > 0.5 * price]
         out += sorted(found, reverse=True)[:most]
     return out
+
+
+def _centre(cells: Cells, values: torch.Tensor) -> torch.Tensor:
+    """Values ``(n, F)`` less the mean of their context."""
+    n = cells.sums(torch.ones(len(values), 1)).clamp(min=1)
+    return values - (cells.sums(values) / n).to(values.dtype)[cells.context.cpu()]
+
+
+def _additive_gains(cells: Cells, batch: Batch, block: int = 100) -> np.ndarray:
+    """What a regression of each residual on the basis functions of each gene would gain, ``(G, G)``."""
+    residual = _centre(cells, batch.residual.cpu()).double()
+    total, z = residual.square().sum(0).clamp(min=1e-9), cells.z.cpu()
+    gain = np.zeros((z.shape[1], z.shape[1]))
+    for start in range(0, z.shape[1], block):
+        f = torch.as_tensor(basis.evaluate(z[:, start : start + block].numpy(), "additive"))  # (n, g, B)
+        f = _centre(cells, f.flatten(1)).double().reshape(f.shape)
+        gram = torch.einsum("ngb,ngc->gbc", f, f)
+        right = (f.flatten(1).T @ residual).reshape(f.shape[1], f.shape[2], -1)  # (g, B, G)
+        ridge = 1e-3 * gram.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] * torch.eye(f.shape[2])
+        share = (right * torch.linalg.solve(gram + ridge, right)).sum(1) / total
+        gain[start : start + block] = -0.5 * len(z) * np.log1p(-np.minimum(share.numpy(), 0.999))
+    return gain
 
 
 def reachable(graph: np.ndarray) -> np.ndarray:
