@@ -16,7 +16,7 @@ def make_score(study, mechanism: str = "linear", background: float = 0.0, steps:
     hyper = Hyper.default(moments.n_genes)
     hyper.background_sd[:] = background
     score = HardScore(moments, study.design.unit, study.design.group, hyper)
-    score.n_steps, score.ridge = steps, 0.0
+    score.n_steps_final, score.ridge = steps, 0.0
     return score
 
 

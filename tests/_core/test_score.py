@@ -122,7 +122,7 @@ def objective(score: ShiftScore, beta: np.ndarray, variance: float, parents: tup
 def test_fixed_point_is_a_maximum_of_the_objective(make_study, mechanism, background):
     study = make_study(n_groups=2)
     score = make_score(study, mechanism, background)
-    score.n_steps = 300
+    score.n_steps_final = 300
     fit = score.gene(GENE, PARENTS)
     beta = np.append(fit.coef, fit.baseline)
     best = objective(score, beta, fit.variance, PARENTS)
