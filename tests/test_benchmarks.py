@@ -91,6 +91,6 @@ def test_the_whole_protocol_runs(module, tmp_path: Path) -> None:
     assert {"structure.csv", "prediction_linear.csv", "goals.csv", "medians.csv"} <= {
         p.name for p in tmp_path.iterdir()
     }
-    assert {"structure.png", "prediction_linear.svg", "reliability.png", "degradation.png"} <= {
+    assert {"structure.png", "prediction_linear.svg", "reliability_pooled.png", "degradation_medians.png"} <= {
         p.name for p in tmp_path.iterdir()
     }

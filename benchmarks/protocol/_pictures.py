@@ -59,7 +59,7 @@ def draw(runs: pd.DataFrame, pooled: pd.DataFrame, out: Path) -> list[Path]:
         if "mean_distance_new_doses" in set(part["metric"]):
             paths += save(dots(part, PANELS["prediction"], columns=2, log=True), out / f"prediction_{mechanism}")
     if len(pooled):
-        paths += save(reliability(pooled), out / "reliability")
+        paths += save(reliability(pooled), out / "reliability_pooled")
     return paths
 
 

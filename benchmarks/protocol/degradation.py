@@ -3,7 +3,7 @@
     python benchmarks/protocol/degradation.py --seeds 0 1 2 --out benchmarks/protocol/results
 
 The targets of scgim stand beside the ranking of genes by their mean shift. Rows are added to ``degradation.csv``; what is
-there already is not run again. Then the picture ``degradation.png`` and the table ``degradation_medians.csv`` are made.
+there already is not run again. Then the picture and the table ``degradation_medians`` are made.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> None:
     table = table.reindex(columns=[name for name in SHOWN if name in table]).reset_index()
     table.to_csv(arguments.out / "degradation_medians.csv", index=False, float_format="%.4g", lineterminator="\n")
     part = runs[runs["system"] == arguments.system]
-    print(*_pictures.save(_pictures.degradation(part), arguments.out / "degradation"))
+    print(*_pictures.save(_pictures.degradation(part), arguments.out / "degradation_medians"))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,78 @@
+"""Run one of the other methods in its own environment: ``python _peer.py METHOD IN.npz OUT.npz``. Needs numpy beside it."""
+
+import json
+import sys
+import time
+
+import numpy as np
+
+
+def by_drug(data):
+    """Cells of each drug, the control first, and the true targets of each drug."""
+    x, drug = data["x"], data["drug"]
+    return [x[drug == d] for d in range(drug.max() + 1)], data["drug_targets"]
+
+
+def ges(data):
+    """GES on data centred in each context."""
+    import ges as package
+
+    x, context = data["x"].copy(), data["context"]
+    for k in np.unique(context):
+        x[context == k] -= x[context == k].mean(0)
+    graph, _ = package.fit_bic(x)
+    return {"graph": graph}
+
+
+def gnies(data):
+    """GnIES, one environment a drug; interventions may change means."""
+    import gnies as package
+
+    cells, _ = by_drug(data)
+    _, graph, _ = package.fit(cells, approach="rank", center=False)
+    return {"graph": graph}
+
+
+def gies(data):
+    """GIES, told the true targets of each drug."""
+    import gies as package
+
+    cells, targets = by_drug(data)
+    told = [[]] + [np.flatnonzero(row).tolist() for row in targets]
+    every = sorted({tuple(row) for row in told})  # environments with the same targets are one
+    joined = [np.vstack([x for d, x in enumerate(cells) if tuple(told[d]) == key]) for key in every]
+    graph, _ = package.fit_bic(joined, [list(key) for key in every])
+    return {"graph": graph}
+
+
+def utigsp(data):
+    """UT-IGSP, one setting a drug; the level of its tests is an option."""
+    import causaldag as package
+
+    cells, _ = by_drug(data)
+    alpha, nodes = float(data["alpha"]), set(range(data["x"].shape[1]))
+    test = package.MemoizedCI_Tester(package.gauss_ci_test, package.gauss_ci_suffstat(cells[0]), alpha=alpha)
+    invariance = package.MemoizedInvarianceTester(
+        package.gauss_invariance_test, package.gauss_invariance_suffstat(cells[0], cells[1:]), alpha=alpha
+    )
+    settings = [{"known_interventions": []} for _ in cells[1:]]
+    dag, found = package.unknown_target_igsp(settings, nodes, test, invariance)
+    targets = np.zeros((len(found), len(nodes)))
+    for place, genes in enumerate(found):
+        targets[place, list(genes)] = 1
+    return {"graph": dag.to_amat()[0], "drug_targets": targets}
+
+
+def main():
+    method, source, destination = sys.argv[1:]
+    with np.load(source) as file:
+        data = dict(file)
+    began, cpu = time.perf_counter(), time.process_time()
+    out = {name: np.asarray(value, float) for name, value in globals()[method](data).items()}
+    out["seconds"], out["wall_seconds"] = time.process_time() - cpu, time.perf_counter() - began
+    np.savez(destination, **out)
+    print(json.dumps({"seconds": float(out["seconds"])}))
+
+
+if __name__ == "__main__":
+    main()
