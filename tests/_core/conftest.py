@@ -23,13 +23,13 @@ class Study:
     design: Design
     genes: tuple[str, ...] = field(default_factory=tuple)
 
-    def moments(self, mechanism: str = "linear", *, block: bool = False) -> Moments:
-        """Moments of the cells; with `block` the scatter of each unit apart."""
+    def moments(self, mechanism: str = "linear", *, block: np.ndarray | None = None) -> Moments:
+        """Moments of the cells; with `block` ``(K,)`` the scatter of each block of contexts apart."""
         return compute_moments(
             lambda: iter([(self.cells, self.context)]),
             len(self.design.dose),
             mechanism=mechanism,
-            block=self.design.unit + 1 if block else None,
+            block=block,
         )
 
 
@@ -45,7 +45,10 @@ def simulate_study(
     n_groups: int = 1,
     seed: int = 0,
 ) -> Study:
-    """Random graph with about 1.5 edges a gene, one target a drug (two for every third), three doses."""
+    """Random graph with about 1.5 edges a gene, one target a drug (two for every third), three doses.
+
+    Under activity interventions each drug weakens the outgoing effects of one gene that has children.
+    """
     rng = np.random.default_rng(seed)
     G, D = n_genes, n_drugs
     order = rng.permutation(G)
@@ -56,6 +59,9 @@ def simulate_study(
         graph[pairs[c]] = rng.choice([-1, 1]) * rng.uniform(0.5, 1.2)
     effect = np.zeros((D, G))
     for d in range(D):
+        if intervention == "activity":
+            effect[d, rng.choice(np.flatnonzero(graph.any(axis=1)))] = rng.uniform(-1, -0.6)
+            continue
         effect[d, rng.permutation(G)[: 2 if d % 3 == 2 else 1]] = rng.choice([-1, 1]) * rng.uniform(3, 5)
     noise, baseline = rng.uniform(0.6, 1.3, G), rng.uniform(-1, 1, (n_groups, G))
     rows = [(g, -1, 0.0, n_control) for g in range(n_groups)]
@@ -68,9 +74,11 @@ def simulate_study(
             dose[k, d] = amount
             hit = effect[d] != 0
             shift = shift + effect[d] * amount**HILL / (EC50**HILL + amount**HILL)
-        x = np.zeros((n, G))
+        x, outgoing = np.zeros((n, G)), np.ones(G)
+        if intervention == "activity":
+            shift, outgoing = np.zeros(G), 1 + shift
         for j in order:
-            incoming = 0 if intervention == "hard" and hit[j] else x @ graph[:, j] + baseline[g, j]
+            incoming = 0 if intervention == "hard" and hit[j] else (x * outgoing) @ graph[:, j] + baseline[g, j]
             x[:, j] = incoming + shift[j] + noise[j] * rng.standard_normal(n)
         parts.append(x)
         context.append(np.full(n, k))

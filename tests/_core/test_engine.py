@@ -10,7 +10,8 @@ SHIFT = {"n_genes": 10, "n_drugs": 16, "n_cells": 40, "n_control": 400}
 
 
 def fit_study(study, **kwargs):
-    block = kwargs.get("intervention", "shift") != "shift"
+    kind = kwargs.get("intervention", "shift")
+    block = {"shift": None, "hard": study.design.unit + 1}.get(kind, np.arange(len(study.design.dose)))
     kwargs = {"genes": study.genes, "rng": 0} | kwargs
     return fit_search(study.moments(kwargs.get("mechanism", "linear"), block=block), study.design, **kwargs)
 
@@ -50,6 +51,15 @@ def test_hard_recovers_graph_and_targets(make_study, seed):
     fit = fit_study(study, intervention="hard", n_kicks=5)
     assert f1(fit.graph != 0, study.graph != 0) >= 0.85
     assert f1(fit.probability > 0.5, study.effect != 0) >= 0.9
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_activity_recovers_graph_and_targets(make_study, seed):
+    study = make_study(n_genes=8, n_drugs=10, n_cells=150, n_control=600, intervention="activity", seed=seed)
+    fit = fit_study(study, intervention="activity", n_kicks=3)
+    skeleton = (study.graph != 0) | (study.graph.T != 0)
+    assert f1((fit.graph != 0) | (fit.graph.T != 0), skeleton) >= 0.8
+    assert f1(fit.probability > 0.5, study.effect != 0) >= 0.8
 
 
 def test_row_causes_column_and_order_is_topological(make_study):

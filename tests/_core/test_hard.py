@@ -12,7 +12,7 @@ GENE, PARENTS = 2, (0, 1)
 
 
 def make_score(study, mechanism: str = "linear", background: float = 0.0, steps: int = 60) -> HardScore:
-    moments = study.moments(mechanism, block=True)
+    moments = study.moments(mechanism, block=study.design.unit + 1)
     hyper = Hyper.default(moments.n_genes)
     hyper.background_sd[:] = background
     score = HardScore(moments, study.design.unit, study.design.group, hyper)
