@@ -89,7 +89,7 @@ def _sum_blocks(cells: CellChunks, n_contexts: int, frame: Frame, block: np.ndar
     n_functions = len(frame.loc) * frame.n_functions
     total = Sums.zeros(n_contexts, n_functions, None if block is None else int(block.max()) + 1)
     task = BlockSums(frame, block, covariates)
-    for part in map_cells(task, cells.data, cells.spec, *columns, result_bytes=8 * n_functions**2):
+    for part in map_cells(task, cells.data, cells.spec, *columns, result_bytes=total.second.nbytes):
         total.add(part)
     return total
 
