@@ -15,6 +15,10 @@ COLORS = {
     "bacadi_style": "#CC79A7",
     "published": "#E69F00",
     "mean_shift": "#7F7F7F",
+    "ges": "#B2DF8A",
+    "gnies": "#33A02C",
+    "gies": "#A6761D",
+    "utigsp_0.001": "#6A3D9A",
     "gp": "#D55E00",
     "ridge": "#E69F00",
     "knn": "#CC79A7",
@@ -29,6 +33,10 @@ LABELS = {
     "bacadi_style": "each context alone",
     "published": "published estimator",
     "mean_shift": "mean shift",
+    "ges": "GES",
+    "gnies": "GnIES",
+    "gies": "GIES, told the targets",
+    "utigsp_0.001": "UT-IGSP",
     "gp": "Gaussian process",
     "training_mean": "training mean",
     "knn": "nearest neighbours",
@@ -88,7 +96,7 @@ def dots(runs: pd.DataFrame, panels: dict[str, str], *, columns: int, log: bool 
     features = len({s.rsplit("-", 1)[1] for s in systems}) > 1 or log
     methods = [m for m in COLORS if m in set(runs[runs["metric"].isin(panels)]["method"])]
     rows = -(-len(panels) // columns)
-    width = max(4.6, 0.9 + 0.13 * len(methods) * len(systems))
+    width = max(4.6, 0.9 + 0.11 * len(methods) * len(systems))
     figure, axes = plt.subplots(
         rows, columns, figsize=(min(width, 7.5) * columns, 3.5 * rows), squeeze=False, constrained_layout=True
     )

@@ -28,6 +28,7 @@ PREDICTION = [
     "energy_distance_new_drugs",
 ]
 OURS = ("scgim", "scgim_additive", "scgim_no_features", "bacadi_style", "published")
+OTHERS = ("mean_shift", "ges", "gnies", "gies", *(f"utigsp_{alpha}" for alpha in ("0.01", "0.001", "1e-05")))
 
 
 def medians(runs: pd.DataFrame) -> pd.DataFrame:
@@ -53,14 +54,13 @@ def best(table: pd.DataFrame, system: str, metric: str, methods: tuple[str, ...]
 
 def structure(table: pd.DataFrame) -> pd.DataFrame:
     """Graph and targets, one row a system and method."""
-    part = table[table["metric"].isin(STRUCTURE) & table["method"].isin([*OURS, "mean_shift"])]
+    part = table[table["metric"].isin(STRUCTURE) & table["method"].isin([*OURS, *OTHERS])]
     wide = part.pivot_table(index=["system", "method"], columns="metric", values="median")
     wide = wide.reindex(columns=[name for name in STRUCTURE if name in wide])
-    wide = wide[wide["target_f1"].notna()] if len(wide) else wide
     wide.insert(0, "n_seeds", part.groupby(["system", "method"])["n_seeds"].max())
     wide = wide.reset_index()
     wide = wide[wide["system"].str.endswith("principal_components")]
-    rank = {name: place for place, name in enumerate([*OURS, "mean_shift"])}
+    rank = {name: place for place, name in enumerate([*OURS, *OTHERS])}
     wide = wide.sort_values(["system", "method"], key=lambda c: c.map(rank) if c.name == "method" else c)
     wide["system"] = wide["system"].str.removesuffix("-principal_components")
     return wide
@@ -133,7 +133,12 @@ def main(argv: list[str] | None = None) -> None:
     runs = _store.read(out / _store.RUNS)
     if runs.empty:
         raise SystemExit(f"no {_store.RUNS} in {out}; run benchmarks/protocol/run.py first")
-    table, pooled = medians(runs), pool(_store.read(out / _store.RELIABILITY))
+    runs = pd.concat([runs, _store.read(out / "peers.csv")], ignore_index=True)
+    runs = runs.drop_duplicates(["system", "seed", "method", "metric"], keep="last")
+    reliability = _store.read(out / _store.RELIABILITY)
+    if len(reliability):
+        reliability = reliability.drop_duplicates(["system", "seed", "method", "kind", "lower"], keep="last")
+    table, pooled = medians(runs), pool(reliability)
     made = {
         "medians": table,
         "structure": structure(table),
