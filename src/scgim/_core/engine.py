@@ -80,12 +80,13 @@ def learn_structure(
     background: float | str = "auto",
     n_kicks: int = 20,
     n_candidates: int = 40,
-    max_parents: int = 10,
+    max_parents: int = 20,
     progress: Progress | None = None,
 ) -> tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]]:
     """Order and parents under priors that are learned along the way."""
     history: list[dict[str, Any]] = []
     order: np.ndarray | None = None
+    few = moments.n_genes <= 50
     kind = SCORES[intervention]
     score = kind(moments, design.unit, design.group, hyper)
     candidates = screen(score, n_candidates)
@@ -93,7 +94,10 @@ def learn_structure(
     for round_ in range(3):
         chooser = Parents(score, candidates, max_parents)
         report = _report(progress, f"search {round_ + 1}", history)
-        state = search(chooser, rng=rng, order=order, n_kicks=0 if round_ < 2 else n_kicks, progress=report)
+        last = round_ == 2
+        state = search(
+            chooser, rng=rng, order=order, n_kicks=n_kicks if last else 0, thorough=last or few, progress=report
+        )
         report(state.total)
         order = np.array(state.order)
         if round_ < 2:
@@ -148,7 +152,7 @@ def fit_search(
     rng = np.random.default_rng(rng)
     G = moments.n_genes
     hyper = Hyper.default(G, graph_prior)
-    kicks = (20 if G <= 50 else 5 if G <= 300 else 1) if n_kicks is None else n_kicks
+    kicks = (20 if G <= 50 else 3 if G <= 150 else 1) if n_kicks is None else n_kicks
     if intervention in ("activity", "auto"):
         from scgim._core.active_engine import fit_active  # it stands on this file
 

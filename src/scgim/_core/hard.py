@@ -106,6 +106,10 @@ class HardScore(ShiftScore):
         score = score + np.logaddexp(off, on).sum(axis=1) - self.price(j, sets)
         return {"score": score, "odds": on - off, "lhs": lhs, **fit}
 
+    def coarse_added(self, j: int, base: tuple[int, ...], candidates: np.ndarray) -> np.ndarray:
+        """Scores ``(M,)`` with each candidate added, with no context taken as hit when coefficients are found."""
+        return self.score_added(j, base, candidates, n_steps=0)
+
     def _start(
         self, fit: dict[str, np.ndarray], gram: np.ndarray, right: np.ndarray, x: np.ndarray, y: np.ndarray, F: int
     ) -> np.ndarray:

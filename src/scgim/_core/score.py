@@ -106,6 +106,7 @@ class ShiftScore:
         self.groups = np.eye(int(np.max(group)) + 1)[np.asarray(group)[self.sorted]]  # (K, C)
         self.ridge = 1e-4 if self.n_functions > 1 else 1e-9
         self.parameter_price = 0.5 * np.log(moments.n.sum())
+        self._centred_cache: tuple[np.ndarray, np.ndarray] | None = None
         is_control = np.arange(len(unit)) < self.n_control
         weight = self.groups * (self.n * is_control)[:, None]
         empty = weight.sum(axis=0) == 0
@@ -201,6 +202,44 @@ class ShiftScore:
         sets[:, :-1] = base
         sets[:, -1] = candidates
         return self._solve(j, sets, n_steps)["score"]
+
+    def _centred(self) -> tuple[np.ndarray, np.ndarray]:
+        """Means of parents ``(K, G*B)`` and children ``(K, G)`` against the baselines of the controls."""
+        if self._centred_cache is None:
+            base = self.groups @ self.start_baseline  # (K, K)
+            self._centred_cache = self.flat - base @ self.flat, self.self_mean - base @ self.self_mean
+        return self._centred_cache
+
+    def coarse_added(self, j: int, base: tuple[int, ...], candidates: np.ndarray) -> np.ndarray:
+        """Scores ``(M,)`` with each candidate added, coefficients from within contexts alone, in one regression.
+
+        Never above the score with coefficients from all contexts but for rounding; used to choose which to score in full.
+        """
+        flat, child = self._centred()
+        P, C = self.columns(np.array(base, dtype=int)), self.columns(candidates[:, None])  # (F,), (M, B)
+        S, B = self.within, self.n_functions
+        every = C.ravel()
+        cross = S[P[:, None], every]  # (F, M*B)
+        solved = np.linalg.solve(
+            S[P[:, None], P] + self.ridge * np.eye(len(P)), np.column_stack([cross, self.cross[P, j]])
+        )
+        slopes, own = solved[:, :-1], solved[:, -1]
+        left = S[C[:, :, None], C[:, None, :]] - np.einsum(
+            "fmb,fmc->mbc", cross.reshape(-1, *C.shape), slopes.reshape(-1, *C.shape)
+        )
+        right = (self.cross[every, j] - cross.T @ own).reshape(C.shape)  # (M, B)
+        alpha = np.linalg.solve(left + (self.ridge + 1e-9) * np.eye(B), right[:, :, None])[..., 0]
+        v = self.self_variance[j] - self.cross[P, j] @ own - (right * alpha).sum(axis=1)
+        v = np.maximum(v, 1e-8)
+        beyond = (flat[:, every] - flat[:, P] @ slopes).reshape(len(flat), *C.shape)  # (K, M, B)
+        residual = (child[:, j] - flat[:, P] @ own)[None] - np.einsum("kmb,mb->mk", beyond, alpha)
+        error = v[:, None] / self.n + self.hyper.background_sd[j] ** 2
+        c = self.n_control
+        off, on = self.branches(residual[:, c:] ** 2, error[:, c:], j)
+        total = -0.5 * self.dof * (np.log(v) + 1) + np.logaddexp(off, on).sum(axis=1)
+        total -= 0.5 * (np.log(error[:, :c]) + residual[:, :c] ** 2 / error[:, :c]).sum(axis=1)
+        sets = np.column_stack([np.broadcast_to(np.array(base, dtype=int), (len(candidates), len(base))), candidates])
+        return total - self.price(j, sets)
 
     def score_sets(self, j: int, sets: np.ndarray) -> np.ndarray:
         """Scores ``(M,)`` of parent sets ``(M, p)`` of gene j."""

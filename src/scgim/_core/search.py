@@ -14,7 +14,9 @@ import numpy as np
 
 from scgim._core.score import ShiftScore
 
-TOLERANCE = 1e-6
+TOLERANCE = 1e-6  # of parent sets
+GAIN = 0.1  # of a move, in nats: smaller ones are not worth an evaluation
+SWEEP_GAIN = 0.05  # of a sweep, in nats a gene, where more sweeps will follow anyway
 Move = tuple[float, int, dict[int, tuple[tuple[int, ...], float]]]  # gain, new place, changed parents and scores
 
 
@@ -24,8 +26,8 @@ class Parents:
 
     score: ShiftScore
     candidates: list[np.ndarray]  # screened candidates of each gene
-    max_parents: int = 10
-    n_refined: int = 8  # candidates scored in full at a time; the others by one step of expectation maximisation
+    max_parents: int = 20
+    n_refined: int = 5  # candidates scored in full at a time; the others coarsely
     single: dict[tuple[int, tuple[int, ...]], float] = field(default_factory=dict)
     added: dict[tuple[int, tuple[int, ...]], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
@@ -50,7 +52,7 @@ class Parents:
             free = free[~np.isin(free, parents)]
             few = len(free) <= self.n_refined
             if len(free):
-                out[free] = self.score.score_added(j, parents, free, n_steps=None if few else 0)
+                out[free] = (self.score.score_added if few else self.score.coarse_added)(j, parents, free)
             self.added[key] = out, np.full(len(out), few)
         return self.added[key]
 
@@ -157,7 +159,7 @@ class OrderSearch:
         ceiling[self.order[i + 1 : i + 1 + self.window]] = True
         most = self.chooser.best(g, ceiling)[1] - self.value[g]
         best: Move = (0.0, i, {})
-        if most <= TOLERANCE:
+        if most <= GAIN:
             return best
         lost, changed = 0.0, {}
         before = self.mask(i)
@@ -171,11 +173,11 @@ class OrderSearch:
                 lost += changed[x][1] - self.value[x]
             before[x] = True
             allowed[x] = True
-            if lost + most <= TOLERANCE:
+            if lost + most <= GAIN:
                 break
             own = self.chooser.best(g, allowed)
             gain = lost + own[1] - self.value[g]
-            if gain > best[0] + TOLERANCE:
+            if gain > best[0] + GAIN:
                 best = (gain, q, {**changed, g: own})
         return best
 
@@ -193,13 +195,13 @@ class OrderSearch:
             with_g = before.copy()
             with_g[g] = True
             new = self.chooser.best(x, with_g)
-            if new[1] > self.value[x] + TOLERANCE:
+            if new[1] > self.value[x] + GAIN:
                 changed[x] = new
                 gained += new[1] - self.value[x]
             if x in own[0]:
                 own = self.chooser.best(g, allowed)
             gain = gained + own[1] - self.value[g]
-            if gain > best[0] + TOLERANCE:
+            if gain > best[0] + GAIN:
                 best = (gain, q, {**changed, g: own})
         return best
 
@@ -208,7 +210,7 @@ class OrderSearch:
         i = self.order.index(g)
         right, left = self._right(i), self._left(i)
         gain, q, changed = max(right, left, key=lambda move: move[0])
-        if gain <= TOLERANCE:
+        if gain <= GAIN:
             return 0.0
         self.order.pop(i)
         self.order.insert(q, g)
@@ -216,12 +218,59 @@ class OrderSearch:
             self.parents[x], self.value[x] = parents, value
         return gain
 
-    def climb(self, genes: list[int] | None = None) -> None:
-        """Sweeps until no single move improves."""
-        queue = list(self.order) if genes is None else genes
-        while queue:
-            moved = [g for g in queue if self.improve_gene(g) > 0]
-            queue = list(self.order) if moved else ([] if len(queue) == self.G else list(self.order))
+    def reorient(self, g: int, most: int = 6) -> float:
+        """Lets gene g take a parent that stands later in the order; the gain.
+
+        Gene g and those of its descendants that the new parent does not need move behind that parent, so that only
+        genes on the way from g to it lose g.
+        """
+        i = self.order.index(g)
+        place = np.empty(self.G, dtype=int)
+        place[self.order] = np.arange(self.G)
+        gain = self.chooser.with_one_more(g, self.parents[g])[0] - self.value[g]
+        later = np.flatnonzero((gain > GAIN) & (place > i))
+        before = self.mask(i)
+        for x in later[np.argsort(-gain[later], kind="stable")][:most]:
+            between = self.order[i + 1 : place[x] + 1]
+            stay, go = self._split(g, int(x), between)
+            allowed, changed, delta = before.copy(), {}, 0.0
+            for y in stay:
+                if g in self.parents[y]:
+                    changed[y] = self.chooser.best(y, allowed)
+                    delta += changed[y][1] - self.value[y]
+                allowed[y] = True
+            if delta + gain[later].sum() <= GAIN:
+                continue
+            changed[g] = self.chooser.best(g, allowed)
+            delta += changed[g][1] - self.value[g]
+            if delta > GAIN:
+                self.order[i : place[x] + 1] = [*stay, g, *go]
+                for y, (parents, value) in changed.items():
+                    self.parents[y], self.value[y] = parents, value
+                return delta
+        return 0.0
+
+    def _split(self, g: int, x: int, between: list[int]) -> tuple[list[int], list[int]]:
+        """Genes between g and x that stay before g, and descendants of g that x does not need, which go along."""
+        below, needed = {g}, {x}
+        for y in between:
+            if below.intersection(self.parents[y]):
+                below.add(y)
+        for y in reversed(between):
+            if y in needed:
+                needed.update(self.parents[y])
+        go = [y for y in between if y in below and y not in needed]
+        gone = set(go)
+        return [y for y in between if y not in gone], go
+
+    def climb(self, *, thorough: bool = True) -> None:
+        """Sweeps until no move improves; otherwise until a sweep of new orientations brings next to nothing."""
+        least = GAIN if thorough else SWEEP_GAIN * self.G
+        moved = True
+        while moved:
+            while sum(self.reorient(g) for g in list(self.order)) > least:
+                pass
+            moved = thorough and sum(self.improve_gene(g) for g in list(self.order)) > GAIN
 
     def state(self) -> tuple[list[int], dict[int, tuple[int, ...]], np.ndarray]:
         """A copy of the state."""
@@ -251,13 +300,14 @@ def search(
     order: np.ndarray | None = None,
     n_kicks: int = 20,
     window: int | None = None,
+    thorough: bool = True,
     progress: Callable[[float], None] | None = None,
 ) -> OrderSearch:
     """Best order found: climb, then kicks until `n_kicks` in a row brought nothing."""
     start = response_order(chooser.score) if order is None else order
     G = chooser.score.n_genes
-    state = OrderSearch(chooser, start, window=min(G, 100) if window is None else window)
-    state.climb()
+    state = OrderSearch(chooser, start, window=min(G, max(10, 3000 // G)) if window is None else window)
+    state.climb(thorough=thorough)
     failed = 0
     while failed < n_kicks:
         if progress is not None:
@@ -265,7 +315,7 @@ def search(
         kept, total = state.state(), state.total
         state.kick(rng, size=int(rng.integers(1, 4)))
         state.climb()
-        if state.total > total + TOLERANCE:
+        if state.total > total + GAIN:
             failed = 0
         else:
             failed += 1
