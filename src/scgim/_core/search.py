@@ -16,6 +16,7 @@ from scgim._core.score import ShiftScore
 
 TOLERANCE = 1e-6  # of parent sets
 GAIN = 0.1  # of a move, in nats: smaller ones are not worth an evaluation
+REGAINED = 0.2  # share of a lost edge's worth that other parents may leave open
 SWEEP_GAIN = 0.05  # of a sweep, in nats a gene, where more sweeps will follow anyway
 Move = tuple[float, int, dict[int, tuple[tuple[int, ...], float]]]  # gain, new place, changed parents and scores
 
@@ -218,7 +219,7 @@ class OrderSearch:
             self.parents[x], self.value[x] = parents, value
         return gain
 
-    def reorient(self, g: int, most: int = 6) -> float:
+    def reorient(self, g: int, most: int = 4) -> float:
         """Lets gene g take a parent that stands later in the order; the gain.
 
         Gene g and those of its descendants that the new parent does not need move behind that parent, so that only
@@ -233,6 +234,10 @@ class OrderSearch:
         for x in later[np.argsort(-gain[later], kind="stable")][:most]:
             between = self.order[i + 1 : place[x] + 1]
             stay, go = self._split(g, int(x), between)
+            children = [y for y in stay if g in self.parents[y]]
+            lost = sum(self.value[y] - self.chooser.value(y, tuple(z for z in self.parents[y] if z != g)) for y in children)
+            if gain[x] <= REGAINED * lost:  # they would have to find nearly all of it elsewhere
+                continue
             allowed, changed, delta = before.copy(), {}, 0.0
             for y in stay:
                 if g in self.parents[y]:
