@@ -50,7 +50,7 @@ def _training_rows(case: Case, model: Any) -> tuple[np.ndarray, np.ndarray]:
     """Training contexts as rows of the truth and of the model, the control left out."""
     names = model.contexts
     if "context" in names:
-        split = [text.rpartition("@") for text in names["context"].astype(str)]
+        split = [text.partition("@") for text in names["context"].astype(str)]
         names = pd.DataFrame({"drug": [part[0] for part in split], "dose": [part[2] or 0 for part in split]})
     pairs = zip(names["drug"], names["dose"], strict=True)
     found = {(str(drug), float(dose)): k for k, (drug, dose) in enumerate(pairs)}

@@ -48,10 +48,12 @@ def gies(data):
 def utigsp(data):
     """UT-IGSP, one setting a drug; the level of its tests is an option."""
     import causaldag as package
+    import conditional_independence as tests
 
     cells, _ = by_drug(data)
     alpha, nodes = float(data["alpha"]), set(range(data["x"].shape[1]))
-    test = package.MemoizedCI_Tester(package.gauss_ci_test, package.gauss_ci_suffstat(cells[0]), alpha=alpha)
+    known = tests.partial_correlation_suffstat(cells[0])
+    test = package.MemoizedCI_Tester(tests.partial_correlation_test, known, alpha=alpha)
     invariance = package.MemoizedInvarianceTester(
         package.gauss_invariance_test, package.gauss_invariance_suffstat(cells[0], cells[1:]), alpha=alpha
     )

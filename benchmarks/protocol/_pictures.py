@@ -167,8 +167,8 @@ def degradation(runs: pd.DataFrame) -> Any:
     metrics = {
         "edge_f1": "edge F1",
         "target_f1": "target F1",
-        "target_ap": "target AP",
         "mean_distance_new_doses": "mean distance, new doses",
+        "mean_distance_new_drugs": "mean distance, new drugs",
     }
     varied = list(runs["varied"].unique())
     titles = {"n_drugs": "drugs", "n_cells": "cells a context", "n_control": "control cells"}
@@ -191,7 +191,7 @@ def degradation(runs: pd.DataFrame) -> Any:
             axis.minorticks_off()
             axis.set_xlabel(titles.get(name, name), fontsize=9)
             axis.set_title(title, fontsize=9, loc="left")
-            axis.set_ylim(*((-0.02, 1.03) if metric != "mean_distance_new_doses" else (0, None)))
+            axis.set_ylim(*((0, None) if metric.startswith("mean") else (-0.02, 1.03)))
             axis.grid(axis="y", alpha=0.25)
             axis.spines[["top", "right"]].set_visible(False)
     lines = [plt.Line2D([], [], color=COLORS[m], lw=3, label=LABELS.get(m, m)) for m in methods]

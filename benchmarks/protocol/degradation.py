@@ -33,7 +33,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--system", default="er-linear-shift-principal_components")
-    parser.add_argument("--method", nargs="+", default=["mean_shift", "gp", "scgim"])
+    parser.add_argument("--method", nargs="+", default=["mean_shift", "control", "ridge", "gp", "scgim"])
     parser.add_argument("--vary", nargs="+", choices=sorted(AMOUNTS), default=list(AMOUNTS))
     parser.add_argument("--fewest", action="store_true", help="only the smallest amount of each")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
