@@ -7,6 +7,7 @@ this form :cite:p:`schneider2025`; learning it, shared and per drug, is not from
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import minimize
 
 SLOPES = np.exp(np.linspace(np.log(0.5), np.log(8.0), 13))
 SPREADS = (0.02, 0.1, 0.25, 0.5, 1.0)  # of log ec50 and log slope between drugs
@@ -100,12 +101,28 @@ def fit_curves(
     evidence, centre, spread = best
     prior = _log_prior(log_ec50, log_slope, centre, spread)
     post = loglik + prior
-    if spread == SPREADS[0]:  # one curve for all: refine between grid points
-        weight = np.exp(loglik.sum(axis=0) - loglik.sum(axis=0).max())
-        weight = np.broadcast_to(weight / weight.sum(), post.shape)
-    else:
-        weight = np.exp(post - _logsumexp(post)[:, None])
+    if spread == SPREADS[0]:  # one curve for all
+        shared = _polish(pairs, slab2, deviation2, np.array([log_ec50[centre], log_slope[centre]]))
+        return np.full(n_drugs, np.exp(shared[0])), np.full(n_drugs, np.exp(shared[1])), evidence
+    weight = np.exp(post - _logsumexp(post)[:, None])
     return np.exp(weight @ log_ec50), np.exp(weight @ log_slope), evidence
+
+
+def _polish(
+    pairs: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]], slab2: float, deviation2: float, start: np.ndarray
+) -> np.ndarray:
+    """Log ec50 and log slope of a curve shared by all drugs, between the points of the grid."""
+
+    def cost(at: np.ndarray) -> float:
+        total = 0.0
+        for _, dose, r, e in pairs:
+            h = hill(dose, np.exp(at[0]), np.exp(at[1]))[None]
+            total -= float(rank_one_log_density(r[None], e[None], h, slab2, deviation2)[0, 0])
+        return total
+
+    step = np.array([[0.0, 0.0], [0.05, 0.0], [0.0, 0.1]])
+    found = minimize(cost, start, method="Nelder-Mead", options={"initial_simplex": start + step, "xatol": 1e-3})
+    return found.x
 
 
 def _log_prior(log_ec50: np.ndarray, log_slope: np.ndarray, centre: int, spread: float) -> np.ndarray:
