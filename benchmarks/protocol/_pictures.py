@@ -13,7 +13,7 @@ COLORS = {
     "scgim_additive": "#56B4E9",
     "scgim_no_features": "#009E73",
     "bacadi_style": "#CC79A7",
-    "published": "#E69F00",
+    "published": "#8C510A",
     "mean_shift": "#7F7F7F",
     "ges": "#B2DF8A",
     "gnies": "#33A02C",

@@ -3,7 +3,8 @@
     python benchmarks/protocol/summary.py --out benchmarks/protocol/results
 
 ``medians.csv`` (every system, method and metric), ``structure.csv`` and ``prediction_*.csv`` (what the documentation shows),
-``goals.csv`` (medians against their bounds), ``reliability_pooled.csv``, and the pictures.
+``goals.csv`` (medians against their bounds), ``reliability_pooled.csv``, all but the first also in ``tables.md``, and the
+pictures.
 """
 
 from __future__ import annotations
@@ -126,6 +127,13 @@ def pool(reliability: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def markdown(table: pd.DataFrame) -> str:
+    """A table as Markdown, numbers cut to three figures."""
+    shown = [[f"{v:.3g}" if isinstance(v, float) else str(v) for v in row] for row in table.to_numpy(object)]
+    lines = [list(table.columns), ["---"] * table.shape[1], *shown]
+    return "\n".join(f"| {' | '.join(line)} |".replace("| nan |", "| |").replace("| nan |", "| |") for line in lines)
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
@@ -150,6 +158,9 @@ def main(argv: list[str] | None = None) -> None:
     for name, content in made.items():
         if len(content):
             content.to_csv(out / f"{name}.csv", index=False, float_format="%.4g", lineterminator="\n")
+    shown = [name for name in made if name != "medians" and len(made[name])]
+    text = "\n\n".join(f"## {name.replace('_', ' ').capitalize()}\n\n{markdown(made[name])}" for name in shown)
+    (out / "tables.md").write_text(f"# Medians\n\n{text}\n", encoding="utf-8")
     print(made["goals"].to_string(index=False, na_rep=""))
     for path in _pictures.draw(runs, pooled, out):
         print(path)
