@@ -61,7 +61,7 @@ def draw(runs: pd.DataFrame, pooled: pd.DataFrame, out: Path) -> list[Path]:
     paths = []
     first = runs[runs["system"].str.endswith("principal_components")]
     if "target_f1" in set(first["metric"]):
-        paths += save(dots(first, PANELS["structure"], columns=3), out / "structure")
+        paths += save(dots(first, PANELS["structure"], columns=1), out / "structure")
     for mechanism in ("linear", "neural"):
         part = runs[runs["system"].str.contains(f"-{mechanism}-shift-")]
         if "mean_distance_new_doses" in set(part["metric"]):
@@ -98,7 +98,11 @@ def dots(runs: pd.DataFrame, panels: dict[str, str], *, columns: int, log: bool 
     rows = -(-len(panels) // columns)
     width = max(4.6, 0.9 + 0.11 * len(methods) * len(systems))
     figure, axes = plt.subplots(
-        rows, columns, figsize=(min(width, 7.5) * columns, 3.5 * rows), squeeze=False, constrained_layout=True
+        rows,
+        columns,
+        figsize=(min(width, 9 if columns == 1 else 7.5) * columns, (2.7 if columns == 1 else 3.5) * rows),
+        squeeze=False,
+        constrained_layout=True,
     )
     for axis, (metric, title) in zip(axes.ravel(), panels.items(), strict=True):
         part = runs[runs["metric"] == metric]
