@@ -235,7 +235,9 @@ class OrderSearch:
             between = self.order[i + 1 : place[x] + 1]
             stay, go = self._split(g, int(x), between)
             children = [y for y in stay if g in self.parents[y]]
-            lost = sum(self.value[y] - self.chooser.value(y, tuple(z for z in self.parents[y] if z != g)) for y in children)
+            lost = sum(
+                self.value[y] - self.chooser.value(y, tuple(z for z in self.parents[y] if z != g)) for y in children
+            )
             if gain[x] <= REGAINED * lost:  # they would have to find nearly all of it elsewhere
                 continue
             allowed, changed, delta = before.copy(), {}, 0.0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 from scvi.model.base import BaseModelClass
 
 from scgim._core.basis import N_FUNCTIONS
@@ -19,9 +20,10 @@ from scgim.model._chunks import cell_moments
 from scgim.model._constants import CONTEXT_KEY
 from scgim.model._covariates import Adjustment, CellChunks, fit_adjustment
 from scgim.model._ensemble import average, fit_ensemble
-from scgim.model._expression import locate
+from scgim.model._expression import is_lazy, locate, matrices
 from scgim.model._features_map import fit_feature_model, load_feature_model
 from scgim.model._forecast import ForecastMixin
+from scgim.model._history import merge_history, table
 from scgim.model._module import GIMModule
 from scgim.model._plan import GIMTrainingPlan
 from scgim.model._prediction import Predictor
@@ -216,7 +218,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         if self.history_ is None:
             return None
         return {
-            name: value if isinstance(value, pd.DataFrame) else _table(value) for name, value in self.history_.items()
+            name: value if isinstance(value, pd.DataFrame) else table(value) for name, value in self.history_.items()
         }
 
     def _adjustment(self) -> Adjustment | None:
@@ -259,7 +261,8 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         Parameters
         ----------
         max_epochs
-            Epochs of the second stage; 0 skips it. None lets the model choose.
+            Epochs of the second stage; 0 skips it. None lets the model choose: none for expression on disk, where the
+            closed forms of linear and additive mechanisms stand.
         accelerator, devices
             Of the second stage, see :class:`lightning.pytorch.Trainer`.
         rng
@@ -284,6 +287,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         search_rng, train_rng, feature_rng = rng.spawn(3)
         self.adjustment_ = None
         cells = self.cells()
+        max_epochs = self._epochs_on_disk(max_epochs)
         fit = self._search(cells, search_rng, progress) if self.settings_["structure"] == "search" else None
         searched = [] if fit is None else list(fit.history)
         fit = refine(
@@ -298,9 +302,23 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         )
         self.fit_ = fit.to_dict()
         trained: Any = self.history_
-        self.history_: Any = _merge_history(searched, trained)
+        self.history_: Any = merge_history(searched, trained)
         self.feature_model_ = fit_feature_model(self.fit, self.registered, feature_rng)
         self.is_trained_ = True
+
+    def _epochs_on_disk(self, max_epochs: int | None) -> int | None:
+        """No second stage for expression on disk where the closed forms stand; an error where cells must be drawn."""
+        sources = matrices(self.adata, self.registered.spec)
+        if all(isinstance(m, np.ndarray) or sparse.issparse(m) for m in sources):
+            return max_epochs
+        if self.settings_["structure"] == "search" and self.settings_["mechanism"] != "neural":
+            return 0 if max_epochs is None else max_epochs
+        if not all(is_lazy(m) for m in sources):
+            raise ValueError(
+                "adata: the expression is on disk, and neural mechanisms and structure='gradient' draw cells at random; "
+                "load it first (adata.to_memory()), or use mechanism='linear' or 'additive' with structure='search'."
+            )
+        return max_epochs
 
     def _search(self, cells: CellChunks, rng: np.random.Generator, progress: Progress | None) -> Fit:
         """Stage one: moments, then the exact engine."""
@@ -358,30 +376,3 @@ def _check_noise(noise: str, data: Registered) -> None:
         raise ValueError(
             f"noise: {noise!r} needs raw counts, and {where} holds other values; name the layer with counts."
         )
-
-
-def _table(state: dict[str, Any]) -> pd.DataFrame:
-    return pd.DataFrame({state["name"]: state["values"]}, index=pd.Index(state["index"], name=state["index_name"]))
-
-
-def _merge_history(searched: list[dict[str, Any]], trained: dict[str, Any] | None) -> dict[str, Any]:
-    """Plain lists of both stages: the search's score, and each metric of the training."""
-    out: dict[str, Any] = {}
-    if searched:
-        score = [float(step["score"]) for step in searched]
-        out["search_score"] = {
-            "name": "search_score",
-            "values": score,
-            "index": list(range(len(score))),
-            "index_name": "step",
-            "stage": [str(step["stage"]) for step in searched],
-        }
-    for name, table in (trained or {}).items():
-        if isinstance(table, pd.DataFrame):
-            out[name] = {
-                "name": name,
-                "values": table.iloc[:, 0].astype(float).tolist(),
-                "index": table.index.tolist(),
-                "index_name": str(table.index.name or "epoch"),
-            }
-    return out
