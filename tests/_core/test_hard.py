@@ -43,7 +43,7 @@ def test_equals_the_density_of_the_cells(make_study, mechanism, background, pare
     s2 = (rho @ spread + PSEUDO_CELLS * fit.variance) / (rho @ freedom + PSEUDO_CELLS)
 
     def intact(k):
-        cov = fit.variance * np.eye(len(of[k])) + background**2
+        cov = fit.variance * np.eye(len(of[k])) + background**2 * (unit[k] >= 0)  # controls are the baseline
         return multivariate_normal(np.zeros(len(of[k])), cov).logpdf(residual[of[k]])
 
     def hit(k):
@@ -72,7 +72,7 @@ def objective(score: HardScore, study, beta: np.ndarray, v: float, odds: np.ndar
     for k, u in enumerate(study.design.unit):
         r = residual[study.context == k]
         weight = 1.0 if u < 0 else 1 - rho[u]
-        error = v / len(r) + score.hyper.background_sd[GENE] ** 2
+        error = v / len(r) + score.hyper.background_sd[GENE] ** 2 * (u >= 0)
         total += weight * (norm.logpdf(r.mean(), 0, np.sqrt(error)) - 0.5 * len(r) * r.var() / v)
     return float(total)
 

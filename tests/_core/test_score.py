@@ -31,9 +31,9 @@ def functions(study, moments, mechanism: str, parents: tuple[int, ...]) -> np.nd
 
 
 def unit_log_density(score: ShiftScore, fit, residual: np.ndarray, context: np.ndarray, unit: np.ndarray, log_cell):
-    """Spike and slab mixture over units of log densities `log_cell(cells of a context, shifted)`."""
+    """Spike and slab mixture over units of log densities `log_cell(cells, shifted)`, shifted None for controls."""
     p = score.hyper.p_target[GENE]
-    total = sum(log_cell(residual[context == k], False) for k in np.flatnonzero(unit < 0))
+    total = sum(log_cell(residual[context == k], None) for k in np.flatnonzero(unit < 0))
     odds = []
     for u in range(unit.max() + 1):
         contexts = np.flatnonzero(unit == u)
@@ -59,7 +59,7 @@ def test_equals_the_density_of_the_cells(make_study, mechanism, background, pare
 
     def log_cell(r, shifted):
         n = len(r)
-        common = background**2 + (slab2 if shifted else 0.0)  # every cell of the context moves together
+        common = 0.0 if shifted is None else background**2 + slab2 * shifted  # every cell of the context moves together
         return multivariate_normal(np.zeros(n), fit.variance * np.eye(n) + common).logpdf(r)
 
     total, odds = unit_log_density(score, fit, residual, study.context, study.design.unit, log_cell)
@@ -70,7 +70,7 @@ def test_equals_the_density_of_the_cells(make_study, mechanism, background, pare
     np.testing.assert_allclose(fit.log_odds, odds, rtol=1e-7, atol=1e-7)
     for k in range(len(n)):
         assert fit.residual[k] == pytest.approx(residual[study.context == k].mean(), abs=1e-9)
-        assert fit.error[k] == pytest.approx(fit.variance / n[k] + background**2)
+        assert fit.error[k] == pytest.approx(fit.variance / n[k] + background**2 * (study.design.unit[k] >= 0))
 
 
 def test_price_is_prior_odds_and_half_log_n_a_parameter(study):
@@ -107,7 +107,7 @@ def objective(score: ShiftScore, beta: np.ndarray, variance: float, parents: tup
     unit[score.sorted[score.n_control :]] = np.repeat(np.arange(len(score.sizes)), score.sizes)
     group = np.argmax(score.groups[np.argsort(score.sorted)], axis=1)
     residual = flat[:, target] - flat[:, columns] @ c - b[group]
-    error = variance / m.n + score.hyper.background_sd[GENE] ** 2
+    error = variance / m.n + score.hyper.background_sd[GENE] ** 2 * (unit >= 0)
     off = norm.logpdf(residual, 0, np.sqrt(error))
     on = norm.logpdf(residual, 0, np.sqrt(error + score.hyper.slab_sd[GENE] ** 2))
     p = score.hyper.p_target[GENE]

@@ -88,7 +88,7 @@ class HardScore(ShiftScore):
             v = spread - 2 * np.einsum("mf,mf->m", c, right) + np.einsum("mf,mfg,mg->m", c, gram, c)
             fit["v"] = np.maximum(v / dof, 1e-8)
             fit["residual"] = y - np.einsum("mkf,mf->mk", x, fit["coef"])
-            fit["error"] = fit["v"][:, None] / self.n + omega2
+            fit["error"] = fit["v"][:, None] / self.n + omega2 * self.perturbed
             hit = rho @ self.unit_dof
             s2 = (rho @ spread_u + PSEUDO_CELLS * fit["v"]) / (hit + PSEUDO_CELLS)
             off, on = self._off(j, gram_u, right_u, fit), self._on(j, s2)

@@ -108,6 +108,7 @@ class ShiftScore:
         self.parameter_price = 0.5 * np.log(moments.n.sum())
         self._centred_cache: tuple[np.ndarray, np.ndarray] | None = None
         is_control = np.arange(len(unit)) < self.n_control
+        self.perturbed = (~is_control).astype(float)  # the controls are the baseline: no background there
         weight = self.groups * (self.n * is_control)[:, None]
         empty = weight.sum(axis=0) == 0
         weight[:, empty] = self.groups[:, empty] * self.n[:, None]
@@ -162,7 +163,7 @@ class ShiftScore:
             v = self.self_variance[j] - 2 * np.einsum("mf,mf->m", coef, right)
             v = np.maximum(v + np.einsum("mf,mfg,mg->m", coef, gram, coef), 1e-8)
             residual = y - np.einsum("mfk,mf->mk", xt, coef)
-            error = v[:, None] / self.n + omega2  # (M, K)
+            error = v[:, None] / self.n + omega2 * self.perturbed  # (M, K)
             off, on = self.branches(residual[:, self.n_control :] ** 2, error[:, self.n_control :], j)
             rho = 1 / (1 + np.exp(np.clip(off - on, -500, 500)))  # (M, U)
             if step == n_steps:
@@ -233,7 +234,7 @@ class ShiftScore:
         v = np.maximum(v, 1e-8)
         beyond = (flat[:, every] - flat[:, P] @ slopes).reshape(len(flat), *C.shape)  # (K, M, B)
         residual = (child[:, j] - flat[:, P] @ own)[None] - np.einsum("kmb,mb->mk", beyond, alpha)
-        error = v[:, None] / self.n + self.hyper.background_sd[j] ** 2
+        error = v[:, None] / self.n + self.hyper.background_sd[j] ** 2 * self.perturbed
         c = self.n_control
         off, on = self.branches(residual[:, c:] ** 2, error[:, c:], j)
         total = -0.5 * self.dof * (np.log(v) + 1) + np.logaddexp(off, on).sum(axis=1)
