@@ -114,10 +114,11 @@ def own_centre(stats: Residuals) -> np.ndarray:
     return (stats.own_first.sum(axis=0) / np.maximum(stats.n.sum(axis=0), 1))[None]
 
 
-def _regroup(stats: Residuals, state: Expectation, group: np.ndarray, *, hard: bool) -> Expectation:
-    """Baselines and variances given the probabilities of targets."""
+def _regroup(stats: Residuals, state: Expectation, unit: np.ndarray, group: np.ndarray, *, hard: bool) -> Expectation:
+    """Baselines and variances given the probabilities of targets; controls define the baseline, without background."""
     q, n = state.probability, np.maximum(stats.n, 1e-9)
-    off_var = state.variance / n + state.prior.background_sd**2
+    omega2 = state.prior.background_sd**2 * (unit >= 0)[:, None]  # (K, M)
+    off_var = state.variance / n + omega2
     weight = np.where(stats.n > 0, (1 - q) / off_var + (0 if hard else q / (off_var + state.prior.slab2)), 0)
     baseline = np.zeros_like(state.baseline)
     for c in range(len(baseline)):
@@ -131,7 +132,7 @@ def _regroup(stats: Residuals, state: Expectation, group: np.ndarray, *, hard: b
         own_variance = ((q * stats.own_scatter).sum(axis=0) + 20 * variance) / ((q * dof).sum(axis=0) + 20)
     variance = np.maximum(variance, 1e-6)
     residual = stats.mean - baseline[group]
-    error = variance / n + state.prior.background_sd**2
+    error = variance / n + omega2
     return replace(
         state,
         baseline=baseline,
@@ -227,7 +228,7 @@ def expectation(
         q, zero, np.zeros((int(group.max()) + 1, M)), start, start.copy(), zero, zero + 1, np.zeros(M), prior
     )
     for step in range(n_steps):
-        state = _weigh(stats, _regroup(stats, state, group, hard=hard), unit, hard=hard)
+        state = _weigh(stats, _regroup(stats, state, unit, group, hard=hard), unit, hard=hard)
         if learn_prior and step >= 1:
             state = replace(state, prior=_learn_prior(stats, state, unit, hard=hard))
-    return _weigh(stats, _regroup(stats, state, group, hard=hard), unit, hard=hard)
+    return _weigh(stats, _regroup(stats, state, unit, group, hard=hard), unit, hard=hard)
