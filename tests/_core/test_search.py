@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scgim._core.score import Hyper, ShiftScore
-from scgim._core.search import OrderSearch, Parents, response_order, screen, search
+from scgim._core.search import OrderSearch, Parents, response_order, screen, search, widen
 
 
 def make_chooser(study, edge_probability=None, most: int = 40) -> Parents:
@@ -133,3 +133,41 @@ def test_response_order_puts_causes_first(make_study):
     moments.mean[:, 3] = moments.mean[0, 3]
     score = ShiftScore(moments, study.design.unit, study.design.group, Hyper.default(4))
     assert response_order(score)[0] == 3
+
+
+def test_wishes_are_later_genes_and_granting_them_never_lowers_the_score(make_study):
+    study = make_study(n_genes=12, n_drugs=16, n_control=200, n_cells=30)
+    chooser = make_chooser(study)
+    state = OrderSearch(chooser, np.arange(12)[::-1], window=3)
+    place = np.argsort(state.order)
+    for g, x, gain in state.wishes(20):
+        assert place[x] > place[g]
+        assert gain > 0
+    before = state.total
+    gained = state.grant(20)
+    check_state(state)
+    assert state.total == pytest.approx(before + gained)
+    assert gained >= 0
+
+
+def test_turn_moves_a_gene_behind_its_new_parent(make_study):
+    study = make_study(n_genes=8, n_drugs=12, n_control=200, n_cells=30)
+    chooser = make_chooser(study)
+    state = OrderSearch(chooser, np.arange(8), window=3)
+    total, place = state.total, np.argsort(state.order)
+    delta = state.turn(1, 6, place, np.inf, least=-np.inf)
+    check_state(state)
+    assert state.order.index(1) > state.order.index(6)
+    assert state.total == pytest.approx(total + delta)
+
+
+def test_widening_finds_parents_that_were_not_screened(make_study):
+    study = make_study(n_genes=8, n_drugs=12, n_control=400, n_cells=40)
+    chooser = make_chooser(study)
+    best = search(chooser, rng=np.random.default_rng(0), n_kicks=3)
+    child = max(best.parents, key=lambda j: len(best.parents[j]))
+    kept = best.parents[child][:-1]  # its last parent is not among the candidates
+    few = [np.array(kept, dtype=int) if j == child else c for j, c in enumerate(chooser.candidates)]
+    wide = widen(chooser.score, few, {**best.parents, child: kept}, most=2)
+    assert best.parents[child][-1] in wide[child]
+    assert child not in wide[child]

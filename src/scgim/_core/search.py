@@ -16,7 +16,6 @@ from scgim._core.score import ShiftScore
 
 TOLERANCE = 1e-6  # of parent sets
 GAIN = 0.1  # of a move, in nats: smaller ones are not worth an evaluation
-REGAINED = 0.2  # share of a lost edge's worth that other parents may leave open
 SWEEP_GAIN = 0.05  # of a sweep, in nats a gene, where more sweeps will follow anyway
 Move = tuple[float, int, dict[int, tuple[tuple[int, ...], float]]]  # gain, new place, changed parents and scores
 
@@ -121,6 +120,19 @@ def screen(score: ShiftScore, most: int) -> list[np.ndarray]:
     return lists
 
 
+def widen(
+    score: ShiftScore, candidates: list[np.ndarray], parents: dict[int, tuple[int, ...]], most: int = 10
+) -> list[np.ndarray]:
+    """Adds to the candidates of each gene those of all genes that it would most gain from beside its parents."""
+    out = []
+    for j, listed in enumerate(candidates):
+        free = np.setdiff1d(np.arange(score.n_genes), (*parents[j], j))
+        free = free[np.isfinite(score.hyper.edge_price[free, j])]
+        gain = score.coarse_added(j, parents[j], free) if len(free) else np.zeros(0)
+        out.append(np.union1d(listed, free[np.argsort(-gain, kind="stable")[:most]]))
+    return out
+
+
 def response_order(score: ShiftScore) -> np.ndarray:
     """Genes shifted in few contexts first: ancestors move less often than descendants."""
     B = score.n_functions
@@ -139,6 +151,7 @@ class OrderSearch:
         self.order = [int(g) for g in order]
         self.parents: dict[int, tuple[int, ...]] = {}
         self.value = np.zeros(self.G)
+        self.touched: set[int] = set()  # genes whose parents changed
         for k, g in enumerate(self.order):
             self.parents[g], self.value[g] = chooser.best(g, self.mask(k))
 
@@ -217,45 +230,47 @@ class OrderSearch:
         self.order.insert(q, g)
         for x, (parents, value) in changed.items():
             self.parents[x], self.value[x] = parents, value
+        self.touched.update(changed)
         return gain
 
-    def reorient(self, g: int, most: int = 4) -> float:
-        """Lets gene g take a parent that stands later in the order; the gain.
-
-        Gene g and those of its descendants that the new parent does not need move behind that parent, so that only
-        genes on the way from g to it lose g.
-        """
-        i = self.order.index(g)
+    def reorient(self, g: int, most: int = 10) -> float:
+        """Lets gene g take a parent that stands later in the order, if the score rises; the gain."""
         place = np.empty(self.G, dtype=int)
         place[self.order] = np.arange(self.G)
         gain = self.chooser.with_one_more(g, self.parents[g])[0] - self.value[g]
-        later = np.flatnonzero((gain > GAIN) & (place > i))
-        before = self.mask(i)
+        later = np.flatnonzero((gain > GAIN) & (place > place[g]))
         for x in later[np.argsort(-gain[later], kind="stable")][:most]:
-            between = self.order[i + 1 : place[x] + 1]
-            stay, go = self._split(g, int(x), between)
-            children = [y for y in stay if g in self.parents[y]]
-            lost = sum(
-                self.value[y] - self.chooser.value(y, tuple(z for z in self.parents[y] if z != g)) for y in children
-            )
-            if gain[x] <= REGAINED * lost:  # they would have to find nearly all of it elsewhere
-                continue
-            allowed, changed, delta = before.copy(), {}, 0.0
-            for y in stay:
-                if g in self.parents[y]:
-                    changed[y] = self.chooser.best(y, allowed)
-                    delta += changed[y][1] - self.value[y]
-                allowed[y] = True
-            if delta + gain[later].sum() <= GAIN:
-                continue
-            changed[g] = self.chooser.best(g, allowed)
-            delta += changed[g][1] - self.value[g]
-            if delta > GAIN:
-                self.order[i : place[x] + 1] = [*stay, g, *go]
-                for y, (parents, value) in changed.items():
-                    self.parents[y], self.value[y] = parents, value
+            delta = self.turn(g, int(x), place, float(gain[later].sum()))
+            if delta > 0:
                 return delta
         return 0.0
+
+    def turn(self, g: int, x: int, place: np.ndarray, hope: float, *, least: float = GAIN) -> float:
+        """Moves gene g behind x where that gains more than `least`; the gain.
+
+        Descendants of g that x does not need move along, so that only genes on the way from g to x lose g. Given up early
+        where they lose more than `hope`.
+        """
+        i, q = int(place[g]), int(place[x])
+        stay, go = self._split(g, x, self.order[i + 1 : q + 1])
+        allowed, delta = self.mask(i), 0.0
+        changed: dict[int, tuple[tuple[int, ...], float]] = {}
+        for y in stay:
+            if g in self.parents[y]:
+                changed[y] = self.chooser.best(y, allowed)
+                delta += changed[y][1] - self.value[y]
+            allowed[y] = True
+        if delta + hope <= least:
+            return 0.0
+        changed[g] = self.chooser.best(g, allowed)
+        delta += changed[g][1] - self.value[g]
+        if delta <= least:
+            return 0.0
+        self.order[i : q + 1] = [*stay, g, *go]
+        for y, (parents, value) in changed.items():
+            self.parents[y], self.value[y] = parents, value
+        self.touched.update(changed)
+        return delta
 
     def _split(self, g: int, x: int, between: list[int]) -> tuple[list[int], list[int]]:
         """Genes between g and x that stay before g, and descendants of g that x does not need, which go along."""
@@ -278,6 +293,46 @@ class OrderSearch:
             while sum(self.reorient(g) for g in list(self.order)) > least:
                 pass
             moved = thorough and sum(self.improve_gene(g) for g in list(self.order)) > GAIN
+
+    def climb_near(self, genes: set[int], most: int = 200) -> None:
+        """Moves of some genes, and of those that these change, until none improves."""
+        queue = sorted(genes)
+        for _ in range(most):
+            if not queue:
+                break
+            g = queue.pop()
+            self.touched = set()
+            if self.reorient(g) > 0 or self.improve_gene(g) > 0:
+                queue += sorted(self.touched.difference(queue))
+
+    def wishes(self, most: int) -> list[tuple[int, int, float]]:
+        """Genes and the later gene that each would most gain from as a parent, with the gain; largest gains first."""
+        place = np.argsort(self.order)
+        out = []
+        for g in self.order:
+            gain = self.chooser.with_one_more(g, self.parents[g])[0] - self.value[g]
+            gain[place <= place[g]] = -np.inf
+            x = int(gain.argmax())
+            if gain[x] > GAIN:
+                out.append((g, x, float(gain[x])))
+        return sorted(out, key=lambda wish: -wish[2])[:most]
+
+    def grant(self, most: int) -> float:
+        """Grants the largest wishes against the score, mends what follows, and keeps what ends higher; the gain."""
+        began = self.total
+        for g, x, _ in self.wishes(most):
+            kept, total = self.state(), self.total
+            place = np.argsort(self.order)
+            if place[x] < place[g]:
+                continue
+            self.touched = set()
+            self.turn(g, x, place, np.inf, least=-np.inf)
+            near = self.touched | {x} | {y for y in range(self.G) if g in self.parents[y] or x in self.parents[y]}
+            self.climb_near(near - {g})
+            self.climb_near({g})
+            if self.total <= total + GAIN:
+                self.restore(kept)
+        return self.total - began
 
     def state(self) -> tuple[list[int], dict[int, tuple[int, ...]], np.ndarray]:
         """A copy of the state."""
@@ -313,8 +368,10 @@ def search(
     """Best order found: climb, then kicks until `n_kicks` in a row brought nothing."""
     start = response_order(chooser.score) if order is None else order
     G = chooser.score.n_genes
-    state = OrderSearch(chooser, start, window=min(G, max(10, 3000 // G)) if window is None else window)
+    state = OrderSearch(chooser, start, window=min(G, max(10, 9000 // G)) if window is None else window)
     state.climb(thorough=thorough)
+    while thorough and n_kicks and state.grant(most=50) > SWEEP_GAIN * G:
+        state.climb()
     failed = 0
     while failed < n_kicks:
         if progress is not None:

@@ -99,7 +99,7 @@ def fit(
     intervention
         What a drug does to its targets; auto weighs shifts and changes of activity.
     noise
-        gaussian, or a model of zeros or counts.
+        gaussian, the only noise model so far.
     structure
         search: exact score and search over orders. gradient: the published estimator.
     graph_prior

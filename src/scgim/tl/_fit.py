@@ -80,7 +80,7 @@ def fit(
     intervention
         ``"shift"``, ``"hard"``, ``"activity"`` or ``"auto"``, see :class:`scgim.model.GIM`.
     noise
-        ``"gaussian"``, or a model of zeros or counts, see :class:`scgim.model.GIM`.
+        ``"gaussian"``, the only noise model so far.
     structure
         ``"search"`` for the exact score with a search over orders, ``"gradient"`` for the published estimator.
     graph_prior
