@@ -134,12 +134,13 @@ def widen(
 
 
 def response_order(score: ShiftScore) -> np.ndarray:
-    """Genes shifted in few contexts first: ancestors move less often than descendants."""
+    """Genes that few drugs move first: ancestors move less often than descendants."""
     B = score.n_functions
     y = score.flat[:, ::B]
     base = score.groups @ (score.start_baseline @ y)
     z = np.abs(y - base) / np.sqrt(np.diag(score.within)[::B] / score.n[:, None])
-    return np.argsort((z > 4).sum(axis=0) + 1e-3 * z.mean(axis=0) / (1 + z.mean()), kind="stable")
+    moved = np.maximum.reduceat(z[score.n_control :], score.starts, axis=0) > 5  # (U, G)
+    return np.argsort(moved.sum(axis=0) + 1e-3 * z.mean(axis=0) / (1 + z.mean()), kind="stable")
 
 
 class OrderSearch:
@@ -370,7 +371,7 @@ def search(
     G = chooser.score.n_genes
     state = OrderSearch(chooser, start, window=min(G, max(10, 9000 // G)) if window is None else window)
     state.climb(thorough=thorough)
-    while thorough and n_kicks and state.grant(most=50) > SWEEP_GAIN * G:
+    while thorough and n_kicks and G > 50 and state.grant(most=50) > SWEEP_GAIN * G:  # small systems are kicked more
         state.climb()
     failed = 0
     while failed < n_kicks:
