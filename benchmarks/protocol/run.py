@@ -2,7 +2,7 @@
 
     python benchmarks/protocol/run.py --seeds 0 1 2 3 4 --out benchmarks/protocol/results
     python benchmarks/protocol/run.py --system "er-linear-shift-*" --method scgim gp --seeds 0
-    python benchmarks/protocol/run.py --quick --out /tmp/quick
+    python benchmarks/protocol/run.py --quick --out quick
 
 What is in the table already is not run again (``--again`` runs it again), so an interrupted command continues. Then
 ``python benchmarks/protocol/summary.py`` makes the tables and pictures. Systems are named ``graph-mechanism-intervention-
