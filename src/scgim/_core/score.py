@@ -154,7 +154,9 @@ class ShiftScore:
         coef = np.zeros((M, F + C))
         if F:
             coef[:, :F] = np.linalg.solve(gram[:, :F, :F], right[:, :F, None])[..., 0]
-        free = y - np.einsum("mkf,mf->mk", x[:, :, :F], coef[:, :F])  # (M, K)
+        free = np.tile(y, (M, 1))  # (M, K)
+        if F:
+            free -= np.einsum("mkf,mf->mk", x[:, :, :F], coef[:, :F])
         coef[:, F:] = free @ self.start_baseline.T
         omega2, slab2 = self.hyper.background_sd[j] ** 2, self.hyper.slab_sd[j] ** 2
         xt = np.ascontiguousarray(np.moveaxis(x, 1, 2))  # (M, F+C, K)
@@ -225,9 +227,9 @@ class ShiftScore:
             S[P[:, None], P] + self.ridge * np.eye(len(P)), np.column_stack([cross, self.cross[P, j]])
         )
         slopes, own = solved[:, :-1], solved[:, -1]
-        left = S[C[:, :, None], C[:, None, :]] - np.einsum(
-            "fmb,fmc->mbc", cross.reshape(-1, *C.shape), slopes.reshape(-1, *C.shape)
-        )
+        left = S[C[:, :, None], C[:, None, :]]  # (M, B, B)
+        if len(P):
+            left = left - np.einsum("fmb,fmc->mbc", cross.reshape(-1, *C.shape), slopes.reshape(-1, *C.shape))
         right = (self.cross[every, j] - cross.T @ own).reshape(C.shape)  # (M, B)
         alpha = np.linalg.solve(left + (self.ridge + 1e-9) * np.eye(B), right[:, :, None])[..., 0]
         v = self.self_variance[j] - self.cross[P, j] @ own - (right * alpha).sum(axis=1)
