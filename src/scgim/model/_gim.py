@@ -132,6 +132,13 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         if isinstance(n_ensemble, bool) or not isinstance(n_ensemble, (int, np.integer)) or n_ensemble < 0:
             raise ValueError(f"n_ensemble: expected a whole number of at least 0, found {n_ensemble!r}.")
         n_ensemble = int(n_ensemble)
+        if mechanism == "neural" and intervention in ("activity", "auto"):
+            warnings.warn(
+                f"mechanism: networks are not trained under intervention={intervention!r}; additive mechanisms are used. "
+                "Pass mechanism='additive' to say so.",
+                UserWarning,
+                stacklevel=2,
+            )
         data = self.registered
         graph_prior = normalise_graph_prior(graph_prior, data.genes, adata)
         known_targets = normalise_known_targets(known_targets, self.drugs, data.genes)
