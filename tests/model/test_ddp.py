@@ -1,4 +1,4 @@
-"""Two processes on the CPU: shards, equal results, one saved model."""
+"""Two processes on the CPU, cells in memory and on disk: shards, equal results, one saved model."""
 
 import os
 import subprocess
@@ -10,7 +10,9 @@ import pytest
 pytest.importorskip("torch.distributed")
 
 SCRIPT = """
+import os
 import sys
+import anndata
 import numpy as np
 import scgim
 import torch
@@ -18,7 +20,7 @@ from lightning.pytorch.callbacks import Callback
 from scgim.model import GIM
 
 torch.set_num_threads(1)
-n_processes, mechanism, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+n_processes, where, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 
 
 class Seen(Callback):
@@ -30,18 +32,22 @@ class Seen(Callback):
 
 
 adata = scgim.datasets.simulate(
-    5, mechanism="neural" if mechanism == "neural" else "linear", edges_per_gene=1.0, n_drugs=6, n_control=200,
+    5, mechanism="neural", edges_per_gene=1.0, n_drugs=6, n_control=200,
     n_cells=25, n_new_drugs=1, n_test_cells=5, rng=0,
 )
 adata = adata[adata.obs["split"] == "train"].copy()
+column = adata.X[:, 0].astype(float)
+if where == "disk":
+    adata.write_h5ad(f"{out}/cells{os.environ.get('LOCAL_RANK', '0')}.h5ad")
+    adata = anndata.read_h5ad(f"{out}/cells{os.environ.get('LOCAL_RANK', '0')}.h5ad", backed="r")
 GIM.setup_anndata(adata, perturbation_key="drug", dose_key="dose", control="control")
-model = GIM(adata, mechanism=mechanism)
+model = GIM(adata, mechanism="neural")
 seen = Seen()
 more = {"strategy": "ddp", "devices": 2} if n_processes == 2 else {"devices": 1}
 model.train(max_epochs=3, accelerator="cpu", batch_size=64, callbacks=[seen], enable_progress_bar=False, **more)
 rank = model.trainer.global_rank
 np.savez(
-    f"{out}/seen{rank}.npz", seen=np.concatenate(seen.cells), cells=adata.X[:, 0].astype(float),
+    f"{out}/seen{rank}.npz", seen=np.concatenate(seen.cells), cells=column,
     train=model.train_indices, effect=model.fit.context_effect * model.fit.context_probability,
     noise=model.fit.mechanisms.noise_sd, graph=model.fit.graph, state=model.module.baseline.detach().numpy(),
 )
@@ -51,13 +57,13 @@ if model.trainer.is_global_zero:
 """
 
 
-def run(folder, n_processes, mechanism):
+def run(folder, n_processes, where):
     folder.mkdir()
     script = folder / "script.py"
     script.write_text(SCRIPT)
     env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
-        [sys.executable, str(script), str(n_processes), mechanism, str(folder)],
+        [sys.executable, str(script), str(n_processes), where, str(folder)],
         env=env,
         cwd=folder,
         capture_output=True,
@@ -68,14 +74,20 @@ def run(folder, n_processes, mechanism):
     return [np.load(folder / f"seen{rank}.npz") for rank in range(n_processes)]
 
 
-@pytest.mark.parametrize("mechanism", ["neural"])
-def test_two_processes(tmp_path, mechanism):
-    one = run(tmp_path / "one", 1, mechanism)[0]
-    two = run(tmp_path / "two", 2, mechanism)
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    """What one process learns."""
+    return run(tmp_path_factory.mktemp("processes") / "one", 1, "memory")[0]
+
+
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_two_processes(tmp_path, one, where):
+    two = run(tmp_path / "two", 2, where)
     shards = [set(r["seen"].tolist()) for r in two]
     trained = set(two[0]["cells"][two[0]["train"]].tolist())
     padding = sum(len(r["seen"]) for r in two) - len(trained)
     assert shards[0] | shards[1] == trained  # complete
+    assert len(two[0]["seen"]) == len(two[1]["seen"])
     assert len(shards[0] & shards[1]) <= padding <= 1  # disjoint, up to one cell that evens out the shards
     for name in ("effect", "noise", "graph", "state"):  # every process ends with the same model
         assert np.allclose(two[0][name], two[1][name], atol=1e-6)

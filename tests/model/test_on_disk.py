@@ -27,10 +27,3 @@ def test_backed_gives_what_memory_gives(path):
     model.train()
     np.testing.assert_allclose(model.fit.probability, memory.fit.probability, atol=1e-6)
     np.testing.assert_allclose(model.fit.graph, memory.fit.graph, atol=1e-6)
-
-
-def test_neural_says_that_it_needs_memory(path):
-    backed = anndata.read_h5ad(path, backed="r")
-    GIM.setup_anndata(backed, **SETUP)
-    with pytest.raises(ValueError, match="to_memory"):
-        GIM(backed, mechanism="neural").train()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
@@ -52,7 +53,12 @@ def is_lazy(matrix: Any) -> bool:
     return hasattr(matrix, "__dask_graph__")
 
 
-def _by_row(matrix: Any) -> Any:
+def is_loaded(matrix: Any) -> bool:
+    """Whether the matrix is in memory."""
+    return isinstance(matrix, np.ndarray) or sparse.issparse(matrix)
+
+
+def by_row(matrix: Any) -> Any:
     """The matrix in a form whose blocks of rows are cheap to read."""
     if sparse.issparse(matrix):
         return matrix.tocsr()
@@ -92,7 +98,7 @@ def iterate(data: Any, spec: Spec, size: int | None = None) -> Iterator[tuple[sl
     size
         Rows in a block.
     """
-    sources = [_by_row(matrix) for matrix in matrices(data, spec)]
+    sources = [by_row(matrix) for matrix in matrices(data, spec)]
     size = size or chunk_rows(sum(m.shape[1] for m in sources))
     for start, stop in _spans(sources, data.n_obs, size):
         block = join([_block(m, start, stop) for m in sources])

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 from scvi.model.base import BaseModelClass
 
 from scgim._core.basis import N_FUNCTIONS
@@ -20,7 +19,7 @@ from scgim.model._chunks import cell_moments
 from scgim.model._constants import CONTEXT_KEY
 from scgim.model._covariates import Adjustment, CellChunks, fit_adjustment
 from scgim.model._ensemble import average, fit_ensemble
-from scgim.model._expression import is_lazy, locate, matrices
+from scgim.model._expression import is_loaded, locate, matrices
 from scgim.model._features_map import fit_feature_model, load_feature_model
 from scgim.model._forecast import ForecastMixin
 from scgim.model._history import merge_history, table
@@ -279,12 +278,15 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         progress
             Called with the stage and its objective during the search.
         **trainer_kwargs
-            Settings of :class:`scvi.train.Trainer`.
+            Of the minibatches: `batch_size`; `train_size`, the share of each context's cells that is trained on;
+            `balance`, from 0 (each cell once an epoch) to 1 (each context equally often, with importance weights that
+            keep the expected objective); `window`, how many cells on disk are in memory and shuffled together.
+            Everything else goes to :class:`scvi.train.Trainer`: ``precision="bf16-mixed"``, ``strategy="ddp"``.
 
         Raises
         ------
         ValueError
-            The model was loaded without data.
+            The model was loaded without data, or a setting of the minibatches is out of range.
 
         Examples
         --------
@@ -314,18 +316,10 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         self.is_trained_ = True
 
     def _epochs_on_disk(self, max_epochs: int | None) -> int | None:
-        """No second stage for expression on disk where the closed forms stand; an error where cells must be drawn."""
-        sources = matrices(self.adata, self.registered.spec)
-        if all(isinstance(m, np.ndarray) or sparse.issparse(m) for m in sources):
-            return max_epochs
-        if self.settings_["structure"] == "search" and self.settings_["mechanism"] != "neural":
-            return 0 if max_epochs is None else max_epochs
-        if not all(is_lazy(m) for m in sources):
-            raise ValueError(
-                "adata: the expression is on disk, and neural mechanisms and structure='gradient' draw cells at random; "
-                "load it first (adata.to_memory()), or use mechanism='linear' or 'additive' with structure='search'."
-            )
-        return max_epochs
+        """No second stage for expression on disk where the closed forms stand, unless it is asked for."""
+        loaded = all(is_loaded(m) for m in matrices(self.adata, self.registered.spec))
+        closed = self.settings_["structure"] == "search" and self.settings_["mechanism"] != "neural"
+        return 0 if max_epochs is None and closed and not loaded else max_epochs
 
     def _search(self, cells: CellChunks, rng: np.random.Generator, progress: Progress | None) -> Fit:
         """Stage one: moments, then the exact engine."""

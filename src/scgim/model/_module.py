@@ -15,7 +15,7 @@ from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
 from torch import nn
 
 from scgim._core import basis
-from scgim.model._constants import CONTEXT_KEY
+from scgim.model._constants import CONTEXT_KEY, WEIGHT_KEY
 from scgim.model._expectation import Expectation, Prior, Residuals
 from scgim.model._networks import GeneMechanisms
 
@@ -168,7 +168,7 @@ class GIMModule(BaseModuleClass):
         """Mean over cells of the expected negative log-likelihood; plus penalties in training mode."""
         out = generative_outputs
         per_cell = self.negative_log_likelihood(out["residual"], out["z"], out["context"]).sum(1)
-        loss = per_cell.mean() + (self.penalty() if self.training else 0.0)
+        loss = mean_loss(per_cell, tensors) + (self.penalty() if self.training else 0.0)
         return LossOutput(loss=loss, reconstruction_loss=per_cell, n_obs_minibatch=len(per_cell))
 
     def penalty(self) -> torch.Tensor:
@@ -177,11 +177,18 @@ class GIMModule(BaseModuleClass):
         return total + self.edge_penalty * self.mechanisms.group_norms().sum() if self.edge_penalty else total
 
     @torch.no_grad()
-    def residual_sums(self, residual: torch.Tensor, z: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-        """Sums over the cells of each context, ``(5, K, G)``: of one, residual, its square, gene, its square."""
+    def residual_sums(
+        self, residual: torch.Tensor, z: torch.Tensor, context: torch.Tensor, weight: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Sums over the cells of each context, ``(5, K, G)``: of one, residual, its square, gene, its square.
+
+        Cells with a weight ``(n, 1)`` below one, which occur more than once, count as much as it says.
+        """
         kind = torch.float32 if z.device.type == "mps" else torch.float64
         r, own = residual.detach().to(kind), z.to(kind)
         values = torch.stack([torch.ones_like(r), r, r.square(), own, own.square()])  # (5, n, G)
+        if weight is not None:
+            values = values * weight.to(values).clamp(max=1)
         total = torch.zeros(5, len(self.names), self.n_genes, dtype=kind, device=z.device)
         return total.index_add_(1, context, values)
 
@@ -220,6 +227,12 @@ class GIMModule(BaseModuleClass):
         """Names of the contexts of the cells whose loss is not finite."""
         bad = torch.unique(context[~torch.isfinite(per_cell)]).tolist()
         return [self.names[k] for k in bad]
+
+
+def mean_loss(per_cell: torch.Tensor, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Mean over the cells ``(n,)`` of a minibatch, by their importance weights where there are any."""
+    weight = tensors.get(WEIGHT_KEY)
+    return per_cell.mean() if weight is None else (per_cell * weight.reshape(-1)).mean()
 
 
 def as_residuals(sums: torch.Tensor) -> Residuals:

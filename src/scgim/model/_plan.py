@@ -14,6 +14,7 @@ from scvi.module.base import LossOutput
 from scvi.train import TrainingPlan
 from torch import distributed
 
+from scgim.model._constants import WEIGHT_KEY
 from scgim.model._expectation import expectation
 from scgim.model._module import GIMModule, as_residuals
 
@@ -63,7 +64,7 @@ class GIMTrainingPlan(TrainingPlan):
         """Loss of a minibatch; its residuals are added to the sums of the epoch."""
         _, out, loss = self.forward(batch, loss_kwargs=self.loss_kwargs)
         self._check_finite(loss, out["context"])
-        sums = self.module.residual_sums(out["residual"], out["z"], out["context"])
+        sums = self.module.residual_sums(out["residual"], out["z"], out["context"], batch.get(WEIGHT_KEY))
         self._sums = sums if self._sums is None else self._sums + sums
         self.log("train_loss", loss.loss.detach(), on_step=False, on_epoch=True, batch_size=loss.n_obs_minibatch,
                  sync_dist=self.use_sync_dist, prog_bar=True)  # fmt: skip

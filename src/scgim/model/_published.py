@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from scgim.model._module import GIMModule
+from scgim.model._module import GIMModule, mean_loss
 from scgim.model._plan import GIMTrainingPlan
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class PublishedModule(GIMModule):
             error = error - target * effect
             per_gene = 0.5 * error.square() * torch.exp(-2 * self.log_noise) + self.log_noise
         per_cell = per_gene.sum(1)
-        loss = per_cell.mean() + (self.log_prior(out["logits"]) if self.training else 0.0)
+        loss = mean_loss(per_cell, tensors) + (self.log_prior(out["logits"]) if self.training else 0.0)
         return LossOutput(loss=loss, reconstruction_loss=per_cell, n_obs_minibatch=len(per_cell))
 
     def log_prior(self, logits: torch.Tensor) -> torch.Tensor:

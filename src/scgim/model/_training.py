@@ -21,13 +21,14 @@ from scvi.train import TrainRunner
 from scgim._core.fit import Fit
 from scgim.model._assemble import assemble, parents_of
 from scgim.model._constants import CONTEXT_KEY
+from scgim.model._datamodule import held_out_batches, make_data_module
 from scgim.model._expectation import Expectation, expectation
 from scgim.model._module import GIMModule, as_residuals
 from scgim.model._neural_moves import NeuralStart, search_parents
 from scgim.model._neural_search import Cells
 from scgim.model._plan import GIMTrainingPlan
 from scgim.model._prior import known_targets_matrix, prior_matrix
-from scgim.model._splitter import GIMDataSplitter, split_cells
+from scgim.model._splitter import split_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 TRAIN_SIZE = 0.9
 SEARCH_CELLS = 20_000  # cells on which the parents of neural mechanisms are searched
-LOADER_KWARGS = ("batch_size", "train_size", "num_workers", "pin_memory", "datasplitter_kwargs")
+LOADER_KWARGS = ("batch_size", "train_size", "balance", "window", "num_workers", "pin_memory", "datasplitter_kwargs")
 
 
 def heuristic_epochs(mechanism: str, n_cells: int) -> int:
@@ -81,7 +82,7 @@ def refine(
     progress
         Called with a stage and its score.
     kwargs
-        `batch_size`, `train_size` and `datasplitter_kwargs` for the splitter, everything else for
+        `batch_size`, `train_size`, `balance`, `window` and `datasplitter_kwargs` for the splitter, everything else for
         :class:`scvi.train.Trainer`.
     """
     rng = np.random.default_rng(rng)
@@ -251,7 +252,7 @@ def held_out_loss(model: Any, module: GIMModule, index: np.ndarray) -> float:
     """Mean expected negative log-likelihood of some cells."""
     module.eval()
     total = 0.0
-    for batch in model._make_data_loader(adata=model.adata, indices=index, batch_size=4096):
+    for batch in held_out_batches(model, index):
         _, _, loss = module(batch)
         total += float(loss.reconstruction_loss_sum)
     return total / max(len(index), 1)
@@ -293,12 +294,8 @@ def run_training(
     plan_cls: type[GIMTrainingPlan] = GIMTrainingPlan,
 ) -> None:
     """Runs scvi-tools' `TrainRunner`."""
-    from scvi.model._utils import use_distributed_sampler
-
     kwargs = dict(kwargs)
-    splitter = GIMDataSplitter(
-        model.adata_manager, distributed_sampler=use_distributed_sampler(kwargs.get("strategy")), **loader
-    )
+    splitter = make_data_module(model, loader, int(rng.integers(2**31)), kwargs.get("strategy"))
     defaults = {"lr": 1e-3} if plan_cls is GIMTrainingPlan else {}
     plan = plan_cls(module, **{**defaults, **(plan_kwargs or {})})
     module.train()
@@ -308,6 +305,7 @@ def run_training(
         kwargs.setdefault("check_val_every_n_epoch", 1)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        warnings.filterwarnings("ignore", message=".*has `__len__` defined.*")  # no workers, equal shards
         runner = TrainRunner(
             model,
             training_plan=plan,
