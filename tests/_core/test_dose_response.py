@@ -37,7 +37,7 @@ def pairs_of(rng, ec50: np.ndarray, slope: np.ndarray, noise: float) -> list:
 
 
 def test_shared_curve_is_recovered(rng):
-    ec50, slope, _ = fit_curves(pairs_of(rng, np.full(20, 0.75), np.full(20, 4.0), 0.1), 20, 9.0, 1e-4)
+    ec50, slope, *_ = fit_curves(pairs_of(rng, np.full(20, 0.75), np.full(20, 4.0), 0.1), 20, 9.0, 1e-4)
     np.testing.assert_allclose(ec50, 0.75, rtol=0.1)
     np.testing.assert_allclose(slope, 4.0, rtol=0.25)
     assert np.abs(slope / 4 - 1).mean() < 0.05
@@ -45,17 +45,40 @@ def test_shared_curve_is_recovered(rng):
 
 def test_curves_of_single_drugs_are_recovered(rng):
     ec50, slope = np.exp(rng.normal(0, 0.5, 15)), np.exp(rng.normal(0.7, 0.3, 15))
-    found, n, _ = fit_curves(pairs_of(rng, ec50, slope, 0.03), 15, 9.0, 1e-6)
+    found, n, *_ = fit_curves(pairs_of(rng, ec50, slope, 0.03), 15, 9.0, 1e-6)
     assert np.abs(np.log(found / ec50)).max() < 0.25
     assert np.abs(np.log(n / slope)).mean() < 0.2
 
 
 def test_drug_without_targets_takes_the_common_curve(rng):
-    ec50, _, _ = fit_curves(pairs_of(rng, np.full(8, 0.75), np.full(8, 4.0), 0.1), 9, 9.0, 1e-4)
+    ec50, *_ = fit_curves(pairs_of(rng, np.full(8, 0.75), np.full(8, 4.0), 0.1), 9, 9.0, 1e-4)
     assert ec50[8] == pytest.approx(0.75, rel=0.25)
 
 
 def test_no_pairs_means_no_curve():
-    ec50, slope, _ = fit_curves([], 3, 1.0, 0.0)
+    ec50, slope, *_ = fit_curves([], 3, 1.0, 0.0)
     np.testing.assert_array_equal(ec50, 0)
     np.testing.assert_array_equal(slope, 1)
+
+
+def test_axes_are_the_spread_of_the_curve():
+    """Over repeated data, errors of a shared curve have the covariance that the axes claim."""
+    z = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        fit = fit_curves(pairs_of(rng, np.full(10, 0.75), np.full(10, 4.0), 0.1), 10, 9.0, 0.0)
+        axes = fit.axes[:, 0]  # (2, 2)
+        error = np.log([fit.ec50[0] / 0.75, fit.slope[0] / 4.0])
+        z.append(np.linalg.solve(axes.T, error))
+    z = np.array(z)
+    assert np.abs(z).max() < 4
+    np.testing.assert_allclose((z**2).mean(), 1, atol=0.35)
+
+
+def test_drug_without_targets_is_as_uncertain_as_drugs_differ():
+    rng = np.random.default_rng(1)
+    ec50, slope = np.exp(rng.normal(0, 0.5, 15)), np.exp(rng.normal(0.7, 0.3, 15))
+    axes = fit_curves(pairs_of(rng, ec50, slope, 0.03), 16, 9.0, 0.0).axes
+    length = np.sqrt((axes**2).sum(axis=(0, 2)))
+    assert length[15] > 3 * np.median(length[:15])
+    assert length[15] > 0.3

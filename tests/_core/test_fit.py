@@ -3,8 +3,10 @@ import pickle
 import numpy as np
 import pytest
 
+from scgim._core.design import Design
 from scgim._core.engine import fit_search
 from scgim._core.fit import Fit
+from scgim._core.moments import compute_moments
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +61,40 @@ def test_effects_of_single_drugs_follow_the_curve(fit):
     np.testing.assert_allclose(probability[1], fit.probability[2])
     fraction = 0.8 ** fit.hill[2] / (fit.ec50[2] ** fit.hill[2] + 0.8 ** fit.hill[2])
     np.testing.assert_allclose(effect[1], fraction * fit.amplitude[2], rtol=1e-9)
-    np.testing.assert_allclose(sd[1], fraction * fit.amplitude_sd[2], rtol=1e-9)
+    assert (sd[1] > 0).all()
     np.testing.assert_allclose(effect[2], fit.amplitude[2], rtol=1e-6)
+    np.testing.assert_allclose(sd[2], fit.amplitude_sd[2], rtol=1e-6)
+    fixed = Fit.from_dict({**fit.to_dict(), "curve_axes": None})
+    np.testing.assert_allclose(fixed.effects_at(dose)[2][1], fraction * fit.amplitude_sd[2], rtol=1e-9)
+
+
+def test_effects_at_fitted_doses_are_as_certain_as_those_of_the_contexts(fit, study):
+    """Without deviations from the curve, both are the same posterior."""
+    assert fit.settings["curve_deviation_sd"] == 0
+    _, effect, sd = fit.effects_at(study.design.dose[1:])
+    on = fit.context_probability[1:] > 0.9
+    np.testing.assert_allclose(effect[on], fit.context_effect[1:][on], rtol=1e-6)
+    np.testing.assert_allclose(sd[on], fit.context_effect_sd[1:][on], rtol=0.05)
+
+
+def test_one_dose_says_little_of_others(study):
+    """Far from the one measured dose, effects are less certain."""
+    kept = np.flatnonzero((study.design.dose == 0).all(axis=1) | (study.design.dose == 1).any(axis=1))
+    place = np.full(len(study.design.dose), -1)
+    place[kept] = np.arange(len(kept))
+    cells = place[study.context] >= 0
+    moments = compute_moments(
+        lambda: iter([(study.cells[cells], place[study.context[cells]])]), len(kept), mechanism="linear"
+    )
+    design = Design(
+        study.design.drugs, study.design.dose[kept], study.design.group[kept], ("all",), study.design.n_cells[kept]
+    )
+    found = fit_search(moments, design, genes=study.genes, rng=0)
+    drug, gene = np.argwhere((study.effect != 0) & (found.probability > 0.9))[0]
+    effect, variance = found.effect_of(drug, np.array([0.1, 0.5, 1.0, 2.0, 10.0]))
+    relative = np.sqrt(variance[:, gene]) / np.abs(effect[:, gene])
+    assert relative[2] < 0.3
+    assert relative[0] > relative[1] > relative[2] < relative[3] < relative[4]
 
 
 def test_combinations_superpose(fit):

@@ -8,6 +8,7 @@ from scipy.stats import multivariate_normal
 
 from scgim._core.design import Design
 from scgim._core.posterior import Curves, fit_dose_curves, fit_targets, fit_values
+from scgim._core.slab import gap_slab
 
 CURVES = Curves(np.array([0.75, 1.5]), np.array([2.0, 1.0]), 1.5, 0.3)
 
@@ -138,3 +139,68 @@ def test_curves_are_recovered_from_single_drugs(rng):
     np.testing.assert_allclose(curves.ec50[known], 0.75, rtol=0.15)
     np.testing.assert_allclose(curves.slope[known], 4.0, rtol=0.25)
     assert 2 < curves.slab_sd < 4.5
+
+
+def test_mixture_of_amplitudes_equals_enumerated_components(rng):
+    """Each component is a dense Gaussian with its own mean; the posterior is their mixture."""
+    slab = gap_slab(0.6, 2.0, 0.3, 4.0)
+    curves = Curves(CURVES.ec50, CURVES.slope, 2.0, 0.3, slab)
+    residual, error = rng.normal(size=(6, 3)), rng.uniform(0.05, 0.4, (6, 3))
+    out = fit_targets(residual, error, SINGLE, curves, np.full(3, 0.2))
+    rows = np.array([1, 2, 3])
+    h = curves.fraction(SINGLE.dose)[rows, 0]
+    for j in range(3):
+        r, e = residual[rows, j], error[rows, j]
+        weights, means, variances = [], [], []
+        for w, m, v in slab:
+            prior = v * np.outer(h, h) + 0.3**2 * np.diag(h**2)
+            weights.append(w * multivariate_normal(m * h, prior + np.diag(e)).pdf(r))
+            mean, cov = joint(prior, e, r - m * h)
+            means.append(m * h + mean)
+            variances.append(np.diag(cov))
+        on, off = 0.2 * np.sum(weights), 0.8 * multivariate_normal(np.zeros(3), np.diag(e)).pdf(r)
+        assert out.probability[0, j] == pytest.approx(on / (on + off), rel=1e-6)
+        share = np.array(weights) / np.sum(weights)
+        mean = share @ np.array(means)
+        second = share @ (np.array(variances) + np.array(means) ** 2)
+        np.testing.assert_allclose(out.context_effect[rows, j], mean, atol=1e-9)
+        np.testing.assert_allclose(out.context_effect_sd[rows, j], np.sqrt(second - mean**2), atol=1e-7)
+
+
+def test_intervals_hold_the_truth_at_every_dose():
+    """Targets share a curve that is learned: at every dose, also where it bends, 90 % intervals hold 90 %."""
+    D, G, levels = 12, 6, (0.5, 1.0, 1.5, 2.0)
+    dose = np.concatenate([np.zeros((1, D)), *[x * np.eye(D) for x in levels]])
+    inside = []
+    for seed in range(15):
+        rng = np.random.default_rng(seed)
+        amplitude = np.where(rng.random((D, G)) < 0.3, rng.choice([-1, 1], (D, G)) * rng.uniform(2, 4, (D, G)), 0.0)
+        truth = dose**4 / (0.75**4 + dose**4) @ amplitude
+        residual, error = truth + 0.15 * rng.normal(size=truth.shape), np.full(truth.shape, 0.15**2)
+        design, p = make_design(dose), np.full(G, 0.3)
+        curves = fit_dose_curves(residual, error, truth != 0, design, p_target=p)
+        out = fit_targets(residual, error, design, curves, p)
+        near = np.abs(out.context_effect - truth) <= 1.645 * out.context_effect_sd
+        inside.append(
+            [near[1 + D * i : 1 + D * (i + 1)][truth[1 + D * i : 1 + D * (i + 1)] != 0].mean() for i in range(4)]
+        )
+    coverage = np.mean(inside, axis=0)  # errors of the curve are common to all targets of a seed
+    assert 0.87 < coverage.mean() < 0.94
+    assert (coverage > 0.8).all()
+
+
+def test_small_differences_are_no_targets_where_effects_are_large():
+    """Effects of 2 to 4: what is at 0.5 with an error of 0.2 is not given a probability in between."""
+    rng = np.random.default_rng(0)
+    D, G = 30, 10
+    dose = np.concatenate([np.zeros((1, D)), *[x * np.eye(D) for x in (1.0, 2.0)]])
+    amplitude = np.where(rng.random((D, G)) < 0.1, rng.choice([-1, 1], (D, G)) * rng.uniform(2, 4, (D, G)), 0.0)
+    truth = dose**2 / (0.5**2 + dose**2) @ amplitude
+    residual, error = truth + 0.2 * rng.normal(size=truth.shape), np.full(truth.shape, 0.2**2)
+    design, p = make_design(dose), np.full(G, 0.1)
+    curves = fit_dose_curves(residual, error, truth != 0, design, p_target=p)
+    out = fit_targets(residual, error, design, curves, p).probability
+    plain = fit_targets(residual, error, design, Curves(curves.ec50, curves.slope, curves.slab_sd, 0.0), p).probability
+    between = [((x > 0.05) & (x < 0.95)).sum() for x in (out, plain)]
+    assert between[0] <= 1 < between[1]
+    np.testing.assert_array_equal(out > 0.5, amplitude != 0)

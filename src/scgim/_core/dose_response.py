@@ -6,11 +6,40 @@ this form :cite:p:`schneider2025`; learning it, shared and per drug, is not from
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.optimize import minimize
 
 SLOPES = np.exp(np.linspace(np.log(0.5), np.log(8.0), 13))
 SPREADS = (0.02, 0.1, 0.25, 0.5, 1.0)  # of log ec50 and log slope between drugs
+LOCAL_POINTS = 21  # of each axis of the finer grid
+WIDE = np.array([2.0, 1.0])  # prior standard deviation of a shared curve's log ec50 and log slope
+STEP = np.array([0.02, 0.04])  # of log ec50 and log slope in the second differences
+
+CHUNK = 1_000_000  # values held at once
+
+Pairs = list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]
+Groups = list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+
+
+class CurveFit(NamedTuple):
+    """Dose curves of D drugs.
+
+    Parameters
+    ----------
+    ec50, slope
+        (D,) parameters.
+    evidence
+        Log evidence.
+    axes
+        (2, D, 2) principal axes of the posterior of (log ec50, log slope), one standard deviation long.
+    """
+
+    ec50: np.ndarray
+    slope: np.ndarray
+    evidence: float
+    axes: np.ndarray
 
 
 def hill(dose: np.ndarray, ec50: np.ndarray | float, slope: np.ndarray | float) -> np.ndarray:
@@ -56,9 +85,7 @@ def curve_grid(dose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return grid[0].ravel(), grid[1].ravel()
 
 
-def fit_curves(
-    pairs: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]], n_drugs: int, slab2: float, deviation2: float
-) -> tuple[np.ndarray, np.ndarray, float]:
+def fit_curves(pairs: Pairs, n_drugs: int, slab2: float, deviation2: float) -> CurveFit:
     """Ec50 and slope of each drug, drawn together by a Gaussian on the logarithms whose width is learned.
 
     Parameters
@@ -69,25 +96,74 @@ def fit_curves(
         Number of drugs D.
     slab2, deviation2
         Variance of amplitudes and of deviations.
-
-    Returns
-    -------
-    ec50 ``(D,)``, slope ``(D,)``, and the log evidence.
     """
     if not pairs:
-        return np.zeros(n_drugs), np.ones(n_drugs), 0.0
-    log_ec50, log_slope = curve_grid(np.concatenate([p[1] for p in pairs]))
-    loglik = np.zeros((n_drugs, len(log_ec50)))
-    for drug, dose, r, e in pairs:
-        h = hill(dose, np.exp(log_ec50)[:, None], np.exp(log_slope)[:, None])  # (T, L)
-        loglik[drug] += rank_one_log_density(r[None], e[None], h, slab2, deviation2)[0]
+        return CurveFit(np.zeros(n_drugs), np.ones(n_drugs), 0.0, np.zeros((2, n_drugs, 2)))
+    groups = _grouped(pairs)
+    grid = curve_grid(np.concatenate([p[1] for p in pairs]))
+    loglik = _by_drug(groups, n_drugs, grid, slab2, deviation2)
     informed = np.unique([p[0] for p in pairs])
+    evidence, centre, spread = _centre_and_spread(loglik[informed], *grid)
+    middle = np.array([grid[0][centre], grid[1][centre]])
+    if spread == SPREADS[0]:  # one curve for all
+        shared = _polish(groups, slab2, deviation2, middle)
+        axes = _axes(_curvature(groups, slab2, deviation2, shared))
+        ec50, slope = np.exp(shared)
+        return CurveFit(
+            np.full(n_drugs, ec50), np.full(n_drugs, slope), evidence, np.repeat(axes[:, None], n_drugs, axis=1)
+        )
+    if spread < SPREADS[3]:  # narrower than a few steps of the grid
+        offset = np.linspace(-4 * spread, 4 * spread, LOCAL_POINTS)
+        mesh = np.meshgrid(middle[0] + offset, middle[1] + offset, indexing="ij")
+        grid = mesh[0].ravel(), mesh[1].ravel()
+        loglik = _by_drug(groups, n_drugs, grid, slab2, deviation2)
+    at = np.stack(grid, axis=1)  # (T, 2)
+    post = loglik - 0.5 * ((at - middle) ** 2).sum(axis=1) / spread**2
+    weight = np.exp(post - _logsumexp(post)[:, None])  # (D, T)
+    mean = weight @ at
+    away = at - mean[:, None]  # (D, T, 2)
+    cov = np.einsum("dt,dta,dtb->dab", weight, away, away)
+    axes = np.stack([_axes(c) for c in cov], axis=1)
+    return CurveFit(np.exp(mean[:, 0]), np.exp(mean[:, 1]), evidence, axes)
+
+
+def _grouped(pairs: Pairs) -> Groups:
+    """Pairs with the same doses, stacked."""
+    found: dict[tuple[float, ...], list[int]] = {}
+    for i, (_, dose, _, _) in enumerate(pairs):
+        found.setdefault(tuple(np.asarray(dose, float)), []).append(i)
+    return [
+        (
+            np.array([pairs[i][0] for i in rows]),
+            np.array(dose),
+            np.stack([pairs[i][2] for i in rows]),
+            np.stack([pairs[i][3] for i in rows]),
+        )
+        for dose, rows in found.items()
+    ]
+
+
+def _by_drug(
+    groups: Groups, n_drugs: int, grid: tuple[np.ndarray, np.ndarray], slab2: float, deviation2: float
+) -> np.ndarray:
+    """Log density ratio of each drug's targets along each curve of a grid, ``(D, T)``."""
+    out = np.zeros((n_drugs, len(grid[0])))
+    for drug, dose, r, e in groups:
+        h = hill(dose, np.exp(grid[0])[:, None], np.exp(grid[1])[:, None])  # (T, L)
+        size = max(1, CHUNK // h.size)
+        for low in range(0, len(r), size):
+            part = slice(low, low + size)
+            np.add.at(out, drug[part], rank_one_log_density(r[part], e[part], h, slab2, deviation2))
+    return out
+
+
+def _centre_and_spread(loglik: np.ndarray, log_ec50: np.ndarray, log_slope: np.ndarray) -> tuple[float, int, float]:
+    """Log evidence, point of the grid that curves gather around, and how widely."""
     best = (-np.inf, 0, SPREADS[0])
     centre = int(loglik.sum(axis=0).argmax())
     for spread in SPREADS:
         for _ in range(5):
-            prior = _log_prior(log_ec50, log_slope, centre, spread)
-            post = loglik[informed] + prior
+            post = loglik + _log_prior(log_ec50, log_slope, centre, spread)
             value = float(_logsumexp(post).sum())
             if value > best[0]:
                 best = (value, centre, spread)
@@ -98,31 +174,43 @@ def fit_curves(
             if int(new) == centre:
                 break
             centre = int(new)
-    evidence, centre, spread = best
-    prior = _log_prior(log_ec50, log_slope, centre, spread)
-    post = loglik + prior
-    if spread == SPREADS[0]:  # one curve for all
-        shared = _polish(pairs, slab2, deviation2, np.array([log_ec50[centre], log_slope[centre]]))
-        return np.full(n_drugs, np.exp(shared[0])), np.full(n_drugs, np.exp(shared[1])), evidence
-    weight = np.exp(post - _logsumexp(post)[:, None])
-    return np.exp(weight @ log_ec50), np.exp(weight @ log_slope), evidence
+    return best
 
 
-def _polish(
-    pairs: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]], slab2: float, deviation2: float, start: np.ndarray
-) -> np.ndarray:
+def _shared_cost(groups: Groups, slab2: float, deviation2: float, at: np.ndarray) -> np.ndarray:
+    """Minus the log density ratio of all targets along shared curves with log parameters ``(T, 2)`` -> ``(T,)``."""
+    one = [(np.zeros_like(g[0]), *g[1:]) for g in groups]
+    return -_by_drug(one, 1, (at[:, 0], at[:, 1]), slab2, deviation2)[0]
+
+
+def _polish(groups: Groups, slab2: float, deviation2: float, start: np.ndarray) -> np.ndarray:
     """Log ec50 and log slope of a curve shared by all drugs, between the points of the grid."""
-
-    def cost(at: np.ndarray) -> float:
-        total = 0.0
-        for _, dose, r, e in pairs:
-            h = hill(dose, np.exp(at[0]), np.exp(at[1]))[None]
-            total -= float(rank_one_log_density(r[None], e[None], h, slab2, deviation2)[0, 0])
-        return total
-
     step = np.array([[0.0, 0.0], [0.05, 0.0], [0.0, 0.1]])
-    found = minimize(cost, start, method="Nelder-Mead", options={"initial_simplex": start + step, "xatol": 1e-3})
+    found = minimize(
+        lambda at: float(_shared_cost(groups, slab2, deviation2, at[None])[0]),
+        start,
+        method="Nelder-Mead",
+        options={"initial_simplex": start + step, "xatol": 1e-3},
+    )
     return found.x
+
+
+def _curvature(groups: Groups, slab2: float, deviation2: float, at: np.ndarray) -> np.ndarray:
+    """Covariance ``(2, 2)`` of a shared curve's logarithms, from second differences of the log density."""
+    signs = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [-1, -1], [1, -1], [-1, 1]])
+    f = _shared_cost(groups, slab2, deviation2, at + STEP * signs)
+    cross = (f[5] + f[6] - f[7] - f[8]) / (4 * STEP[0] * STEP[1])
+    hessian = np.array(
+        [[(f[1] + f[2] - 2 * f[0]) / STEP[0] ** 2, cross], [cross, (f[3] + f[4] - 2 * f[0]) / STEP[1] ** 2]]
+    )
+    values, vectors = np.linalg.eigh(hessian)
+    return np.linalg.inv((vectors * np.maximum(values, 0)) @ vectors.T + np.diag(1 / WIDE**2))
+
+
+def _axes(cov: np.ndarray) -> np.ndarray:
+    """Principal axes of a covariance ``(2, 2)``, one standard deviation long, in rows."""
+    values, vectors = np.linalg.eigh(cov)
+    return (vectors * np.sqrt(np.maximum(values, 0))).T
 
 
 def _log_prior(log_ec50: np.ndarray, log_slope: np.ndarray, centre: int, spread: float) -> np.ndarray:

@@ -224,7 +224,7 @@ def assemble(
     if intervention == "hard":
         targets, curves = _hard_targets(score, design, error, on, odds, known_targets)
     else:
-        curves = fit_dose_curves(residual, error, on, design)
+        curves = fit_dose_curves(residual, error, on, design, p_target=score.hyper.p_target)
         targets = fit_targets(residual, error, design, curves, score.hyper.p_target, known=known_targets)
     mechanisms = assemble_mechanisms(score, state, fits)
     settings = {
@@ -253,6 +253,9 @@ def assemble(
         np.full((len(design.drugs), len(genes)), intervention),
         history,
         settings,
+        curves.axes,
+        None if targets.amplitude_axes is None else targets.amplitude_axes * m.scale,
+        curves.deviation_sd * m.scale,
     )
 
 

@@ -25,6 +25,7 @@ ARRAYS = (
     "background_sd",
     "kind",
 )
+OPTIONAL = ("curve_axes", "amplitude_axes", "deviation_sd")
 
 
 @dataclass
@@ -58,6 +59,12 @@ class Fit:
         One dict for each stage of the search: ``stage``, ``score``.
     settings
         Prior and settings that shaped the result.
+    curve_axes
+        ``(2, D, 2)``; principal axes of the posterior of (log ec50, log hill), one standard deviation long, or None.
+    amplitude_axes
+        ``(2, D, G)``; how the amplitudes move along these axes, or None.
+    deviation_sd
+        ``(G,)``; standard deviation of effects around the dose curve, at full effect, or None.
     """
 
     genes: tuple[str, ...]
@@ -79,6 +86,9 @@ class Fit:
     kind: np.ndarray
     history: list[dict[str, Any]] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    curve_axes: np.ndarray | None = None
+    amplitude_axes: np.ndarray | None = None
+    deviation_sd: np.ndarray | None = None
 
     def effects_at(self, dose: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Interventions of any doses of the fitted drugs.
@@ -92,16 +102,48 @@ class Fit:
         -------
         Probability that any drug targets the gene, effect given that, and its standard deviation, ``(m, G)`` each.
         """
-        fraction = hill(dose, self.ec50, self.hill)  # (m, D)
-        present = np.asarray(dose) > 0
-        none = np.ones((len(fraction), len(self.genes)))
-        for d in np.flatnonzero(present.any(axis=0)):
-            none[present[:, d]] *= 1 - self.probability[d]
-        mean = fraction @ (self.probability * self.amplitude)
-        square = fraction**2 @ (self.probability * self.amplitude_sd**2)
+        dose = np.asarray(dose, dtype=float)
+        none, mean, square = (np.full((len(dose), len(self.genes)), v) for v in (1.0, 0.0, 0.0))
+        for d in np.flatnonzero((dose > 0).any(axis=0)):
+            rows = np.flatnonzero(dose[:, d] > 0)
+            effect, variance = self.effect_of(int(d), dose[rows, d])
+            none[rows] *= 1 - self.probability[d]
+            mean[rows] += self.probability[d] * effect
+            square[rows] += self.probability[d] * variance
         any_ = 1 - none
         safe = np.maximum(any_, 1e-300)
         return any_, mean / safe, np.sqrt(square / safe)
+
+    def effect_of(
+        self, drug: int, dose: np.ndarray, amplitude: np.ndarray | None = None, amplitude_sd: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Effects of one drug at doses ``(m,)``, given that each gene is a target, and their variances; ``(m, G)`` each.
+
+        Parameters
+        ----------
+        drug
+            Index of the drug.
+        dose
+            Positive doses.
+        amplitude, amplitude_sd
+            ``(G,)``; saturating effects and standard deviations to take in place of the fitted ones.
+        """
+        a = self.amplitude[drug] if amplitude is None else amplitude
+        sd = self.amplitude_sd[drug] if amplitude_sd is None else amplitude_sd
+        at = np.array([np.log(np.maximum(self.ec50[drug], 1e-300)), np.log(self.hill[drug])])
+        h = hill(dose, self.ec50[drug], self.hill[drug])[:, None]  # (m, 1)
+        variance = h**2 * sd**2
+        if self.deviation_sd is not None:
+            variance = variance + h**2 * self.deviation_sd**2
+        if self.curve_axes is None or self.amplitude_axes is None or self.ec50[drug] <= 0:
+            return h * a, variance
+        moves = self.amplitude_axes[:, drug]  # (2, G), already in the amplitudes' standard deviations
+        if amplitude_sd is None:
+            variance = np.maximum(variance - h**2 * (moves**2).sum(axis=0), 0)
+        for axis, move in zip(self.curve_axes[:, drug], moves, strict=True):
+            up, down = (hill(dose, *np.exp(at + by * axis))[:, None] for by in (1.0, -1.0))
+            variance = variance + (h * move + 0.5 * (up - down) * a) ** 2
+        return h * a, variance
 
     def atomic(self, effect: np.ndarray) -> Atomic:
         """Atomic interventions of this model's kind with effects ``(m, G)``, zero where there is no target."""
@@ -122,6 +164,7 @@ class Fit:
             "intervention": self.intervention,
             "mechanisms": self.mechanisms.to_dict(),
             **{k: np.asarray(getattr(self, k)) for k in ARRAYS},
+            **{k: np.asarray(getattr(self, k)) for k in OPTIONAL if getattr(self, k) is not None},
             "history": self.history,
             "settings": self.settings,
         }

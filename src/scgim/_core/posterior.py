@@ -2,19 +2,23 @@
 
 Targets belong to the drug, effects to the dose: along a drug's Hill curve, with learned deviations from it. Exact
 where every context holds one drug; combinations superpose and are solved by sweeps over the drugs (variational, not
-from the paper).
+from the paper). What is not known of the curve is added to the effects' variances along the principal axes of its
+posterior (delta method).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from scgim._core.design import Design
-from scgim._core.dose_response import fit_curves, hill
+from scgim._core.dose_response import Pairs, fit_curves, hill, rank_one_log_density
+from scgim._core.slab import learn_hidden_slab, single_slab
 
 DEVIATIONS = (0.0, 0.05, 0.1, 0.2, 0.4)  # standard deviation around the curve, relative to the slab
+UNKNOWN_CURVE = np.diag([1.0, 0.5])  # axes of (log ec50, log slope) where all contexts have one dose
+LIKELY = 1e-3  # probability of a target from which the curve's uncertainty is added
 
 
 @dataclass
@@ -25,15 +29,29 @@ class Curves:
     slope: np.ndarray  # (D,)
     slab_sd: float
     deviation_sd: float
+    slab: np.ndarray | None = None  # (C, 3) components of the amplitudes' distribution; one Gaussian of slab_sd if None
+    axes: np.ndarray | None = None  # (2, D, 2) of the posterior of (log ec50, log slope)
 
     def fraction(self, dose: np.ndarray) -> np.ndarray:
         """Fraction of the full effect for doses ``(m, D)``."""
         return hill(dose, self.ec50, self.slope)
 
+    def moved(self, axis: int, by: float) -> Curves:
+        """The curves after a step along one of their axes."""
+        step = np.zeros((len(self.ec50), 2)) if self.axes is None else by * self.axes[axis]
+        return replace(self, ec50=self.ec50 * np.exp(step[:, 0]), slope=self.slope * np.exp(step[:, 1]))
+
+    def components(self) -> np.ndarray:
+        """(C, 3) weight, mean and variance of the amplitudes' components."""
+        return single_slab(self.slab_sd**2) if self.slab is None else self.slab
+
 
 @dataclass
 class Targets:
-    """Posterior of the interventions, in standardised units; arrays ``(D, G)`` and ``(K, G)``."""
+    """Posterior of the interventions, in standardised units; arrays ``(D, G)`` and ``(K, G)``.
+
+    ``amplitude_axes`` ``(2, D, G)`` is how amplitudes move with the curves along their axes; None without axes.
+    """
 
     probability: np.ndarray
     amplitude: np.ndarray
@@ -41,9 +59,12 @@ class Targets:
     context_probability: np.ndarray
     context_effect: np.ndarray
     context_effect_sd: np.ndarray
+    amplitude_axes: np.ndarray | None = field(default=None)
 
 
-def fit_dose_curves(residual: np.ndarray, error: np.ndarray, on: np.ndarray, design: Design) -> Curves:
+def fit_dose_curves(
+    residual: np.ndarray, error: np.ndarray, on: np.ndarray, design: Design, *, p_target: np.ndarray | None = None
+) -> Curves:
     """Dose curves from the contexts with one drug.
 
     Parameters
@@ -54,47 +75,94 @@ def fit_dose_curves(residual: np.ndarray, error: np.ndarray, on: np.ndarray, des
         ``(K, G)`` bool; contexts and genes taken as targeted.
     design
         Of the contexts.
+    p_target
+        ``(G,)``; prior probability of a target. With it the form of the effects' distribution is learned, too.
     """
     dose, D = np.asarray(design.dose), len(design.drugs)
     single = (dose > 0).sum(axis=1) == 1
     effects = residual[on & single[:, None]]
     slab = float(np.sqrt(np.mean(effects**2))) if len(effects) else 1.0
     levels = np.unique(dose[single][dose[single] > 0])
-    if not design.has_dose or len(levels) == 0:
-        return Curves(np.zeros(D), np.ones(D), max(slab, 0.1), 0.2 * slab)
-    if len(levels) == 1:  # nothing is known of the curve: half the full effect at the one dose
-        return Curves(np.full(D, levels[0]), np.ones(D), max(2 * slab, 0.1), 0.2 * slab)
     pairs = []
     for d in range(D):
         rows = np.flatnonzero(single & (dose[:, d] > 0))
         for j in np.flatnonzero(on[rows].any(axis=0)) if len(rows) else []:
             pairs.append((d, dose[rows, d], residual[rows, j], error[rows, j]))
-    top = max(float(np.max(np.abs(p[2]))) ** 2 for p in pairs) if pairs else slab**2
-    slab2 = max(np.mean([np.max(p[2] ** 2) for p in pairs]) if pairs else slab**2, 0.01, 0.05 * top)
-    fits = [(*fit_curves(pairs, D, slab2, slab2 * k**2), k) for k in DEVIATIONS]
-    ec50, slope, _, k = max(fits, key=lambda fit: fit[2])
-    return Curves(ec50, slope, float(np.sqrt(slab2)), float(k * np.sqrt(slab2)))
+    if not design.has_dose or len(levels) == 0:
+        curves = Curves(np.zeros(D), np.ones(D), max(slab, 0.1), _deviation(pairs, max(slab, 0.1), 1.0))
+    elif len(levels) == 1:  # nothing is known of the curve: half the full effect at the one dose
+        axes, full = np.repeat(UNKNOWN_CURVE[:, None], D, axis=1), max(2 * slab, 0.1)
+        curves = Curves(np.full(D, levels[0]), np.ones(D), full, _deviation(pairs, full, 0.5), axes=axes)
+    else:
+        top = max(float(np.max(np.abs(p[2]))) ** 2 for p in pairs) if pairs else slab**2
+        slab2 = max(np.mean([np.max(p[2] ** 2) for p in pairs]) if pairs else slab**2, 0.01, 0.05 * top)
+        fits = [(fit_curves(pairs, D, slab2, slab2 * k**2), k) for k in DEVIATIONS]
+        best, k = max(fits, key=lambda fit: fit[0].evidence)
+        curves = Curves(best.ec50, best.slope, float(np.sqrt(slab2)), float(k * np.sqrt(slab2)), axes=best.axes)
+    if p_target is None or not single.any():
+        return curves
+    return replace(curves, slab=_learn_slab(residual, error, design, curves, p_target))
+
+
+def _deviation(pairs: Pairs, slab_sd: float, fraction: float) -> float:
+    """Standard deviation between contexts of one drug and dose; none where no drug was measured twice."""
+    twice = [p for p in pairs if len(p[1]) > 1]
+    if not twice:
+        return 0.0
+
+    def evidence(k: float) -> float:
+        each = (
+            rank_one_log_density(r[None], e[None], np.full((1, len(r)), fraction), slab_sd**2, (k * slab_sd) ** 2)
+            for _, _, r, e in twice
+        )
+        return float(sum(value[0, 0] for value in each))
+
+    return slab_sd * max(DEVIATIONS, key=evidence)
+
+
+def _learn_slab(
+    residual: np.ndarray, error: np.ndarray, design: Design, curves: Curves, p_target: np.ndarray
+) -> np.ndarray:
+    """Components of the amplitudes' distribution, from all genes of the drugs that were measured alone."""
+    dose = np.asarray(design.dose)
+    single = (dose > 0).sum(axis=1) == 1
+    h = curves.fraction(dose)
+    estimates, variances = [], []
+    for d in range(dose.shape[1]):
+        rows = np.flatnonzero(single & (dose[:, d] > 0))
+        if len(rows):
+            own = h[rows, d][:, None]
+            e = error[rows] + (curves.deviation_sd * own) ** 2  # (L, G)
+            weight = np.maximum((own**2 / e).sum(axis=0), 1e-12)
+            estimates.append((own * residual[rows] / e).sum(axis=0) / weight)
+            variances.append(1 / weight)
+    return learn_hidden_slab(np.array(estimates), np.array(variances), p_target, curves.slab_sd**2)
 
 
 def _drug_update(
     r: np.ndarray, e: np.ndarray, h: np.ndarray, curves: Curves, log_prior: np.ndarray
 ) -> tuple[np.ndarray, ...]:
     """Posterior of one drug at all genes: r, e (L, G) and h (L,) -> p, amplitude, sd (G,), effect, effect sd (L, G)."""
-    slab2, dev2 = curves.slab_sd**2, curves.deviation_sd**2
-    prior = slab2 * np.outer(h, h) + dev2 * np.diag(h**2)  # (L, L)
-    e, r = e.T, r.T  # (G, L)
-    cov = prior + e[:, :, None] * np.eye(len(h))  # (G, L, L)
-    solved = np.linalg.solve(cov, r[:, :, None])[..., 0]  # (G, L)
-    gain = np.linalg.solve(cov, np.broadcast_to(prior, cov.shape))  # (G, L, L)
-    on = -0.5 * np.linalg.slogdet(cov)[1] - 0.5 * (r * solved).sum(axis=1)
+    e, r, dev2 = e.T, r.T, curves.deviation_sd**2  # (G, L)
+    slab = curves.components()  # (C, 3)
+    flat = e + dev2 * h**2  # (G, L) variance around a known amplitude
+    weight = np.maximum((h**2 / flat).sum(axis=1), 1e-30)  # (G,)
+    estimate = (h * r / flat).sum(axis=1) / weight
+    spread = weight[:, None] + 1 / slab[:, 2]  # (G, C) precision given a component
+    mean = (weight * estimate)[:, None] / spread + slab[:, 1] / slab[:, 2] / spread
+    log = np.log(slab[:, 0]) - 0.5 * np.log(slab[:, 2] + 1 / weight[:, None])
+    log = log - 0.5 * (estimate[:, None] - slab[:, 1]) ** 2 / (slab[:, 2] + 1 / weight[:, None])
+    total = np.logaddexp.reduce(log, axis=1)
+    share = np.exp(log - total[:, None])  # (G, C)
+    on = -0.5 * (np.log(flat) + (r - estimate[:, None] * h) ** 2 / flat).sum(axis=1) - 0.5 * np.log(weight) + total
     off = -0.5 * (np.log(e) + r**2 / e).sum(axis=1)
     p = 1 / (1 + np.exp(np.clip(off - on - log_prior, -500, 500)))
-    solved_h = np.linalg.solve(cov, np.broadcast_to(h[:, None], (len(r), len(h), 1)))[..., 0]
-    amplitude = slab2 * solved @ h
-    variance = slab2 - slab2**2 * (solved_h @ h)
-    effect = solved @ prior
-    spread = np.diag(prior) - np.einsum("ab,gba->ga", prior, gain)
-    return p, amplitude, np.sqrt(np.maximum(variance, 1e-12)), effect.T, np.sqrt(np.maximum(spread, 1e-12)).T
+    amplitude = (share * mean).sum(axis=1)
+    variance = (share * (1 / spread + (mean - amplitude[:, None]) ** 2)).sum(axis=1)
+    gain = dev2 * h**2 / flat  # (G, L) share of what is left that is deviation
+    effect = h * amplitude[:, None] + gain * (r - h * amplitude[:, None])
+    left = gain * e + ((1 - gain) * h) ** 2 * variance[:, None]
+    return p, amplitude, np.sqrt(np.maximum(variance, 1e-12)), effect.T, np.sqrt(np.maximum(left, 1e-12)).T
 
 
 def fit_targets(
@@ -146,7 +214,52 @@ def fit_targets(
             expected[rows[d]] += probability[d] * pieces[d][0] - own
         if np.abs(probability - before).max() < 1e-4:
             break
-    return _by_context(probability, amplitude, sd, rows, pieces, (K, G))
+    own = [residual[r] - expected[r] + probability[d] * pieces[d][0] for d, r in enumerate(rows)]
+    axes = _add_curves(own, error, dose, curves, probability, sd, rows, pieces)
+    return _by_context(probability, amplitude, sd, rows, pieces, (K, G), axes)
+
+
+def _add_curves(
+    residual: list[np.ndarray],
+    error: np.ndarray,
+    dose: np.ndarray,
+    curves: Curves,
+    probability: np.ndarray,
+    sd: np.ndarray,
+    rows: list[np.ndarray],
+    pieces: list[tuple[np.ndarray, np.ndarray]],
+) -> np.ndarray | None:
+    """Add the curves' uncertainty to the standard deviations of amplitudes ``(D, G)`` and of the pieces, in place.
+
+    Parameters
+    ----------
+    residual
+        For each drug, the residual means ``(L, G)`` of its contexts less the effects of other drugs.
+
+    Returns
+    -------
+    Half differences of the amplitudes between both ends of each axis, ``(2, D, G)``; None without axes.
+    """
+    if curves.axes is None:
+        return None
+    axes = np.zeros((2, *sd.shape))
+    ends = [[curves.moved(a, by) for by in (1.0, -1.0)] for a in range(2)]
+    fractions = [[end.fraction(dose) for end in pair] for pair in ends]
+    for d, index in enumerate(rows):
+        genes = np.flatnonzero(probability[d] > LIKELY)
+        if len(index) == 0 or len(genes) == 0:
+            continue
+        effect_sd = pieces[d][1]
+        even = np.zeros(len(genes))
+        for a in range(2):
+            up, down = (
+                _drug_update(residual[d][:, genes], error[np.ix_(index, genes)], fractions[a][b][index, d], end, even)
+                for b, end in enumerate(ends[a])
+            )
+            axes[a, d, genes] = 0.5 * (up[1] - down[1])
+            effect_sd[:, genes] = np.hypot(effect_sd[:, genes], 0.5 * (up[3] - down[3]))
+        sd[d] = np.sqrt(sd[d] ** 2 + (axes[:, d] ** 2).sum(axis=0))
+    return axes
 
 
 def fit_values(value: np.ndarray, error: np.ndarray, design: Design, curves: Curves, log_odds: np.ndarray) -> Targets:
@@ -169,7 +282,8 @@ def fit_values(value: np.ndarray, error: np.ndarray, design: Design, curves: Cur
         if len(rows[d]):
             out = _drug_update(value[rows[d]], error[rows[d]], h[rows[d], d], curves, np.zeros(shape[1]))
             amplitude[d], sd[d], pieces[d] = out[1], out[2], (out[3], out[4])
-    return _by_context(probability, amplitude, sd, rows, pieces, shape)
+    axes = _add_curves([value[r] for r in rows], error, dose, curves, probability, sd, rows, pieces)
+    return _by_context(probability, amplitude, sd, rows, pieces, shape, axes)
 
 
 def _by_context(
@@ -179,6 +293,7 @@ def _by_context(
     rows: list[np.ndarray],
     pieces: list[tuple[np.ndarray, np.ndarray]],
     shape: tuple[int, int],
+    axes: np.ndarray | None,
 ) -> Targets:
     """Sums the drugs of each context: probability that any targets the gene, and the effect given that one does."""
     none, mean, square = np.ones(shape), np.zeros(shape), np.zeros(shape)
@@ -188,4 +303,4 @@ def _by_context(
         square[index] += probability[d] * pieces[d][1] ** 2
     any_ = 1 - none
     safe = np.maximum(any_, 1e-300)
-    return Targets(probability, amplitude, sd, any_, mean / safe, np.sqrt(square / safe))
+    return Targets(probability, amplitude, sd, any_, mean / safe, np.sqrt(square / safe), axes)

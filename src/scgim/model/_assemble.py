@@ -95,8 +95,8 @@ def posterior(
     """Targets and dose curves given the residuals; the unit of the values: standard deviations of the gene."""
     on = state.probability > 0.5
     if not module.hard:
-        curves = fit_dose_curves(state.residual, state.error, on, design)
         p = np.full(module.n_genes, state.prior.p_target)
+        curves = fit_dose_curves(state.residual, state.error, on, design, p_target=p)
         return fit_targets(state.residual, state.error, design, curves, p, known=known), curves, state.prior.p_target
     value = state.effect + _numpy(module.loc) / _numpy(module.scale)
     curves = fit_dose_curves(value, state.error, on, design)
@@ -166,6 +166,9 @@ def assemble(
         context_effect=targets.context_effect * scale,
         context_effect_sd=targets.context_effect_sd * scale,
         background_sd=state.prior.background_sd * scale,
+        curve_axes=curves.axes,
+        amplitude_axes=None if targets.amplitude_axes is None else targets.amplitude_axes * scale,
+        deviation_sd=curves.deviation_sd * scale,
         history=[*start.history, *(history or [])],
         settings={
             **start.settings,

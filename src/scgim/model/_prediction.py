@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scgim._core.dose_response import hill
 from scgim._core.fit import Fit
 from scgim._core.interventions import Atomic, mean_cells, propagate, sample_cells
 from scgim.model._request import Request
@@ -152,11 +151,14 @@ class Predictor:
 
     def _drug(self, d: int, dose: float) -> tuple[np.ndarray, ...]:
         """Posterior of a known drug at any dose; with what its features say, where these are informative."""
-        fit = self.fit
-        known = getattr(self.feature_model, "known", None)
+        fit, known = self.fit, getattr(self.feature_model, "known", None)
+        own = (None, None) if known is None else (known.amplitude[d], known.amplitude_sd[d])
+        probability = (fit if known is None else known).probability[d]
+        if self.data.contexts.design.has_dose:
+            effect, variance = fit.effect_of(d, np.array([dose]), *own)
+            return probability, effect[0], np.sqrt(variance[0]), self._kinds[d]
         known = fit if known is None else known
-        fraction = float(hill(np.array(dose), fit.ec50[d], fit.hill[d])) if self.data.contexts.design.has_dose else 1.0
-        return known.probability[d], known.amplitude[d] * fraction, known.amplitude_sd[d] * fraction, self._kinds[d]
+        return probability, known.amplitude[d], known.amplitude_sd[d], self._kinds[d]
 
     def components(self, request: Request, features: np.ndarray | None) -> Components:
         """Interventions of each row of a request.

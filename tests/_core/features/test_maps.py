@@ -6,7 +6,7 @@ import pytest
 from scgim._core.features.backward import Beliefs, learn_blocks
 from scgim._core.features.choose import calibrate_targets, choose, dependence, soften
 from scgim._core.features.forward import learn_forward, tanimoto
-from scgim._core.features.prior import learn_prior, log_mixture, tilted_moments
+from scgim._core.features.prior import learn_prior
 from scgim._core.features.rows import Rows, compress, make_reader, split_columns
 
 
@@ -53,17 +53,6 @@ def test_prior_counts():
     factor, spread = prior.factor(np.array([0.0, 1.0]))
     np.testing.assert_allclose(factor, [0, 0.5])
     np.testing.assert_allclose(spread, 0, atol=1e-12)
-
-
-def test_tilted_moments_match_quadrature():
-    """Moments of slab times likelihood."""
-    slab = np.array([[0.6, 2.0, 0.5], [0.4, -1.0, 2.0]])
-    grid = np.linspace(-15, 15, 20001)
-    density = np.exp(log_mixture(grid, np.zeros_like(grid), slab) - 0.5 * (grid - 0.3) ** 2 / 0.8)
-    weight = density / density.sum()
-    mean, variance = tilted_moments(np.array([0.3]), np.array([0.8]), slab)
-    assert mean[0] == pytest.approx((weight * grid).sum(), rel=1e-6)
-    assert variance[0] == pytest.approx((weight * grid**2).sum() - (weight * grid).sum() ** 2, rel=1e-6)
 
 
 def test_sampler_matches_ridge_with_known_effects():

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from scgim._core.dose_response import hill
-
-BROAD_WEIGHT = 0.05  # mass of the wide component that keeps surprising effects possible
+from scgim._core.slab import learn_slab
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ def learn_prior(
         mean=mean,
         variance=spread / (weight.sum(0) + strength),
         second_moment=tau2,
-        slab=_learn_slab(amplitude[probability > 0.5], tau2),
+        slab=learn_slab(amplitude[probability > 0.5], tau2),
         log_ec50=float(np.median(np.log(np.maximum(ec50, 1e-30)))),
         log_hill=float(np.median(np.log(hill_exponent))),
         curve=np.c_[np.maximum(ec50, 1e-30), hill_exponent].astype(float),
@@ -134,41 +133,3 @@ def _log_size(sizes: np.ndarray, n_genes: int, *, most: int = 10, strength: floa
     poisson = np.exp(poisson) / np.exp(poisson).sum()
     counts = np.bincount(np.minimum(sizes, top), minlength=top + 1)
     return np.log((counts + strength * poisson) / (len(sizes) + strength))
-
-
-def _learn_slab(effects: np.ndarray, tau2: float) -> np.ndarray:
-    """Components of the effects' distribution: one Gaussian, or one a sign when BIC prefers it, plus a wide one."""
-    single = np.array([[1.0, 0.0, tau2]])
-    if len(effects) < 8:
-        return single
-    size, up = np.abs(effects), (effects > 0).mean()
-    up = np.clip(up, 1 / len(effects), 1 - 1 / len(effects))
-    level, variance = size.mean(), max(size.var(), (0.1 * size.mean()) ** 2)
-    gap = np.array(
-        [
-            [up * (1 - BROAD_WEIGHT), level, variance],
-            [(1 - up) * (1 - BROAD_WEIGHT), -level, variance],
-            [BROAD_WEIGHT, 0, 2 * tau2],
-        ]
-    )
-    bic = [-2 * log_mixture(effects, np.zeros_like(effects), s).sum() for s in (single, gap)]
-    return gap if bic[1] + 2 * np.log(len(effects)) < bic[0] else single
-
-
-def log_mixture(mean: np.ndarray, variance: np.ndarray, slab: np.ndarray) -> np.ndarray:
-    """Log of the slab's density, blurred by a Gaussian of the given variance; shape of `mean`."""
-    spread = variance[..., None] + slab[:, 2]
-    parts = np.log(slab[:, 0]) - 0.5 * np.log(2 * np.pi * spread) - 0.5 * (mean[..., None] - slab[:, 1]) ** 2 / spread
-    return np.logaddexp.reduce(parts, axis=-1)
-
-
-def tilted_moments(mean: np.ndarray, variance: np.ndarray, slab: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of slab x Gaussian likelihood N(.; mean, variance), elementwise."""
-    spread = variance[..., None] + slab[:, 2]
-    parts = np.log(slab[:, 0]) - 0.5 * np.log(spread) - 0.5 * (mean[..., None] - slab[:, 1]) ** 2 / spread
-    weight = np.exp(parts - parts.max(-1, keepdims=True))
-    weight /= weight.sum(-1, keepdims=True)
-    each_var = variance[..., None] * slab[:, 2] / spread
-    each = (mean[..., None] * slab[:, 2] + slab[:, 1] * variance[..., None]) / spread
-    first = (weight * each).sum(-1)
-    return first, (weight * (each_var + each**2)).sum(-1) - first**2

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from scgim._core.features.backward import LinearBlock
-from scgim._core.features.prior import PopulationPrior, log_mixture, tilted_moments
+from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Rows
+from scgim._core.slab import log_mixture, tilted_moments
 
 SHRINKAGE = 0.2  # of the sampled covariance of the weights' errors
 
