@@ -2,12 +2,15 @@
 
     python benchmarks/scale/scaling.py genes      # or: cells, contexts
     python benchmarks/scale/scaling.py genes --full
+    python benchmarks/scale/scaling.py cells --seeds 3   # mean of three systems
 
 Each size runs in a process of its own, on a simulated linear system whose cells are drawn chunk by chunk. Columns:
 ``moments`` is the pass over the cells (without drawing them), ``search`` everything after it, ``cpu`` what of it the
-processor worked, which matters on a machine that is shared. With ``--through tl``
-the cells are held in memory and go through `scgim.tl.fit` (without training epochs), so that ``total`` has all that a
-user waits for. Tables and pictures go to ``benchmarks/scale/results``.
+processor worked, which matters on a machine that is shared; ``scored`` counts how often the search asked for scores. Time
+after the pass can depend on the number of cells in one way alone, by sharper evidence that leads the search elsewhere:
+``cpu_per_score`` leaves that out. With ``--through tl`` the cells are held in memory and go through `scgim.tl.fit`
+(without training epochs), so that ``total`` has all that a user waits for. Tables and pictures go to
+``benchmarks/scale/results``.
 """
 
 import argparse
@@ -46,6 +49,7 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
     before, began = peak_mb(), time.perf_counter()
     moments = compute_moments(system.chunks, row["contexts"])
     read = time.perf_counter() - began - system.seconds
+    scored = count_scores()
     began, cpu = time.perf_counter(), time.process_time()
     fit = fit_search(moments, system.design, genes=system.genes, rng=arguments.seed)
     search, cpu = time.perf_counter() - began, time.process_time() - cpu
@@ -53,7 +57,44 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
     if not np.isfinite(fit.graph).all():
         raise SystemExit("the graph holds values that are not finite")
     seconds = {"moments_s": read, "search_s": search, "search_cpu_s": cpu, "total_s": read + search}
-    return row | seconds | memory(before) | scores
+    return row | seconds | {"scored": float(scored[0])} | memory(before) | scores
+
+
+def count_scores() -> list[int]:
+    """A number that grows with every call of the score: how much work the search chose to do."""
+    from scgim._core.score import ShiftScore
+
+    calls = [0]
+
+    def counted(method: Any) -> Any:
+        def call(*positional: Any, **named: Any) -> Any:
+            calls[0] += 1
+            return method(*positional, **named)
+
+        return call
+
+    for name in ("score_sets", "score_added", "coarse_added"):
+        if hasattr(ShiftScore, name):
+            setattr(ShiftScore, name, counted(getattr(ShiftScore, name)))
+    return calls
+
+
+def mean_row(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The mean over seeds of what was measured."""
+    told = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0] if isinstance(rows[0][name], float)}
+    return rows[0] | told | {"seeds": len(rows)}
+
+
+def growth(along: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What ten times the size costs, as a share of what the smaller size costs."""
+    by_size, out = {round(row[along], -3): row for row in rows}, []
+    for size, row in by_size.items():
+        other = by_size.get(10 * size)
+        if other is not None and "search_cpu_s" in row:
+            each = {name: other[name] / max(row[name], 1e-9) for name in ("search_cpu_s", "scored")}
+            each["cpu_per_score"] = each["search_cpu_s"] / each["scored"]
+            out.append({"from": size, "to": 10 * size, **{f"{k}_ratio": v for k, v in each.items()}})
+    return out
 
 
 def memory(before: float) -> dict[str, float]:
@@ -89,6 +130,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--through", choices=("engine", "tl"), default="engine")
     parser.add_argument("--sizes", type=int, nargs="+", help="sizes instead of the given ones")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=1, help="systems to average over, from `--seed` on")
     for name in SIZES:
         parser.add_argument(f"--{name}", type=int, help="fixed value instead of the given one")
     arguments = parser.parse_args()
@@ -108,16 +150,21 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     name = f"{arguments.along}{'' if arguments.through == 'engine' else '_tl'}"
     for size in arguments.sizes or SIZES[arguments.along][kind]:
-        row = measure(__file__, fixed | {arguments.along: size})
-        rows.append(row | versions())
+        seeds = range(arguments.seed, arguments.seed + arguments.seeds)
+        told = [measure(__file__, fixed | {arguments.along: size, "seed": seed}) for seed in seeds]
+        rows.append(mean_row(told) | versions())
         show(rows[-1:])
         write(name, rows)  # after each size, so that nothing is lost
-    curves = {c: c.removesuffix("_s") for c in ("moments_s", "search_s", "total_s") if c in rows[0]}
+    curves = {c: c.removesuffix("_s") for c in ("moments_s", "search_cpu_s", "total_s") if c in rows[0]}
     curves |= {"peak_mb": "peak", "added_mb": "of it by the fit"}
     size = [row[arguments.along] for row in rows]
     exponents = [{"quantity": c, "exponent": exponent(size, [row[c] for row in rows])} for c in curves]
     write(f"{name}_exponents", exponents)
     show(exponents)
+    more = growth(arguments.along, rows) if arguments.along == "cells" else []
+    if more:
+        write(f"{name}_growth", more)
+        show(more)
     print(picture(name, arguments.along, rows, curves))
 
 

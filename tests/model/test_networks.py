@@ -36,6 +36,24 @@ def test_forward_against_one_gene_at_a_time(kind):
         assert np.allclose(out[:, j], expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["linear", "additive", "neural"])
+def test_padding_is_left_out_and_follows_the_mask(kind):
+    net = GeneMechanisms(3, 6, kind=kind, n_hidden=5)
+    net.set_parents([[1, 2], [], [0]])
+    fill(net, np.random.default_rng(1))
+    z = torch.randn(7, 3)
+    assert net.n_used() == 2
+    assert torch.allclose(net(z), net.evaluate(net.inputs(z)), atol=1e-5)
+    with torch.inference_mode():
+        assert torch.allclose(net(z), net.evaluate(net.inputs(z)), atol=1e-5)
+    net.mask[0, 4] = 1.0
+    assert net.n_used() == 5
+    assert torch.allclose(net(z), net.evaluate(net.inputs(z)), atol=1e-5)
+    net.mask.zero_()
+    assert net.n_used() == 1
+    assert torch.allclose(net(z), net.evaluate(net.inputs(z)), atol=1e-5)
+
+
 def test_masked_parents_have_no_gradient():
     net = GeneMechanisms(2, 3, kind="neural")
     net.set_parents([[1], []])

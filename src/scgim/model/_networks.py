@@ -61,6 +61,7 @@ class GeneMechanisms(nn.Module):
             raise ValueError(f"mechanism: expected one of {list(KINDS)}, found {kind!r}.")
         M, P, H = n_mechanisms, max(n_parents, 1), n_hidden
         self.kind = kind
+        self._used: tuple[tuple[int, int], int] | None = None
         self.register_buffer("candidates", torch.zeros(M, P, dtype=torch.long))
         self.register_buffer("mask", torch.zeros(M, P))
         if kind == "neural":
@@ -94,18 +95,30 @@ class GeneMechanisms(nn.Module):
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Contributions of the parents to every mechanism: cells ``(n, G)`` -> ``(n, M)``."""
-        return self.evaluate(self.inputs(z))
+        P = self.n_used()
+        u = (z[:, self.candidates[:, :P]] * self.mask[:, :P]).transpose(0, 1).contiguous()
+        return self.evaluate(u)
+
+    def n_used(self) -> int:
+        """Leading columns of the candidates that hold all parents in use, at least one; the rest is padding."""
+        if self.mask.is_meta:
+            return self.mask.shape[1]
+        state = (self.mask.data_ptr(), -1 if self.mask.is_inference() else self.mask._version)
+        if state[1] < 0 or self._used is None or self._used[0] != state:
+            columns = self.mask.any(0).nonzero()
+            self._used = state, int(columns.max()) + 1 if len(columns) else 1
+        return self._used[1]
 
     def evaluate(self, u: torch.Tensor) -> torch.Tensor:
-        """The same from the candidate parents ``(M, n, P)``, which are zero where there is none."""
+        """The same from the first P candidate parents ``(M, n, P)``, which are zero where there is none."""
+        P = u.shape[2]
         if self.kind == "linear":
-            return torch.bmm(u, self.coef).squeeze(2).T
+            return torch.bmm(u, self.coef[:, :P]).squeeze(2).T
         if self.kind == "additive":
-            f = basis_functions(u, self.kind) * self.mask[:, None, :, None]  # (M, n, P, B)
-            return torch.bmm(f.flatten(2), self.coef.flatten(1)[:, :, None]).squeeze(2).T
-        hidden = torch.tanh(torch.baddbmm(self.bias[:, None], u, self.inner))  # (M, n, H)
-        out = torch.bmm(hidden, self.outer[:, :, None]) + torch.bmm(u, self.skip[:, :, None])
-        return out.squeeze(2).T
+            f = basis_functions(u, self.kind) * self.mask[:, None, :P, None]  # (M, n, P, B)
+            return torch.bmm(f.flatten(2), self.coef[:, :P].flatten(1)[:, :, None]).squeeze(2).T
+        hidden = torch.tanh(torch.baddbmm(self.bias[:, None], u, self.inner[:, :P]))  # (M, n, H)
+        return ((hidden * self.outer[:, None]).sum(2) + (u * self.skip[:, None, :P]).sum(2)).T
 
     def group_norms(self) -> torch.Tensor:
         """Size of each candidate edge ``(M, P)``: the norm of all weights that read the parent."""
