@@ -9,6 +9,7 @@ import numpy as np
 
 from scgim._core.design import Design
 from scgim._core.edges import edge_probabilities
+from scgim._core.elimination import eliminate
 from scgim._core.fit import Fit
 from scgim._core.hard import HardScore
 from scgim._core.mechanisms import Mechanisms, from_standardised
@@ -85,11 +86,11 @@ def learn_structure(
 ) -> tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]]:
     """Order and parents under priors that are learned along the way."""
     history: list[dict[str, Any]] = []
-    order: np.ndarray | None = None
     few = moments.n_genes <= 50
     kind = SCORES[intervention]
     score = kind(moments, design.unit, design.group, hyper)
-    candidates = screen(score, n_candidates)
+    order, likely = eliminate(score)
+    candidates = [np.union1d(*lists) for lists in zip(screen(score, n_candidates), likely, strict=True)]
     candidates = [c[np.isfinite(hyper.edge_price[c, j])] for j, c in enumerate(candidates)]
     for round_ in range(3):
         chooser = Parents(score, candidates, max_parents)

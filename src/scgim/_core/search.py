@@ -31,6 +31,12 @@ class Parents:
     single: dict[tuple[int, tuple[int, ...]], float] = field(default_factory=dict)
     added: dict[tuple[int, tuple[int, ...]], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        G = self.score.n_genes
+        self.listed = np.zeros((G, G), dtype=bool)  # [i, j]: i is a candidate of j
+        for j, listed in enumerate(self.candidates):
+            self.listed[listed, j] = True
+
     def value(self, j: int, parents: tuple[int, ...]) -> float:
         """Score of gene j with these (sorted) parents."""
         return self.values(j, [parents])[0]
@@ -190,6 +196,8 @@ class OrderSearch:
             allowed[x] = True
             if lost + most <= GAIN:
                 break
+            if not self.chooser.listed[x, g]:
+                continue
             own = self.chooser.best(g, allowed)
             gain = lost + own[1] - self.value[g]
             if gain > best[0] + GAIN:
@@ -207,12 +215,13 @@ class OrderSearch:
             x = self.order[q]
             before[x] = False
             allowed[x] = False
-            with_g = before.copy()
-            with_g[g] = True
-            new = self.chooser.best(x, with_g)
-            if new[1] > self.value[x] + GAIN:
-                changed[x] = new
-                gained += new[1] - self.value[x]
+            if self.chooser.listed[g, x]:
+                before[g] = True
+                new = self.chooser.best(x, before)
+                before[g] = False
+                if new[1] > self.value[x] + GAIN:
+                    changed[x] = new
+                    gained += new[1] - self.value[x]
             if x in own[0]:
                 own = self.chooser.best(g, allowed)
             gain = gained + own[1] - self.value[g]
@@ -369,7 +378,7 @@ def search(
     """Best order found: climb, then kicks until `n_kicks` in a row brought nothing."""
     start = response_order(chooser.score) if order is None else order
     G = chooser.score.n_genes
-    state = OrderSearch(chooser, start, window=min(G, max(10, 9000 // G)) if window is None else window)
+    state = OrderSearch(chooser, start, window=min(G, max(10, 20_000 // G)) if window is None else window)
     state.climb(thorough=thorough)
     while thorough and n_kicks and G > 50 and state.grant(most=50) > SWEEP_GAIN * G:  # small systems are kicked more
         state.climb()
