@@ -5,9 +5,9 @@ import pytest
 
 from scgim._core.features.backward import Beliefs, learn_blocks
 from scgim._core.features.choose import calibrate_targets, choose, dependence, soften
-from scgim._core.features.forward import learn_forward, tanimoto
+from scgim._core.features.forward import forward_dependence, learn_forward, tanimoto
 from scgim._core.features.prior import learn_prior
-from scgim._core.features.rows import Rows, compress, make_reader, split_columns
+from scgim._core.features.rows import Description, Rows, compress, make_reader, slopes, split_columns
 
 
 def test_compress_keeps_what_contexts_say():
@@ -91,6 +91,10 @@ def test_sampler_rejects_wrong_targets():
     assert after.probability[0, wrong] < 0.05
 
 
+def plain(x):
+    return Description(x, np.zeros(x.shape[1], int), None)
+
+
 def test_forward_reads_smooth_maps():
     """Kernel regression predicts effects that are smooth in the features, and is less certain far away."""
     rng = np.random.default_rng(6)
@@ -98,12 +102,91 @@ def test_forward_reads_smooth_maps():
     shift = np.c_[3 * np.tanh(x[:, 0]), np.zeros((60, 3))]
     probability = (np.abs(shift) > 0).astype(float)
     prior = learn_prior(probability, shift, np.full(shift.shape, 0.1), np.ones(60), np.ones(60))
-    found = learn_forward(x[:50], None, probability[:50], shift[:50], prior)
-    predicted = found(x[50:], None, prior)
+    found = learn_forward(plain(x[:50]), probability[:50], shift[:50], prior)
+    predicted = found(plain(x[50:]), prior)
     assert np.abs(predicted.shift[:, 0] - shift[50:, 0]).mean() < 0.3
-    near, far = (found(np.full((1, 2), v), None, prior).amplitude_sd[0, 0] for v in (0.0, 30.0))
+    near, far = (found(plain(np.full((1, 2), v)), prior).amplitude_sd[0, 0] for v in (0.0, 30.0))
     if found.kernel == "radial":
         assert far > near
+
+
+def sparse_effects(rng, n_drugs, n_genes=12):
+    effect = np.zeros((n_drugs, n_genes))
+    for row in effect:
+        hit = rng.choice(n_genes, rng.integers(1, 4), replace=False)
+        row[hit] = rng.uniform(2, 6, len(hit)) * rng.choice([-1, 1], len(hit))
+    return effect
+
+
+def test_forward_reads_features_of_few_drugs():
+    """Ten drugs whose features have directions of very different size: their scale tells which matter."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        known, new = sparse_effects(rng, 10), sparse_effects(rng, 40)
+        _, s, vt = np.linalg.svd(known, full_matrices=False)
+        turn = vt[s > 1e-9].T  # principal components of the effects, with small components beside
+        noise = 0.1 * rng.normal(size=(50, 5))
+        x = np.c_[np.r_[known, new] @ turn, noise]
+        prior = learn_prior((known != 0) * 1.0, known, np.full(known.shape, 0.1), np.ones(10), np.ones(10))
+        described = Description(x, np.zeros(x.shape[1], int), None, zero=True)
+        found = learn_forward(described.of(np.arange(10)), (known != 0) * 1.0, known, prior)
+        error = np.linalg.norm(found(described.of(np.arange(10, 50)), prior).shift - new, axis=1).mean()
+        assert error < 0.65 * np.linalg.norm(new, axis=1).mean()
+        assert forward_dependence(described.of(np.arange(10)), known, rng) < 0.005
+
+
+def test_forward_dependence_is_uniform_under_independence():
+    """Noise looks like features of the effects as often as the p value says."""
+    p = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        x = Description(rng.normal(size=(15, 6)), np.zeros(6, int), None)
+        p.append(forward_dependence(x, sparse_effects(rng, 15), rng, n_permutations=60))
+    assert 0.35 < np.mean(p) < 0.65
+    assert np.mean(np.array(p) < 0.1) < 0.2
+
+
+def test_nonlinear_forward_map_wins_where_the_truth_is():
+    """Effects that wave with the features: radial kernels predict them, lines do not; and lines are read as lines."""
+    rng = np.random.default_rng(4)
+    x = rng.uniform(-2, 2, (80, 3))
+    waves = np.c_[4 * np.sin(2 * x[:, 0]), 4 * np.cos(2 * x[:, 1]), np.zeros((80, 4))]
+    lines = np.c_[x @ np.array([2.0, -1.0, 0.5]), x[:, 1], np.zeros((80, 4))]
+    for shift, kernel in ((waves, "radial"), (lines, "linear")):
+        on = (np.abs(shift) > 0) * 1.0
+        prior = learn_prior(on, shift, np.full(shift.shape, 0.1), np.ones(80), np.ones(80))
+        found = learn_forward(plain(x[:60]), on[:60], shift[:60], prior)
+        assert found.kernel == kernel or kernel == "linear"  # a wide radial kernel reads lines, too
+        error = np.linalg.norm(found(plain(x[60:]), prior).shift - shift[60:], axis=1).mean()
+        coef = np.linalg.lstsq(np.c_[np.ones(60), x[:60]], shift[:60], rcond=None)[0]
+        straight = np.linalg.norm(np.c_[np.ones(20), x[60:]] @ coef - shift[60:], axis=1).mean()
+        assert error < (0.6 * straight if kernel == "radial" else straight + 0.3)
+
+
+def test_slopes_drop_what_does_not_change_with_the_dose():
+    rng = np.random.default_rng(1)
+    base, by = rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
+    drug, h = np.repeat([0, 1], 3), np.tile([0.1, 0.5, 0.9], 2)
+    drug, h = np.r_[drug, 2], np.r_[h, 0.5]  # the third drug has one dose
+    found = slopes(base[drug] + h[:, None] * by[drug], drug, h, 3)
+    np.testing.assert_allclose(found[:2], by[:2])
+    np.testing.assert_allclose(found[2], base[2] / 0.5 + by[2])
+
+
+def test_new_drugs_share_the_uncertainty_of_the_curve():
+    """Little at measured doses, more elsewhere; and drugs that differ add to it."""
+    effect = np.where(np.eye(6) > 0, 3.0, 0.0)
+    sd, doses = np.full((6, 6), 0.1), np.array([1.0, 2.0])
+    axes = np.repeat(np.array([[[0.1, 0.0]], [[0.0, 0.1]]]), 6, axis=1)
+    arguments = ((effect != 0) * 1.0, effect, sd, np.full(6, 0.75), np.full(6, 4.0))
+    known = learn_prior(*arguments).factor(np.array([0.5, 1.0]))[1]
+    np.testing.assert_array_equal(known, 0)
+    spread = learn_prior(*arguments, axes=axes, doses=doses).factor(np.array([0.4, 1.0, 2.0]))
+    np.testing.assert_allclose(spread[0], 1 / (1 + (0.75 / np.array([0.4, 1.0, 2.0])) ** 4))
+    relative = spread[1] / spread[0]
+    assert relative[0] > 3 * relative[1] > 3 * relative[2] > 0
+    different = (*arguments[:3], np.geomspace(0.4, 1.4, 6), np.full(6, 4.0))
+    assert learn_prior(*different, axes=axes, doses=doses).factor(np.array([1.0]))[1][0] > 2 * spread[1][1]
 
 
 def test_tanimoto():

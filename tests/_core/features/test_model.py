@@ -163,3 +163,28 @@ def test_criterion_is_the_propagated_change(world):
     w = world()
     one, two = (FeatureModel.fit(w.fit, w.design, w.features, propagate=lambda x, f=f: f * x) for f in (1, 2))
     assert two.score["control"] == pytest.approx(2 * one.score["control"])
+
+
+def test_few_drugs_are_read_by_the_forward_map(world):
+    """Ten drugs: most targets of new drugs are rare in training, but what the features share is not thrown away."""
+    better = []
+    for seed in range(2):
+        w = world(seed, n_drugs=10, n_features=8, n_genes=12, level="context")
+        model = FeatureModel.fit(w.fit, w.design, w.features, rng=0)
+        probability, effect, _ = model.decode(w.new_features, w.new_dose, w.new_drug)
+        error = np.linalg.norm(probability * effect - w.new_shift, axis=1).mean()
+        better.append(error / np.linalg.norm(w.new_shift, axis=1).mean())
+        assert model.informative
+    assert np.mean(better) < 0.8
+
+
+def test_average_of_drugs_must_be_clearly_right(world):
+    """Without features, effects of both signs leave no change as the best guess."""
+    w = world(2)
+    assert FeatureModel.fit(w.fit, w.design, None, rng=0).choice.shrink == 0
+    same = SimpleNamespace(**{**vars(w.fit), "amplitude": np.abs(w.fit.amplitude)})
+    same.probability = np.where(np.arange(w.fit.probability.shape[1]) < 2, 1 - 1e-6, 1e-4) * np.ones(
+        (len(same.ec50), 1)
+    )
+    same.amplitude = np.full(same.amplitude.shape, 4.0)
+    assert FeatureModel.fit(same, w.design, None, rng=0).choice.shrink == 1

@@ -70,7 +70,7 @@ def choose(
     contexts: list[np.ndarray],
     propagate: Propagate,
     *,
-    p_value: float = 1.0,
+    p_value: dict[str, float] | None = None,
 ) -> Choice:
     """Choose weights of the maps by the error of the mean changes that they predict for held-out drugs.
 
@@ -85,8 +85,9 @@ def choose(
     propagate
         Mean change of all genes under shifts (n, G).
     p_value
-        See :func:`dependence`. With few drugs, many targets of a held-out drug are targets of no other, and the error
-        says little; this still tells whether the backward map holds.
+        Of "features and interventions are independent", by the map that the test is made with, see :func:`dependence` and
+        `forward_dependence`. With few drugs, many targets of a held-out drug are targets of no other, and the error says
+        little; these tests still tell whether a map holds.
     """
     drug = np.repeat(np.arange(len(truth)), [len(c) for c in contexts])
     factor = np.concatenate(contexts)[:, None]
@@ -105,15 +106,19 @@ def choose(
     grid = np.linspace(0, 1, 11)
     by_shrink = [errors(change(s * shifts["none"])) for s in grid]
     shrink = float(grid[int(np.argmin([e.mean() for e in by_shrink]))])
+    shrink = shrink if _clearly_less(by_shrink[round(10 * shrink)], by_shrink[0], 1.0) else 0.0
     names = [m for m in MAPS if m in shifts]
     changes = {m: change(shift * (shrink if m == "none" else 1.0)) for m, shift in shifts.items()}
     single = {m: errors(changes[m]) for m in names}
     score = {"control": float(errors(np.zeros_like(target)).mean()), **{m: float(e.mean()) for m, e in single.items()}}
-    depends = "backward" in names and p_value < (DEPENDENT if len(truth) >= FEW else 1.1 / 32)
-    depends = depends and not _clearly_less(single["none"], single["backward"], 2.0)
+    levels = {"backward": DEPENDENT if len(truth) >= FEW else 1.1 / 32, "forward": DEPENDENT}
+    holds = [m for m, p in (p_value or {}).items() if m in names and p < levels[m]]
+    holds = [m for m in holds if not _clearly_less(single["none"], single[m], 2.0)]
+    depends = bool(holds)
     best = min(names, key=lambda m: score[m])
-    if depends and not _clearly_less(single[best], single["backward"], 2.0):
-        best = "backward"
+    if depends:
+        first = min(holds, key=lambda m: score[m])
+        best = best if _clearly_less(single[best], single[first], 2.0) else first
     weights, error = {m: float(m == best) for m in names}, single[best]
     mixed, mixed_error = _best_mixture(names, changes, errors)
     if _clearly_less(mixed_error, error, 1.0 if not depends else 2.0):
@@ -146,7 +151,9 @@ def _clearly_less(a: np.ndarray, b: np.ndarray, errors: float) -> bool:
     return bool(gain.mean() > errors * gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else False
 
 
-def calibrate_effects(held: DrugPosterior, amplitude: np.ndarray, amplitude_sd: np.ndarray, on: np.ndarray) -> float:
+def calibrate_effects(
+    held: DrugPosterior, amplitude: np.ndarray, amplitude_sd: np.ndarray, on: np.ndarray, *, called: bool = True
+) -> float:
     """Factor of the effects' standard deviations from held-out drugs, at least 1: robust spread of the errors.
 
     Parameters
@@ -155,12 +162,14 @@ def calibrate_effects(held: DrugPosterior, amplitude: np.ndarray, amplitude_sd: 
         Posterior of held-out drugs.
     amplitude, amplitude_sd, on
         (D, G) fitted effects, their standard deviations, and targets.
+    called
+        Whether only targets count that the posterior calls targets, too.
     """
-    both = on & (held.probability > 0.5)
+    both = on & (held.probability > 0.5) if called else on
     if both.sum() < 8:
         return 1.0
     z = np.abs(held.amplitude - amplitude)[both] / np.sqrt(held.amplitude_sd**2 + amplitude_sd**2)[both]
-    return float(np.clip(np.quantile(z, 0.68), 1.0, 10.0))
+    return float(np.clip(max(np.quantile(z, 0.68), np.quantile(z, 0.9) / 1.645), 1.0, 10.0))
 
 
 def calibrate_targets(held: np.ndarray, fitted: np.ndarray, *, label_noise: float = 0.02) -> float:

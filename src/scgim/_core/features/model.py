@@ -18,9 +18,9 @@ from scgim._core.features.backward_map import BackwardMap, learn_backward
 from scgim._core.features.choose import Choice, Propagate, calibrate_effects, calibrate_targets, choose, soften
 from scgim._core.features.forward import ForwardMap, learn_forward
 from scgim._core.features.prior import PopulationPrior
-from scgim._core.features.rows import Reader, Rows
+from scgim._core.features.rows import Description, Reader, Rows
 from scgim._core.features.search import DrugPosterior
-from scgim._core.features.validate import Training, cross_validate, describe, make_readers, read_rows, repeat
+from scgim._core.features.validate import Training, cross_validate, make_readers, read_rows, repeat
 
 WARNING = (
     "features: they do not predict the interventions of held-out drugs (cross-validated error {chosen:.3g}, against "
@@ -47,8 +47,8 @@ class FeatureModel:
         The maps; None where one could not be learned.
     choice
         Weights of the maps, errors, and whether the features are informative.
-    sd_factor, temperature
-        Calibration of effects' standard deviations and of target probabilities.
+    sd_factor, forward_sd_factor, temperature
+        Calibration of the effects' standard deviations of the backward and the forward map, and of target probabilities.
     known
         Training drugs' interventions given the cells and the features, (D, G) arrays; None unless the backward map is chosen
         and explains held-out drugs as well as it claims.
@@ -63,6 +63,7 @@ class FeatureModel:
     forward: ForwardMap | None
     choice: Choice
     sd_factor: float = 1.0
+    forward_sd_factor: float = 1.0
     temperature: float = 1.0
     known: DrugPosterior | None = None
 
@@ -136,13 +137,15 @@ class FeatureModel:
         factor = hill(dose[context, drug], ec50[drug], exponent[drug]) if has_dose else np.ones(len(drug))
         readers: list[Reader] = []
         rows: list[Rows] = []
-        raw = None
+        x = Description(np.zeros((len(ec50), 0)), np.zeros(0, int), None)
         if features is not None:
             by_drug = level == "drug"
             values, of = (features, np.arange(len(ec50))) if by_drug else (features[context], drug)
             readers = make_readers(values, level, of, np.zeros(len(of)) if by_drug else dose[context, drug])
-            rows, raw = read_rows(readers, values, of, np.ones(len(of)) if by_drug else factor, len(ec50))
-        data = Training(rows, raw, beliefs, ec50, exponent)
+            rows, x = read_rows(readers, values, of, np.ones(len(of)) if by_drug else factor, len(ec50))
+        axes = getattr(fit, "curve_axes", None)
+        doses = np.unique(dose[context, drug]) if has_dose else None
+        data = Training(rows, x, beliefs, ec50, exponent, axes, doses)
         contexts = [factor[drug == d] if (drug == d).any() else np.ones(1) for d in range(len(ec50))]
         usable = bool(readers) and len(ec50) >= 4 and bool((beliefs.probability > 0.5).any())
         model = _learn(cls, data, contexts, propagate, rng, usable=usable)
@@ -219,10 +222,11 @@ class FeatureModel:
                 f"features: expected finite numbers of shape (n, {self.n_features}), found {features.shape}."
             )
         factor = np.ones(n) if dose is None or self.level == "drug" else self._factor(np.asarray(dose, float))[0]
-        rows, raw = read_rows(self.readers, features, position, factor, n_drugs)
+        rows, x = read_rows(self.readers, features, position, factor, n_drugs)
         parts = {"none": self._population(n_drugs)}
         if self.choice.weights.get("forward", 0) > 0 and self.forward is not None:
-            parts["forward"] = self.forward(describe(rows, n_drugs), raw, self.prior)
+            smooth = self.forward(x, self.prior)
+            parts["forward"] = replace(smooth, amplitude_sd=smooth.amplitude_sd * self.forward_sd_factor)
         if self.choice.weights.get("backward", 0) > 0 and self.backward is not None:
             found = self.backward.decode(rows, n_drugs, self.prior)
             parts["backward"] = DrugPosterior(
@@ -238,7 +242,10 @@ class FeatureModel:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain arrays, lists, dicts and numbers."""
-        state = {k: getattr(self, k) for k in ("level", "n_features", "has_dose", "sd_factor", "temperature")}
+        state = {
+            k: getattr(self, k)
+            for k in ("level", "n_features", "has_dose", "sd_factor", "forward_sd_factor", "temperature")
+        }
         return {
             **state,
             "readers": [r.to_dict() for r in self.readers],
@@ -317,7 +324,7 @@ def _learn(
     usable: bool,
 ) -> FeatureModel:
     """Cross-validate, choose, calibrate, and learn on all drugs."""
-    prior, n_drugs = data.prior(), len(data.ec50)
+    prior = data.prior()
     held = cross_validate(data, rng, usable=usable)
     on = data.beliefs.probability > 0.5
     choice = choose(
@@ -327,7 +334,7 @@ def _learn(
     if not usable:
         return model
     backward, refined = learn_backward(data.rows, data.beliefs, rng)
-    back = held.posterior["backward"]
+    back, smooth, sd = held.posterior["backward"], held.posterior["forward"], np.sqrt(data.beliefs.variance)
     known = None
     if choice.weights["backward"] > 0.5 and held.inflation < 1.3:  # the map holds as well as it claims
         sure = np.minimum(data.beliefs.probability, refined.probability)
@@ -335,8 +342,9 @@ def _learn(
     return replace(
         model,
         backward=replace(backward, inflation=held.inflation),
-        forward=learn_forward(describe(data.rows, n_drugs), data.raw, data.beliefs.probability, data.shift, prior),
-        sd_factor=calibrate_effects(back, data.beliefs.mean, np.sqrt(data.beliefs.variance), on),
+        forward=learn_forward(data.x, data.beliefs.probability, data.shift, prior),
+        sd_factor=calibrate_effects(back, data.beliefs.mean, sd, on),
+        forward_sd_factor=calibrate_effects(smooth, data.beliefs.mean, sd, on, called=False),
         temperature=calibrate_targets(back.probability, data.beliefs.probability),
         known=known,
     )

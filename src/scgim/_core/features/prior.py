@@ -34,7 +34,7 @@ class PopulationPrior:
     log_ec50, log_hill
         Medians over the training drugs.
     curve
-        (D, 2) EC50 and Hill exponent of the training drugs, whose spread is the uncertainty of a new drug's curve.
+        (S, 3) EC50, Hill exponent and height of curves that a new drug's curve is believed to be one of.
     """
 
     log_odds: np.ndarray
@@ -75,9 +75,9 @@ class PopulationPrior:
         return np.where(np.isfinite(log_e), self.log_size - np.where(np.isfinite(log_e), log_e, 0), -np.inf)
 
     def factor(self, dose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Dose factor of a drug without a curve of its own, and its standard deviation over drugs; (m,) each."""
+        """Dose factor of a drug without a curve of its own, and its standard deviation; (m,) each."""
         centre = hill(dose, np.exp(self.log_ec50), np.exp(self.log_hill))
-        each = hill(np.asarray(dose)[:, None], self.curve[:, 0], self.curve[:, 1])
+        each = self.curve[:, 2] * hill(np.asarray(dose)[:, None], self.curve[:, 0], self.curve[:, 1])
         return centre, np.sqrt(((each - centre[:, None]) ** 2).mean(1))
 
 
@@ -89,6 +89,8 @@ def learn_prior(
     hill_exponent: np.ndarray,
     *,
     strength: float = 4.0,
+    axes: np.ndarray | None = None,
+    doses: np.ndarray | None = None,
 ) -> PopulationPrior:
     """Learn the population prior from fitted drugs.
 
@@ -100,6 +102,10 @@ def learn_prior(
         (D,) parameters of the Hill curves.
     strength
         Number of pseudo-drugs that pull each gene towards the mean over genes.
+    axes
+        (2, D, 2) of the posterior of each drug's log EC50 and log exponent, or None.
+    doses
+        (L,) doses measured, at which effects are known better than the curve.
     """
     n_drugs, n_genes = probability.shape
     count = probability.sum(0)
@@ -120,8 +126,29 @@ def learn_prior(
         slab=learn_slab(amplitude[probability > 0.5], tau2),
         log_ec50=float(np.median(np.log(np.maximum(ec50, 1e-30)))),
         log_hill=float(np.median(np.log(hill_exponent))),
-        curve=np.c_[np.maximum(ec50, 1e-30), hill_exponent].astype(float),
+        curve=_curves(np.maximum(ec50, 1e-30), hill_exponent, axes, doses),
     )
+
+
+def _curves(ec50: np.ndarray, exponent: np.ndarray, axes: np.ndarray | None, doses: np.ndarray | None) -> np.ndarray:
+    """Curves of the training drugs (S, 3), moved to both ends of their axes so that the spread has their covariance.
+
+    A moved curve has the height with which it fits the drug's effects at the measured doses best: what was measured
+    does not become less certain because the curve is.
+    """
+    plain = np.c_[ec50, exponent, np.ones(len(ec50))].astype(float)
+    if axes is None or doses is None or len(doses) == 0:
+        return plain
+    at = hill(doses, ec50[:, None], exponent[:, None])  # (D, L)
+    out = []
+    for axis in axes:
+        for step in (np.sqrt(2.0), -np.sqrt(2.0)):
+            moved = plain.copy()
+            moved[:, :2] *= np.exp(step * axis)
+            h = hill(doses, moved[:, :1], moved[:, 1:2])
+            moved[:, 2] = (h * at).sum(1) / np.maximum((h**2).sum(1), 1e-300)
+            out.append(moved)
+    return np.concatenate(out)
 
 
 def _log_size(sizes: np.ndarray, n_genes: int, *, most: int = 10, strength: float = 2.0) -> np.ndarray:

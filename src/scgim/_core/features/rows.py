@@ -7,7 +7,7 @@ c + I V_I + h psi V_psi, so the doses enter only through their projection on h a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,49 @@ class Reader:
             np.asarray(state["loc"], float),
             np.asarray(state["projection"], float),
         )
+
+
+@dataclass(frozen=True)
+class Description:
+    """One vector a drug, for kernels.
+
+    Parameters
+    ----------
+    values
+        (D, Q) features of the drug, and change of the features of its contexts with the dose factor.
+    block
+        (Q,) block of each column.
+    counts
+        (D, Q') counts of the columns that describe drugs, or None.
+    zero
+        Whether values of zero stand for no effect.
+    """
+
+    values: np.ndarray
+    block: np.ndarray
+    counts: np.ndarray | None
+    zero: bool = False
+
+    def of(self, drugs: np.ndarray) -> Description:
+        """Some of the drugs."""
+        return replace(self, values=self.values[drugs], counts=None if self.counts is None else self.counts[drugs])
+
+
+def slopes(value: np.ndarray, drug: np.ndarray, factor: np.ndarray, n_drugs: int) -> np.ndarray:
+    """Change of features (n, Q) with the dose factor, by least squares for each drug: (D, Q).
+
+    With one dose, the features over the factor: what does not change with the dose cannot be told apart.
+    """
+    out = np.zeros((n_drugs, value.shape[1]))
+    for d in np.unique(drug):
+        h, x = factor[drug == d], value[drug == d]
+        centred = h - h.mean()
+        square = (centred**2).sum()
+        if square > 1e-6 * (h**2).sum():
+            out[d] = centred @ x / square
+        else:
+            out[d] = h @ x / max(float((h**2).sum()), 1e-12)
+    return out
 
 
 def split_columns(features: np.ndarray, drug: np.ndarray, dose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,30 +9,34 @@ import numpy as np
 from scgim._core.features.backward import Beliefs
 from scgim._core.features.backward_map import learn_backward
 from scgim._core.features.choose import dependence, folds
-from scgim._core.features.forward import learn_forward
+from scgim._core.features.forward import forward_dependence, learn_forward
 from scgim._core.features.prior import PopulationPrior, learn_prior
-from scgim._core.features.rows import Reader, Rows, compress, make_reader, split_columns
+from scgim._core.features.rows import Description, Reader, Rows, compress, make_reader, slopes, split_columns
 from scgim._core.features.search import DrugPosterior
 
 
 @dataclass(frozen=True)
 class Training:
-    """What maps are learned from: rows of each block, raw counts or None, and fitted interventions of D drugs."""
+    """What maps are learned from: rows of each block, a description a drug, and fitted interventions of D drugs."""
 
     rows: list[Rows]
-    raw: np.ndarray | None
+    x: Description
     beliefs: Beliefs
     ec50: np.ndarray
     hill: np.ndarray
+    axes: np.ndarray | None = None
+    doses: np.ndarray | None = None
 
     def of(self, drugs: np.ndarray) -> Training:
         """Some of the drugs."""
         return Training(
             [r.of(drugs) for r in self.rows],
-            None if self.raw is None else self.raw[drugs],
+            self.x.of(drugs),
             Beliefs(*(getattr(self.beliefs, k)[drugs] for k in ("probability", "mean", "variance"))),
             self.ec50[drugs],
             self.hill[drugs],
+            None if self.axes is None else self.axes[:, drugs],
+            self.doses,
         )
 
     @property
@@ -43,16 +47,18 @@ class Training:
     def prior(self) -> PopulationPrior:
         """The population that these drugs are a sample of."""
         b = self.beliefs
-        return learn_prior(b.probability, b.mean, np.sqrt(b.variance), self.ec50, self.hill)
+        return learn_prior(
+            b.probability, b.mean, np.sqrt(b.variance), self.ec50, self.hill, axes=self.axes, doses=self.doses
+        )
 
 
 @dataclass(frozen=True)
 class Held:
-    """Held-out posteriors of all drugs by map, the backward map's inflation and the p value of `choose.dependence`."""
+    """Held-out posteriors of all drugs by map, the backward map's inflation, and p values of independence by map."""
 
     posterior: dict[str, DrugPosterior]
     inflation: float
-    p_value: float
+    p_value: dict[str, float]
 
 
 def cross_validate(data: Training, rng: np.random.Generator, *, usable: bool) -> Held:
@@ -64,17 +70,16 @@ def cross_validate(data: Training, rng: np.random.Generator, *, usable: bool) ->
         prior = train.prior() if len(train.ec50) else data.prior()
         found = {"none": repeat(prior, len(out))}
         if usable:
-            forward = learn_forward(
-                describe(train.rows, len(train.ec50)), train.raw, train.beliefs.probability, train.shift, prior
-            )
-            found["forward"] = forward(describe(test.rows, len(out)), test.raw, prior)
+            forward = learn_forward(train.x, train.beliefs.probability, train.shift, prior)
+            found["forward"] = forward(test.x, prior)
             backward = learn_backward(train.rows, train.beliefs, rng, effort=0.5)[0]
             learned.append((backward, prior, test, *backward.likelihood(test.rows, len(out), test.beliefs, prior)))
         parts.append((out, found))
-    inflation, p_value = 1.0, 1.0
+    inflation, p_value = 1.0, {"forward": 1.0, "backward": 1.0}
     if usable:
         misfit = np.concatenate([np.diag(entry[4]) for entry in learned])
-        p_value = dependence([entry[3] for entry in learned], rng)
+        p_value["backward"] = dependence([entry[3] for entry in learned], rng)
+        p_value["forward"] = forward_dependence(data.x, data.shift, rng)
         inflation = float(np.clip(np.median(misfit), 1.0, 100.0))
         for (backward, prior, test, *_), (out, found) in zip(learned, parts, strict=True):
             found["backward"] = replace(backward, inflation=inflation).decode(test.rows, len(out), prior, quick=True)
@@ -116,31 +121,27 @@ def make_readers(values: np.ndarray, level: str, drug: np.ndarray, dose: np.ndar
 
 def read_rows(
     readers: list[Reader], values: np.ndarray, drug: np.ndarray, factor: np.ndarray, n_drugs: int
-) -> tuple[list[Rows], np.ndarray | None]:
-    """Rows of each block, and each drug's raw counts if its block holds counts."""
-    rows, raw = [], None
+) -> tuple[list[Rows], Description]:
+    """Rows of each block, and one description a drug."""
+    rows, counts = [], None
+    described = [np.zeros((n_drugs, 0))]
     present, first = np.unique(drug, return_index=True)
     for reader in readers:
-        x = reader(values)
+        x, plain = reader(values), values[:, reader.columns] - reader.loc
         if reader.level == "context":
             rows.append(compress(x, drug, factor))
+            described.append(slopes(plain, drug, factor, n_drugs))
             continue
         size = np.bincount(drug, minlength=n_drugs)[present]
         mean = np.zeros((n_drugs, x.shape[1]))
         np.add.at(mean, drug, x)
         rows.append(Rows(mean[present] / size[:, None], present, np.ones(len(present)), np.ones(len(present))))
+        described.append(np.zeros((n_drugs, plain.shape[1])))
+        described[-1][present] = plain[first]
         if reader.counts:
-            raw = np.zeros((n_drugs, len(reader.columns)))
-            raw[present] = values[first][:, reader.columns]
-    return rows, raw
-
-
-def describe(rows: list[Rows], n_drugs: int) -> np.ndarray:
-    """(D, L) one vector a drug: its features, per unit of saturating effect where they depend on the dose."""
-    out = []
-    for r in rows:
-        x = np.zeros((n_drugs, r.value.shape[1]))
-        main = r.by > 0
-        x[r.drug[main]] = r.value[main] / r.by[main, None]
-        out.append(x)
-    return np.concatenate(out, 1)
+            counts = np.zeros((n_drugs, len(reader.columns)))
+            counts[present] = values[first][:, reader.columns]
+    block = np.repeat(np.arange(len(described)), [d.shape[1] for d in described])
+    return rows, Description(
+        np.concatenate(described, 1), block, counts, zero=all(reader.level == "context" for reader in readers)
+    )
