@@ -15,12 +15,21 @@ import numpy as np
 from scgim._core.activity import ActiveScore, Children, child_evidence, estimates
 from scgim._core.design import Design
 from scgim._core.edges import edge_probabilities
-from scgim._core.engine import BACKGROUNDS, MOST_TARGETS, Progress, assemble_mechanisms, gene_fits, update_hyper
+from scgim._core.engine import (
+    BACKGROUNDS,
+    MOST_TARGETS,
+    Progress,
+    assemble,
+    assemble_mechanisms,
+    gene_fits,
+    learn_structure,
+    update_hyper,
+)
 from scgim._core.fit import Fit
 from scgim._core.joint import Choice, LocalForm, drug_choice, local_form
 from scgim._core.moments import Moments
 from scgim._core.posterior import Curves, Targets, by_context, fit_dose_curves
-from scgim._core.score import GeneFit, Hyper
+from scgim._core.score import GeneFit, Hyper, ShiftScore
 from scgim._core.search import OrderSearch, Parents, screen, search
 
 N_ROUNDS = 4
@@ -131,7 +140,7 @@ class ActiveFit:
                     h = np.repeat(self.factors()[rows, d], m.n_genes, axis=1)
                     expected[rows, d] = h * found[0][d] * found[1][d]
             self.take(*found)
-            self.update_prior(forms)
+            self.update_prior(forms, found[0][:, : m.n_genes])
             if self.background == "auto":
                 kind.background = self.edge_background(children, expected, found[0] > 0.5)
 
@@ -157,13 +166,16 @@ class ActiveFit:
             at, h = slice(i * G, (i + 1) * G), self.factors()[:, :, i]
             pieces = [(h[r, d, None] * mean[d, at], h[r, d, None] * sd[d, at]) for d, r in enumerate(rows)]
             shape = (len(dose), G)
-            kind.targets = by_context(probability[:, at], mean[:, at], sd[:, at], rows, pieces, shape)
-        active, shift = self.activity.targets, self.shift.targets
-        self.active, self.shifted = active.context_probability, shift.context_probability
-        self.psi = np.where(self.active > 0.5, active.context_effect, 0.0)
+            found = by_context(probability[:, at], mean[:, at], sd[:, at], rows, pieces, shape)
+            kind.targets = found
+            if kind is self.activity:
+                self.active = found.context_probability
+                self.psi = np.where(self.active > 0.5, found.context_effect, 0.0)
+            else:
+                self.shifted = found.context_probability
 
-    def update_prior(self, forms: list[LocalForm]) -> None:
-        """Prior probability of activities, over the genes that have children that can tell."""
+    def update_prior(self, forms: list[LocalForm], probability: np.ndarray) -> None:
+        """Prior of activities, from their probabilities ``(D, G)`` at genes that have children that can tell."""
         G, kind, design = self.moments.n_genes, self.activity, self.design
         told = np.zeros((len(self.moments.n), G))
         for form in forms:
@@ -172,7 +184,7 @@ class ActiveFit:
         dose = np.asarray(design.dose)
         seen = np.array([told[dose[:, d] > 0].max(axis=0, initial=0.0) for d in range(len(design.drugs))])
         informed = seen > 1 / START_SD**2  # (D, G)
-        found = float(kind.targets.probability[informed].sum())
+        found = float(probability[informed].sum())
         kind.p_target = float(np.clip((found + 1) / (informed.sum() + G / 2), 0.2 / G, MOST_TARGETS / G))
 
     def edge_background(self, children: list[Children], expected: np.ndarray, on: np.ndarray) -> float:
@@ -212,7 +224,17 @@ def fit_active(
     rng: np.random.Generator,
     progress: Progress | None = None,
 ) -> Fit:
-    """Alternates between the graph on scaled parents and the interventions given the graph."""
+    """Alternates between the graph on scaled parents and the interventions given the graph.
+
+    With ``"auto"`` shifts come first; where they leave no change of activity that is probable, they stand.
+    """
+    if intervention == "auto":
+        shifts = learn_structure(
+            moments, design, hyper, rng=rng, background=background, n_kicks=n_kicks, progress=progress
+        )
+        fit = assemble_shifts(moments, design, shifts, genes, known_targets, background, rng)
+        if fit is not None:
+            return fit
     run = ActiveFit(moments, design, hyper, shifts=intervention == "auto", background=background, known=known_targets)
     if background == "auto":
         run.hyper = replace(hyper, background_sd=np.full(moments.n_genes, START_BACKGROUND))
@@ -239,6 +261,29 @@ def fit_active(
         history=history,
         **_combine(run, moments.scale),
     )
+
+
+def assemble_shifts(
+    moments: Moments,
+    design: Design,
+    found: tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]],
+    genes: tuple[str, ...],
+    known_targets: np.ndarray | None,
+    background: float | str,
+    rng: np.random.Generator,
+) -> Fit | None:
+    """The fit by shifts alone, from a learned structure; None where a change of activity is probable beside them."""
+    score, chooser, state, history = found
+    run = ActiveFit(moments, design, score.hyper, shifts=True, background=background, known=known_targets)
+    run.parents = state.parents
+    fits = gene_fits(score, state.parents)
+    run.update(fits, rng)
+    if (run.active > 0.5).any():
+        return None
+    probability = edge_probabilities(chooser, state, rng=rng)
+    fit = assemble(score, design, state, fits, probability, genes, "shift", known_targets, history)
+    settings = {"p_activity": run.activity.p_target, "activity_background_sd": run.activity.background}
+    return replace(fit, intervention="auto", settings=fit.settings | settings)
 
 
 def _combine(run: ActiveFit, scale: np.ndarray) -> dict[str, Any]:
