@@ -174,3 +174,15 @@ def test_without_doses_amplitude_is_the_effect_itself(make_study):
     hit = study.effect != 0
     np.testing.assert_allclose(fit.amplitude[hit], expected[hit], atol=0.6)
     np.testing.assert_array_equal(fit.ec50, 0)
+
+
+def test_auto_is_the_fit_by_shifts_where_no_activity_changed(make_study):
+    study = make_study(n_genes=6, n_drugs=6, n_cells=60)
+    blocks = np.arange(len(study.design.dose))
+    both, shift = (
+        fit_search(study.moments(block=blocks), study.design, genes=study.genes, intervention=kind, n_kicks=2)
+        for kind in ("auto", "shift")
+    )
+    assert (both.kind == "shift").all()
+    np.testing.assert_array_equal(both.graph, shift.graph)
+    np.testing.assert_array_equal(both.probability, shift.probability)

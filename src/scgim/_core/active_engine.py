@@ -6,19 +6,30 @@ two kinds. A shift moves one gene's mean; a change of activity moves the slopes 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from scgim._core.activity import ActiveScore, Children, child_evidence, fit_activity
+from scgim._core.activity import ActiveScore, Children, child_evidence, estimates
 from scgim._core.design import Design
 from scgim._core.edges import edge_probabilities
-from scgim._core.engine import BACKGROUNDS, MOST_TARGETS, Progress, assemble_mechanisms, gene_fits, update_hyper
+from scgim._core.engine import (
+    BACKGROUNDS,
+    MOST_TARGETS,
+    Progress,
+    assemble,
+    assemble_mechanisms,
+    gene_fits,
+    learn_structure,
+    update_hyper,
+)
 from scgim._core.fit import Fit
+from scgim._core.joint import Choice, LocalForm, drug_choice, local_form
 from scgim._core.moments import Moments
-from scgim._core.posterior import Curves, Targets, fit_dose_curves, fit_targets
-from scgim._core.score import GeneFit, Hyper
+from scgim._core.posterior import Curves, Targets, by_context, fit_dose_curves
+from scgim._core.score import GeneFit, Hyper, ShiftScore
 from scgim._core.search import OrderSearch, Parents, screen, search
 
 N_ROUNDS = 4
@@ -47,20 +58,6 @@ def all_children(
     ]
 
 
-def activity_background(estimate: np.ndarray, variance: np.ndarray, design: Design, curves: Curves, p: float) -> float:
-    """Standard deviation of psi where no drug acts, by the likelihood of all contexts and genes on a grid."""
-    perturbed = ~design.control
-    square, v = estimate[perturbed] ** 2, variance[perturbed]
-    values = []
-    for omega in BACKGROUNDS:
-        e = v + omega**2
-        off = np.log1p(-p) - 0.5 * (np.log(e) + square / e)
-        wide = e + curves.slab_sd**2
-        on = np.log(p) - 0.5 * (np.log(wide) + square / wide)
-        values.append(np.logaddexp(off, on).sum())
-    return float(BACKGROUNDS[int(np.argmax(values))])
-
-
 class ActiveFit:
     """State of the alternation between graph, shifts and activities.
 
@@ -80,51 +77,124 @@ class ActiveFit:
         self.activity = Kind(flat, float(hyper.p_target[0]))
         self.shift = Kind(flat, float(hyper.p_target[0]))
         shape = (len(moments.n), moments.n_genes)
-        self.psi, self.shifted = np.zeros(shape), np.zeros(shape)
+        self.psi, self.shifted, self.active = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        self.kinds = (self.activity, self.shift)
+        self.parents: dict[int, tuple[int, ...]] = {}
 
-    def update_activity(self, children: list[Children]) -> None:
-        """Posterior of activities given the graph and the shifts, and the size of psi."""
-        design, kind, G = self.design, self.activity, self.moments.n_genes
+    def prior_odds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Prior log odds ``(D, 2G)`` of activities, then of shifts, and prior variances ``(2G,)``."""
+        G, D = self.moments.n_genes, len(self.design.drugs)
+        a, s = self.activity, self.shift.curves
+        p = np.append(np.full(G, a.p_target), self.hyper.p_target)
+        odds = np.tile(np.log(p) - np.log1p(-p), (D, 1))
+        if self.known is not None:
+            both = np.tile(self.known, (1, 2))
+            odds[both == 1], odds[both == 0] = 30.0, -30.0
+        if not self.shifts:
+            odds[:, G:] = -1e3
+        variance = np.full(2 * G, a.curves.slab_sd**2)
+        variance[G:] = s.slab_sd**2 + (0 if self.design.has_dose else s.deviation_sd**2)
+        return odds, variance
+
+    def factors(self) -> np.ndarray:
+        """Part of the full effect in each context, for activities and shifts, ``(K, D, 2)``."""
+        dose = np.asarray(self.design.dose)
+        return np.stack([self.activity.curves.fraction(dose), self.shift.curves.fraction(dose)], axis=2)
+
+    def forms(self, children: list[Children], edge_sd: float) -> list[LocalForm]:
+        """What every gene tells, with the given background of single effects; doses may leave the curve of a target."""
+        m, G = self.moments, self.moments.n_genes
+        perturbed = (~self.design.control).astype(float)
+        most = self.factors().max(axis=1) if len(self.design.drugs) else np.zeros((len(m.n), 2))  # (K, 2)
+        off = [k.curves.deviation_sd * self.design.has_dose * most[:, i] for i, k in enumerate(self.kinds)]
+        out = []
+        for j, child in enumerate(children):
+            own = (self.hyper.background_sd[j] ** 2 + self.shifted[:, j] * off[1] ** 2) * perturbed
+            edges = [(edge_sd**2 + self.active[:, i] * off[0] ** 2) * perturbed for i in child.parents]
+            out.append(local_form(child, j, G, np.column_stack([*edges, own])))
+        return out
+
+    def choices(self, forms: list[LocalForm], expected: np.ndarray) -> Iterator[tuple[int, np.ndarray, Choice]]:
+        """Each drug with its contexts and what they tell, given the expected effects ``(K, D, 2G)`` of all."""
+        odds, variance = self.prior_odds()
+        factor = np.repeat(self.factors(), self.moments.n_genes, axis=2)  # (K, D, 2G)
+        for d in range(len(self.design.drugs)):
+            rows = np.flatnonzero(np.asarray(self.design.dose)[:, d] > 0)
+            others = expected[rows].sum(axis=1) - expected[rows, d]
+            yield d, rows, drug_choice(forms, rows, factor[rows, d], others, variance, odds[d])
+
+    def update(self, fits: list[GeneFit], rng: np.random.Generator) -> None:
+        """Posterior of shifts and activities given the graph, their sizes, and the background of effects."""
+        m, design, kind = self.moments, self.design, self.activity
+        children = all_children(m, design, {j: tuple(p) for j, p in self.parents.items()}, fits)
+        self.update_curves(children, fits)
+        combined = bool(((np.asarray(design.dose) > 0).sum(axis=1) > 1).any())
+        expected = np.zeros((len(m.n), len(design.drugs), 2 * m.n_genes))
         for _ in range(2):
-            targets, estimate, variance = fit_activity(
-                children,
-                design,
-                kind.curves,
-                np.full(G, kind.p_target),
-                np.full(G, kind.background),
-                start=self.psi,
-                shifted=self.shifted,
-                shift_sd=float(self.hyper.slab_sd[0]),
-                known=self.known,
-            )
-            kind.targets = targets
-            on = targets.context_probability > 0.5
-            kind.curves = fit_dose_curves(estimate, variance + kind.background**2, on, design)
-            kind.curves.slab_sd = float(np.clip(kind.curves.slab_sd, 0.3, 1.0))  # psi = -1 is full inhibition
-            seen = [
-                variance[np.asarray(design.dose)[:, d] > 0].min(axis=0, initial=np.inf)
-                for d in range(len(design.drugs))
-            ]
-            informed = np.array(seen) < START_SD**2  # (D, G)
-            found = float(targets.probability[informed].sum())
-            kind.p_target = float(np.clip((found + 1) / (informed.sum() + G / 2), 0.2 / G, MOST_TARGETS / G))
+            forms = self.forms(children, kind.background)
+            for _ in range(5 if combined else 1):
+                found = [np.zeros(expected.shape[1:]) for _ in range(3)]  # probability, mean, sd: (D, 2G)
+                for d, rows, choice in self.choices(forms, expected):
+                    for out, value in zip(found, choice.sample(rng), strict=True):
+                        out[d] = value
+                    h = np.repeat(self.factors()[rows, d], m.n_genes, axis=1)
+                    expected[rows, d] = h * found[0][d] * found[1][d]
+            self.take(*found)
+            self.update_prior(forms, found[0][:, : m.n_genes])
             if self.background == "auto":
-                kind.background = activity_background(estimate, variance, design, kind.curves, kind.p_target)
-        self.psi = np.where(on, targets.context_effect, 0.0)
+                kind.background = self.edge_background(children, expected, found[0] > 0.5)
 
-    def update_shifts(self, fits: list[GeneFit]) -> None:
-        """Posterior of shifts given the graph and the activities."""
+    def update_curves(self, children: list[Children], fits: list[GeneFit]) -> None:
+        """Dose curves and sizes of both kinds, from estimates given the present interventions."""
+        design, kind = self.design, self.activity
         residual = np.stack([f.residual for f in fits], axis=1)
         error = np.stack([f.error for f in fits], axis=1)
-        odds = np.stack([f.log_odds for f in fits], axis=1)
         on = np.zeros(residual.shape, dtype=bool)
-        perturbed = self.design.unit >= 0
-        on[perturbed] = odds[self.design.unit[perturbed]] > 0
-        self.shift.curves = fit_dose_curves(residual, error, on, self.design)
-        self.shift.targets = fit_targets(
-            residual, error, self.design, self.shift.curves, self.hyper.p_target, known=self.known
-        )
-        self.shifted = self.shift.targets.context_probability
+        odds, perturbed = np.stack([f.log_odds for f in fits], axis=1), design.unit >= 0
+        on[perturbed] = odds[design.unit[perturbed]] > 0
+        self.shift.curves = fit_dose_curves(residual, error, on, design)
+        estimate, variance = estimates(children, self.psi, self.shifted, float(self.hyper.slab_sd[0]))
+        if (self.active > 0.5).any():
+            kind.curves = fit_dose_curves(estimate, variance + kind.background**2, self.active > 0.5, design)
+            kind.curves.slab_sd = float(np.clip(kind.curves.slab_sd, 0.3, 1.0))  # psi = -1 is full inhibition
+
+    def take(self, probability: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> None:
+        """Keeps the posterior ``(D, 2G)`` of both kinds."""
+        G, dose = self.moments.n_genes, np.asarray(self.design.dose)
+        rows = [np.flatnonzero(dose[:, d] > 0) for d in range(len(dose[0]))]
+        for i, kind in enumerate(self.kinds):
+            at, h = slice(i * G, (i + 1) * G), self.factors()[:, :, i]
+            pieces = [(h[r, d, None] * mean[d, at], h[r, d, None] * sd[d, at]) for d, r in enumerate(rows)]
+            shape = (len(dose), G)
+            found = by_context(probability[:, at], mean[:, at], sd[:, at], rows, pieces, shape)
+            kind.targets = found
+            if kind is self.activity:
+                self.active = found.context_probability
+                self.psi = np.where(self.active > 0.5, found.context_effect, 0.0)
+            else:
+                self.shifted = found.context_probability
+
+    def update_prior(self, forms: list[LocalForm], probability: np.ndarray) -> None:
+        """Prior of activities, from their probabilities ``(D, G)`` at genes that have children that can tell."""
+        G, kind, design = self.moments.n_genes, self.activity, self.design
+        told = np.zeros((len(self.moments.n), G))
+        for form in forms:
+            diagonal = np.einsum("kpp->kp", form.square)
+            told[:, form.variables[:-1]] += diagonal[:, :-1]
+        dose = np.asarray(design.dose)
+        seen = np.array([told[dose[:, d] > 0].max(axis=0, initial=0.0) for d in range(len(design.drugs))])
+        informed = seen > 1 / START_SD**2  # (D, G)
+        found = float(probability[informed].sum())
+        kind.p_target = float(np.clip((found + 1) / (informed.sum() + G / 2), 0.2 / G, MOST_TARGETS / G))
+
+    def edge_background(self, children: list[Children], expected: np.ndarray, on: np.ndarray) -> float:
+        """Standard deviation of the change of single effects where no drug acts, by evidence on a grid."""
+        values = []
+        for omega in BACKGROUNDS:
+            forms = self.forms(children, float(omega))
+            value = sum(float(f.evidence[~self.design.control].sum()) for f in forms)
+            values.append(value + sum(choice.evidence(on[d]) for d, _, choice in self.choices(forms, expected)))
+        return float(BACKGROUNDS[int(np.argmax(values))])
 
     def round(self, order: np.ndarray | None, n_kicks: int, rng: np.random.Generator) -> tuple[Any, ...]:
         """Graph given the activities, then shifts and activities given the graph."""
@@ -133,15 +203,11 @@ class ActiveFit:
         allowed = [c[np.isfinite(self.hyper.edge_price[c, j])] for j, c in enumerate(screen(score, 40))]
         chooser = Parents(score, allowed)
         state: OrderSearch = search(chooser, rng=rng, order=order, n_kicks=n_kicks)
-        for _ in range(3 if self.shifts else 1):
-            fits = gene_fits(score, state.parents)
-            if self.shifts:
-                self.update_shifts(fits)
-            self.update_activity(all_children(m, design, state.parents, fits))
+        self.parents = state.parents
+        for _ in range(2):
+            self.update(gene_fits(score, state.parents), rng)
             score = ActiveScore(m, design.unit, design.group, self.hyper, self.psi)
         fits = gene_fits(score, state.parents)
-        if self.shifts:
-            self.update_shifts(fits)
         return score, chooser, state, fits
 
 
@@ -158,7 +224,17 @@ def fit_active(
     rng: np.random.Generator,
     progress: Progress | None = None,
 ) -> Fit:
-    """Alternates between the graph on scaled parents and the interventions given the graph."""
+    """Alternates between the graph on scaled parents and the interventions given the graph.
+
+    With ``"auto"`` shifts come first; where they leave no change of activity that is probable, they stand.
+    """
+    if intervention == "auto":
+        shifts = learn_structure(
+            moments, design, hyper, rng=rng, background=background, n_kicks=n_kicks, progress=progress
+        )
+        fit = assemble_shifts(moments, design, shifts, genes, known_targets, background, rng)
+        if fit is not None:
+            return fit
     run = ActiveFit(moments, design, hyper, shifts=intervention == "auto", background=background, known=known_targets)
     if background == "auto":
         run.hyper = replace(hyper, background_sd=np.full(moments.n_genes, START_BACKGROUND))
@@ -187,6 +263,29 @@ def fit_active(
     )
 
 
+def assemble_shifts(
+    moments: Moments,
+    design: Design,
+    found: tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]],
+    genes: tuple[str, ...],
+    known_targets: np.ndarray | None,
+    background: float | str,
+    rng: np.random.Generator,
+) -> Fit | None:
+    """The fit by shifts alone, from a learned structure; None where a change of activity is probable beside them."""
+    score, chooser, state, history = found
+    run = ActiveFit(moments, design, score.hyper, shifts=True, background=background, known=known_targets)
+    run.parents = state.parents
+    fits = gene_fits(score, state.parents)
+    run.update(fits, rng)
+    if (run.active > 0.5).any():
+        return None
+    probability = edge_probabilities(chooser, state, rng=rng)
+    fit = assemble(score, design, state, fits, probability, genes, "shift", known_targets, history)
+    settings = {"p_activity": run.activity.p_target, "activity_background_sd": run.activity.background}
+    return replace(fit, intervention="auto", settings=fit.settings | settings)
+
+
 def _combine(run: ActiveFit, scale: np.ndarray) -> dict[str, Any]:
     """Both kinds as one: the probability that either holds, and the effect of the more probable one."""
     activity = run.activity.targets
@@ -204,7 +303,7 @@ def _combine(run: ActiveFit, scale: np.ndarray) -> dict[str, Any]:
     )
     shift = run.shift.targets
     names = ("amplitude", "amplitude_sd")
-    if shift is None:
+    if not run.shifts or shift is None:
         drug = {n: getattr(activity, n) for n in ("probability", *names)}
         context = {n: getattr(activity, n) for n in ("context_probability", "context_effect", "context_effect_sd")}
         kind = np.full(activity.probability.shape, "activity")

@@ -1,9 +1,8 @@
 """Activity interventions: a drug scales the outgoing effects of its target (layer `_core`; not from the paper).
 
 Given the graph, the change psi of a gene's outgoing effects in one context is a quadratic problem in the second moments
-of that context, summed over the children: an estimate with a variance, to which the same spike and slab applies as to
-shifts. Genes that share children explain each other away by sweeps. The structure is learned in turn, on parents that
-are scaled by what has been found.
+of that context, summed over the children. Which genes' activities a drug changes is chosen together with its shifts
+(:mod:`scgim._core.joint`). The structure is learned in turn, on parents that are scaled by what has been found.
 """
 
 from __future__ import annotations
@@ -13,9 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scgim._core import basis
-from scgim._core.design import Design
 from scgim._core.moments import Moments
-from scgim._core.posterior import Curves, Targets, fit_targets
 from scgim._core.score import GeneFit, Hyper, ShiftScore
 
 MAX_NUMBERS = 2e8  # second moments of all contexts that are kept in memory
@@ -68,7 +65,7 @@ class Children:
 
     ``within_linear`` (K, p) and ``within_square`` (K, p, p): products of the residual with the parents' contributions,
     and of these with each other, around their means. ``mean`` (K, p): mean contributions. ``residual`` and ``error``
-    (K,): mean residual and its variance. ``variance`` of the noise.
+    (K,): mean residual and its variance, of which ``sampling`` (K,) is due to the number of cells.
     """
 
     parents: np.ndarray
@@ -77,6 +74,7 @@ class Children:
     mean: np.ndarray
     residual: np.ndarray
     error: np.ndarray
+    sampling: np.ndarray
 
 
 def child_evidence(moments: Moments, group: np.ndarray, j: int, parents: np.ndarray, fit: GeneFit) -> Children:
@@ -92,13 +90,16 @@ def child_evidence(moments: Moments, group: np.ndarray, j: int, parents: np.ndar
         loading[q * B : (q + 1) * B, q] = fit.coef[q * B : (q + 1) * B]
     weight = -loading.sum(axis=1)
     weight[-1] = 1.0  # residual of gene j
+    against = S @ loading  # (K, pB+1, p)
+    linear, square = np.swapaxes(against, 1, 2) @ weight, loading.T @ against  # (K, p), (K, p, p)
     return Children(
         parents,
-        np.einsum("kfg,f,gp->kp", S, weight, loading) / fit.variance,
-        np.einsum("fp,kfg,gq->kpq", loading, S, loading) / fit.variance,
+        linear / fit.variance,
+        square / fit.variance,
         (flat[:, cols] - origin(moments)[cols]) @ loading[:-1],
         flat[:, j * B] - flat[:, cols] @ fit.coef - fit.baseline[group],
         fit.error,
+        fit.variance / np.maximum(moments.n, 1),
     )
 
 
@@ -125,53 +126,9 @@ def estimates(
         weight = (1 - shifted[:, j]) / child.error + shifted[:, j] / (child.error + slab_sd**2)  # (K,)
         products = child.within_square + (weight[:, None] * child.mean)[:, :, None] * child.mean[:, None]
         psi = activity[:, child.parents]
-        own = np.einsum("kpp->kp", products)
+        own = np.diagonal(products, axis1=1, axis2=2)
         right = child.within_linear + (weight * child.residual)[:, None] * child.mean
-        linear[:, child.parents] += right - np.einsum("kpq,kq->kp", products, psi) + own * psi
+        linear[:, child.parents] += right - (products @ psi[:, :, None])[:, :, 0] + own * psi
         square[:, child.parents] += own
     square = np.maximum(square, 1 / NO_CHILD)
     return linear / square, 1 / square
-
-
-def fit_activity(
-    children: list[Children],
-    design: Design,
-    curves: Curves,
-    p_target: np.ndarray,
-    background: np.ndarray,
-    *,
-    start: np.ndarray,
-    shifted: np.ndarray,
-    shift_sd: float,
-    known: np.ndarray | None = None,
-    n_sweeps: int = 30,
-) -> tuple[Targets, np.ndarray, np.ndarray]:
-    """Targets whose activity changes, and by how much, with estimates and variances given all others.
-
-    Parameters
-    ----------
-    children
-        Of every gene, from :func:`child_evidence`.
-    curves
-        Dose curves and prior of psi.
-    background
-        ``(G,)``; standard deviation of psi where no drug acts.
-    start
-        ``(K, G)``; expected activities to start from.
-    shifted
-        ``(K, G)``; probability that the gene is shifted too.
-    shift_sd
-        Standard deviation of shifts.
-    """
-    activity = start
-    step = 1.0
-    for sweep in range(n_sweeps):
-        estimate, variance = estimates(children, activity, shifted, shift_sd)
-        targets = fit_targets(estimate, variance + background**2, design, curves, p_target, known=known)
-        new = targets.context_probability * targets.context_effect
-        moved = float(np.abs(new - activity).max())
-        activity = activity + step * (new - activity)
-        step = max(0.4, 0.9 * step) if sweep else 0.6
-        if moved < 1e-3:
-            break
-    return targets, estimate, variance

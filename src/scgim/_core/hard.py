@@ -15,6 +15,23 @@ from scgim._core.score import Hyper, ShiftScore
 PSEUDO_CELLS = 20.0  # prior weight of the mechanism's noise for the noise of a hit gene
 
 
+def quadratic(gram: np.ndarray, right: np.ndarray, coef: np.ndarray) -> np.ndarray:
+    """Change of a sum of squares by a regression, ``c'Gc - 2 c'r``; products over no parents are exactly zero.
+
+    Parameters
+    ----------
+    gram, right, coef
+        ``(..., F, F)``, ``(..., F)`` and ``(..., F)``.
+    """
+    return (coef * ((gram @ coef[..., None])[..., 0] - 2 * right)).sum(axis=-1)
+
+
+def weighted_sum(weight: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    """Sum over units: weights ``(M, U)`` and parts ``(M, U, ...)`` -> ``(M, ...)``."""
+    flat = weight[:, None] @ parts.reshape(*parts.shape[:2], int(np.prod(parts.shape[2:])))
+    return flat.reshape(len(parts), *parts.shape[2:])
+
+
 class HardScore(ShiftScore):
     """Score of parent sets under hard interventions; needs moments with the scatter of each unit."""
 
@@ -46,8 +63,7 @@ class HardScore(ShiftScore):
         target = j * self.n_functions
         F = right.shape[-1]
         c = fit["coef"][:, :F]
-        spread = self.scatter[:, target, target][None] - 2 * np.einsum("muf,mf->mu", right, c)
-        spread = spread + np.einsum("mf,mufg,mg->mu", c, gram, c)  # (M, U)
+        spread = self.scatter[:, target, target] + quadratic(gram, right, c[:, None])  # (M, U)
         square, error = fit["residual"][:, self.n_control :] ** 2, fit["error"][:, self.n_control :]
         means = np.add.reduceat(np.log(error) + square / error, self.starts, axis=1)
         within = self.unit_dof * np.log(fit["v"])[:, None] + spread / fit["v"][:, None]
@@ -76,8 +92,8 @@ class HardScore(ShiftScore):
         rho = np.zeros((M, len(self.starts)))
         fit: dict[str, np.ndarray] = {"coef": np.zeros((M, F + C)), "v": np.ones(M)}
         for step in range(n_steps + 1):
-            gram = gram_all - np.einsum("mu,mufg->mfg", rho, gram_u) + ridge
-            right = right_all - np.einsum("mu,muf->mf", rho, right_u)
+            gram = gram_all - weighted_sum(rho, gram_u) + ridge
+            right = right_all - weighted_sum(rho, right_u)
             spread = spread_all - rho @ spread_u
             dof = np.maximum(self.dof - rho @ self.unit_dof, 2.0)
             if step == 0:
@@ -85,9 +101,8 @@ class HardScore(ShiftScore):
             else:
                 lhs = self._weighted(fit, gram, right, x, y, rho)
             c = fit["coef"][:, :F]
-            v = spread - 2 * np.einsum("mf,mf->m", c, right) + np.einsum("mf,mfg,mg->m", c, gram, c)
-            fit["v"] = np.maximum(v / dof, 1e-8)
-            fit["residual"] = y - np.einsum("mkf,mf->mk", x, fit["coef"])
+            fit["v"] = np.maximum((spread + quadratic(gram, right, c)) / dof, 1e-8)
+            fit["residual"] = y - (x @ fit["coef"][:, :, None])[..., 0]
             fit["error"] = fit["v"][:, None] / self.n + omega2 * self.perturbed
             hit = rho @ self.unit_dof
             s2 = (rho @ spread_u + PSEUDO_CELLS * fit["v"]) / (hit + PSEUDO_CELLS)
@@ -97,8 +112,7 @@ class HardScore(ShiftScore):
         rest = self.dof - self.unit_dof.sum()  # degrees of freedom of the controls
         c = fit["coef"][:, :F]
         gram_c, right_c = gram_all - gram_u.sum(axis=1), right_all - right_u.sum(axis=1)
-        spread = spread_all - spread_u.sum() - 2 * np.einsum("mf,mf->m", c, right_c)
-        spread = spread + np.einsum("mf,mfg,mg->m", c, gram_c, c)
+        spread = spread_all - spread_u.sum() + quadratic(gram_c, right_c, c)
         square, error = fit["residual"][:, control] ** 2, fit["error"][:, control]
         score = -0.5 * (rest * np.log(fit["v"]) + spread / fit["v"]) - 0.5 * (np.log(error) + square / error).sum(
             axis=1
@@ -116,7 +130,7 @@ class HardScore(ShiftScore):
         """Coefficients within contexts alone, and baselines of the controls."""
         if F:
             fit["coef"][:, :F] = np.linalg.solve(gram, right[..., None])[..., 0]
-        free = y - np.einsum("mkf,mf->mk", x[:, :, :F], fit["coef"][:, :F])
+        free = y - (x[:, :, :F] @ fit["coef"][:, :F, None])[..., 0]
         fit["coef"][:, F:] = free @ self.start_baseline.T
         return np.broadcast_to(np.eye(x.shape[2]), (len(x), x.shape[2], x.shape[2]))
 

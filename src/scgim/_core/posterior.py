@@ -216,7 +216,7 @@ def fit_targets(
             break
     own = [residual[r] - expected[r] + probability[d] * pieces[d][0] for d, r in enumerate(rows)]
     axes = _add_curves(own, error, dose, curves, probability, sd, rows, pieces)
-    return _by_context(probability, amplitude, sd, rows, pieces, (K, G), axes)
+    return by_context(probability, amplitude, sd, rows, pieces, (K, G), axes)
 
 
 def _add_curves(
@@ -283,17 +283,17 @@ def fit_values(value: np.ndarray, error: np.ndarray, design: Design, curves: Cur
             out = _drug_update(value[rows[d]], error[rows[d]], h[rows[d], d], curves, np.zeros(shape[1]))
             amplitude[d], sd[d], pieces[d] = out[1], out[2], (out[3], out[4])
     axes = _add_curves([value[r] for r in rows], error, dose, curves, probability, sd, rows, pieces)
-    return _by_context(probability, amplitude, sd, rows, pieces, shape, axes)
+    return by_context(probability, amplitude, sd, rows, pieces, shape, axes)
 
 
-def _by_context(
+def by_context(
     probability: np.ndarray,
     amplitude: np.ndarray,
     sd: np.ndarray,
     rows: list[np.ndarray],
     pieces: list[tuple[np.ndarray, np.ndarray]],
     shape: tuple[int, int],
-    axes: np.ndarray | None,
+    axes: np.ndarray | None = None,
 ) -> Targets:
     """Sums the drugs of each context: probability that any targets the gene, and the effect given that one does."""
     none, mean, square = np.ones(shape), np.zeros(shape), np.zeros(shape)

@@ -14,17 +14,37 @@ from scgim._core.moments import Moments
 def resample(moments: Moments, rng: np.random.Generator) -> Moments:
     """Moments of a new sample of as many cells, drawn from the Gaussian with the given moments; no pass over the cells.
 
-    Means get the sampling error of their contexts, the covariance that of a Wishart matrix.
+    Means get the sampling error of their contexts, the covariance that of a Wishart matrix; where the scatter of blocks of
+    contexts is kept, each block has its own.
     """
-    size = moments.within.shape[0]
-    values, vectors = np.linalg.eigh(moments.within)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))  # within = root @ root.T
-    error = rng.standard_normal((len(moments.n), size)) @ root.T / np.sqrt(np.maximum(moments.n, 1))[:, None]
-    freedom = max(moments.n.sum() - len(moments.n), size + 1.0)
-    lower = np.tril(rng.standard_normal((size, size)), -1)  # Bartlett's decomposition
+    if moments.scatter is None or moments.block is None:
+        block, freedom = np.zeros(len(moments.n), dtype=int), np.array([moments.n.sum() - len(moments.n)])
+        within = moments.within[None]
+    else:
+        block = moments.block
+        freedom = np.bincount(block, np.maximum(moments.n - 1, 0), minlength=len(moments.scatter))
+        within = moments.scatter / np.maximum(freedom, 1)[:, None, None]
+    mean, scatter = moments.mean.reshape(len(moments.n), -1).copy(), np.empty_like(within)
+    for u, (covariance, dof) in enumerate(zip(within, freedom, strict=True)):
+        size, rows = len(covariance), np.flatnonzero(block == u)
+        values, vectors = np.linalg.eigh(covariance)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))  # covariance = root @ root.T
+        error = rng.standard_normal((len(rows), size)) @ root.T
+        mean[rows] += error / np.sqrt(np.maximum(moments.n[rows], 1))[:, None]
+        factor = root @ _wishart_root(dof, size, rng)
+        scatter[u] = factor @ factor.T
+    pooled = scatter.sum(axis=0) / max(float(freedom.sum()), 1.0)
+    kept = None if moments.scatter is None else scatter
+    return replace(moments, mean=mean.reshape(moments.mean.shape), within=pooled, scatter=kept)
+
+
+def _wishart_root(freedom: float, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Root of a standard Wishart matrix: Bartlett's decomposition, or the draws themselves where they are few."""
+    if freedom < size:
+        return rng.standard_normal((size, int(freedom)))
+    lower = np.tril(rng.standard_normal((size, size)), -1)
     lower[np.diag_indices(size)] = np.sqrt(rng.chisquare(freedom - np.arange(size)))
-    factor = root @ lower
-    return replace(moments, mean=moments.mean + error.reshape(moments.mean.shape), within=factor @ factor.T / freedom)
+    return lower
 
 
 def average(fit: Fit, members: list[Fit]) -> Fit:

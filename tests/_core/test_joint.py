@@ -1,0 +1,117 @@
+"""Choice of shifts and activities of one drug, against densities and sums over all choices."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from scgim._core.activity import child_evidence
+from scgim._core.joint import Choice, drug_choice, local_form
+from scgim._core.moments import compute_moments
+from scgim._core.score import Hyper, ShiftScore
+
+GENE, PARENTS = 2, (0, 1)
+EDGE_SD, BACKGROUND = 0.15, 0.2
+
+
+def gene_form(study, background: bool):
+    """Quadratic form of one gene with two parents, its fit, and the moments."""
+    K, G = len(study.design.dose), len(study.genes)
+    moments = compute_moments(lambda: iter([(study.cells, study.context)]), K, block=np.arange(K))
+    score = ShiftScore(moments, study.design.unit, study.design.group, Hyper.default(G))
+    fit = score.gene(GENE, PARENTS)
+    child = child_evidence(moments, study.design.group, GENE, np.array(PARENTS), fit)
+    variance = np.tile([EDGE_SD**2, EDGE_SD**2, BACKGROUND**2], (K, 1)) * background
+    return local_form(child, GENE, G, variance), fit, moments
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_form_equals_the_density_of_the_cells(make_study, background, rng):
+    study = make_study(n_genes=4, n_drugs=2, n_control=40, n_cells=15)
+    form, fit, moments = gene_form(study, background)
+    assert form.variables.tolist() == [0, 1, 4 + GENE]
+    z = (study.cells - moments.loc) / moments.scale
+    k = 2
+    rows = study.context == k
+    part = (z[rows][:, PARENTS] + (moments.loc / moments.scale)[list(PARENTS)]) * fit.coef  # (n, 2)
+    residual = z[rows, GENE] - z[rows][:, PARENTS] @ fit.coef - fit.baseline[0]
+    loading = np.column_stack([part, np.ones(rows.sum())])  # of psi and of the shift
+
+    def log_density(value, spread):
+        cov = fit.variance * np.eye(len(residual)) + (loading * spread) @ loading.T
+        return multivariate_normal(np.zeros(len(residual)), cov).logpdf(residual - loading @ value)
+
+    spread = np.array([EDGE_SD**2, EDGE_SD**2, BACKGROUND**2]) * background
+    none = log_density(np.zeros(3), spread)
+    assert form.evidence[k] == pytest.approx(none - log_density(np.zeros(3), np.zeros(3)), abs=1e-6)
+    for _ in range(3):
+        value = rng.normal(0, 0.3, 3)
+        change = form.linear[k] @ value - 0.5 * value @ form.square[k] @ value
+        assert change == pytest.approx(log_density(value, spread) - none, rel=1e-6, abs=1e-6)
+
+
+def random_choice(rng, n: int = 6) -> Choice:
+    """A problem whose variables explain each other away in part."""
+    x = rng.normal(size=(12, n)) + 0.8 * rng.normal(size=(12, 1))
+    y = x @ np.where(np.arange(n) < 2, 1.5, 0.0) + 0.7 * rng.normal(size=12)
+    return Choice(x.T @ x, x.T @ y, rng.uniform(0.5, 2, n), np.full(n, -1.5))
+
+
+def test_conditional_odds_are_differences_of_the_evidence(rng):
+    choice = random_choice(rng)
+    on = np.array([True, False, True, False, False, False])
+    odds = choice.conditional(on)[0]
+    for i in range(len(on)):
+        with_it, without = on.copy(), on.copy()
+        with_it[i], without[i] = True, False
+        assert odds[i] == pytest.approx(choice.evidence(with_it) - choice.evidence(without), abs=1e-9)
+
+
+def test_sampling_equals_the_sum_over_all_choices():
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        choice = random_choice(rng)
+        every = [np.array(on) for on in itertools.product([False, True], repeat=len(choice.prior))]
+        log = np.array([choice.evidence(on) for on in every])
+        weight = np.exp(log - np.logaddexp.reduce(log))
+        exact = weight @ np.array(every)
+        assert choice.evidence(choice.best()) == pytest.approx(log.max(), abs=1e-9)
+        runs = [choice.sample(np.random.default_rng(s)) for s in range(20)]
+        np.testing.assert_allclose(np.mean([r[0] for r in runs], axis=0), exact, atol=0.06)
+        effect = [choice.conditional(on)[1] for on in every]
+        inside = np.array([w * on for w, on in zip(weight, every, strict=True)])
+        mean = (inside * effect).sum(axis=0) / exact
+        np.testing.assert_allclose(np.mean([r[1] for r in runs], axis=0), mean, atol=0.1)
+
+
+def test_what_children_share_is_the_parents_activity(rng):
+    """One parent of three children whose means and slopes change alike: its activity, and no shift of any child."""
+    G, cells = 4, 500
+    x = rng.normal(2, 1, (2 * cells, 1)) + np.zeros((1, G))
+    context = np.repeat([0, 1], cells)
+    factor = np.where(context == 1, 0.3, 1.0)
+    for j in (1, 2, 3):
+        x[:, j] = 1.5 * factor * x[:, 0] + rng.normal(size=2 * cells)
+    moments = compute_moments(lambda: iter([(x, context)]), 2, block=np.arange(2))
+    unit, group = np.array([-1, 0]), np.zeros(2, dtype=int)
+    score = ShiftScore(moments, unit, group, Hyper.default(G))
+    forms = []
+    for j in range(G):
+        parents = np.array([0] if j else [], dtype=int)
+        fit = score.gene(j, tuple(parents))
+        slope = 1.5 * moments.scale[0] / moments.scale[j]
+        if j:  # the mechanism of the controls, as the alternation with the graph finds it
+            own = (x[context == 0] - moments.loc) / moments.scale
+            fit.coef = np.array([slope])
+            fit.baseline = np.array([own[:, j].mean() - slope * own[:, 0].mean()])
+            fit.residual = moments.mean[:, j, 0] - slope * moments.mean[:, 0, 0] - fit.baseline[0]
+        child = child_evidence(moments, group, j, parents, fit)
+        forms.append(local_form(child, j, G, np.full((2, len(parents) + 1), 0.02**2)))
+    odds = np.full(2 * G, np.log(0.25 / 0.75))
+    none = np.zeros((1, 2 * G))
+    choice = drug_choice(forms, np.array([1]), np.ones((1, 2 * G)), none, np.ones(2 * G), odds)
+    probability, mean, _ = choice.sample(rng)
+    assert probability[0] > 0.99
+    assert mean[0] == pytest.approx(-0.7, abs=0.05)
+    assert (probability[G:] < 0.5).all()
