@@ -120,6 +120,7 @@ def fit_search(
     known_targets: np.ndarray | None = None,
     background: float | str = "auto",
     n_kicks: int | None = None,
+    cyclic: bool = False,
     rng: np.random.Generator | int = 0,
     progress: Progress | None = None,
 ) -> Fit:
@@ -147,6 +148,8 @@ def fit_search(
         ``"auto"`` learns it.
     n_kicks
         Restarts that must bring nothing before the search stops.
+    cyclic
+        Whether genes may act on each other in cycles; linear mechanisms and shift interventions only.
     rng
         Random generator or seed.
     progress
@@ -165,6 +168,20 @@ def fit_search(
             hyper,
             genes=tuple(genes),
             intervention=intervention,
+            n_kicks=kicks,
+            background=background,
+            known_targets=known_targets,
+            rng=rng,
+            progress=progress,
+        )
+    if cyclic:
+        from scgim._core.cyclic_engine import fit_cyclic
+
+        return fit_cyclic(
+            moments,
+            design,
+            hyper,
+            genes=tuple(genes),
             n_kicks=kicks,
             background=background,
             known_targets=known_targets,

@@ -74,8 +74,10 @@ def propagate(
 
     Returns
     -------
-    ``(n, G)`` cells on the modelled expression scale.
+    ``(n, G)`` cells on the modelled expression scale; those of a cyclic system are at its fixed point.
     """
+    if getattr(mechanisms, "cyclic", False):
+        return _fixed_point(mechanisms, atomic, group, noise).astype(dtype, copy=False)
     x: np.ndarray = np.zeros(atomic.shift.shape, dtype=dtype)
     for j in np.asarray(mechanisms.order):
         if atomic.activity is not None and len(mechanisms.parents[j]):
@@ -93,6 +95,24 @@ def propagate(
                 sd = mechanisms.noise_sd[j] if atomic.value_sd is None else atomic.value_sd[cut, j]
                 x[cut, j] += sd * noise[cut, j]
     return x
+
+
+def _fixed_point(
+    mechanisms: SupportsMechanisms, atomic: Atomic, group: np.ndarray, noise: np.ndarray | None
+) -> np.ndarray:
+    """Cells with ``x (I - A) = baseline + shift + noise``, for linear mechanisms with cycles."""
+    if (atomic.hard is not None and atomic.hard.any()) or (atomic.activity is not None and atomic.activity.any()):
+        raise ValueError("atomic: expected shifts alone in a system with cycles, found hard or activity interventions.")
+    G = atomic.shift.shape[1]
+    weight = np.eye(G)
+    for j in range(G):
+        if len(mechanisms.parents[j]):
+            unit = np.eye(G)[mechanisms.parents[j]]  # (p, G)
+            weight[mechanisms.parents[j], j] -= mechanisms.contribution(j, unit)
+    driven = mechanisms.baseline[group] + atomic.shift
+    if noise is not None:
+        driven = driven + mechanisms.noise_sd * noise
+    return np.linalg.solve(weight.T, driven.T).T
 
 
 def sample_cells(

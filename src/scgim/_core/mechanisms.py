@@ -37,6 +37,8 @@ class Mechanisms:
     strength
         ``(G, G)``; signed size of each edge: the slope for linear mechanisms, otherwise the standard deviation of the
         parent's contribution over that of the parent, with the sign of the average slope.
+    cyclic
+        Whether genes act on each other in cycles (linear mechanisms only); then `order` is not topological.
     """
 
     kind: str
@@ -48,6 +50,7 @@ class Mechanisms:
     loc: np.ndarray
     scale: np.ndarray
     strength: np.ndarray
+    cyclic: bool = False
 
     @property
     def n_genes(self) -> int:
@@ -76,6 +79,7 @@ class Mechanisms:
         """Plain arrays and lists, for saving."""
         return {
             "kind": self.kind,
+            "cyclic": bool(self.cyclic),
             "order": np.asarray(self.order),
             "parents": [np.asarray(p, dtype=int) for p in self.parents],
             "coef": [np.asarray(c, dtype=float) for c in self.coef],

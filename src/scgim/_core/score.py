@@ -137,6 +137,14 @@ class ShiftScore:
         """Squared effects of the perturbed contexts, less their sampling variance, ``(K', G)``."""
         return residual**2 - error
 
+    def maximum(self, lhs: np.ndarray, rhs: np.ndarray, j: int, sets: np.ndarray) -> np.ndarray:
+        """Coefficients ``(M, F)`` that solve the normal equations."""
+        return np.linalg.solve(lhs, rhs[..., None])[..., 0]
+
+    def volume(self, coef: np.ndarray, j: int, sets: np.ndarray) -> np.ndarray | float:
+        """Log determinant of cells in noise: zero without cycles."""
+        return 0.0
+
     def _solve(self, j: int, sets: np.ndarray, n_steps: int | None = None) -> dict[str, np.ndarray]:
         """Expectation maximisation for M parent sets of equal size p: sets (M, p)."""
         n_steps = self.n_steps if n_steps is None else n_steps
@@ -178,13 +186,14 @@ class ShiftScore:
             lhs = gram * (self.dof / v)[:, None, None] + scaled @ x
             rhs = right * (self.dof / v)[:, None] + scaled @ y
             lhs += 1e-10 * np.eye(F + C) * np.trace(lhs, axis1=1, axis2=2)[:, None, None]
-            coef = np.linalg.solve(lhs, rhs[..., None])[..., 0]
+            coef = self.maximum(lhs, rhs, j, sets)
         control = error[:, : self.n_control]
         square = residual[:, : self.n_control] ** 2
         total = (
             -0.5 * self.dof * (np.log(v) + 1)
             - 0.5 * (np.log(control) + square / control).sum(axis=1)
             + np.logaddexp(off, on).sum(axis=1)
+            + self.volume(coef, j, sets)
             - self.price(j, sets)
         )
         return {

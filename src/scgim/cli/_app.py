@@ -61,7 +61,7 @@ def fit(
     mechanism: Literal["linear", "additive", "neural"] = "linear",
     intervention: Literal["shift", "hard", "activity", "auto"] = "shift",
     noise: str = "gaussian",
-    structure: Literal["search", "gradient"] = "search",
+    structure: Literal["search", "gradient", "cyclic"] = "search",
     graph_prior: str | None = None,
     max_epochs: int | None = None,
     accelerator: str = "auto",

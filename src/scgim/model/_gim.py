@@ -42,7 +42,7 @@ MECHANISMS = ("linear", "additive", "neural")
 INTERVENTIONS = ("shift", "hard", "activity", "auto")
 MAX_SCATTER = 2e8  # numbers kept of the second moments of all contexts or drugs: 1.6 GB
 NOISES = ("gaussian",)
-STRUCTURES = ("search", "gradient")
+STRUCTURES = ("search", "gradient", "cyclic")
 CONTINUOUS_NOISE = ("gaussian", "zero_inflated_lognormal")
 Progress = Callable[[str, float], None]
 
@@ -77,7 +77,8 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         ``"gaussian"``, for log-normalised values.
     structure
         ``"search"``: exact score and order search, then joint training (not from the paper). ``"gradient"``: the
-        published estimator.
+        published estimator. ``"cyclic"``: linear mechanisms under shift interventions, and genes may act on each other in
+        cycles, where the likelihood with its log determinant pays for them (not from the paper).
     graph_prior
         What is known of the graph: an edge list (DataFrame with `source`, `target` and perhaps `probability`), a
         ``(G, G)`` matrix, dense or sparse, or a key of ``.varp``; row causes column. Without probabilities (booleans,
@@ -117,7 +118,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         mechanism: Literal["linear", "additive", "neural"] = "linear",
         intervention: Literal["shift", "hard", "activity", "auto"] = "shift",
         noise: str = "gaussian",
-        structure: Literal["search", "gradient"] = "search",
+        structure: Literal["search", "gradient", "cyclic"] = "search",
         graph_prior: Any = None,
         known_targets: Any = None,
         n_ensemble: int = 0,
@@ -128,6 +129,11 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         _one_of("intervention", intervention, INTERVENTIONS)
         _one_of("noise", noise, NOISES)
         _one_of("structure", structure, STRUCTURES)
+        if structure == "cyclic" and (mechanism, intervention) != ("linear", "shift"):
+            raise ValueError(
+                "structure: 'cyclic' needs mechanism='linear' and intervention='shift', found "
+                f"mechanism={mechanism!r} and intervention={intervention!r}."
+            )
         if isinstance(n_ensemble, bool) or not isinstance(n_ensemble, (int, np.integer)) or n_ensemble < 0:
             raise ValueError(f"n_ensemble: expected a whole number of at least 0, found {n_ensemble!r}.")
         n_ensemble = int(n_ensemble)
@@ -297,7 +303,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         self.adjustment_ = None
         cells = self.cells()
         max_epochs = self._epochs_on_disk(max_epochs)
-        fit = self._search(cells, search_rng, progress) if self.settings_["structure"] == "search" else None
+        fit = self._search(cells, search_rng, progress) if self.settings_["structure"] != "gradient" else None
         searched = [] if fit is None else list(fit.history)
         fit = refine(
             self,
@@ -318,7 +324,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
     def _epochs_on_disk(self, max_epochs: int | None) -> int | None:
         """No second stage for expression on disk where the closed forms stand, unless it is asked for."""
         loaded = all(is_loaded(m) for m in matrices(self.adata, self.registered.spec))
-        closed = self.settings_["structure"] == "search" and self.settings_["mechanism"] != "neural"
+        closed = self.settings_["structure"] != "gradient" and self.settings_["mechanism"] != "neural"
         return 0 if max_epochs is None and closed and not loaded else max_epochs
 
     def _search(self, cells: CellChunks, rng: np.random.Generator, progress: Progress | None) -> Fit:
@@ -341,6 +347,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
                 intervention=intervention,
                 graph_prior=prior_matrix(self._graph_prior, n_genes),
                 known_targets=None if known is None else np.where(known, 1.0, np.nan),
+                cyclic=self.settings_["structure"] == "cyclic",
                 rng=stream,
                 progress=progress,
             )

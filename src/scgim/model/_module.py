@@ -52,7 +52,7 @@ class GIMModule(BaseModuleClass):
     noise
         ``"gaussian"``.
     structure
-        ``"search"`` or ``"gradient"``; kept for reference, the published estimator has its own module.
+        ``"search"``, ``"gradient"`` or ``"cyclic"``; kept for reference, the published estimator has its own module.
     max_parents
         P, most candidate parents of a gene.
     n_hidden

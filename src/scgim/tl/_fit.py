@@ -82,7 +82,8 @@ def fit(
     noise
         ``"gaussian"``, the only noise model so far.
     structure
-        ``"search"`` for the exact score with a search over orders, ``"gradient"`` for the published estimator.
+        ``"search"`` for the exact score with a search over orders, ``"gradient"`` for the published estimator,
+        ``"cyclic"`` where genes may act on each other in cycles (linear mechanisms, shift interventions).
     graph_prior
         What is known of the graph: edge list, matrix, or key of ``adata.varp``.
     known_targets
