@@ -95,7 +95,7 @@ def fit_zeros(n: np.ndarray, zeros: np.ndarray, mean: np.ndarray, n_steps: int =
         q = 1 / (1 + np.exp(-np.clip(a + b * d, -30, 30)))
         w = weight * np.maximum(q * (1 - q), 1e-6)
         r = weight * (zeros - q)
-        ga, gb = r.sum(axis=0) , (r * d).sum(axis=0) - RIDGE * b
+        ga, gb = r.sum(axis=0), (r * d).sum(axis=0) - RIDGE * b
         haa, hab, hbb = w.sum(axis=0) + 1e-6, (w * d).sum(axis=0), (w * d**2).sum(axis=0) + RIDGE
         det = haa * hbb - hab**2
         a = np.clip(a + (hbb * ga - hab * gb) / det, -12, 12)

@@ -14,13 +14,16 @@ from scgim._core.moments import Moments
 def resample(moments: Moments, rng: np.random.Generator) -> Moments:
     """Moments of a new sample of as many cells, drawn from the Gaussian with the given moments; no pass over the cells.
 
-    Means get the sampling error of their contexts, the covariance that of a Wishart matrix.
+    Means get the sampling error of their contexts, and of their observation; the covariance gets that of a Wishart matrix.
     """
     size = moments.within.shape[0]
     values, vectors = np.linalg.eigh(moments.within)
     root = vectors * np.sqrt(np.maximum(values, 0.0))  # within = root @ root.T
     error = rng.standard_normal((len(moments.n), size)) @ root.T / np.sqrt(np.maximum(moments.n, 1))[:, None]
     freedom = max(moments.n.sum() - len(moments.n), size + 1.0)
+    if moments.spread is not None and moments.pair_cells is not None:
+        error += rng.standard_normal(error.shape) * np.sqrt(moments.spread)
+        freedom = max(float(np.median(moments.pair_cells)), size + 1.0)
     lower = np.tril(rng.standard_normal((size, size)), -1)  # Bartlett's decomposition
     lower[np.diag_indices(size)] = np.sqrt(rng.chisquare(freedom - np.arange(size)))
     factor = root @ lower

@@ -127,8 +127,12 @@ def _refine(
             **kwargs,
         )
     module: GIMModule = model.module
-    if module.intervention in ("activity", "auto") or (max_epochs == 0 and module.mechanism != "neural"):
-        return fit  # closed forms stand: activity interventions are exact in the engine
+    if (
+        module.noise != "gaussian"
+        or module.intervention in ("activity", "auto")
+        or (max_epochs == 0 and module.mechanism != "neural")
+    ):
+        return fit  # closed forms stand: the engine has activity interventions, and sees counts and zeros by moments
     prepare(model, module)
     loader = loader_settings(model, module, rng, kwargs)
     n_epochs = heuristic_epochs(module.mechanism, model.adata.n_obs) if max_epochs is None else max_epochs
