@@ -69,7 +69,7 @@ class Elimination:
         forbidden = int(np.isinf(self.score.hyper.edge_price[near, j]).sum())
         precision, response = self.without(j, near)
         pairs = (self.related(precision).sum() - self.adjacent[np.ix_(near, near)].sum()) // 2
-        now = np.stack([self.hits(response[:, k], precision[k, k], a) for k, a in enumerate(near)], axis=1)
+        now = np.stack([self.hits(response[:, k], precision[k, k], a) for k, a in enumerate(near.tolist())], axis=1)
         return forbidden + int(pairs) + int(now.sum() - self.hit[:, near].sum())
 
     def remove(self, j: int) -> None:
@@ -83,10 +83,10 @@ class Elimination:
         if not len(near):
             return
         self.adjacent[np.ix_(near, near)] = self.related(self.precision[np.ix_(near, near)])
-        for a in near:
+        for a in near.tolist():
             self.hit[:, a] = self.hits(self.response[:, a], self.precision[a, a], a)
         changed = self.left & ((self.adjacent[:, near].sum(axis=1) > 1) | np.isin(np.arange(len(self.left)), near))
-        for a in np.flatnonzero(changed):
+        for a in np.flatnonzero(changed).tolist():
             self.fill[a] = self.new_entries(a)
 
 

@@ -39,6 +39,11 @@ class Moments:
         ``(U, G*B, G*B)`` or None; within-context scatter (sum of squares) of each block of contexts, where asked for.
     block
         ``(K,)`` or None; block of each context, for `scatter`.
+    spread
+        ``(K, G)`` or None; what observation adds to the variance of the means, beyond that of sampling cells. Means of
+        different genes err independently of each other.
+    pair_cells
+        ``(G, G)`` or None; cells without observation noise that would tell a covariance within contexts as well.
     """
 
     n: np.ndarray
@@ -50,6 +55,8 @@ class Moments:
     mechanism: str = "linear"
     scatter: np.ndarray | None = None
     block: np.ndarray | None = None
+    spread: np.ndarray | None = None
+    pair_cells: np.ndarray | None = None
 
     @property
     def n_genes(self) -> int:

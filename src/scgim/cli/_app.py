@@ -60,7 +60,7 @@ def fit(
     size_factor_key: str | None = None,
     mechanism: Literal["linear", "additive", "neural"] = "linear",
     intervention: Literal["shift", "hard", "activity", "auto"] = "shift",
-    noise: str = "gaussian",
+    noise: Literal["gaussian", "zero_inflated_lognormal", "poisson_lognormal"] = "gaussian",
     structure: Literal["search", "gradient", "cyclic"] = "search",
     graph_prior: str | None = None,
     max_epochs: int | None = None,
@@ -99,7 +99,8 @@ def fit(
     intervention
         What a drug does to its targets; auto weighs shifts and changes of activity.
     noise
-        gaussian, the only noise model so far.
+        gaussian for log-normalised values, poisson_lognormal for raw counts, zero_inflated_lognormal for normalised
+        values without logs.
     structure
         search: exact score and search over orders. gradient: the published estimator.
     graph_prior

@@ -14,11 +14,13 @@ from scgim._core.moments import Moments
 def resample(moments: Moments, rng: np.random.Generator) -> Moments:
     """Moments of a new sample of as many cells, drawn from the Gaussian with the given moments; no pass over the cells.
 
-    Means get the sampling error of their contexts, the covariance that of a Wishart matrix; where the scatter of blocks of
-    contexts is kept, each block has its own.
+    Means get the sampling error of their contexts, and of their observation, the covariance that of a Wishart matrix;
+    where the scatter of blocks of contexts is kept, each block has its own.
     """
     if moments.scatter is None or moments.block is None:
-        block, freedom = np.zeros(len(moments.n), dtype=int), np.array([moments.n.sum() - len(moments.n)])
+        block, freedom = np.zeros(len(moments.n), dtype=int), np.array([float(moments.n.sum() - len(moments.n))])
+        if moments.pair_cells is not None:
+            freedom = np.array([max(float(np.median(moments.pair_cells)), moments.within.shape[0] + 1.0)])
         within = moments.within[None]
     else:
         block = moments.block
@@ -31,6 +33,8 @@ def resample(moments: Moments, rng: np.random.Generator) -> Moments:
         root = vectors * np.sqrt(np.maximum(values, 0.0))  # covariance = root @ root.T
         error = rng.standard_normal((len(rows), size)) @ root.T
         mean[rows] += error / np.sqrt(np.maximum(moments.n[rows], 1))[:, None]
+        if moments.spread is not None:
+            mean[rows] += rng.standard_normal(error.shape) * np.sqrt(moments.spread[rows])
         factor = root @ _wishart_root(dof, size, rng)
         scatter[u] = factor @ factor.T
     pooled = scatter.sum(axis=0) / max(float(freedom.sum()), 1.0)

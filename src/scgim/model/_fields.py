@@ -71,6 +71,7 @@ class ExpressionField(_Field):
     ) -> None:
         super().__init__(registry_key, "X" if layer is None else "layers", layer, mod_key)
         self._counts = None if summary is None else summary.counts
+        self._range = (None, None) if summary is None else (float(summary.low.min()), float(summary.high.max()))
 
     def register_field(self, adata: Any) -> dict:
         """Names and kind of the columns."""
@@ -80,6 +81,8 @@ class ExpressionField(_Field):
             "n_vars": int(part.n_vars),
             "column_names": [str(name) for name in part.var_names],
             "counts": self._counts,
+            "smallest": self._range[0],
+            "largest": self._range[1],
         }
 
     def transfer_field(self, state_registry: dict, adata_target: Any, **kwargs: Any) -> dict:
@@ -93,7 +96,7 @@ class ExpressionField(_Field):
                 f"adata: expected the {len(expected)} genes of the model in their order; the object {what}. "
                 "Use adata = adata[:, model.genes].copy()."
             )
-        return state | {"counts": state_registry["counts"]}
+        return state | {key: state_registry.get(key) for key in ("counts", "smallest", "largest")}
 
     def get_summary_stats(self, state_registry: dict) -> dict:
         """Numbers of cells and variables, under the names of scvi-tools for the first matrix."""

@@ -97,7 +97,9 @@ class ForecastMixin:
 
         Returns
         -------
-        AnnData with ``n_cells`` cells for each row, in their order, on the scale of the training data. ``.obs`` holds the
+        AnnData with ``n_cells`` cells for each row, in their order, on the scale of the training data: counts for a count
+        model, at size factors drawn from the control cells of the group, or those in the registered size factor column
+        of `perturbations`. ``.obs`` holds the
         registered columns, ``.uns["scgim"]["prediction"]`` says that the cells are predicted and by what.
 
         Raises

@@ -16,14 +16,15 @@ from scgim._core.fit import Fit
 from scgim._core.moments import Moments
 from scgim._core.neural import NeuralMechanisms
 from scgim.model._chunks import cell_moments
-from scgim.model._constants import CONTEXT_KEY
+from scgim.model._constants import CONTEXT_KEY, SIZE_FACTOR_KEY
 from scgim.model._covariates import Adjustment, CellChunks, fit_adjustment
 from scgim.model._ensemble import average, fit_ensemble
-from scgim.model._expression import is_loaded, locate, matrices
+from scgim.model._expression import is_loaded, matrices
 from scgim.model._features_map import fit_feature_model, load_feature_model
 from scgim.model._forecast import ForecastMixin
 from scgim.model._history import merge_history, table
 from scgim.model._module import GIMModule
+from scgim.model._observation import NOISES, Observation, check_noise, observe_moments
 from scgim.model._plan import GIMTrainingPlan
 from scgim.model._prediction import Predictor
 from scgim.model._prior import known_targets_matrix, normalise_graph_prior, normalise_known_targets, prior_matrix
@@ -41,9 +42,7 @@ if TYPE_CHECKING:
 MECHANISMS = ("linear", "additive", "neural")
 INTERVENTIONS = ("shift", "hard", "activity", "auto")
 MAX_SCATTER = 2e8  # numbers kept of the second moments of all contexts or drugs: 1.6 GB
-NOISES = ("gaussian",)
 STRUCTURES = ("search", "gradient", "cyclic")
-CONTINUOUS_NOISE = ("gaussian", "zero_inflated_lognormal")
 Progress = Callable[[str, float], None]
 
 
@@ -74,7 +73,10 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         likelihood (not from the paper). All but ``"shift"`` keep second moments of every drug or context, which limits the
         number of genes.
     noise
-        ``"gaussian"``, for log-normalised values.
+        How cells are observed: ``"gaussian"`` for log-normalised values; ``"poisson_lognormal"`` for raw counts;
+        ``"zero_inflated_lognormal"`` for normalised values without logs, with more zeros than their spread explains. Under
+        the last two the causal model is one of logarithms, and needs linear mechanisms, shifts and ``structure="search"``
+        (estimation from moments is not from the paper).
     structure
         ``"search"``: exact score and order search, then joint training (not from the paper). ``"gradient"``: the
         published estimator. ``"cyclic"``: linear mechanisms under shift interventions, and genes may act on each other in
@@ -147,8 +149,6 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         data = self.registered
         graph_prior = normalise_graph_prior(graph_prior, data.genes, adata)
         known_targets = normalise_known_targets(known_targets, self.drugs, data.genes)
-        if adata is not None:
-            _check_noise(noise, data)
         self.settings_: dict[str, Any] = {
             "mechanism": mechanism,
             "intervention": intervention,
@@ -156,6 +156,8 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
             "structure": structure,
             "n_ensemble": n_ensemble,
         }
+        if adata is not None:
+            check_noise(noise, self.settings_, data)
         self._graph_prior, self._known_targets = graph_prior, known_targets
         self.module = GIMModule.from_design(
             len(data.genes),
@@ -169,6 +171,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         self.contexts_ = data.contexts.to_state()["table"]
         self.fit_: dict[str, Any] | None = None
         self.adjustment_: dict[str, Any] | None = None
+        self.observation_: dict[str, Any] | None = None
         self.feature_model_: dict[str, Any] | None = None
         self._model_summary_string = (
             f"GIM with {len(data.genes)} genes, {len(data.contexts.table)} contexts of {len(self.drugs)} drugs; "
@@ -237,7 +240,9 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         return None if self.adjustment_ is None else Adjustment.from_dict(self.adjustment_)
 
     def _predictor(self) -> Predictor:
-        return Predictor(self.fit, self.registered, load_feature_model(self.feature_model_))
+        state = self.__dict__.get("observation_")
+        observation = None if state is None else Observation.from_dict(state)
+        return Predictor(self.fit, self.registered, load_feature_model(self.feature_model_), observation)
 
     def cells(self) -> CellChunks:
         """The training cells in blocks, adjusted for continuous covariates, with their contexts; call it for a pass."""
@@ -335,7 +340,12 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         block = _scatter_blocks(intervention, design, n_genes * N_FUNCTIONS[basis])
         if progress is not None:
             progress("moments", 0.0)
-        moments = cell_moments(cells, len(design.dose), mechanism=basis, block=block)
+        if self.settings_["noise"] == "gaussian":
+            moments = cell_moments(cells, len(design.dose), mechanism=basis, block=block)
+        else:
+            size = self.adata_manager.get_from_registry(SIZE_FACTOR_KEY) if self.registered.spec.size_factor else None
+            moments, observation = observe_moments(self.settings_["noise"], cells, design, size)
+            self.observation_ = observation.to_dict()
         known = known_targets_matrix(self._known_targets, self.drugs, self.genes)
 
         def fit_one(sample: Moments, stream: np.random.Generator) -> Fit:
@@ -368,19 +378,3 @@ def _scatter_blocks(intervention: str, design: Design, n_functions: int) -> np.n
             f"{most} basis functions of genes, found {n_functions}; select genes first (scgim.pp.select_genes) or use intervention='shift'."
         )
     return block
-
-
-def _check_noise(noise: str, data: Registered) -> None:
-    """The values suit the noise model: no raw counts under continuous noise, no logs under count noise."""
-    where = " and ".join(locate(layer, modality) for modality, layer in data.spec.layers.items())
-    if data.counts and noise == "gaussian":
-        warnings.warn(
-            f"noise: {where} holds raw counts or other whole numbers, which gaussian noise does not describe. Normalise "
-            "and take logs (scanpy.pp.normalize_total, scanpy.pp.log1p), or name a layer with logs.",
-            UserWarning,
-            stacklevel=3,
-        )
-    if not data.counts and noise not in CONTINUOUS_NOISE:
-        raise ValueError(
-            f"noise: {noise!r} needs raw counts, and {where} holds other values; name the layer with counts."
-        )

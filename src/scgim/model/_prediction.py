@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -18,11 +18,14 @@ from scgim._core.interventions import Atomic, mean_cells, propagate, sample_cell
 from scgim.model._request import Request
 
 if TYPE_CHECKING:
+    from scgim.model._observation import Observation
     from scgim.model._registration import Registered
 
 KINDS = ("shift", "hard", "activity")
 BLOCK_VALUES = 2_000_000
 """Values of predicted expression held at once."""
+SMALLEST_PROBABILITY = 1e-4
+"""Targets less probable than this do not enter means of observed data."""
 MEAN_DRAWS = 256
 """Cells averaged where the mean has no closed form."""
 
@@ -108,11 +111,14 @@ class Predictor:
         What was registered.
     feature_model
         Map from features to interventions, or None.
+    observation
+        From the causal layer to the data; None where they are the same.
     """
 
     fit: Fit
     data: Registered
     feature_model: Any = None
+    observation: Observation | None = None
     _kinds: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -255,6 +261,9 @@ class Predictor:
             group = (rng.random((len(row), 1)) >= cumulative[row]).sum(axis=1).clip(max=request.group.shape[1] - 1)
             atomic = self.draw(components, slots, row, rng)
             x = sample_cells(self.fit.mechanisms, atomic, group, rng)
+            if self.observation is not None:
+                mean, depth = mean_cells(self.fit.mechanisms, atomic, group), request.size
+                x = self.observation.draw(x, mean, group, None if depth is None else depth[row], rng)
             yield (x if request.offset is None else x + request.offset[row]), row, group
 
     def mean(self, request: Request, components: Components) -> np.ndarray:
@@ -262,7 +271,9 @@ class Predictor:
         exact = self.fit.mechanisms.kind == "linear" and not components.kind.any()
         slots = components.slots(len(request.table))
         row, group = np.nonzero(request.group)
-        if exact:
+        if self.observation is not None:
+            means = self._observed_mean(request, components, row, group)
+        elif exact:
             atomic = nothing(len(request.table), self.n_genes, set())
             np.add.at(atomic.shift, components.row, components.probability * components.effect)
             means = mean_cells(self.fit.mechanisms, atomic.rows(row), group)
@@ -273,6 +284,31 @@ class Predictor:
         out = np.zeros((len(request.table), self.n_genes))
         np.add.at(out, row, request.group[row, group][:, None] * means)
         return out if request.offset is None else out + request.offset
+
+    def _observed_mean(
+        self, request: Request, components: Components, row: np.ndarray, group: np.ndarray
+    ) -> np.ndarray:
+        """Means of the data in rows and groups ``(r, G)``, the interventions integrated out; linear mechanisms, shifts.
+
+        A shift of gene i moves the logarithm of gene j by its total effect; targets are independent of each other.
+        """
+        mechanisms, p = self.fit.mechanisms, components.probability
+        total = np.linalg.inv(np.eye(self.n_genes) - mechanisms.weights())  # (G, G), row causes column
+        atomic = nothing(len(request.table), self.n_genes, set())
+        baseline = mean_cells(mechanisms, atomic.rows(row), group)
+        mean, log_mean = np.zeros((2, len(request.table), self.n_genes))
+        for c, r in enumerate(components.row):
+            hit = np.flatnonzero(p[c] > SMALLEST_PROBABILITY)
+            move = (
+                total[hit] * components.effect[c, hit, None]
+                + 0.5 * (total[hit] * components.effect_sd[c, hit, None]) ** 2
+            )
+            log_mean[r] += np.log1p(p[c, hit, None] * np.expm1(np.clip(move, -50, 50))).sum(axis=0)
+            mean[r] += (p[c, hit] * components.effect[c, hit]) @ total[hit]
+        noise = 0.5 * (mechanisms.noise_sd**2) @ total**2
+        size = None if request.size is None else request.size[row]
+        observation = cast("Observation", self.observation)
+        return observation.expect(baseline + mean[row], baseline + log_mean[row] + noise, group, size)
 
     def _average(self, components: Components, slots: np.ndarray, row: int, group: int) -> np.ndarray:
         """Mean of cells with the same random numbers for every row, so that differences between rows are smooth."""

@@ -125,6 +125,8 @@ class Registered:
         Modality of each of them; None for AnnData.
     counts
         Whether the values are raw counts.
+    smallest, largest
+        Range of the values.
     """
 
     spec: Spec
@@ -133,6 +135,8 @@ class Registered:
     genes: list[str]
     modality: list[str | None]
     counts: bool
+    smallest: float = float("nan")
+    largest: float = float("nan")
 
 
 def read_registry(registry: dict) -> Registered:
@@ -143,4 +147,17 @@ def read_registry(registry: dict) -> Registered:
     parts = {m: fields[key]["state_registry"] for m, key in zip(spec.layers, expression_keys(spec), strict=True)}
     named = [(modality, name) for modality, part in parts.items() for name in part["column_names"]]
     counts = all(bool(part["counts"]) for part in parts.values())
-    return Registered(spec, Contexts.from_state(state), features, joint_names(named), [m for m, _ in named], counts)
+    low, high = (
+        [float("nan") if part.get(end) is None else part[end] for part in parts.values()]
+        for end in ("smallest", "largest")
+    )
+    return Registered(
+        spec,
+        Contexts.from_state(state),
+        features,
+        joint_names(named),
+        [m for m, _ in named],
+        counts,
+        min(low),
+        max(high),
+    )

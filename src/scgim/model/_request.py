@@ -33,6 +33,8 @@ class Request:
         ``(m, C)``; weight of each baseline group, 1 for one group unless covariates were left out.
     offset
         ``(m, G)`` effect of continuous covariates, or None.
+    size
+        ``(m,)`` size factors of the cells to predict, or None.
     """
 
     table: pd.DataFrame
@@ -40,11 +42,13 @@ class Request:
     dose: np.ndarray
     group: np.ndarray
     offset: np.ndarray | None
+    size: np.ndarray | None = None
 
     def rows(self, index: np.ndarray | slice) -> Request:
         """Some of the rows."""
         offset = None if self.offset is None else self.offset[index]
-        return Request(self.table.iloc[index], self.drugs, self.dose[index], self.group[index], offset)
+        size = None if self.size is None else self.size[index]
+        return Request(self.table.iloc[index], self.drugs, self.dose[index], self.group[index], offset, size)
 
 
 def _group_weights(frame: pd.DataFrame, data: Registered) -> np.ndarray:
@@ -119,7 +123,21 @@ def make_request(perturbations: Any, data: Registered, adjustment: Adjustment | 
         if not np.isfinite(values).all():
             raise ValueError(f"perturbations: columns {given} hold missing or infinite values.")
         offset = adjustment.effect(values)
-    return Request(_asked(frame, data), rows.drugs, rows.matrix(), group, offset)
+    return Request(_asked(frame, data), rows.drugs, rows.matrix(), group, offset, _sizes(frame, data))
+
+
+def _sizes(frame: pd.DataFrame, data: Registered) -> np.ndarray | None:
+    """Size factors ``(m,)`` that were asked for, under the registered name."""
+    column = data.spec.size_factor
+    if column is None or column not in frame:
+        return None
+    values = read_dose(frame[column], "perturbations")
+    if not (np.isfinite(values) & (values > 0)).all():
+        raise ValueError(
+            f"perturbations: size factors in column {column!r} have to be positive numbers; leave it out "
+            "to draw those of control cells."
+        )
+    return values
 
 
 def _asked(frame: pd.DataFrame, data: Registered) -> pd.DataFrame:

@@ -62,7 +62,8 @@ class SetupMixin:
             Columns such as cell-cycle scores, whose linear effect on each gene is removed before fitting (not from the
             paper).
         size_factor_key
-            Column with the size factor of each cell, for count noise.
+            Column with the size factor of each cell, for ``noise="poisson_lognormal"``, in any unit: only ratios between
+            cells matter. Without it, the sum of the modelled genes' counts.
         **kwargs
             Used by :meth:`load` to match the data with a saved model.
 

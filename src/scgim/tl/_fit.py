@@ -54,8 +54,8 @@ def fit(
     Parameters
     ----------
     adata
-        Cells x genes on the scale to be modelled (log-normalised for single-cell RNA, log or arcsinh for cytometry), or a
-        MuData whose modalities become one graph.
+        Cells x genes on the scale to be modelled (log-normalised for single-cell RNA, or raw counts with
+        ``noise="poisson_lognormal"``; log or arcsinh for cytometry), or a MuData whose modalities become one graph.
     perturbation_key
         Column of ``adata.obs`` with the perturbation, or a list of columns for combinations.
     control
@@ -72,7 +72,7 @@ def fit(
     categorical_covariate_keys, continuous_covariate_keys
         Further columns that shift the baseline.
     size_factor_key
-        Column with the size factors of count models.
+        Column with the size factors of ``noise="poisson_lognormal"``; library sizes over the modelled genes without it.
     modalities
         For a MuData: where the columns and layers are, see :meth:`scgim.model.GIM.setup_mudata`.
     mechanism
@@ -80,7 +80,8 @@ def fit(
     intervention
         ``"shift"``, ``"hard"``, ``"activity"`` or ``"auto"``, see :class:`scgim.model.GIM`.
     noise
-        ``"gaussian"``, the only noise model so far.
+        ``"gaussian"`` for log-normalised values, ``"poisson_lognormal"`` for raw counts, ``"zero_inflated_lognormal"`` for
+        normalised values without logs, see :class:`scgim.model.GIM`.
     structure
         ``"search"`` for the exact score with a search over orders, ``"gradient"`` for the published estimator,
         ``"cyclic"`` where genes may act on each other in cycles (linear mechanisms, shift interventions).
