@@ -12,6 +12,7 @@ import scgim
 from scgim.model import GIM
 from scgim.model._observation import Observation
 
+pytestmark = pytest.mark.filterwarnings("ignore:noise. no size_factor_key")
 COLUMNS = {"perturbation_key": "drug", "dose_key": "dose", "control": "control"}
 
 
@@ -19,6 +20,10 @@ def simulate(noise, **changes):
     options = {"n_drugs": 14, "doses": (1.0, 2.0), "n_control": 300, "n_cells": 80, "new_doses": (), "n_new_drugs": 0}
     options |= {"edges_per_gene": 1.0, "max_targets": 1, "features": "projection", "n_features": 2, "rng": 3} | changes
     return scgim.datasets.simulate(8, noise=noise, **options)
+
+
+def tiny():
+    return simulate("counts", zeros=0.2, n_drugs=3, n_control=100, n_cells=30)
 
 
 def fitted(adata, noise, **setup):
@@ -109,7 +114,7 @@ def test_predicted_values_are_inflated_with_zeros(inflated):
 
 
 def test_library_sizes_stand_in_for_size_factors():
-    adata = simulate("counts", zeros=0.3, n_drugs=4)
+    adata = tiny()
     GIM.setup_anndata(adata, **COLUMNS)
     model = GIM(adata, noise="poisson_lognormal")
     model.train(rng=0)
@@ -121,7 +126,7 @@ def test_library_sizes_stand_in_for_size_factors():
 
 
 def test_size_factors_matter_only_up_to_their_unit():
-    adata = simulate("counts", zeros=0.3, n_drugs=4)
+    adata = tiny()
     adata.obs["ten"] = 10 * adata.obs["size_factor"]
     one, ten = (fitted(adata.copy(), "poisson_lognormal", size_factor_key=key) for key in ("size_factor", "ten"))
     np.testing.assert_allclose(one.fit.graph, ten.fit.graph)
@@ -129,7 +134,7 @@ def test_size_factors_matter_only_up_to_their_unit():
 
 
 def test_sparse_counts_give_the_same_fit_and_results_survive_saving(counts, tmp_path):
-    adata = simulate("counts", zeros=0.3, n_drugs=4)
+    adata = tiny()
     dense = fitted(adata.copy(), "poisson_lognormal")
     adata.X = sparse.csr_matrix(adata.X)
     model = fitted(adata, "poisson_lognormal")
@@ -142,7 +147,7 @@ def test_sparse_counts_give_the_same_fit_and_results_survive_saving(counts, tmp_
 
 
 def test_backed_counts_give_the_same_fit(tmp_path):
-    adata = simulate("counts", zeros=0.3, n_drugs=4)
+    adata = tiny()
     memory = fitted(adata.copy(), "poisson_lognormal")
     adata.X = sparse.csr_matrix(adata.X)
     adata.write_h5ad(tmp_path / "counts.h5ad")
@@ -151,7 +156,7 @@ def test_backed_counts_give_the_same_fit(tmp_path):
 
 
 def test_ensembles_carry_the_uncertainty_of_observation():
-    adata = simulate("counts", zeros=0.5, n_drugs=4, n_cells=20)
+    adata = tiny()
     GIM.setup_anndata(adata, **COLUMNS)
     model = GIM(adata, noise="poisson_lognormal", n_ensemble=2)
     model.train(rng=0)
@@ -159,7 +164,7 @@ def test_ensembles_carry_the_uncertainty_of_observation():
 
 
 def test_tl_fit_writes_results_that_survive_h5ad(tmp_path):
-    adata = simulate("counts", zeros=0.3, n_drugs=4)
+    adata = tiny()
     model = scgim.tl.fit(adata, **COLUMNS, noise="poisson_lognormal", size_factor_key="size_factor", progress=False)
     assert adata.uns["scgim"]["params"]["noise"] == "poisson_lognormal"
     assert adata.uns["scgim"]["params"]["size_factor_key"] == "size_factor"
@@ -213,8 +218,13 @@ def test_logs_and_counts_with_zero_inflation_are_pointed_out():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         GIM(small(VALUES), noise="zero_inflated_lognormal")
-        GIM(small(COUNTS), noise="poisson_lognormal")
+        GIM(small(COUNTS, size_factor_key="s"), noise="poisson_lognormal")
         GIM(small(LOGS))
+
+
+def test_sums_of_few_genes_are_no_depth():
+    with pytest.warns(UserWarning, match="no size_factor_key, so that counts of the 3 modelled genes"):
+        GIM(small(COUNTS), noise="poisson_lognormal")
 
 
 def test_size_factors_that_are_not_used_are_pointed_out():

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NOISES = ("gaussian", "zero_inflated_lognormal", "poisson_lognormal")
 LOG_LIKE = 10.0  # normalised values reach beyond it, their logarithms hardly
+FEW_GENES = 1000  # of fewer genes than this, the sum of counts is no measure of depth
 KEPT_SIZES = 256
 LARGEST_LOG_RATE = 16.0  # counts of more than some millions are not drawn
 
@@ -61,6 +62,12 @@ def check_noise(noise: str, settings: dict[str, Any], data: Registered) -> None:
             raise ValueError(
                 f"noise: {noise!r} has one size factor a cell, found the modalities {list(data.spec.layers)}; model "
                 "one of them (modalities={'layer': [...]}), or logs of all of them with noise='gaussian'."
+            )
+        if data.spec.size_factor is None and len(data.genes) < FEW_GENES:
+            _warn(
+                f"no size_factor_key, so that counts of the {len(data.genes)} modelled genes stand in for depth, which drugs that "
+                "move these genes distort. Name a column with the counts of all genes, such as 'total_counts' of "
+                "scanpy.pp.calculate_qc_metrics before genes are left out."
             )
         return None
     if data.smallest < 0:
