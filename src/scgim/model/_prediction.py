@@ -40,7 +40,7 @@ class Components:
     kind
         ``(c, G)``; index into `KINDS`.
     diffuse
-        ``(c,)`` bool; small effects beyond the targets, which do not count as targets.
+        ``(c,)`` bool; small effects beyond the targets, which do not count as targets. None by default.
     """
 
     row: np.ndarray
@@ -48,7 +48,11 @@ class Components:
     effect: np.ndarray
     effect_sd: np.ndarray
     kind: np.ndarray
-    diffuse: np.ndarray
+    diffuse: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+
+    def __post_init__(self) -> None:
+        if len(self.diffuse) < len(self.row):
+            object.__setattr__(self, "diffuse", np.zeros(len(self.row), bool))
 
     def slots(self, n_rows: int) -> np.ndarray:
         """Components of each row ``(n_rows, S)``, -1 where a row has fewer."""
