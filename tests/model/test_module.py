@@ -1,11 +1,14 @@
 """The torch module: likelihood, starts, devices."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
 from scipy.stats import norm
 
 from scgim._core.design import Design
+from scgim._core.engine import learn_structure
 from scgim._core.mechanisms import Mechanisms
 from scgim.model._constants import CONTEXT_KEY
 from scgim.model._module import GIMModule, as_residuals, context_names
@@ -119,6 +122,15 @@ def test_start_from_mechanisms_keeps_their_predictions(design, kind):
         found = (residual[:, j] - module.baseline[0, j].item()) * mechanisms.scale[j]
         assert np.allclose(found, expected, atol=1e-4)
     assert np.allclose(np.exp(module.log_noise.detach().numpy()) * mechanisms.scale, mechanisms.noise_sd)
+
+
+@pytest.mark.parametrize("kind", ["linear", "additive"])
+def test_as_many_parents_fit_in_as_the_search_gives(design, kind):
+    """Dense expression of real cells: some genes have more than a dozen parents."""
+    most = inspect.signature(learn_structure).parameters["max_parents"].default
+    module = GIMModule(most + 1, design, mechanism=kind)
+    module.mechanisms.set_parents([list(range(j)) for j in range(most + 1)])
+    assert int(module.mechanisms.mask.sum(1).max()) == most
 
 
 def test_names_and_shapes_follow_from_the_design(design):

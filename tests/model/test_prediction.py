@@ -126,6 +126,45 @@ def test_cells_follow_the_posterior() -> None:
     np.testing.assert_allclose(np.cov(x.T), covariance, atol=0.2)
 
 
+def with_small_effects() -> Predictor:
+    """Drug A moves gene b, which is not its target, by 1 at full effect; contexts differ by 0.3."""
+    predictor = make_predictor()
+    small, spread = np.array([[9.0, 1.0, 0], [0, 9.0, 0.4]]), np.full((2, 3), 0.2)  # 9: where p = 1 or 1/2
+    fit = replace(predictor.fit, diffuse=small, diffuse_sd=spread, context_sd=np.full(3, 0.3))
+    return Predictor(fit, predictor.data)
+
+
+@pytest.mark.parametrize(
+    ("row", "shift", "group"),
+    [
+        (("ctrl", 0, "ctrl", 0, "y"), [0, 0, 0], 1),
+        (("A", 1.0, "ctrl", 0, "x"), [1.75, 0.5, 0], 0),  # half of the full effect
+        (("B", 1.0, "A", 3.0, "x"), [3, 1.5 + 0.75 + 0.5 * 4.5, 0.2], 0),
+    ],
+)
+def test_small_effects_move_the_mean(row: tuple, shift: list[float], group: int) -> None:
+    predictor = with_small_effects()
+    request = make_request(rows(row), predictor.data, None)
+    components = predictor.components(request, None)
+    np.testing.assert_allclose(predictor.mean(request, components)[0], closed_form(shift, group))
+    assert (predictor.marginal(components, 1)[0] <= 1e-12).sum() >= 1  # and make no targets
+
+
+def test_contexts_that_were_not_measured_differ_of_their_own() -> None:
+    predictor, spread = with_small_effects(), []
+    table = rows(("A", 1.0, "ctrl", 0, "x"), ("A", 1.0, "ctrl", 0, "y"), ("B", 1.0, "A", 1.0, "y"))
+    request = make_request(table, predictor.data, None)
+    components = predictor.components(request, None)
+    for x, _, _ in predictor.sample(request, components, 50_000, np.random.default_rng(0)):
+        spread.append(x)
+    x = np.concatenate(spread).reshape(3, -1, 3)
+    noise = (x - x @ W).var(axis=1)  # of the mechanisms
+    np.testing.assert_allclose(noise[0, 1:], [0.25 + 0.01, 0.25 + 0.01], atol=0.01)
+    np.testing.assert_allclose(noise[1, 1:], [0.25 + 0.01 + 0.09, 0.25 + 0.01 + 0.09], atol=0.01)
+    assert noise[0, 0] == pytest.approx(noise[1, 0], abs=0.05)  # a certain target has no more
+    assert noise[2, 2] == pytest.approx(0.25 + 2 * 0.01 + 0.09, abs=0.01)  # once a context, not once a drug
+
+
 def test_continuous_covariates_are_added_back() -> None:
     predictor = make_predictor()
     table = rows(("ctrl", 0, "ctrl", 0, "x"), ("ctrl", 0, "ctrl", 0, "x")).assign(cycle=[10.0, 12.0])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from scgim._core.design import Design
+from scgim._core.diffuse import diffuse_fields
 from scgim._core.edges import edge_probabilities
 from scgim._core.elimination import eliminate
 from scgim._core.fit import Fit
@@ -239,11 +240,16 @@ def assemble(
     on = np.zeros(residual.shape, dtype=bool)
     perturbed = design.unit >= 0
     on[perturbed] = odds[design.unit[perturbed]] > 0
+    small: dict[str, np.ndarray] = {}
     if intervention == "hard":
         targets, curves = _hard_targets(score, design, error, on, odds, known_targets)
     else:
         curves = fit_dose_curves(residual, error, on, design, p_target=score.hyper.p_target)
         targets = fit_targets(residual, error, design, curves, score.hyper.p_target, known=known_targets)
+        fraction = curves.fraction(np.asarray(design.dose))
+        small = diffuse_fields(
+            residual, error, score.hyper.background_sd, design, fraction, targets.probability, m.scale
+        )
     mechanisms = assemble_mechanisms(score, state, fits)
     settings = {
         "p_target": float(score.hyper.p_target[0]),
@@ -274,6 +280,7 @@ def assemble(
         curves.axes,
         None if targets.amplitude_axes is None else targets.amplitude_axes * m.scale,
         curves.deviation_sd * m.scale,
+        **small,
     )
 
 

@@ -25,7 +25,7 @@ ARRAYS = (
     "background_sd",
     "kind",
 )
-OPTIONAL = ("curve_axes", "amplitude_axes", "deviation_sd")
+OPTIONAL = ("curve_axes", "amplitude_axes", "deviation_sd", "diffuse", "diffuse_sd", "context_sd")
 
 
 @dataclass
@@ -65,6 +65,12 @@ class Fit:
         ``(2, D, G)``; how the amplitudes move along these axes, or None.
     deviation_sd
         ``(G,)``; standard deviation of effects around the dose curve, at full effect, or None.
+    diffuse, diffuse_sd
+        ``(D, G)`` or None; small effects of the drugs on genes that are not their targets, at full effect, on the
+        modelled expression scale, see `scgim._core.diffuse`.
+    context_sd
+        ``(G,)`` or None; differences between contexts, beyond what the drugs do, that are drawn anew for contexts that
+        were not measured.
     """
 
     genes: tuple[str, ...]
@@ -89,6 +95,9 @@ class Fit:
     curve_axes: np.ndarray | None = None
     amplitude_axes: np.ndarray | None = None
     deviation_sd: np.ndarray | None = None
+    diffuse: np.ndarray | None = None
+    diffuse_sd: np.ndarray | None = None
+    context_sd: np.ndarray | None = None
 
     def effects_at(self, dose: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Interventions of any doses of the fitted drugs.

@@ -10,6 +10,7 @@ import torch
 
 from scgim._core import basis
 from scgim._core.design import Design
+from scgim._core.diffuse import diffuse_fields
 from scgim._core.fit import Fit
 from scgim._core.mechanisms import Mechanisms
 from scgim._core.neural import NeuralMechanisms
@@ -151,8 +152,13 @@ def assemble(
     targets, curves, p_target = posterior(module, state, design, known)
     scale = _numpy(module.scale)
     mechanisms = export_mechanisms(module, order, strength)
+    small: dict[str, Any] = {}
+    if start.diffuse is not None:
+        fraction, background = curves.fraction(np.asarray(design.dose)), state.prior.background_sd
+        small = diffuse_fields(state.residual, state.error, background, design, fraction, targets.probability, scale)
     return replace(
         start,
+        **small,
         mechanism=module.mechanism,
         mechanisms=mechanisms,
         graph=strength,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from scgim._core.design import Design
 
 X_KEY = "X"
+SEARCHED_PARENTS = 20
+"""Most parents that the search gives a gene."""
 COVARIATES_KEY = "extra_continuous_covs"  # scvi.REGISTRY_KEYS.CONT_COVS_KEY
 
 
@@ -54,7 +56,7 @@ class GIMModule(BaseModuleClass):
     structure
         ``"search"``, ``"gradient"`` or ``"cyclic"``; kept for reference, the published estimator has its own module.
     max_parents
-        P, most candidate parents of a gene.
+        P, most candidate parents of a gene; by default 12 of a network, else as many as the search allows.
     n_hidden
         H, hidden units of neural mechanisms.
     edge_penalty
@@ -98,7 +100,8 @@ class GIMModule(BaseModuleClass):
         self.n_hidden = n_hidden
         self.names, self.unit = context_names(design), np.asarray(design.unit)
         self.expression_keys: tuple[str, ...] = (X_KEY,)
-        P = min(max(n_genes - 1, 1), 12) if max_parents is None else max_parents
+        most = 12 if mechanism == "neural" else SEARCHED_PARENTS
+        P = min(max(n_genes - 1, 1), most) if max_parents is None else max_parents
         self.mechanisms = GeneMechanisms(n_genes, P, kind=mechanism, n_hidden=n_hidden)
         self.baseline = nn.Parameter(torch.zeros(C, n_genes))
         self.log_noise = nn.Parameter(torch.zeros(n_genes))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from scgim._core.dose_response import hill
 from scgim._core.fit import Fit
 from scgim._core.interventions import Atomic, mean_cells, propagate, sample_cells
 from scgim.model._request import Request
@@ -42,6 +43,8 @@ class Components:
         ``(c, G)``; targets, effects given that, and their standard deviations.
     kind
         ``(c, G)``; index into `KINDS`.
+    diffuse
+        ``(c,)`` bool; small effects beyond the targets, which do not count as targets. None by default.
     """
 
     row: np.ndarray
@@ -49,6 +52,11 @@ class Components:
     effect: np.ndarray
     effect_sd: np.ndarray
     kind: np.ndarray
+    diffuse: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+
+    def __post_init__(self) -> None:
+        if len(self.diffuse) < len(self.row):
+            object.__setattr__(self, "diffuse", np.zeros(len(self.row), bool))
 
     def slots(self, n_rows: int) -> np.ndarray:
         """Components of each row ``(n_rows, S)``, -1 where a row has fewer."""
@@ -155,6 +163,10 @@ class Predictor:
         kind = self._kinds[drugs][self.fit.probability[drugs].argmax(axis=0), np.arange(self.n_genes)]
         return self.fit.context_probability[contexts].mean(axis=0), effect, np.sqrt(1 / total), kind
 
+    def _measured(self, key: tuple, group: np.ndarray) -> bool:
+        """Whether the drugs and doses were measured in the baseline groups of the row."""
+        return bool((group[self.data.contexts.design.group[self._fitted[key]]] > 0).any())
+
     def _drug(self, d: int, dose: float) -> tuple[np.ndarray, ...]:
         """Posterior of a known drug at any dose; with what its features say, where these are informative."""
         fit, known = self.fit, getattr(self.feature_model, "known", None)
@@ -165,6 +177,16 @@ class Predictor:
             return probability, effect[0], np.sqrt(variance[0]), self._kinds[d]
         known = fit if known is None else known
         return probability, known.amplitude[d], known.amplitude_sd[d], self._kinds[d]
+
+    def _small(self, d: int, dose: float, *, measured: bool) -> tuple[np.ndarray, ...]:
+        """What a known drug does beyond its targets; `measured`: without the differences of a context of its own."""
+        fit, one, shift = self.fit, np.ones(self.n_genes), np.zeros(self.n_genes, np.int8)
+        if fit.diffuse is None or fit.diffuse_sd is None or fit.context_sd is None:
+            return one, np.zeros(self.n_genes), np.zeros(self.n_genes), shift
+        fraction = float(hill(np.array(dose), fit.ec50[d], fit.hill[d])) if self.data.contexts.design.has_dose else 1.0
+        off = 1 - fit.probability[d]
+        context = 0.0 if measured else fit.context_sd
+        return one, off * fraction * fit.diffuse[d], off * np.hypot(fraction * fit.diffuse_sd[d], context), shift
 
     def components(self, request: Request, features: np.ndarray | None) -> Components:
         """Interventions of each row of a request.
@@ -179,6 +201,7 @@ class Predictor:
         asked: list[tuple[int, int, float, int]] = []  # row, row of features, dose, label of the drug
         by_row = self.data.features is not None and self.data.features.level == "context"
         labels: dict[tuple, int] = {}
+        small: list[tuple[int, tuple[np.ndarray, ...]]] = []
         for r, dose in enumerate(request.dose):
             key = key_of(dose)
             if not key:
@@ -187,17 +210,24 @@ class Predictor:
             context = None if new else self._context(key, request.group[r])
             if context is not None:
                 found.append((r, context))
+                own = self._measured(key, request.group[r])
+                small += [(r, self._small(d, v, measured=own or i > 0)) for i, (d, v) in enumerate(key)]
             elif new and by_row:  # features of the row describe all of its drugs together
                 label = labels.setdefault(tuple(d for d, _ in key), len(labels))
                 asked.append((r, r, max(v for _, v in key), label))
             else:
                 found += [(r, self._drug(d, v)) for d, v in key if d < n_known]
+                old = [(d, v) for d, v in key if d < n_known]
+                small += [(r, self._small(d, v, measured=i > 0)) for i, (d, v) in enumerate(old)]
                 asked += [(r, d - n_known, v, d) for d, v in key if d >= n_known]
         if asked:
             found += self._decode(asked, features)
-        empty = np.zeros((0, self.n_genes))
-        stacked = [np.stack([f[1][i] for f in found]) if found else empty for i in range(4)]
-        return Components(np.array([f[0] for f in found], dtype=int), *stacked)
+        if not any(field is not None and field.any() for field in (self.fit.diffuse, self.fit.context_sd)):
+            small = []
+        empty, every = np.zeros((0, self.n_genes)), found + small
+        stacked = [np.stack([f[1][i] for f in every]) if every else empty for i in range(4)]
+        diffuse = np.arange(len(every)) >= len(found)
+        return Components(np.array([f[0] for f in every], dtype=int), *stacked, diffuse)
 
     def _decode(
         self, asked: list[tuple[int, int, float, int]], features: np.ndarray | None
@@ -218,18 +248,20 @@ class Predictor:
         -------
         Probability that the gene is a target, effect given that, its standard deviation, and kind, ``(m, G)`` each.
         """
-        p, e, s = components.probability, components.effect, components.effect_sd
+        own = np.flatnonzero(~components.diffuse)
+        p, e, s = components.probability[own], components.effect[own], components.effect_sd[own]
+        at, kinds = components.row[own], components.kind[own]
         none, mean, square = (np.full((n_rows, self.n_genes), v) for v in (1.0, 0.0, 0.0))
-        np.multiply.at(none, components.row, 1 - p)
-        np.add.at(mean, components.row, p * e)
-        np.add.at(square, components.row, p * s**2)
+        np.multiply.at(none, at, 1 - p)
+        np.add.at(mean, at, p * e)
+        np.add.at(square, at, p * s**2)
         any_ = 1 - none
         safe = np.maximum(any_, 1e-300)
         strongest = np.full((n_rows, self.n_genes), -1.0)
         kind = np.zeros((n_rows, self.n_genes), np.int8)
-        for c, r in enumerate(components.row):
+        for c, r in enumerate(at):
             better = p[c] > strongest[r]
-            strongest[r][better], kind[r][better] = p[c][better], components.kind[c][better]
+            strongest[r][better], kind[r][better] = p[c][better], kinds[c][better]
         return any_, mean / safe, np.sqrt(square / safe), np.array(KINDS)[kind]
 
     def draw(self, components: Components, slots: np.ndarray, row: np.ndarray, rng: np.random.Generator) -> Atomic:
@@ -237,7 +269,12 @@ class Predictor:
         atomic = nothing(len(row), self.n_genes, set(np.unique(components.kind)))
         for slot in slots.T:
             component = slot[row]
-            there = component >= 0
+            there = np.flatnonzero((component >= 0) & components.diffuse[component])
+            if len(there):  # every gene, so no search for targets
+                c = component[there]
+                noise = rng.standard_normal((len(c), self.n_genes))
+                atomic.shift[there] += components.effect[c] + components.effect_sd[c] * noise
+            there = (component >= 0) & ~components.diffuse[component]
             if not there.any():
                 continue
             c = component[there]

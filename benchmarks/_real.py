@@ -1,0 +1,56 @@
+"""What the benchmarks on real data share: where the data are, result files, averages."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # before numpy
+    os.environ.setdefault(_name, "1")
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "protocol"))
+
+import logging
+
+import numpy as np
+import pandas as pd
+from _store import append, drop, finished, read, versions
+
+__all__ = ["append", "data_file", "drop", "finished", "log_normalise", "quiet", "read", "summarise", "versions"]
+
+
+def quiet() -> None:
+    """No lines of Lightning between ours."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+
+
+def data_file(folder: str, name: str) -> Path:
+    """A file in ``$SCGIM_DATA_DIR`` or in ``shared/data`` beside the checkout."""
+    places = [Path(os.environ["SCGIM_DATA_DIR"])] if os.environ.get("SCGIM_DATA_DIR") else []
+    places.append(HERE.parents[1] / "shared" / "data")
+    for place in places:
+        if (place / folder / name).is_file():
+            return place / folder / name
+    raise SystemExit(
+        f"{folder}/{name} is in none of {[str(p) for p in places]}; set SCGIM_DATA_DIR to the folder of {folder}."
+    )
+
+
+def log_normalise(counts: object) -> np.ndarray:
+    """Counts to the median total of the cells, then log(1 + x), (n, G)."""
+    x = np.asarray(counts.toarray() if hasattr(counts, "toarray") else counts, dtype=float)
+    total = np.maximum(x.sum(axis=1, keepdims=True), 1)
+    return np.log1p(x / total * np.median(total)).astype(np.float32)
+
+
+def summarise(runs: Path, by: list[str], path: Path, order: list[str], how: str = "mean") -> pd.DataFrame:
+    """Average over everything but `by` and the method; one column a metric; methods in the given order."""
+    table = read(runs)
+    wide = table.groupby([*by, "method", "metric"], sort=False)["value"].agg(how).unstack("metric").reset_index()
+    place = {name: i for i, name in enumerate(order)}
+    wide = wide.sort_values([*by, "method"], key=lambda c: c.map(place) if c.name == "method" else c)
+    wide.columns.name = None
+    wide.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+    return wide

@@ -1,0 +1,113 @@
+"""Pairs of drugs: trained on the single drugs and 30 % of 60 pairs, tested on the other pairs, five seeds.
+
+    python benchmarks/combinations/run.py --out benchmarks/combinations/results
+
+Systems are those of the protocol (20 genes, 40 drugs at 4 doses, 50 cells a context, shifts; see
+``scgim.datasets.simulate``), with 60 pairs, each at one random dose of both drugs. ``additive_baseline`` adds up the
+measured changes of the two drugs at these doses, and uses the training pairs too (least squares).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import argparse
+import time
+
+import _real
+import numpy as np
+import pandas as pd
+
+HERE = Path(__file__).parent
+METRICS = ("mean_distance", "pearson_mean_change", "energy_distance")
+SYSTEMS = {"linear": {"mechanism": "linear"}, "neural": {"mechanism": "neural"}}
+METHODS = {"scgim": {"mechanism": "linear"}, "scgim_additive_mechanisms": {"mechanism": "additive"}}
+ORDER = [*METHODS, "additive_baseline", "ridge", "knn", "training_mean", "control", "floor"]
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--system", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS))
+    parser.add_argument("--quick", action="store_true", help="tiny systems, to see that everything runs")
+    return parser.parse_args(argv)
+
+
+def simulate(system: str, seed: int, *, quick: bool):
+    """Training cells without the truth, and cells of the other pairs."""
+    import scgim
+
+    size = {"n_genes": 6, "n_drugs": 6, "n_pairs": 6, "n_test_cells": 60} if quick else {"n_pairs": 60}
+    adata = scgim.datasets.simulate(**SYSTEMS[system], **size, new_doses=(), n_new_drugs=0, rng=seed)
+    for slot in (adata.uns, adata.obsm):
+        slot.clear()
+    train, test = (adata[(adata.obs["split"] == split).to_numpy()].copy() for split in ("train", "new_pair"))
+    return train, test
+
+
+def floor(system: str, seed: int, *, quick: bool) -> pd.DataFrame:
+    """What the true means would score: half of the test cells of a pair against the other half, on the scale of all."""
+    test = simulate(system, seed, quick=quick)[1]
+    x, context = np.asarray(test.X, dtype=float), test.obs["context"].to_numpy()
+    value = []
+    for k in np.unique(context):
+        cells = x[context == k]
+        value.append(np.linalg.norm(cells[::2].mean(axis=0) - cells[1::2].mean(axis=0)) / 2)
+    return pd.DataFrame({"method": "floor", "metric": "mean_distance", "value": [float(np.mean(value))]})
+
+
+def score(system: str, seed: int, *, quick: bool) -> pd.DataFrame:
+    """Averages over the pairs, one row a method and metric."""
+    import scgim
+
+    parts = [floor(system, seed, quick=quick)]
+    for name, settings in METHODS.items():
+        if system == "linear" and name != "scgim":
+            continue
+        train, test = simulate(system, seed, quick=quick)
+        start = time.process_time()
+        model = scgim.tl.fit(
+            train,
+            perturbation_key=["drug_1", "drug_2"],
+            dose_key=["dose_1", "dose_2"],
+            control="control",
+            progress=False,
+            accelerator="cpu",
+            **settings,
+        )
+        seconds = time.process_time() - start
+        others = ("control", "training_mean", "ridge", "knn", "additive") if name == "scgim" else ()
+        table = scgim.tl.evaluate(model, test, metrics=METRICS, baselines=others)
+        table = table.replace({"method": {"gim": name, "additive": "additive_baseline"}})
+        parts.append(table.groupby(["method", "metric"], sort=False)["value"].mean().reset_index())
+        parts.append(pd.DataFrame({"method": [name], "metric": ["seconds"], "value": [seconds]}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse(argv)
+    _real.quiet()
+    path, made_by = arguments.out / "seeds.csv", _real.versions()
+    for seed in arguments.seeds:
+        for system in arguments.system:
+            if (system, seed) in _real.finished(path, ["system", "seed"]):
+                continue
+            table = score(system, seed, quick=arguments.quick)
+            table.insert(0, "seed", seed)
+            table.insert(0, "system", system)
+            _real.append(path, table.assign(versions=made_by))
+            values = table.set_index(["method", "metric"])["value"].xs("mean_distance", level="metric")
+            print(system, seed, (values / values["additive_baseline"]).round(3).to_dict(), flush=True)
+    wide = _real.summarise(path, ["system"], arguments.out / "median.csv", ORDER, "median")
+    base = wide[wide["method"] == "additive_baseline"].set_index("system")["mean_distance"]
+    wide.insert(3, "ratio_to_additive_baseline", wide["mean_distance"] / wide["system"].map(base).to_numpy())
+    wide.to_csv(arguments.out / "median.csv", index=False, float_format="%.6g", lineterminator="\n")
+    print(wide.round(3).to_string())
+
+
+if __name__ == "__main__":
+    main()
