@@ -225,9 +225,9 @@ class Predictor:
         if not any(field is not None and field.any() for field in (self.fit.diffuse, self.fit.context_sd)):
             small = []
         empty, every = np.zeros((0, self.n_genes)), found + small
-        stacked = [np.stack([f[1][i] for f in every]) if every else empty for i in range(4)]
+        probability, effect, sd, kind = (np.stack([f[1][i] for f in every]) if every else empty for i in range(4))
         diffuse = np.arange(len(every)) >= len(found)
-        return Components(np.array([f[0] for f in every], dtype=int), *stacked, diffuse)
+        return Components(np.array([f[0] for f in every], dtype=int), probability, effect, sd, kind, diffuse)
 
     def _decode(
         self, asked: list[tuple[int, int, float, int]], features: np.ndarray | None
