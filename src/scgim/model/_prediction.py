@@ -267,6 +267,8 @@ class Predictor:
     def draw(self, components: Components, slots: np.ndarray, row: np.ndarray, rng: np.random.Generator) -> Atomic:
         """Interventions of n cells, drawn from the posterior; `row` ``(n,)`` is the row of each cell."""
         atomic = nothing(len(row), self.n_genes, set(np.unique(components.kind)))
+        if not len(components.row):  # controls alone
+            return atomic
         for slot in slots.T:
             component = slot[row]
             there = np.flatnonzero((component >= 0) & components.diffuse[component])
