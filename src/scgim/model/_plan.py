@@ -118,6 +118,9 @@ class GIMTrainingPlan(TrainingPlan):
     def configure_optimizers(self) -> dict[str, Any]:
         """Adam, with a learning rate that falls along half a cosine."""
         config = super().configure_optimizers()
+        for group in config["optimizer"].param_groups:
+            group["fused"] = False  # a fused Adam refuses the clipping of gradients under mixed precision
+        config["optimizer"]._step_supports_amp_scaling = False
         if self.decay and not self.reduce_lr_on_plateau:
             steps = max(int(self.trainer.estimated_stepping_batches), 1)
             schedule = torch.optim.lr_scheduler.CosineAnnealingLR(config["optimizer"], steps)
