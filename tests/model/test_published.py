@@ -81,8 +81,7 @@ def test_target_and_strength_of_an_edge_of_known_direction(design):
     module.mechanisms.mask[0] = 0  # gene 1 does not act on gene 0
     batch = {"X": torch.as_tensor(x).float(), "scgim_context": torch.as_tensor(context)[:, None]}
     optimiser = torch.optim.Adam(module.parameters(), lr=2e-2, eps=1e-8)
-    for step in range(300):
-        module.prior_weight = min(1.0, step / 100)
+    for _ in range(300):
         optimiser.zero_grad()
         module(batch)[2].loss.backward()
         optimiser.step()

@@ -109,7 +109,6 @@ class PublishedModule(GIMModule):
         self.mechanisms.set_parents([np.delete(np.arange(n_genes), j) for j in range(n_genes)])
         self.n_cells, self.temperature = n_cells, temperature
         self.edge_prior, self.target_prior = edge_prior, target_prior
-        self.prior_weight = 1.0  # grows from 0 to 1: effects have to be learned before gates close
         Q = gamma.shape[1]
         self.register_buffer("gamma", torch.as_tensor(gamma, dtype=torch.float32))
         self.register_buffer("perturbed", torch.as_tensor(~design.control))
@@ -205,10 +204,6 @@ class PublishedPlan(GIMTrainingPlan):
     def __init__(self, module: PublishedModule, *, lr: float = 1e-2, n_blocks: int = 20, **kwargs: Any) -> None:
         super().__init__(module, lr=lr, keep_best=False, **kwargs)
         self.n_blocks, self._last = n_blocks, math.inf
-
-    def on_train_epoch_start(self) -> None:
-        """Sparsity grows over the first third of the epochs."""
-        self.module.prior_weight = min(1.0, 3.0 * self.current_epoch / max(self.trainer.max_epochs or 1, 1))
 
     def on_train_epoch_end(self) -> None:
         """Updates the multiplier; there is no expectation step."""
