@@ -160,45 +160,17 @@ def fit_search(
     G = moments.n_genes
     hyper = Hyper.default(G, graph_prior)
     kicks = (20 if G <= 50 else 3 if G <= 150 else 1) if n_kicks is None else n_kicks
+    shared: dict[str, Any] = {"n_kicks": kicks, "background": background, "rng": rng, "progress": progress}
+    named: dict[str, Any] = {"genes": tuple(genes), "known_targets": known_targets}
     if intervention in ("activity", "auto"):
         from scgim._core.active_engine import fit_active  # it stands on this file
 
-        return fit_active(
-            moments,
-            design,
-            hyper,
-            genes=tuple(genes),
-            intervention=intervention,
-            n_kicks=kicks,
-            background=background,
-            known_targets=known_targets,
-            rng=rng,
-            progress=progress,
-        )
+        return fit_active(moments, design, hyper, intervention=intervention, **named, **shared)
     if cyclic:
         from scgim._core.cyclic_engine import fit_cyclic
 
-        return fit_cyclic(
-            moments,
-            design,
-            hyper,
-            genes=tuple(genes),
-            n_kicks=kicks,
-            background=background,
-            known_targets=known_targets,
-            rng=rng,
-            progress=progress,
-        )
-    score, chooser, state, history = learn_structure(
-        moments,
-        design,
-        hyper,
-        rng=rng,
-        intervention=intervention,
-        background=background,
-        n_kicks=kicks,
-        progress=progress,
-    )
+        return fit_cyclic(moments, design, hyper, **named, **shared)
+    score, chooser, state, history = learn_structure(moments, design, hyper, intervention=intervention, **shared)
     fits = gene_fits(score, state.parents)
     probability = edge_probabilities(chooser, state, rng=rng)
     return assemble(score, design, state, fits, probability, tuple(genes), intervention, known_targets, history)
