@@ -102,7 +102,8 @@ def fit(
         gaussian for log-normalised values, poisson_lognormal for raw counts, zero_inflated_lognormal for normalised
         values without logs.
     structure
-        search: exact score and search over orders. gradient: the published estimator.
+        search: exact score and search over orders. gradient: the published estimator. cyclic: genes may act on each
+        other in cycles.
     graph_prior
         Key of .varp with what is known of the graph.
     max_epochs

@@ -44,7 +44,7 @@ class Components:
     kind
         ``(c, G)``; index into `KINDS`.
     diffuse
-        ``(c,)`` bool; small effects beyond the targets, which do not count as targets. None by default.
+        ``(c,)`` bool; small effects beyond the targets, which do not count as targets; no row of them by default.
     """
 
     row: np.ndarray
