@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 from scvi.model.base import BaseModelClass
+from threadpoolctl import threadpool_limits
 
 from scgim._core.basis import N_FUNCTIONS
 from scgim._core.engine import fit_search
@@ -323,7 +324,8 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         self.fit_ = fit.to_dict()
         trained: Any = self.history_
         self.history_: Any = merge_history(searched, trained)
-        self.feature_model_ = fit_feature_model(self.fit, self.registered, feature_rng)
+        with threadpool_limits(limits=1):
+            self.feature_model_ = fit_feature_model(self.fit, self.registered, feature_rng)
         self.is_trained_ = True
 
     def _epochs_on_disk(self, max_epochs: int | None) -> int | None:
@@ -362,8 +364,9 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
                 progress=progress,
             )
 
-        fit = fit_one(moments, rng)
-        return average(fit, fit_ensemble(moments, self.settings_["n_ensemble"], fit_one, rng))
+        with threadpool_limits(limits=1):  # matrices this small are slower with several threads, much so on busy cores
+            fit = fit_one(moments, rng)
+            return average(fit, fit_ensemble(moments, self.settings_["n_ensemble"], fit_one, rng))
 
 
 def _scatter_blocks(intervention: str, design: Design, n_functions: int) -> np.ndarray | None:
