@@ -106,8 +106,8 @@ def test_forward_reads_smooth_maps():
     predicted = found(plain(x[50:]), prior)
     assert np.abs(predicted.shift[:, 0] - shift[50:, 0]).mean() < 0.3
     near, far = (found(plain(np.full((1, 2), v)), prior).amplitude_sd[0, 0] for v in (0.0, 30.0))
-    if found.kernel == "radial":
-        assert far > near
+    assert found.kernel == "radial"
+    assert far > near
 
 
 def sparse_effects(rng, n_drugs, n_genes=12):
@@ -156,7 +156,8 @@ def test_nonlinear_forward_map_wins_where_the_truth_is():
         on = (np.abs(shift) > 0) * 1.0
         prior = learn_prior(on, shift, np.full(shift.shape, 0.1), np.ones(80), np.ones(80))
         found = learn_forward(plain(x[:60]), on[:60], shift[:60], prior)
-        assert found.kernel == kernel or kernel == "linear"  # a wide radial kernel reads lines, too
+        if kernel == "radial":  # a wide radial kernel reads lines, too
+            assert found.kernel == kernel
         error = np.linalg.norm(found(plain(x[60:]), prior).shift - shift[60:], axis=1).mean()
         coef = np.linalg.lstsq(np.c_[np.ones(60), x[:60]], shift[:60], rcond=None)[0]
         straight = np.linalg.norm(np.c_[np.ones(20), x[60:]] @ coef - shift[60:], axis=1).mean()
