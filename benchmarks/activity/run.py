@@ -1,0 +1,93 @@
+"""Drugs that change the activity of genes, with and without a drift of every gene: are the targets found?
+
+    python benchmarks/activity/run.py --out benchmarks/activity/results
+
+Linear systems of 20 genes and 20 inhibitors at 4 doses, 50 cells a context (``scgim.datasets.simulate`` with
+``intervention="activity"``), five seeds; ``background_sd`` is the standard deviation of a shift of every gene in every perturbed
+context, in those of the gene. The same cells are fitted with ``activity``, ``auto`` and the default ``shift``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import argparse
+import time
+
+import _real
+import numpy as np
+import pandas as pd
+
+HERE = Path(__file__).parent
+METHODS = ("activity", "auto", "shift")
+BACKGROUNDS = (0.0, 0.2)
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--method", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--quick", action="store_true", help="tiny systems, to see that everything runs")
+    return parser.parse_args(argv)
+
+
+def score(method: str, background: float, seed: int, *, quick: bool) -> pd.DataFrame:
+    """One row a metric."""
+    import scgim
+
+    size = {"n_genes": 6, "n_drugs": 4, "n_control": 200} if quick else {"n_genes": 20, "n_drugs": 20}
+    adata = scgim.datasets.simulate(
+        **size, intervention="activity", new_doses=(), n_new_drugs=0, background_sd=background, rng=seed
+    )
+    truth = adata.uns["truth"]
+    for slot in (adata.uns, adata.obsm):
+        slot.clear()
+    start = time.process_time()
+    model = scgim.tl.fit(
+        adata,
+        perturbation_key="drug",
+        dose_key="dose",
+        control="control",
+        intervention=method,
+        progress=False,
+        accelerator="cpu",
+    )
+    seconds = time.process_time() - start
+    contexts = truth["contexts"].reset_index(drop=True)
+    perturbed = contexts["drug"].astype(str) != "control"
+    table = model.get_targets(contexts.loc[perturbed, ["drug", "dose"]].reset_index(drop=True))
+    probability = table["probability"].to_numpy().reshape(-1, adata.n_vars)  # (K, G)
+    graph = scgim.get.graph(adata)
+    edges = np.array([[graph.has_edge(i, j) for j in adata.var_names] for i in adata.var_names])
+    values = {
+        "target_f1": scgim.metrics.target_f1(np.asarray(truth["targets"])[perturbed.to_numpy()], probability),
+        "edge_f1": scgim.metrics.edge_f1(truth["graph"], edges),
+        "seconds": seconds,
+    }
+    return pd.DataFrame({"metric": list(values), "value": list(values.values())})
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse(argv)
+    _real.quiet()
+    path, made_by = arguments.out / "seeds.csv", _real.versions()
+    for seed in arguments.seeds:
+        for background in BACKGROUNDS:
+            for method in arguments.method:
+                if (background, seed, method) in _real.finished(path, ["background_sd", "seed", "method"]):
+                    continue
+                table = score(method, background, seed, quick=arguments.quick)
+                for name, value in (("method", method), ("seed", seed), ("background_sd", background)):
+                    table.insert(0, name, value)
+                _real.append(path, table.assign(versions=made_by))
+                print(background, seed, method, table.set_index("metric")["value"].round(3).to_dict(), flush=True)
+    wide = _real.summarise(path, ["background_sd"], arguments.out / "median.csv", list(METHODS), "median")
+    print(wide.round(3).to_string())
+
+
+if __name__ == "__main__":
+    main()
