@@ -113,6 +113,26 @@ def test_predicted_values_are_inflated_with_zeros(inflated):
     np.testing.assert_allclose(np.log(model.predict_mean(row)), [np.log(cells.mean(0))], atol=0.5)
 
 
+@pytest.mark.parametrize("name", ["counts", "inflated"])
+def test_counterfactual_cells_have_the_distribution_of_predicted_ones(name, request):
+    adata, model = request.getfixturevalue(name)
+    control = adata[(adata.obs["drug"] == "control").to_numpy()].copy()
+    covariate = [c for c in ("cell_line",) if c in model.contexts]
+    control = control[(control.obs["cell_line"] == "line_1").to_numpy()].copy() if covariate else control
+    row = model.contexts.loc[model.contexts["drug"] != "control", ["drug", "dose"]].iloc[[3]].reset_index(drop=True)
+    moved = model.counterfactual(control, row, rng=0)
+    same = model.counterfactual(control, control.obs[["drug", "dose", *covariate]].head(1), rng=0)
+    np.testing.assert_allclose(same.X, control.X, rtol=1e-4)  # nothing changes, nothing is drawn anew
+    first = model.counterfactual(control, row, rng=0)
+    np.testing.assert_array_equal(moved.X, first.X)
+    asked = row.assign(cell_line="line_1") if covariate else row
+    change = np.log(model.predict_mean(asked).to_numpy()[0] + 0.05) - np.log(
+        model.predict_mean(asked.assign(drug="control", dose=0.0)).to_numpy()[0] + 0.05
+    )
+    seen = np.log(moved.X.mean(0) + 0.05) - np.log(control.X.mean(0) + 0.05)
+    assert np.corrcoef(change, seen)[0, 1] > 0.9
+
+
 def test_library_sizes_stand_in_for_size_factors():
     adata = tiny()
     GIM.setup_anndata(adata, **COLUMNS)
@@ -177,8 +197,6 @@ def test_tl_fit_writes_results_that_survive_h5ad(tmp_path):
     with pytest.warns(UserWarning, match="training data"):
         scores = scgim.tl.evaluate(model, adata, baselines=("control",))
     assert np.isfinite(scores["value"]).all()
-    with pytest.raises(NotImplementedError, match="poisson_lognormal"):
-        model.counterfactual(adata[:5].copy(), pd.DataFrame({"drug": ["control"], "dose": [0.0]}))
 
 
 def small(values, **changes):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from scgim._core.interventions import Atomic, SupportsMechanisms, propagate
+from scgim._core.interventions import Atomic, SupportsMechanisms, mean_cells, propagate
+from scgim._core.observed_moves import move_counts, move_zero_inflated
 from scgim.model._columns import read_columns
 from scgim.model._expression import gene_names, iterate
 from scgim.model._prediction import Components, Predictor, compose, nothing
@@ -17,6 +18,7 @@ from scgim.model._request import Request, make_request, read_new_features
 
 if TYPE_CHECKING:
     from scgim.model._covariates import Adjustment
+    from scgim.model._observation import Observation
 
 
 def expected(components: Components, n_rows: int, n_genes: int) -> Atomic:
@@ -60,9 +62,14 @@ def _genes_in_order(adata: Any, predictor: Predictor) -> np.ndarray:
 
 
 def counterfactual_cells(
-    predictor: Predictor, adjustment: Adjustment | None, adata: Any, perturbations: Any, features: Any
+    predictor: Predictor,
+    adjustment: Adjustment | None,
+    adata: Any,
+    perturbations: Any,
+    features: Any,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, Request, np.ndarray]:
-    """Cells under other perturbations, with the noise that they had.
+    """Cells under other perturbations, with the noise that they had; `rng` is used for counts and zeros alone.
 
     Returns
     -------
@@ -95,10 +102,38 @@ def counterfactual_cells(
     out = np.empty((adata.n_obs, predictor.n_genes))
     for at, block in iterate(adata, data.spec):
         x = np.asarray(block.toarray() if sparse.issparse(block) else block, dtype=float)[:, column]
+        if predictor.observation is not None:
+            size = x.sum(axis=1) if factual.size is None else factual.size[at]
+            interventions = (before.rows(inverse[at]), after.rows(asked[at]))
+            out[at] = move_observed(predictor, x, interventions, group[at], size, rng)
+            continue
         held = 0.0 if factual.offset is None else factual.offset[at]  # effect of continuous covariates
         noise = abduct(predictor.fit.mechanisms, x - held, before.rows(inverse[at]), group[at])
         out[at] = propagate(predictor.fit.mechanisms, after.rows(asked[at]), group[at], noise) + held
     return out, request, group
+
+
+def move_observed(
+    predictor: Predictor,
+    x: np.ndarray,
+    interventions: tuple[Atomic, Atomic],
+    group: np.ndarray,
+    size: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Counts or zero-inflated values ``(n, G)`` whose latent layer moves from one intervention to another.
+
+    Mechanisms are linear and interventions shifts, so that the latent layer of every cell moves by the difference of its means.
+    """
+    fit, observation = predictor.fit, cast("Observation", predictor.observation)
+    before, after = (mean_cells(fit.mechanisms, atomic, group) for atomic in interventions)  # (n, G)
+    total = np.linalg.inv(np.eye(predictor.n_genes) - fit.mechanisms.weights())
+    variance = (fit.mechanisms.noise_sd**2) @ total**2  # (G,)
+    if observation.noise == "zero_inflated_lognormal":
+        zero, still = observation.zero_probability(before), observation.zero_probability(after)
+        return move_zero_inflated(x, after - before, zero, still, before, variance, rng)
+    log_size = np.log(np.maximum(size, 1e-12) / observation.size_unit)
+    return move_counts(x, after - before, before, variance, log_size, rng)
 
 
 def _distinct(request: Request) -> tuple[Request, np.ndarray, np.ndarray]:

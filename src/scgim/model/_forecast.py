@@ -206,12 +206,20 @@ class ForecastMixin:
             self._provenance(n_cells=n_cells, rng=int(seed)),
         )
 
-    def counterfactual(self, adata: Any, perturbations: pd.DataFrame, *, features: Any = None) -> AnnData:
+    def counterfactual(
+        self,
+        adata: Any,
+        perturbations: pd.DataFrame,
+        *,
+        features: Any = None,
+        rng: int | np.random.Generator | None = 0,
+    ) -> AnnData:
         """The given cells, had they been under another perturbation: abduction, action, prediction.
 
         The noise of each cell is what its mechanisms leave unexplained under the perturbation that it had; it is kept,
-        the intervention is replaced, and expression follows along the graph. Interventions are posterior means. Not
-        from the paper.
+        the intervention is replaced, and expression follows along the graph. Interventions are posterior means. Counts whose
+        rate falls are thinned, those whose rate rises gain what the posterior of their rate expects; zeros of
+        zero-inflated values come and go with their probability. Not from the paper.
 
         Parameters
         ----------
@@ -221,6 +229,8 @@ class ForecastMixin:
             One row for all cells, or one row for each. Covariates are those of the cells.
         features
             See :meth:`predict`.
+        rng
+            Seed or generator, of counts and zeros; not used under gaussian noise.
 
         Returns
         -------
@@ -228,8 +238,6 @@ class ForecastMixin:
 
         Raises
         ------
-        NotImplementedError
-            The noise model is not Gaussian.
         ValueError
             The cells were under a hard intervention, which hides the noise of its targets; or numbers of rows differ.
         RuntimeError, KeyError, TypeError
@@ -241,17 +249,13 @@ class ForecastMixin:
         ...     adata[adata.obs["drug"] == "control"], pd.DataFrame({"drug": ["drug_1"], "dose": [2.0]})
         ... )
         """
-        if self.settings["noise"] != "gaussian":  # type: ignore[attr-defined]
-            raise NotImplementedError(
-                f"counterfactual: needs gaussian noise, the model has {self.settings['noise']!r}; "  # type: ignore[attr-defined]
-                "predict() draws new cells instead."
-            )
         x, request, group = counterfactual_cells(
             self._predictor(),  # type: ignore[attr-defined]
             self._adjustment(),  # type: ignore[attr-defined]
             adata,
             perturbations,
             features,
+            np.random.default_rng(rng),
         )
         row = np.arange(len(x)) if len(request.table) == len(x) else np.zeros(len(x), int)
         obs = labels(request, self.registered, row, group).set_index(adata.obs_names)  # type: ignore[attr-defined]

@@ -3,12 +3,14 @@
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from scgim.tl._moments import ContextCells, collect
+from scgim.tl._population import move_controls
+from scgim.tl._transform import Transform, make_transform, transformed
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 METRICS = ("mean_distance", "energy_distance", "pearson_mean_change")
 BASELINES = ("control", "training_mean", "ridge", "knn")
+POPULATIONS = ("model", "control")
+MEAN_CELLS = 2000  # predicted cells that a mean on another scale is taken from
 
 
 def evaluate(
@@ -28,6 +32,8 @@ def evaluate(
     metrics: Sequence[str] = METRICS,
     baselines: Sequence[str] | str = BASELINES,
     n_cells: int = 200,
+    population: Literal["model", "control"] = "model",
+    transform: str | Transform | None = None,
     rng: "int | np.random.Generator | None" = 0,
 ) -> pd.DataFrame:
     """Predict the conditions of held-out cells and compare with the cells.
@@ -51,6 +57,14 @@ def evaluate(
         moved to the predicted mean.
     n_cells
         Cells for each condition that the energy distance is computed from.
+    population
+        ``"model"``: cells are drawn by :meth:`scgim.model.GIM.predict`. ``"control"``: the control cells of the batch, which
+        baselines move too, are moved by :meth:`scgim.model.GIM.counterfactual`, so that whatever else they are like is kept.
+    transform
+        Scale of the comparison. None: that of the data. ``"log_normalize"``, for models of counts: every cell, measured or
+        predicted, is scaled to the median total of the training cells, and ``log(1 + x)`` taken. Or a function of cells
+        ``(n, G)`` that returns as many. Baselines are then computed on that scale, and means of the model are those
+        of 2,000 predicted cells.
     rng
         Seed or generator.
 
@@ -61,8 +75,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        A metric or baseline is unknown, ``adata_test`` has no perturbed cells or other genes, or the training data that
-        baselines need are missing.
+        A metric, baseline, population or transform is unknown, ``adata_test`` has no perturbed cells or other genes, or the
+        training data that baselines need are missing.
     KeyError
         A new drug has no features.
 
@@ -76,20 +90,29 @@ def evaluate(
     if unknown:
         raise ValueError(f"metrics: unknown {unknown}; expected some of {list(METRICS)}.")
     generator = np.random.default_rng(rng)
-    test = _read_test(model, adata_test, n_cells, generator)
+    scale = make_transform(transform, model)
+    test = _read_test(model, adata_test, n_cells, generator, scale)
     if features is None:
         features = features_of(model, adata_test, test)
+    if population not in POPULATIONS:
+        raise ValueError(f"population: expected one of {list(POPULATIONS)}, found {population!r}.")
     rows = test.table.drop(columns="n_cells")
-    means = {"gim": model.predict_mean(rows, features=features).to_numpy()}
+    moved: np.ndarray | None = None
+    if population == "control":
+        first, moved = move_controls(model, test, features, n_cells, scale, generator)
+        means = {"gim": first}
+    elif scale is None:
+        means = {"gim": model.predict_mean(rows, features=features).to_numpy()}
+    else:
+        means = {"gim": _transformed_means(model, rows, features, scale)}
     train = None
     if chosen or "pearson_mean_change" in metrics or "energy_distance" in metrics:
-        train = _read_training(model, n_cells, generator)
+        train = _read_training(model, n_cells, generator, scale)
     if train is not None:
         means |= _baseline_means(model, train, test, features, chosen, generator)
     cells: dict[str, np.ndarray] = {}
     if "energy_distance" in metrics and train is not None:
-        predicted = model.predict(rows, features=features, n_cells=n_cells, rng=generator).X
-        cells = {"gim": np.asarray(predicted).reshape(len(rows), n_cells, -1)}
+        cells = {"gim": _drawn(model, rows, features, n_cells, scale, generator) if moved is None else moved}
         for name in chosen:
             cells[name] = _moved_control(model, train, means[name], test.group, n_cells, generator)
     return _score(test, means, cells, metrics)
@@ -127,7 +150,34 @@ def _baselines(names: Sequence[str] | str) -> list[str]:
     return list(names)
 
 
-def _read_test(model: "GIM", data: Any, n_cells: int, rng: np.random.Generator) -> Test:
+def _drawn(
+    model: "GIM",
+    rows: pd.DataFrame,
+    features: Any,
+    n_cells: int,
+    transform: Transform | None,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Predicted cells (m, n_cells, G)."""
+    predicted = np.asarray(model.predict(rows, features=features, n_cells=n_cells, rng=rng).X)
+    predicted = predicted if transform is None else transform(predicted.astype(np.float64))
+    return predicted.reshape(len(rows), n_cells, -1)
+
+
+def _transformed_means(model: "GIM", rows: pd.DataFrame, features: Any, transform: Transform) -> np.ndarray:
+    """Means (m, G) of predicted cells on another scale, context by context."""
+    by_row = isinstance(features, np.ndarray)
+    means = []
+    for k in range(len(rows)):
+        own = features[k : k + 1] if by_row else features
+        cells = np.asarray(model.predict(rows.iloc[[k]], features=own, n_cells=MEAN_CELLS, rng=0).X, dtype=np.float64)
+        means.append(transform(cells).mean(axis=0))
+    return np.stack(means)
+
+
+def _read_test(
+    model: "GIM", data: Any, n_cells: int, rng: np.random.Generator, transform: Transform | None = None
+) -> Test:
     """The held-out contexts and their cells."""
     from scgim.model._columns import read_columns
     from scgim.model._contexts import derive_contexts, encode_rows
@@ -145,7 +195,7 @@ def _read_test(model: "GIM", data: Any, n_cells: int, rng: np.random.Generator) 
     adjustment = model._adjustment()
     values = None if adjustment is None else frame[list(spec.continuous)].to_numpy(float)
     blocks = CellChunks(data, spec, contexts.index, adjustment, values)
-    cells = collect(blocks, contexts.index, len(contexts.table), n_cells=n_cells, rng=rng)
+    cells = collect(transformed(blocks, transform), contexts.index, len(contexts.table), n_cells=n_cells, rng=rng)
     perturbed = np.flatnonzero(~contexts.design.control)
     if len(perturbed) == 0:
         raise ValueError("adata_test: found no perturbed cells; it needs cells with another label than the control.")
@@ -199,7 +249,9 @@ def features_of(model: "GIM", data: Any, test: Test) -> Any:
     return table[table.index.astype(str).isin(new)]
 
 
-def _read_training(model: "GIM", n_cells: int, rng: np.random.Generator) -> ContextCells:
+def _read_training(
+    model: "GIM", n_cells: int, rng: np.random.Generator, transform: Transform | None = None
+) -> ContextCells:
     """Means of the training contexts, and control cells."""
     from scgim.tl._results import context_of_cell
 
@@ -208,7 +260,8 @@ def _read_training(model: "GIM", n_cells: int, rng: np.random.Generator) -> Cont
             "model: it was loaded without its training data, from which baselines and changes are computed; use "
             "scgim.model.GIM.load(path, adata), or baselines=() and metrics=('mean_distance',)."
         )
-    return collect(model.cells(), context_of_cell(model), len(model.contexts), n_cells=max(n_cells, 500), rng=rng)
+    blocks = transformed(model.cells(), transform)
+    return collect(blocks, context_of_cell(model), len(model.contexts), n_cells=max(n_cells, 500), rng=rng)
 
 
 def _control_means(model: "GIM", train: ContextCells) -> np.ndarray:
