@@ -71,6 +71,21 @@ def test_cell_lines_share_mechanisms():
     assert (adata.obs["drug"] == "control").sum() == 900
 
 
+def test_effects_of_cell_lines():
+    """Lines keep the targets of a drug, and their effects scatter around the drug's; other cells are as before."""
+    adata = small(n_cell_lines=3, n_drugs=40, cell_line_effect_sd=0.7)
+    truth = adata.uns["truth"]
+    hit, contexts = truth["drug_effect"] != 0, truth["contexts"]
+    off = truth["line_effect"] - truth["drug_effect"]
+    assert (off[:, ~hit] == 0).all()
+    assert off[:, hit].std() == pytest.approx(0.7, rel=0.2)
+    one = contexts.query("drug == 'drug_03' and dose == 1.0")
+    fraction = 1 / (1 + 0.75**4)
+    np.testing.assert_allclose(truth["effects"][one.index.astype(int)], fraction * truth["line_effect"][:, 2])
+    control = (adata.obs["drug"] == "control").to_numpy()
+    np.testing.assert_array_equal(adata.X[control], small(n_cell_lines=3, n_drugs=40).X[control])
+
+
 def test_batches():
     """Controls are in all batches, a perturbed context in one; batches move the baseline."""
     adata = small(n_batches=3, n_control=301)
@@ -195,6 +210,9 @@ def test_round_trip_of_everything(tmp_path, noise, table):
         ({"n_batches": 0}, "n_batches"),
         ({"n_batches": 200}, "n_control"),
         ({"n_cell_lines": 0}, "n_cell_lines"),
+        ({"cell_line_effect_sd": -1}, "cell_line_effect_sd"),
+        ({"cell_line_effect_sd": 1}, "cell_line_effect_sd"),
+        ({"cell_line_effect_sd": 1, "n_cell_lines": 2, "intervention": "activity"}, "cell_line_effect_sd"),
         ({"background_sd": -1.0}, "background_sd"),
         ({"features": pd.DataFrame({"a": [1.0]}, index=["x"])}, "row for each of"),
         ({"features": pd.DataFrame({"smiles": list("CCCCCCC")}, index=list("abcdefg"))}, "fingerprints"),

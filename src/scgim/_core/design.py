@@ -28,6 +28,8 @@ class Design:
         ``(K,)``; number of cells.
     has_dose
         Whether doses were registered; without them effects have no dose curve.
+    level
+        ``(K,)``; level of the covariate by which effects differ, or None where they are shared.
     """
 
     drugs: tuple[str, ...]
@@ -36,6 +38,7 @@ class Design:
     group_names: tuple[str, ...]
     n_cells: np.ndarray
     has_dose: bool = True
+    level: np.ndarray | None = None
 
     @cached_property
     def control(self) -> np.ndarray:
@@ -51,8 +54,13 @@ class Design:
             unit[~self.control] = np.unique(present[~self.control], axis=0, return_inverse=True)[1].ravel()
         return unit
 
+    @property
+    def levels(self) -> np.ndarray:
+        """``(K,)`` int; level of each context, 0 for all where effects are shared."""
+        return np.zeros(len(self.dose), dtype=int) if self.level is None else np.asarray(self.level, dtype=int)
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain arrays and lists, for saving."""
+        """Plain arrays and lists, for saving; without levels, which belong to a model."""
         return {
             "drugs": list(self.drugs),
             "dose": np.asarray(self.dose, float),

@@ -13,6 +13,7 @@ from scgim._core.edges import edge_probabilities
 from scgim._core.elimination import eliminate
 from scgim._core.fit import Fit
 from scgim._core.hard import HardScore
+from scgim._core.levels import level_fields
 from scgim._core.mechanisms import Mechanisms, from_standardised
 from scgim._core.moments import Moments
 from scgim._core.posterior import Curves, Targets, fit_dose_curves, fit_targets, fit_values
@@ -132,7 +133,8 @@ def fit_search(
     moments
         Of the cells, with the basis of `mechanism`.
     design
-        Drugs and doses of the contexts.
+        Drugs and doses of the contexts; with levels of a covariate, effects of shifts and hard interventions may differ
+        between these.
     genes
         Names of the G genes.
     mechanism
@@ -253,6 +255,7 @@ def assemble(
         None if targets.amplitude_axes is None else targets.amplitude_axes * m.scale,
         curves.deviation_sd * m.scale,
         **small,
+        **level_fields(targets.levels, design, curves.between_sd, m.scale),
     )
 
 

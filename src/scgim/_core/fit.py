@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,8 @@ ARRAYS = (
     "background_sd",
     "kind",
 )
-OPTIONAL = ("curve_axes", "amplitude_axes", "deviation_sd", "diffuse", "diffuse_sd", "context_sd")
+LEVELS = ("level_amplitude", "level_amplitude_sd", "level_axes", "between_sd", "group_level")
+OPTIONAL = ("curve_axes", "amplitude_axes", "deviation_sd", "diffuse", "diffuse_sd", "context_sd", *LEVELS)
 
 
 @dataclass
@@ -71,6 +72,14 @@ class Fit:
     context_sd
         ``(G,)`` or None; differences between contexts, beyond what the drugs do, that are drawn anew for contexts that
         were not measured.
+    level_amplitude, level_amplitude_sd, level_axes
+        ``(D, V, G)`` and ``(2, D, V, G)``; as `amplitude`, `amplitude_sd` and `amplitude_axes`, at each level of the
+        covariate by which effects differ; None where effects are shared. Where the drug was not measured at the level,
+        the mean over levels with the wider standard deviation.
+    between_sd
+        ``(G,)``; standard deviation of amplitudes between levels, or None.
+    group_level
+        ``(C,)``; level of each baseline group, or None.
     """
 
     genes: tuple[str, ...]
@@ -98,6 +107,22 @@ class Fit:
     diffuse: np.ndarray | None = None
     diffuse_sd: np.ndarray | None = None
     context_sd: np.ndarray | None = None
+    level_amplitude: np.ndarray | None = None
+    level_amplitude_sd: np.ndarray | None = None
+    level_axes: np.ndarray | None = None
+    between_sd: np.ndarray | None = None
+    group_level: np.ndarray | None = None
+
+    @property
+    def by_level(self) -> bool:
+        """Whether effects were found to differ between the levels of a covariate."""
+        return self.between_sd is not None and bool(np.any(self.between_sd > 0))
+
+    def at_any_level(self) -> Fit:
+        """The fit with the amplitudes' standard deviations at a level that is not known."""
+        if self.between_sd is None:
+            return self
+        return replace(self, amplitude_sd=np.hypot(self.amplitude_sd, self.between_sd))
 
     def effects_at(self, dose: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Interventions of any doses of the fitted drugs.
@@ -124,7 +149,13 @@ class Fit:
         return any_, mean / safe, np.sqrt(square / safe)
 
     def effect_of(
-        self, drug: int, dose: np.ndarray, amplitude: np.ndarray | None = None, amplitude_sd: np.ndarray | None = None
+        self,
+        drug: int,
+        dose: np.ndarray,
+        amplitude: np.ndarray | None = None,
+        amplitude_sd: np.ndarray | None = None,
+        *,
+        level: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Effects of one drug at doses ``(m,)``, given that each gene is a target, and their variances; ``(m, G)`` each.
 
@@ -136,23 +167,34 @@ class Fit:
             Positive doses.
         amplitude, amplitude_sd
             ``(G,)``; saturating effects and standard deviations to take in place of the fitted ones.
+        level
+            Level of the covariate by which effects differ; None for their mean, known less well.
         """
-        a = self.amplitude[drug] if amplitude is None else amplitude
-        sd = self.amplitude_sd[drug] if amplitude_sd is None else amplitude_sd
+        own_a, own_sd, moves = self.amplitudes(drug, level)
+        a = own_a if amplitude is None else amplitude
+        sd = own_sd if amplitude_sd is None else amplitude_sd
         at = np.array([np.log(np.maximum(self.ec50[drug], 1e-300)), np.log(self.hill[drug])])
         h = hill(dose, self.ec50[drug], self.hill[drug])[:, None]  # (m, 1)
         variance = h**2 * sd**2
         if self.deviation_sd is not None:
             variance = variance + h**2 * self.deviation_sd**2
-        if self.curve_axes is None or self.amplitude_axes is None or self.ec50[drug] <= 0:
+        if self.curve_axes is None or moves is None or self.ec50[drug] <= 0:
             return h * a, variance
-        moves = self.amplitude_axes[:, drug]  # (2, G), already in the amplitudes' standard deviations
         if amplitude_sd is None:
             variance = np.maximum(variance - h**2 * (moves**2).sum(axis=0), 0)
         for axis, move in zip(self.curve_axes[:, drug], moves, strict=True):
             up, down = (hill(dose, *np.exp(at + by * axis))[:, None] for by in (1.0, -1.0))
             variance = variance + (h * move + 0.5 * (up - down) * a) ** 2
         return h * a, variance
+
+    def amplitudes(self, drug: int, level: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Amplitudes and standard deviations ``(G,)``, and how they move with the curve, which is in these, ``(2, G)``."""
+        if level is None or self.level_amplitude is None or self.level_amplitude_sd is None:
+            sd, moves = self.at_any_level().amplitude_sd[drug], self.amplitude_axes
+            return self.amplitude[drug], sd, None if moves is None else moves[:, drug]
+        moves = self.level_axes
+        at = drug, level
+        return self.level_amplitude[at], self.level_amplitude_sd[at], None if moves is None else moves[:, drug, level]
 
     def atomic(self, effect: np.ndarray) -> Atomic:
         """Atomic interventions of this model's kind with effects ``(m, G)``, zero where there is no target."""

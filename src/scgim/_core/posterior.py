@@ -9,11 +9,13 @@ posterior (delta method).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from scgim._core.design import Design
 from scgim._core.dose_response import Pairs, fit_curves, hill, rank_one_log_density
+from scgim._core.levels import LevelEffects, learn_between, level_blocks, level_sums, pool_levels, split_levels
 from scgim._core.slab import learn_hidden_slab, single_slab
 
 DEVIATIONS = (0.0, 0.05, 0.1, 0.2, 0.4)  # standard deviation around the curve, relative to the slab
@@ -31,6 +33,7 @@ class Curves:
     deviation_sd: float
     slab: np.ndarray | None = None  # (C, 3) components of the amplitudes' distribution; one Gaussian of slab_sd if None
     axes: np.ndarray | None = None  # (2, D, 2) of the posterior of (log ec50, log slope)
+    between_sd: float = 0.0  # of amplitudes between levels of a covariate
 
     def fraction(self, dose: np.ndarray) -> np.ndarray:
         """Fraction of the full effect for doses ``(m, D)``."""
@@ -51,6 +54,7 @@ class Targets:
     """Posterior of the interventions, in standardised units; arrays ``(D, G)`` and ``(K, G)``.
 
     ``amplitude_axes`` ``(2, D, G)`` is how amplitudes move with the curves along their axes; None without axes.
+    ``levels`` holds the amplitudes at each level of a covariate; None where effects are shared.
     """
 
     probability: np.ndarray
@@ -60,6 +64,19 @@ class Targets:
     context_effect: np.ndarray
     context_effect_sd: np.ndarray
     amplitude_axes: np.ndarray | None = field(default=None)
+    levels: LevelEffects | None = None
+
+
+class DrugPosterior(NamedTuple):
+    """Posterior of one drug: ``(G,)``, of its contexts ``(L, G)``, of the levels ``(V, G)``."""
+
+    probability: np.ndarray
+    amplitude: np.ndarray
+    sd: np.ndarray
+    effect: np.ndarray
+    effect_sd: np.ndarray
+    level_amplitude: np.ndarray
+    level_sd: np.ndarray
 
 
 def fit_dose_curves(
@@ -78,6 +95,22 @@ def fit_dose_curves(
     p_target
         ``(G,)``; prior probability of a target. With it the form of the effects' distribution is learned, too.
     """
+    curves = _fit_curves(residual, error, on, design)
+    if design.level is not None:
+        blocks = level_blocks(residual, error, on, design, curves.fraction(np.asarray(design.dose)))
+        between = learn_between(blocks, int(design.levels.max()) + 1, curves.slab_sd, curves.deviation_sd)
+        if between > 0:
+            mean_sd = float(np.sqrt(curves.slab_sd**2 - between**2))
+            curves = replace(curves, slab_sd=mean_sd, between_sd=between)
+        else:
+            curves = _fit_curves(residual, error, on, replace(design, level=None))
+    if p_target is None or not ((np.asarray(design.dose) > 0).sum(axis=1) == 1).any():
+        return curves
+    return replace(curves, slab=_learn_slab(residual, error, design, curves, p_target))
+
+
+def _fit_curves(residual: np.ndarray, error: np.ndarray, on: np.ndarray, design: Design) -> Curves:
+    """Dose curves and size of effects; each level of a drug has an amplitude of its own."""
     dose, D = np.asarray(design.dose), len(design.drugs)
     single = (dose > 0).sum(axis=1) == 1
     effects = residual[on & single[:, None]]
@@ -85,23 +118,21 @@ def fit_dose_curves(
     levels = np.unique(dose[single][dose[single] > 0])
     pairs = []
     for d in range(D):
-        rows = np.flatnonzero(single & (dose[:, d] > 0))
-        for j in np.flatnonzero(on[rows].any(axis=0)) if len(rows) else []:
-            pairs.append((d, dose[rows, d], residual[rows, j], error[rows, j]))
+        drug = np.flatnonzero(single & (dose[:, d] > 0))
+        for rows in [drug[design.levels[drug] == v] for v in np.unique(design.levels[drug])]:
+            pairs += [
+                (d, dose[rows, d], residual[rows, j], error[rows, j]) for j in np.flatnonzero(on[rows].any(axis=0))
+            ]
     if not design.has_dose or len(levels) == 0:
-        curves = Curves(np.zeros(D), np.ones(D), max(slab, 0.1), _deviation(pairs, max(slab, 0.1), 1.0))
-    elif len(levels) == 1:  # nothing is known of the curve: half the full effect at the one dose
+        return Curves(np.zeros(D), np.ones(D), max(slab, 0.1), _deviation(pairs, max(slab, 0.1), 1.0))
+    if len(levels) == 1:  # nothing is known of the curve: half the full effect at the one dose
         axes, full = np.repeat(UNKNOWN_CURVE[:, None], D, axis=1), max(2 * slab, 0.1)
-        curves = Curves(np.full(D, levels[0]), np.ones(D), full, _deviation(pairs, full, 0.5), axes=axes)
-    else:
-        top = max(float(np.max(np.abs(p[2]))) ** 2 for p in pairs) if pairs else slab**2
-        slab2 = max(np.mean([np.max(p[2] ** 2) for p in pairs]) if pairs else slab**2, 0.01, 0.05 * top)
-        fits = [(fit_curves(pairs, D, slab2, slab2 * k**2), k) for k in DEVIATIONS]
-        best, k = max(fits, key=lambda fit: fit[0].evidence)
-        curves = Curves(best.ec50, best.slope, float(np.sqrt(slab2)), float(k * np.sqrt(slab2)), axes=best.axes)
-    if p_target is None or not single.any():
-        return curves
-    return replace(curves, slab=_learn_slab(residual, error, design, curves, p_target))
+        return Curves(np.full(D, levels[0]), np.ones(D), full, _deviation(pairs, full, 0.5), axes=axes)
+    top = max(float(np.max(np.abs(p[2]))) ** 2 for p in pairs) if pairs else slab**2
+    slab2 = max(np.mean([np.max(p[2] ** 2) for p in pairs]) if pairs else slab**2, 0.01, 0.05 * top)
+    fits = [(fit_curves(pairs, D, slab2, slab2 * k**2), k) for k in DEVIATIONS]
+    best, k = max(fits, key=lambda fit: fit[0].evidence)
+    return Curves(best.ec50, best.slope, float(np.sqrt(slab2)), float(k * np.sqrt(slab2)), axes=best.axes)
 
 
 def _deviation(pairs: Pairs, slab_sd: float, fraction: float) -> float:
@@ -131,38 +162,45 @@ def _learn_slab(
     for d in range(dose.shape[1]):
         rows = np.flatnonzero(single & (dose[:, d] > 0))
         if len(rows):
-            own = h[rows, d][:, None]
-            e = error[rows] + (curves.deviation_sd * own) ** 2  # (L, G)
-            weight = np.maximum((own**2 / e).sum(axis=0), 1e-12)
-            estimates.append((own * residual[rows] / e).sum(axis=0) / weight)
-            variances.append(1 / weight)
+            own = h[rows, d]
+            e = error[rows].T + (curves.deviation_sd * own) ** 2  # (G, L)
+            sums = level_sums(residual[rows].T, e, own, design.levels[rows], int(design.levels.max()) + 1)
+            weight, estimate, _ = pool_levels(sums, curves.between_sd**2)
+            estimates.append(estimate)
+            variances.append(1 / np.maximum(weight, 1e-12))
     return learn_hidden_slab(np.array(estimates), np.array(variances), p_target, curves.slab_sd**2)
 
 
 def _drug_update(
-    r: np.ndarray, e: np.ndarray, h: np.ndarray, curves: Curves, log_prior: np.ndarray
-) -> tuple[np.ndarray, ...]:
-    """Posterior of one drug at all genes: r, e (L, G) and h (L,) -> p, amplitude, sd (G,), effect, effect sd (L, G)."""
-    e, r, dev2 = e.T, r.T, curves.deviation_sd**2  # (G, L)
+    r: np.ndarray, e: np.ndarray, h: np.ndarray, curves: Curves, log_prior: np.ndarray, level: np.ndarray, n_levels: int
+) -> DrugPosterior:
+    """Posterior of one drug at all genes, from residual means and variances ``(L, G)`` at L contexts."""
+    e, r, dev2, between2 = e.T, r.T, curves.deviation_sd**2, curves.between_sd**2  # (G, L)
     slab = curves.components()  # (C, 3)
     flat = e + dev2 * h**2  # (G, L) variance around a known amplitude
-    weight = np.maximum((h**2 / flat).sum(axis=1), 1e-30)  # (G,)
-    estimate = (h * r / flat).sum(axis=1) / weight
+    sums = level_sums(r, flat, h, level, n_levels)
+    weight, estimate, within = pool_levels(sums, between2)
     spread = weight[:, None] + 1 / slab[:, 2]  # (G, C) precision given a component
     mean = (weight * estimate)[:, None] / spread + slab[:, 1] / slab[:, 2] / spread
     log = np.log(slab[:, 0]) - 0.5 * np.log(slab[:, 2] + 1 / weight[:, None])
     log = log - 0.5 * (estimate[:, None] - slab[:, 1]) ** 2 / (slab[:, 2] + 1 / weight[:, None])
     total = np.logaddexp.reduce(log, axis=1)
     share = np.exp(log - total[:, None])  # (G, C)
-    on = -0.5 * (np.log(flat) + (r - estimate[:, None] * h) ** 2 / flat).sum(axis=1) - 0.5 * np.log(weight) + total
+    on = within - 0.5 * np.log(weight) + total
     off = -0.5 * (np.log(e) + r**2 / e).sum(axis=1)
     p = 1 / (1 + np.exp(np.clip(off - on - log_prior, -500, 500)))
     amplitude = (share * mean).sum(axis=1)
     variance = (share * (1 / spread + (mean - amplitude[:, None]) ** 2)).sum(axis=1)
+    at_level, level_variance = split_levels(sums, between2, amplitude, variance)  # (V, G)
     gain = dev2 * h**2 / flat  # (G, L) share of what is left that is deviation
-    effect = h * amplitude[:, None] + gain * (r - h * amplitude[:, None])
-    left = gain * e + ((1 - gain) * h) ** 2 * variance[:, None]
-    return p, amplitude, np.sqrt(np.maximum(variance, 1e-12)), effect.T, np.sqrt(np.maximum(left, 1e-12)).T
+    own = h * at_level[level].T
+    effect = own + gain * (r - own)
+    left = gain * e + ((1 - gain) * h) ** 2 * level_variance[level].T
+    return DrugPosterior(p, amplitude, _root(variance), effect.T, _root(left).T, at_level, _root(level_variance))
+
+
+def _root(variance: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.maximum(variance, 1e-12))
 
 
 def fit_targets(
@@ -198,6 +236,7 @@ def fit_targets(
     if known is not None:
         log_prior[known == 1], log_prior[known == 0] = 30.0, -30.0
     probability, amplitude, sd = np.zeros((D, G)), np.zeros((D, G)), np.full((D, G), curves.slab_sd)
+    levels = _no_effects(D, G, design, curves)
     rows = [np.flatnonzero(dose[:, d] > 0) for d in range(D)]
     pieces: list[tuple[np.ndarray, np.ndarray]] = [(np.zeros((len(r), G)), np.zeros((len(r), G))) for r in rows]
     combined = bool(((dose > 0).sum(axis=1) > 1).any())
@@ -208,28 +247,35 @@ def fit_targets(
             if len(rows[d]) == 0:
                 continue
             own = probability[d] * pieces[d][0]
-            r = residual[rows[d]] - (expected[rows[d]] - own)
-            out = _drug_update(r, error[rows[d]], h[rows[d], d], curves, log_prior[d])
-            probability[d], amplitude[d], sd[d], pieces[d] = out[0], out[1], out[2], (out[3], out[4])
+            r, at = residual[rows[d]] - (expected[rows[d]] - own), design.levels[rows[d]]
+            out = _drug_update(r, error[rows[d]], h[rows[d], d], curves, log_prior[d], at, levels.sd.shape[1])
+            probability[d], amplitude[d], sd[d], pieces[d] = *out[:3], (out.effect, out.effect_sd)
+            levels.amplitude[d], levels.sd[d] = out.level_amplitude, out.level_sd
             expected[rows[d]] += probability[d] * pieces[d][0] - own
         if np.abs(probability - before).max() < 1e-4:
             break
     own = [residual[r] - expected[r] + probability[d] * pieces[d][0] for d, r in enumerate(rows)]
-    axes = _add_curves(own, error, dose, curves, probability, sd, rows, pieces)
-    return by_context(probability, amplitude, sd, rows, pieces, (K, G), axes)
+    axes = _add_curves(own, error, design, curves, probability, sd, levels, pieces)
+    found = by_context(probability, amplitude, sd, rows, pieces, (K, G), axes)
+    return found if design.level is None else replace(found, levels=levels)
+
+
+def _no_effects(n_drugs: int, n_genes: int, design: Design, curves: Curves) -> LevelEffects:
+    sd = float(np.hypot(curves.slab_sd, curves.between_sd))
+    return LevelEffects.empty(n_drugs, int(design.levels.max(initial=0)) + 1, n_genes, sd)
 
 
 def _add_curves(
     residual: list[np.ndarray],
     error: np.ndarray,
-    dose: np.ndarray,
+    design: Design,
     curves: Curves,
     probability: np.ndarray,
     sd: np.ndarray,
-    rows: list[np.ndarray],
+    levels: LevelEffects,
     pieces: list[tuple[np.ndarray, np.ndarray]],
 ) -> np.ndarray | None:
-    """Add the curves' uncertainty to the standard deviations of amplitudes ``(D, G)`` and of the pieces, in place.
+    """Add the curves' uncertainty to the standard deviations of amplitudes, levels and pieces, in place.
 
     Parameters
     ----------
@@ -242,23 +288,27 @@ def _add_curves(
     """
     if curves.axes is None:
         return None
-    axes = np.zeros((2, *sd.shape))
+    dose, axes = np.asarray(design.dose), np.zeros((2, *sd.shape))
+    levels.axes = np.zeros((2, *levels.sd.shape))
     ends = [[curves.moved(a, by) for by in (1.0, -1.0)] for a in range(2)]
     fractions = [[end.fraction(dose) for end in pair] for pair in ends]
-    for d, index in enumerate(rows):
-        genes = np.flatnonzero(probability[d] > LIKELY)
+    for d in range(len(sd)):
+        index, genes = np.flatnonzero(dose[:, d] > 0), np.flatnonzero(probability[d] > LIKELY)
         if len(index) == 0 or len(genes) == 0:
             continue
         effect_sd = pieces[d][1]
         even = np.zeros(len(genes))
         for a in range(2):
+            r, e, at = residual[d][:, genes], error[np.ix_(index, genes)], design.levels[index]
             up, down = (
-                _drug_update(residual[d][:, genes], error[np.ix_(index, genes)], fractions[a][b][index, d], end, even)
+                _drug_update(r, e, fractions[a][b][index, d], end, even, at, levels.sd.shape[1])
                 for b, end in enumerate(ends[a])
             )
-            axes[a, d, genes] = 0.5 * (up[1] - down[1])
-            effect_sd[:, genes] = np.hypot(effect_sd[:, genes], 0.5 * (up[3] - down[3]))
+            axes[a, d, genes] = 0.5 * (up.amplitude - down.amplitude)
+            levels.axes[a, d, :, genes] = 0.5 * (up.level_amplitude - down.level_amplitude).T
+            effect_sd[:, genes] = np.hypot(effect_sd[:, genes], 0.5 * (up.effect - down.effect))
         sd[d] = np.sqrt(sd[d] ** 2 + (axes[:, d] ** 2).sum(axis=0))
+        levels.sd[d] = np.sqrt(levels.sd[d] ** 2 + (levels.axes[:, d] ** 2).sum(axis=0))
     return axes
 
 
@@ -276,14 +326,18 @@ def fit_values(value: np.ndarray, error: np.ndarray, design: Design, curves: Cur
     h = curves.fraction(dose)
     probability = 1 / (1 + np.exp(-np.clip(log_odds, -500, 500)))
     amplitude, sd = np.zeros((D, shape[1])), np.full((D, shape[1]), curves.slab_sd)
+    levels = _no_effects(D, shape[1], design, curves)
     rows = [np.flatnonzero(dose[:, d] > 0) for d in range(D)]
     pieces = [(np.zeros((len(r), shape[1])), np.zeros((len(r), shape[1]))) for r in rows]
     for d in range(D):
         if len(rows[d]):
-            out = _drug_update(value[rows[d]], error[rows[d]], h[rows[d], d], curves, np.zeros(shape[1]))
-            amplitude[d], sd[d], pieces[d] = out[1], out[2], (out[3], out[4])
-    axes = _add_curves([value[r] for r in rows], error, dose, curves, probability, sd, rows, pieces)
-    return by_context(probability, amplitude, sd, rows, pieces, shape, axes)
+            even, at = np.zeros(shape[1]), design.levels[rows[d]]
+            out = _drug_update(value[rows[d]], error[rows[d]], h[rows[d], d], curves, even, at, levels.sd.shape[1])
+            amplitude[d], sd[d], pieces[d] = out.amplitude, out.sd, (out.effect, out.effect_sd)
+            levels.amplitude[d], levels.sd[d] = out.level_amplitude, out.level_sd
+    axes = _add_curves([value[r] for r in rows], error, design, curves, probability, sd, levels, pieces)
+    found = by_context(probability, amplitude, sd, rows, pieces, shape, axes)
+    return found if design.level is None else replace(found, levels=levels)
 
 
 def by_context(

@@ -63,6 +63,7 @@ def fit(
     noise: Literal["gaussian", "zero_inflated_lognormal", "poisson_lognormal"] = "gaussian",
     structure: Literal["search", "gradient", "cyclic"] = "search",
     graph_prior: str | None = None,
+    effects_by: str | None = None,
     max_epochs: int | None = None,
     accelerator: str = "auto",
     devices: str = "auto",
@@ -106,6 +107,8 @@ def fit(
         other in cycles.
     graph_prior
         Key of .varp with what is known of the graph.
+    effects_by
+        Covariate between whose values effects may differ; targets stay shared.
     max_epochs
         Epochs of the training after the search.
     accelerator

@@ -25,6 +25,7 @@ LEAST = {
     "n_cell_lines": 1,
     "n_batches": 1,
     "cell_line_sd": 0,
+    "cell_line_effect_sd": 0,
     "batch_sd": 0,
     "background_sd": 0,
 }
@@ -44,6 +45,11 @@ def check(settings: dict[str, Any]) -> None:
             raise ValueError(f"{name} must be at least {low}, found {settings[name]}.")
     if not 1 <= settings["max_targets"] <= settings["n_genes"]:
         raise ValueError(f"max_targets must lie between 1 and n_genes, found {settings['max_targets']}.")
+    if settings["cell_line_effect_sd"] > 0 and (settings["n_cell_lines"] < 2 or settings["intervention"] == "activity"):
+        raise ValueError(
+            "cell_line_effect_sd must be 0 with one cell line or intervention='activity', found "
+            f"{settings['cell_line_effect_sd']}."
+        )
     _check_doses(settings)
     shape = np.shape(settings["graph"])
     if not isinstance(settings["graph"], str) and shape != (settings["n_genes"],) * 2:

@@ -37,6 +37,11 @@ def random_drugs(
     return effect
 
 
+def line_effects(effect: np.ndarray, n_lines: int, sd: float, rng: np.random.Generator) -> np.ndarray:
+    """Effects at saturation of each cell line, (L, D, G), around those of the drugs (D, G); targets are the same."""
+    return effect + np.where(effect != 0, rng.normal(0, sd, (n_lines, *effect.shape)), 0.0)
+
+
 def principal_components(targets: np.ndarray, effects: np.ndarray, fitted: np.ndarray, n_features: int) -> np.ndarray:
     """Principal components of the intervention parameters (I, psi) of contexts :cite:p:`schneider2025`.
 

@@ -44,6 +44,7 @@ def simulate(
     train_pairs: float = 0.3,
     n_cell_lines: int = 1,
     cell_line_sd: float = 1.0,
+    cell_line_effect_sd: float = 0.0,
     n_batches: int = 1,
     batch_sd: float = 0.5,
     background_sd: float = 0.0,
@@ -113,9 +114,12 @@ def simulate(
     train_pairs
         Part of the pairs that is for training.
     n_cell_lines
-        Number of cell lines. Baselines differ, mechanisms and effects are shared; every line gets every drug.
+        Number of cell lines. Baselines differ, mechanisms and targets are shared; every line gets every drug.
     cell_line_sd
         Standard deviation, over genes, of a line's difference from the first.
+    cell_line_effect_sd
+        Standard deviation of a line's effects at saturation around those of the drug, at its targets; shift and hard
+        interventions only.
     n_batches
         Number of batches. Controls are in all of them, every other context in one.
     batch_sd
@@ -149,7 +153,7 @@ def simulate(
     `.uns["truth"]` : dict
         ``graph`` (G, G) bool, ``weights`` (G, G; average slopes in control cells if neural), ``order``, ``noise_sd`` (G),
         ``baseline`` (C, G), ``network`` (neural only); ``drugs`` (D), ``drug_effect`` (D, G) at saturation, ``ec50`` and
-        ``hill`` (D); ``contexts``, a table of K rows, and in its order ``targets`` (K, G) bool and ``effects`` (K, G); the
+        ``hill`` (D); ``line_effect`` (L, D, G), if the effects of the lines differ; ``contexts``, a table of K rows, and in its order ``targets`` (K, G) bool and ``effects`` (K, G); the
         settings. The context of each cell is in ``.obs["context"]`` (row of the table).
 
     Raises
@@ -186,6 +190,10 @@ def simulate(
         effect = _drugs.random_drugs(len(names), structure, intervention, max_targets, streams["drugs"])
     contexts, amount = plan(settings, names, streams["plan"])
     truth = _truth(settings, system, names, effect, contexts, amount)
+    if cell_line_effect_sd > 0:
+        truth["line_effect"] = _drugs.line_effects(effect, n_cell_lines, cell_line_effect_sd, streams["groups"])
+        line = contexts["group"].to_numpy() // n_batches
+        truth["effects"] = np.einsum("kd,kdg->kg", _drugs.dose_response(amount), truth["line_effect"][line])
     if background_sd > 0:
         sd = sample(system, np.zeros(2000, int), np.zeros(2000, int), streams["groups"]).std(0)
         truth["background"] = background_shifts(settings, contexts, sd, streams["groups"])

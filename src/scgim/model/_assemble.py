@@ -12,6 +12,7 @@ from scgim._core import basis
 from scgim._core.design import Design
 from scgim._core.diffuse import diffuse_fields
 from scgim._core.fit import Fit
+from scgim._core.levels import level_fields
 from scgim._core.mechanisms import Mechanisms
 from scgim._core.neural import NeuralMechanisms
 from scgim._core.posterior import Curves, Targets, fit_dose_curves, fit_targets, fit_values
@@ -159,6 +160,7 @@ def assemble(
     return replace(
         start,
         **small,
+        **level_fields(targets.levels, design, curves.between_sd, scale),
         mechanism=module.mechanism,
         mechanisms=mechanisms,
         graph=strength,

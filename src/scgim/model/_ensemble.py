@@ -59,7 +59,8 @@ def average(fit: Fit, members: list[Fit]) -> Fit:
     out = {}
     for name in ("graph_probability", "probability", "context_probability"):
         out[name] = np.mean([getattr(f, name) for f in every], axis=0)
-    for mean, sd in (("amplitude", "amplitude_sd"), ("context_effect", "context_effect_sd")):
+    pairs = [(name, f"{name}_sd") for name in ("amplitude", "context_effect", "level_amplitude")]
+    for mean, sd in pairs if fit.level_amplitude is not None else pairs[:2]:
         spread = np.var([getattr(f, mean) for f in every], axis=0)
         out[sd] = np.sqrt(getattr(fit, sd) ** 2 + spread)
     return replace(fit, **out, settings={**fit.settings, "n_ensemble": len(members)})

@@ -24,6 +24,7 @@ from scgim.model._expression import is_loaded, matrices
 from scgim.model._features_map import fit_feature_model, load_feature_model
 from scgim.model._forecast import ForecastMixin
 from scgim.model._history import merge_history, table
+from scgim.model._levels import level_names, with_levels
 from scgim.model._module import GIMModule
 from scgim.model._observation import NOISES, Observation, check_noise, observe_moments
 from scgim.model._plan import GIMTrainingPlan
@@ -91,6 +92,10 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
     n_ensemble
         Bootstrap fits whose probabilities are averaged with those of the fit, beyond the orders that are averaged over
         in any case.
+    effects_by
+        One of the registered categorical covariates, or the batch key: targets are shared by its levels, but effects may
+        differ between them, as far as the data say so (not from the paper). Needs ``intervention="shift"`` or
+        ``"hard"``, and not ``structure="gradient"``.
     **module_kwargs
         Settings of the torch module.
 
@@ -125,6 +130,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         graph_prior: Any = None,
         known_targets: Any = None,
         n_ensemble: int = 0,
+        effects_by: str | None = None,
         **module_kwargs: Any,
     ) -> None:
         super().__init__(adata, registry)
@@ -157,6 +163,9 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
             "structure": structure,
             "n_ensemble": n_ensemble,
         }
+        if effects_by is not None:
+            level_names(effects_by, data, intervention, structure)
+            self.settings_["effects_by"] = effects_by
         if adata is not None:
             check_noise(noise, self.settings_, data)
         self._graph_prior, self._known_targets = graph_prior, known_targets
@@ -201,8 +210,8 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
 
     @property
     def design(self) -> Design:
-        """Drugs and doses of the contexts."""
-        return self.registered.contexts.design
+        """Drugs and doses of the contexts, and the levels of the covariate by which effects differ."""
+        return with_levels(self.registered, self.settings_.get("effects_by"))
 
     @property
     def contexts(self) -> pd.DataFrame:
@@ -325,7 +334,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         trained: Any = self.history_
         self.history_: Any = merge_history(searched, trained)
         with threadpool_limits(limits=1):
-            self.feature_model_ = fit_feature_model(self.fit, self.registered, feature_rng)
+            self.feature_model_ = fit_feature_model(self.fit.at_any_level(), self.registered, feature_rng)
         self.is_trained_ = True
 
     def _epochs_on_disk(self, max_epochs: int | None) -> int | None:

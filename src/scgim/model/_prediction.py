@@ -149,9 +149,15 @@ class Predictor:
         return {key: np.array(ks) for key, ks in table.items()}
 
     def _context(self, key: tuple, group: np.ndarray) -> tuple[np.ndarray, ...] | None:
-        """Posterior of a fitted context; that of the row's group, else over the groups in which it was measured."""
+        """Posterior of a fitted context; that of the row's group, else over the groups in which it was measured.
+
+        None where it was not measured, at the row's level if effects differ between levels.
+        """
         contexts = self._fitted.get(key)
-        if contexts is None:
+        if contexts is not None and self.fit.by_level:
+            level = self._level(group)
+            contexts = contexts[self._levels[self.data.contexts.design.group[contexts]] == level]
+        if contexts is None or len(contexts) == 0:
             return None
         own = contexts[group[self.data.contexts.design.group[contexts]] > 0]
         contexts = own if len(own) else contexts
@@ -163,20 +169,42 @@ class Predictor:
         kind = self._kinds[drugs][self.fit.probability[drugs].argmax(axis=0), np.arange(self.n_genes)]
         return self.fit.context_probability[contexts].mean(axis=0), effect, np.sqrt(1 / total), kind
 
+    @cached_property
+    def _levels(self) -> np.ndarray:
+        """Level ``(C,)`` of each baseline group; -1 where effects do not differ."""
+        groups = len(self.data.contexts.design.group_names)
+        return np.full(groups, -1) if self.fit.group_level is None else np.asarray(self.fit.group_level)
+
+    def _level(self, group: np.ndarray) -> int | None:
+        """Level of a row with the weights ``(C,)`` of groups; None if effects do not differ, or it is not known."""
+        levels = np.unique(self._levels[group > 0])
+        return int(levels[0]) if self.fit.by_level and len(levels) == 1 else None
+
+    @cached_property
+    def _at_levels(self) -> set[tuple[int, int]]:
+        """Drugs and levels that were measured together."""
+        context, drug = np.nonzero(self.data.contexts.design.dose)
+        level = self._levels[self.data.contexts.design.group[context]]
+        return set(zip(drug.tolist(), level.tolist(), strict=True))
+
     def _measured(self, key: tuple, group: np.ndarray) -> bool:
         """Whether the drugs and doses were measured in the baseline groups of the row."""
         return bool((group[self.data.contexts.design.group[self._fitted[key]]] > 0).any())
 
-    def _drug(self, d: int, dose: float) -> tuple[np.ndarray, ...]:
-        """Posterior of a known drug at any dose; with what its features say, where these are informative."""
+    def _drug(self, d: int, dose: float, level: int | None) -> tuple[np.ndarray, ...]:
+        """Posterior of a known drug at any dose; with what its features say, where these are informative.
+
+        At a level where it was measured, its effects there stand as they are.
+        """
         fit, known = self.fit, getattr(self.feature_model, "known", None)
-        own = (None, None) if known is None else (known.amplitude[d], known.amplitude_sd[d])
         probability = (fit if known is None else known).probability[d]
+        level = level if level is not None and (d, level) in self._at_levels else None
+        own = None if known is None or level is not None else (known.amplitude[d], known.amplitude_sd[d])
         if self.data.contexts.design.has_dose:
-            effect, variance = fit.effect_of(d, np.array([dose]), *own)
+            effect, variance = fit.effect_of(d, np.array([dose]), *(own or ()), level=level)
             return probability, effect[0], np.sqrt(variance[0]), self._kinds[d]
-        known = fit if known is None else known
-        return probability, known.amplitude[d], known.amplitude_sd[d], self._kinds[d]
+        amplitude, sd = own or fit.amplitudes(d, level)[:2]
+        return probability, amplitude, sd, self._kinds[d]
 
     def _small(self, d: int, dose: float, *, measured: bool) -> tuple[np.ndarray, ...]:
         """What a known drug does beyond its targets; `measured`: without the differences of a context of its own."""
@@ -216,7 +244,8 @@ class Predictor:
                 label = labels.setdefault(tuple(d for d, _ in key), len(labels))
                 asked.append((r, r, max(v for _, v in key), label))
             else:
-                found += [(r, self._drug(d, v)) for d, v in key if d < n_known]
+                level = self._level(request.group[r])
+                found += [(r, self._drug(d, v, level)) for d, v in key if d < n_known]
                 old = [(d, v) for d, v in key if d < n_known]
                 small += [(r, self._small(d, v, measured=i > 0)) for i, (d, v) in enumerate(old)]
                 asked += [(r, d - n_known, v, d) for d, v in key if d >= n_known]

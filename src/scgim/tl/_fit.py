@@ -37,6 +37,7 @@ def fit(
     structure: str = "search",
     graph_prior: Any = None,
     known_targets: Any = None,
+    effects_by: str | None = None,
     n_ensemble: int | None = None,
     model_kwargs: Mapping[str, Any] | None = None,
     key_added: str = _keys.DEFAULT,
@@ -89,6 +90,8 @@ def fit(
         What is known of the graph: edge list, matrix, or key of ``adata.varp``.
     known_targets
         Table with columns ``drug`` and ``gene``: targets that are known.
+    effects_by
+        One of the covariates, such as the cell line: drugs keep their targets, but effects may differ between its levels.
     n_ensemble
         Number of fits that the edge probabilities come from; the default of the model if not given.
     model_kwargs
@@ -178,7 +181,7 @@ _SETUP = (
     "continuous_covariate_keys",
     "size_factor_key",
 )
-_BUILD = ("mechanism", "intervention", "noise", "structure", "graph_prior", "known_targets")
+_BUILD = ("mechanism", "intervention", "noise", "structure", "graph_prior", "known_targets", "effects_by")
 
 
 def _as_list(columns: str | Sequence[str]) -> list[str]:

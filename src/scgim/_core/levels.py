@@ -1,0 +1,170 @@
+"""Effects that differ between levels of a covariate, such as cell lines (layer `_core`; not from the paper).
+
+Targets belong to the drug. Its amplitude at level l is ``a_l ~ N(a, between_sd^2)``, partial pooling, with one
+`between_sd` for all drugs and genes, learned by empirical Bayes. Given the residual means ``r_k = h_k a_l + error``
+everything is Gaussian and exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from scgim._core.design import Design
+
+RATIOS = np.linspace(0.0, 0.95, 20)  # of the standard deviation between levels to that of all effects
+Blocks = list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+
+
+@dataclass
+class LevelEffects:
+    """Amplitudes ``(D, V, G)`` of drugs at the V levels, and their standard deviations; `axes` ``(2, D, V, G)``.
+
+    Where a drug was not measured at a level, the mean over levels with the wider standard deviation.
+    """
+
+    amplitude: np.ndarray
+    sd: np.ndarray
+    axes: np.ndarray | None = None
+
+    @classmethod
+    def empty(cls, n_drugs: int, n_levels: int, n_genes: int, sd: float) -> LevelEffects:
+        """No effect, known with standard deviation `sd`."""
+        shape = (n_drugs, n_levels, n_genes)
+        return cls(np.zeros(shape), np.full(shape, sd))
+
+
+class LevelSums(NamedTuple):
+    """What the contexts of one drug say of its amplitude at each level, ``(V, G)``, and log density beside ``(G,)``."""
+
+    weight: np.ndarray  # precision of the estimate, 0 where there is no context
+    estimate: np.ndarray
+    log: np.ndarray
+
+
+def level_sums(r: np.ndarray, e: np.ndarray, h: np.ndarray, level: np.ndarray, n_levels: int) -> LevelSums:
+    """Sufficient statistics of the amplitude at each level.
+
+    Parameters
+    ----------
+    r, e
+        ``(G, L)``; residual means of the L contexts of a drug, and their variances around a known amplitude.
+    h
+        ``(L,)``; fraction of the full effect.
+    level
+        ``(L,)``; level of each context.
+    n_levels
+        Number of levels V.
+    """
+    weight, estimate = np.zeros((2, n_levels, len(r)))
+    log = -0.5 * np.log(e).sum(axis=1)
+    for v in np.unique(level):
+        at = level == v
+        own, x, variance = h[at], r[:, at], e[:, at]
+        weight[v] = np.maximum((own**2 / variance).sum(axis=1), 1e-30)
+        estimate[v] = (own * x / variance).sum(axis=1) / weight[v]
+        log = log - 0.5 * ((x - estimate[v][:, None] * own) ** 2 / variance).sum(axis=1)
+    return LevelSums(weight, estimate, log)
+
+
+def pool_levels(sums: LevelSums, between2: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What all levels together say of the mean amplitude, levels integrated out.
+
+    Returns
+    -------
+    Precision and estimate of the mean amplitude, and the log density of the residuals at that estimate, less
+    ``L log(2 pi) / 2``; ``(G,)`` each.
+    """
+    scaled = 1 + between2 * sums.weight
+    own = sums.weight / scaled  # (V, G)
+    weight = np.maximum(own.sum(axis=0), 1e-30)
+    estimate = (own * sums.estimate).sum(axis=0) / weight
+    log = sums.log - 0.5 * (np.log(scaled) + own * (sums.estimate - estimate) ** 2).sum(axis=0)
+    return weight, estimate, log
+
+
+def split_levels(
+    sums: LevelSums, between2: float, mean: np.ndarray, variance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Amplitude of each level and its variance ``(V, G)``, given those of the mean amplitude ``(G,)``."""
+    gain = between2 * sums.weight / (1 + between2 * sums.weight)
+    amplitude = mean + gain * (sums.estimate - mean)
+    return amplitude, (1 - gain) * between2 + (1 - gain) ** 2 * variance
+
+
+def learn_between(blocks: Blocks, n_levels: int, slab_sd: float, deviation_sd: float) -> float:
+    """Standard deviation of effects between levels, by evidence, where that of all effects is known.
+
+    Parameters
+    ----------
+    blocks
+        For each drug: residual means and variances ``(G', L)`` at its targets, fractions and levels ``(L,)``.
+    n_levels
+        Number of levels V.
+    slab_sd
+        Standard deviation of effects at one level, which the levels' mean and their differences share.
+    deviation_sd
+        Standard deviation around the dose curve at full effect.
+    """
+    sums = [level_sums(r, e + (deviation_sd * h) ** 2, h, level, n_levels) for r, e, h, level in blocks]
+
+    def cost(ratio: float) -> float:
+        between2 = (ratio * slab_sd) ** 2
+        total = 0.0
+        for one in sums:
+            weight, estimate, log = pool_levels(one, between2)
+            spread = slab_sd**2 - between2 + 1 / weight
+            total += float((log - 0.5 * (np.log(weight * spread) + estimate**2 / spread)).sum())
+        return -total
+
+    if not any((s.weight > 0).sum(axis=0).max(initial=0) > 1 for s in sums):
+        return 0.0  # no drug was measured at two levels
+    values = np.array([cost(ratio) for ratio in RATIOS])
+    best = int(values.argmin())
+    low, high = RATIOS[max(best - 1, 0)], RATIOS[min(best + 1, len(RATIOS) - 1)]
+    found = minimize_scalar(cost, bounds=(low, high), method="bounded", options={"xatol": 1e-3})
+    ratio = found.x if found.fun < values.min() else RATIOS[best]
+    return float(ratio * slab_sd)
+
+
+def level_blocks(
+    residual: np.ndarray, error: np.ndarray, on: np.ndarray, design: Design, fraction: np.ndarray
+) -> Blocks:
+    """Blocks of `learn_between`, from the contexts with one drug.
+
+    Parameters
+    ----------
+    residual, error, on
+        ``(K, G)``; residual means, their variances, and where drugs have targets.
+    design
+        With levels.
+    fraction
+        ``(K, D)``; fraction of the full effect of each drug.
+    """
+    present = np.asarray(design.dose) > 0
+    single, out = present.sum(axis=1) == 1, []
+    for d in range(present.shape[1]):
+        rows = np.flatnonzero(single & present[:, d])
+        genes = np.flatnonzero(on[rows].any(axis=0))
+        if len(genes):
+            at = np.ix_(rows, genes)
+            out.append((residual[at].T, error[at].T, fraction[rows, d], design.levels[rows]))
+    return out
+
+
+def level_fields(effects: LevelEffects | None, design: Design, between_sd: float, scale: np.ndarray) -> dict:
+    """Effects of levels as fields of a `Fit`, on the expression scale; none without levels."""
+    if effects is None:
+        return {}
+    group_level = np.zeros(len(design.group_names), dtype=int)
+    group_level[np.asarray(design.group)] = design.levels
+    return {
+        "level_amplitude": effects.amplitude * scale,
+        "level_amplitude_sd": effects.sd * scale,
+        "level_axes": None if effects.axes is None else effects.axes * scale,
+        "between_sd": between_sd * scale,
+        "group_level": group_level,
+    }
