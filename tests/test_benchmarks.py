@@ -79,6 +79,52 @@ def test_goals_are_held_against_medians(module) -> None:
     assert table["met"].tolist() == ["yes"]
 
 
+def test_a_class_of_graphs_is_scored_by_one_of_its_members(module) -> None:
+    chain = np.array([[0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 0, 1], [0, 0, 1, 0]])  # a - b - c - d
+    dag = module("peers").a_dag(chain)
+    assert np.array_equal(dag | dag.T, chain != 0)
+    assert not (dag & dag.T).any()
+    assert (dag.sum(0) <= 1).all()  # no collider, which would be another class
+    collider = np.array([[0, 0, 1], [0, 0, 1], [0, 0, 0]])
+    assert np.array_equal(module("peers").a_dag(collider), collider != 0)
+
+
+def test_targets_are_genes_whose_residual_shifts(module) -> None:
+    rng, graph = np.random.default_rng(0), np.array([[0, 1, 0], [0, 0, 1], [0, 0, 0]])
+    shift = np.array([[0, 0, 0], [2, 0, 0], [0, 0, -2]])  # control, a drug on the first gene, one on the last
+    context = np.repeat([0, 1, 2], 500)
+    noise = rng.normal(size=(1500, 3)) + shift[context]
+    x = noise @ np.linalg.inv(np.eye(3) - graph)
+    data = {"x": x, "context": context, "drug": context}
+    _, called = module("peers").residual_targets(data, graph)
+    assert np.array_equal(called, shift[1:] != 0)
+
+
+def test_cells_of_other_packages_are_scored_by_split(module) -> None:
+    case, peers = module("_systems").simulate("er-linear-shift-projection", 0, quick=True), module("peers")
+    rows = np.concatenate([case.rows(split) for split in ("new_dose", "new_drug")])
+    values = peers.prediction(case, np.stack([case.cells(k) for k in rows]))
+    assert set(values) == {
+        f"{m}_new_{s}" for m in ("mean_distance", "pearson", "energy_distance") for s in ("doses", "drugs")
+    }
+    assert values["mean_distance_new_doses"] == pytest.approx(0)
+    assert values["energy_distance_new_drugs"] == pytest.approx(0, abs=1e-9)
+
+
+def test_other_packages_are_compared_on_their_seeds(module) -> None:
+    tables, system = module("_tables"), "er-linear-hard-principal_components"
+    columns = ["system", "seed", "method", "metric", "value"]
+    ours = pd.DataFrame([(system, s, "scgim", "edge_f1", v) for s, v in enumerate((0.9, 0.8, 0.1))], columns=columns)
+    rows = [(system, s, m, "edge_f1", v) for s in (0, 1) for m, v in (("ges", 0.5), ("utigsp_0.01", 0.2))]
+    rows += [(system, s, "utigsp_0.001", "edge_f1", 0.4) for s in (0, 1)] + [(system, 0, "gnies", "edge_f1", 1.0)]
+    rows += [(system, 0, "gies", "target_f1", 1.0)]  # which it was told
+    others = tables.peers(pd.DataFrame(rows, columns=columns))
+    (row,) = tables.beside_others(pd.concat([ours, others]), others).to_dict("records")
+    assert row["scgim"] == pytest.approx(0.85)  # without the third seed
+    assert (row["ges"], row["utigsp_best"]) == (0.5, 0.4)
+    assert np.isnan(row["gnies"])  # one of two seeds
+
+
 @pytest.mark.slow
 def test_the_whole_protocol_runs(module, tmp_path: Path) -> None:
     out = ["--quick", "--out", str(tmp_path)]

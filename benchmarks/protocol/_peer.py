@@ -65,6 +65,52 @@ def utigsp(data):
     return {"graph": dag.to_amat()[0], "drug_targets": targets}
 
 
+def cellflow(data):
+    """CellFlow: from control cells to those of a context, which is its features and dose; small and not tuned."""
+    import os
+
+    os.environ |= {"JAX_PLATFORMS": "cpu", "NPROC": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
+    import anndata
+    import diffrax
+    import optax
+    import pandas as pd
+    from cellflow.model import CellFlow
+
+    x, context, known = data["x"], data["context"], data["known"]  # (n, G), (n,), (K, Q): features and dose
+    mean, sd = x.mean(0), x.std(0)
+    asked = data["asked"]  # (M, Q)
+    size = known.std()
+    code = {f"c{k}": row.astype(np.float32) for k, row in enumerate((np.vstack([known, asked]) - known.mean(0)) / size)}
+    names = np.array(list(code))  # the first is the control
+    cells = anndata.AnnData(((x - mean) / sd).astype(np.float32))
+    cells.obs["context"] = pd.Categorical(names[context], categories=names[: len(known)])
+    cells.obs["control"] = context == 0
+    cells.obsm["x"], cells.uns["code"] = cells.X, code
+    model = CellFlow(cells, solver="otfm")
+    model.prepare_data("x", "control", {"context": ["context"]}, {"context": "code"})
+    layers = ({"layer_type": "mlp", "dims": (128, 128), "dropout_rate": 0.0},)
+    small = dict.fromkeys(("time_encoder_dims", "hidden_dims", "decoder_dims"), (128, 128))
+    seed = int(data["seed"])
+    model.prepare_model(
+        pooling="mean",
+        layers_before_pool={"context": layers},
+        layers_after_pool=layers,
+        condition_embedding_dim=64,
+        cond_output_dropout=0.0,
+        time_freqs=64,
+        optimizer=optax.adam(optax.cosine_decay_schedule(2e-3, int(data["iterations"]))),
+        seed=seed,
+        **small,
+    )
+    model.train(num_iterations=int(data["iterations"]), batch_size=64, valid_freq=10**9)
+    source = cells[np.random.default_rng(seed).permutation(np.flatnonzero(context == 0))[: int(data["n_cells"])]].copy()
+    source.uns["code"] = code
+    wanted = pd.DataFrame({"context": names[len(known) :], "name": names[len(known) :], "control": False})
+    steps = {"dt0": 0.05, "solver": diffrax.Heun(), "stepsize_controller": diffrax.ConstantStepSize()}
+    moved = model.predict(source, covariate_data=wanted, sample_rep="x", condition_id_key="name", **steps)
+    return {"cells": np.stack([moved[name] for name in wanted["name"]]) * sd + mean}
+
+
 def main():
     method, source, destination = sys.argv[1:]
     with np.load(source) as file:

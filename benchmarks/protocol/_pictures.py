@@ -17,12 +17,13 @@ COLORS = {
     "mean_shift": "#7F7F7F",
     "ges": "#B2DF8A",
     "gnies": "#33A02C",
-    "gies": "#A6761D",
+    "gies": "#17BECF",
     "utigsp_0.001": "#6A3D9A",
     "gp": "#D55E00",
     "ridge": "#E69F00",
     "knn": "#CC79A7",
     "mlp": "#B59B00",
+    "cellflow": "#E7298A",
     "training_mean": "#9A9A9A",
     "control": "#5A5A5A",
 }
@@ -41,6 +42,7 @@ LABELS = {
     "training_mean": "training mean",
     "knn": "nearest neighbours",
     "mlp": "neural network",
+    "cellflow": "CellFlow",
 }
 PANELS = {
     "structure": {"edge_f1": "edge F1", "target_f1": "target F1, training contexts", "sid": "SID"},

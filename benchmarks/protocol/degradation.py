@@ -3,7 +3,7 @@
     python benchmarks/protocol/degradation.py --seeds 0 1 2 --out benchmarks/protocol/results
 
 The targets of scgim stand beside the ranking of genes by their mean shift. Rows are added to ``degradation.csv``; what is
-there already is not run again. Then the picture and the table ``degradation_medians`` are made.
+there already is not run again (``--again`` runs it again). Then the picture and the table ``degradation_medians`` are made.
 """
 
 from __future__ import annotations
@@ -26,7 +26,14 @@ from run import one
 
 KEYS = ["system", "varied", "amount", "seed", "method"]
 AMOUNTS = {"n_drugs": (10, 20, 40), "n_cells": (10, 25, 50), "n_control": (80, 250, 800)}
-SHOWN = ["edge_f1", "target_f1", "target_ap", "mean_distance_new_doses", "mean_distance_new_drugs", "failed"]
+SHOWN = [
+    "edge_f1",
+    "target_f1",
+    "target_ap",
+    "mean_distance_new_doses",
+    "mean_distance_new_drugs",
+    "warned_of_features",
+]
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -37,6 +44,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--vary", nargs="+", choices=sorted(AMOUNTS), default=list(AMOUNTS))
     parser.add_argument("--fewest", action="store_true", help="only the smallest amount of each")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--again", action="store_true", help="replace what is in the table already")
     parser.add_argument("--quick", action="store_true", help="tiny systems, to see that everything runs")
     return parser.parse_args(argv)
 
@@ -45,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     path = arguments.out / "degradation.csv"
-    done, made_by = _store.finished(path, KEYS), _store.versions()
+    done, made_by = set() if arguments.again else _store.finished(path, KEYS), _store.versions()
     for seed in arguments.seeds:
         for varied in arguments.vary:
             for amount in AMOUNTS[varied][: 1 if arguments.fewest else None]:
@@ -57,11 +65,14 @@ def main(argv: list[str] | None = None) -> None:
                 case = _systems.simulate(arguments.system, seed, quick=arguments.quick, **few)
                 for name in todo:
                     values, _ = one(case, name)
+                    if arguments.again:
+                        _store.drop(path, keys | {"method": name})
                     _store.append(path, _store.rows(keys | {"method": name}, values, made_by))
-                    text = "  ".join(f"{k} {values[k]:.3g}" for k in SHOWN if k in values)
+                    text = "  ".join(f"{k} {values[k]:.3g}" for k in (*SHOWN, "failed") if k in values)
                     print(f"{varied} {amount} seed {seed} {name}: {text}", flush=True)
     runs = _store.read(path)
-    table = runs[runs["metric"].isin(SHOWN)].groupby([*KEYS[:3], "method", "metric"])["value"].median().unstack()
+    shown = runs[runs["metric"].isin(SHOWN) & ((runs["metric"] != "warned_of_features") | (runs["method"] == "scgim"))]
+    table = shown.groupby([*KEYS[:3], "method", "metric"])["value"].median().unstack()
     table = table.reindex(columns=[name for name in SHOWN if name in table]).reset_index()
     table.to_csv(arguments.out / "degradation_medians.csv", index=False, float_format="%.4g", lineterminator="\n")
     part = runs[runs["system"] == arguments.system]

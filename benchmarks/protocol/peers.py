@@ -2,6 +2,7 @@
 
     python benchmarks/protocol/peers.py --seeds 0 1 2 --out benchmarks/protocol/results
     python benchmarks/protocol/peers.py --method utigsp --python python3.8
+    python benchmarks/protocol/peers.py --method cellflow
 
 Environments are made in the cache folder (``--cache``) with the interpreter ``--python``; they need a network the first time.
 What is in ``peers.csv`` already is not run again. Graphs with undirected edges are scored by one DAG of their class. Targets
@@ -33,7 +34,18 @@ REQUIREMENTS = {
     "gnies": ["gnies==0.3.3"],
     "gies": ["gies==0.0.3"],
     "utigsp": ["causaldag==0.1a163", "pgmpy==0.1.20"],  # imported with Python 3.8
+    "cellflow": ["cellflow-tools==0.0.9", "jax[cpu]", "requests"],  # which cellflow imports and does not ask for
 }
+SYSTEMS = (
+    "er-linear-shift",
+    "sf-linear-shift",
+    "er-neural-shift",
+    "sf-neural-shift",
+    "er-neural-hard",
+    "er-linear-hard",
+)
+ITERATIONS, N_CELLS = 12_000, 500
+"""Steps of CellFlow's training, and the cells that it predicts a context."""
 ALPHAS = (1e-2, 1e-3, 1e-5)
 """Levels of UT-IGSP; each is a row, and the best by the truth is what a user could at most reach."""
 
@@ -41,13 +53,14 @@ ALPHAS = (1e-2, 1e-3, 1e-5)
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    systems = [f"{kind}-principal_components" for kind in ("er-linear-shift", "sf-linear-shift", "er-neural-shift")]
-    parser.add_argument("--system", nargs="+", default=systems, help="patterns; features are not used")
+    systems = [f"{kind}-principal_components" for kind in SYSTEMS]
+    parser.add_argument("--system", nargs="+", default=systems, help="patterns; only cellflow reads features")
     parser.add_argument("--method", nargs="+", choices=sorted(REQUIREMENTS), default=["ges", "gnies", "gies"])
     parser.add_argument("--python", default=sys.executable, help="interpreter of new environments")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "scgim-benchmarks")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--timeout", type=float, default=1800, help="seconds for one run")
+    parser.add_argument("--iterations", type=int, default=ITERATIONS, help="of the training of cellflow")
     parser.add_argument("--quick", action="store_true", help="tiny systems, to see that everything runs")
     return parser.parse_args(argv)
 
@@ -75,7 +88,7 @@ def installed(interpreter: Path) -> str:
     return " ".join([version, *(line.replace("==", " ") for line in listed if not line.startswith(skip))][:12])
 
 
-def export(case: _systems.Case, path: Path) -> None:
+def export(case: _systems.Case, path: Path, **more: float) -> None:
     """Training cells with the number of their drug (0: control) and context, and the true targets of each drug."""
     rows = case.rows("train")
     names = list(dict.fromkeys(case.table["drug"].iloc[rows]))
@@ -90,7 +103,10 @@ def export(case: _systems.Case, path: Path) -> None:
         drug=np.repeat(drug, sizes),
         context=np.repeat(np.arange(len(cells)), sizes),
         drug_targets=case.truth["targets"][first],
-        alpha=0.0,
+        known=case.known(np.array(contexts)),
+        asked=case.known(np.concatenate([case.rows(split) for split in _score.SPLITS])),
+        seed=case.seed,
+        **more,
     )
 
 
@@ -136,6 +152,21 @@ def residual_targets(data: dict[str, np.ndarray], graph: np.ndarray) -> tuple[np
 
 
 def scores(case: _systems.Case, data: dict[str, np.ndarray], result: dict[str, np.ndarray]) -> dict[str, float]:
+    """Graph and targets of a method, or its predictions if it makes cells; and its times."""
+    made = prediction(case, result["cells"]) if "cells" in result else structure(case, data, result)
+    return made | {name: float(result[name]) for name in ("seconds", "wall_seconds")}
+
+
+def prediction(case: _systems.Case, cells: np.ndarray) -> dict[str, float]:
+    """Distances of predicted cells (M, n, G) of new doses, then of new drugs."""
+    values: dict[str, float] = {}
+    for split in _score.SPLITS:
+        here, cells = cells[: len(case.rows(split))], cells[len(case.rows(split)) :]
+        values |= _score.means(case, split, here.mean(1)) | _score.energy(case, split, here)
+    return values
+
+
+def structure(case: _systems.Case, data: dict[str, np.ndarray], result: dict[str, np.ndarray]) -> dict[str, float]:
     """Graph and targets of a method."""
     graph, rows = a_dag(result["graph"]), case.rows("train")
     values = _score.structure(case, graph, graph.astype(float))
@@ -146,25 +177,22 @@ def scores(case: _systems.Case, data: dict[str, np.ndarray], result: dict[str, n
     else:
         score, called = residual_targets(data, graph)
     values |= _score.targets(case, rows, score[place].astype(float), called=np.asarray(called)[place])
-    values |= {name: float(result[name]) for name in ("seconds", "wall_seconds")}
     return {name: value for name, value in values.items() if "calibration" not in name}
 
 
-def run(case: _systems.Case, method: str, interpreter: Path, alpha: float, timeout: float) -> dict[str, float]:
-    """One method on one system."""
+def run(case: _systems.Case, method: str, interpreter: Path, timeout: float, **more: float) -> dict[str, float]:
+    """One method on one system; `more` are further options that it reads."""
     with tempfile.TemporaryDirectory() as folder:
         source, destination = Path(folder) / "in.npz", Path(folder) / "out.npz"
-        export(case, source)
-        data = dict(np.load(source)) | {"alpha": np.array(alpha)}
-        np.savez(source, **data)
+        export(case, source, n_cells=N_CELLS, **more)
         script = Path(__file__).parent / "_peer.py"
         try:
             subprocess.run([interpreter, script, method, source, destination], check=True, timeout=timeout)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             print(error, flush=True)
             return {"failed": 1.0}
-        with np.load(destination) as file:
-            return scores(case, data, dict(file)) | {"failed": 0.0}
+        with np.load(destination) as found, np.load(source) as data:
+            return scores(case, dict(data), dict(found)) | {"failed": 0.0}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -182,7 +210,8 @@ def main(argv: list[str] | None = None) -> None:
                     if (system, seed, name) in done:
                         continue
                     case = case or _systems.simulate(system, seed, quick=arguments.quick)
-                    values = run(case, method, interpreter, alpha, arguments.timeout)
+                    options = {"alpha": alpha, "iterations": arguments.iterations}
+                    values = run(case, method, interpreter, arguments.timeout, **options)
                     keys = {"system": system, "seed": seed, "method": name}
                     _store.append(path, _store.rows(keys, values, made_by))
                     text = "  ".join(f"{k} {v:.3g}" for k, v in values.items())

@@ -3,8 +3,8 @@
     python benchmarks/protocol/summary.py --out benchmarks/protocol/results
 
 ``medians.csv`` (every system, method and metric), ``structure.csv`` and ``prediction_*.csv`` (what the documentation shows),
-``goals.csv`` (medians against their bounds), ``reliability_pooled.csv``, all but the first also in ``tables.md``, and the
-pictures.
+``beside_others.csv`` (other packages, on the seeds that they were run on), ``coverage.csv`` (intervals of effects), ``goals.csv``
+(medians against their bounds), ``reliability_pooled.csv``, all but the first also in ``tables.md``, and the pictures.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import _pictures
 import _store
+import _tables
 import numpy as np
 import pandas as pd
 from _goals import BASELINES, CALIBRATION, GOALS
+from _tables import OTHERS, best, median, medians
 
 STRUCTURE = ["edge_f1", "edge_ap", "shd", "sid", "target_f1", "target_ap", "effect_coverage_90", "seconds"]
 PREDICTION = [
@@ -29,28 +31,6 @@ PREDICTION = [
     "energy_distance_new_drugs",
 ]
 OURS = ("scgim", "scgim_additive", "scgim_no_features", "bacadi_style", "published")
-OTHERS = ("mean_shift", "ges", "gnies", "gies", *(f"utigsp_{alpha}" for alpha in ("0.01", "0.001", "1e-05")))
-
-
-def medians(runs: pd.DataFrame) -> pd.DataFrame:
-    """Median, smallest and largest value over seeds."""
-    group = runs.dropna(subset="value").groupby(["system", "method", "metric"], sort=False)["value"]
-    table = group.agg(n_seeds="size", median="median", smallest="min", largest="max").reset_index()
-    return table.sort_values(["system", "method", "metric"], ignore_index=True)
-
-
-def median(table: pd.DataFrame, system: str, method: str, metric: str) -> tuple[float, int]:
-    """One median and its number of seeds; NaN and 0 if it is not there."""
-    row = table[(table["system"] == system) & (table["method"] == method) & (table["metric"] == metric)]
-    return (float(row["median"].iloc[0]), int(row["n_seeds"].iloc[0])) if len(row) else (float("nan"), 0)
-
-
-def best(table: pd.DataFrame, system: str, metric: str, methods: tuple[str, ...]) -> tuple[str, float]:
-    """Method with the smallest median."""
-    found = {name: median(table, system, name, metric)[0] for name in methods}
-    found = {name: value for name, value in found.items() if np.isfinite(value)}
-    name = min(found, key=lambda name: found[name], default="")
-    return name, found.get(name, float("nan"))
 
 
 def structure(table: pd.DataFrame) -> pd.DataFrame:
@@ -77,6 +57,7 @@ def prediction(table: pd.DataFrame, mechanism: str) -> pd.DataFrame:
             for method in ("scgim", "scgim_additive") if mechanism == "neural" else ("scgim",):
                 row[method], n = median(table, system, method, metric)
                 row["n_seeds"] = max(n, row["n_seeds"])
+            row["cellflow"], _ = median(table, system, "cellflow", metric)
             row["best_baseline"], row["of_best_baseline"] = best(table, system, metric, BASELINES)
             row["floor"], _ = median(table, system, "floor", metric)
             ours = row["scgim"] if np.isfinite(row["scgim"]) else row.get("scgim_additive", np.nan)
@@ -141,7 +122,8 @@ def main(argv: list[str] | None = None) -> None:
     runs = _store.read(out / _store.RUNS)
     if runs.empty:
         raise SystemExit(f"no {_store.RUNS} in {out}; run benchmarks/protocol/run.py first")
-    runs = pd.concat([runs, _store.read(out / "peers.csv")], ignore_index=True)
+    peers = _tables.peers(_store.read(out / "peers.csv"))
+    runs = pd.concat([runs, peers], ignore_index=True)
     runs = runs.drop_duplicates(["system", "seed", "method", "metric"], keep="last")
     reliability = _store.read(out / _store.RELIABILITY)
     if len(reliability):
@@ -150,6 +132,8 @@ def main(argv: list[str] | None = None) -> None:
     made = {
         "medians": table,
         "structure": structure(table),
+        "beside_others": _tables.beside_others(runs, peers),
+        "coverage": _tables.coverage(table),
         "goals": goals(table, pooled),
         "reliability_pooled": pooled,
     }

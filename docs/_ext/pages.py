@@ -72,11 +72,11 @@ def commands(folder: Path) -> str:
 
 
 def result(path: Path, folder: Path, out: Path) -> str:
-    """One table with its note (``.md``) and picture (``.png``) of the same name; nothing if it is empty or very long."""
+    """One table with its note (``.md``) and picture (``.png``) of the same name; nothing if it is empty, long, or raw."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
-    if not 2 <= len(rows) <= MAX_ROWS + 1:
-        return ""
+    if not 2 <= len(rows) <= MAX_ROWS + 1 or {"metric", "value", "versions"} <= set(rows[0]):
+        return ""  # one value a row: averages stand beside it
     relative = path.relative_to(folder).as_posix()
     parts = [f"### {title(path.stem)}", note(path.with_suffix(".md")), table(rows), f"From `benchmarks/{relative}`."]
     picture = path.with_suffix(".png")
