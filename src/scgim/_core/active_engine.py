@@ -34,6 +34,7 @@ from scgim._core.search import OrderSearch, Parents, screen, search
 
 N_ROUNDS = 4
 START_SD = 0.7  # of psi, before its size is learned
+NEVER = -1e3  # log odds
 START_BACKGROUND = 0.2  # at first, small drifts of children are not taken for targets
 
 
@@ -79,6 +80,7 @@ class ActiveFit:
         shape = (len(moments.n), moments.n_genes)
         self.psi, self.shifted, self.active = np.zeros(shape), np.zeros(shape), np.zeros(shape)
         self.kinds = (self.activity, self.shift)
+        self.most = MOST_TARGETS / (1 + shifts)  # activities a drug; beside shifts there are half as many
         self.parents: dict[int, tuple[int, ...]] = {}
 
     def prior_odds(self) -> tuple[np.ndarray, np.ndarray]:
@@ -90,8 +92,11 @@ class ActiveFit:
         if self.known is not None:
             both = np.tile(self.known, (1, 2))
             odds[both == 1], odds[both == 0] = 30.0, -30.0
+        heard = np.zeros(G, dtype=bool)
+        heard[[i for pa in self.parents.values() for i in pa]] = True
+        odds[:, :G][:, ~heard] = NEVER  # without children there is nothing whose activity could change
         if not self.shifts:
-            odds[:, G:] = -1e3
+            odds[:, G:] = NEVER
         variance = np.full(2 * G, a.curves.slab_sd**2)
         variance[G:] = s.slab_sd**2 + (0 if self.design.has_dose else s.deviation_sd**2)
         return odds, variance
@@ -185,7 +190,7 @@ class ActiveFit:
         seen = np.array([told[dose[:, d] > 0].max(axis=0, initial=0.0) for d in range(len(design.drugs))])
         informed = seen > 1 / START_SD**2  # (D, G)
         found = float(probability[informed].sum())
-        kind.p_target = float(np.clip((found + 1) / (informed.sum() + G / 2), 0.2 / G, MOST_TARGETS / G))
+        kind.p_target = float(np.clip((found + 1) / (informed.sum() + G / 2), 0.2 / G, self.most / G))
 
     def edge_background(self, children: list[Children], expected: np.ndarray, on: np.ndarray) -> float:
         """Standard deviation of the change of single effects where no drug acts, by evidence on a grid."""

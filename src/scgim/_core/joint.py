@@ -9,8 +9,10 @@ its children explain the same means and have to compete. Everything that a drug'
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from scipy.special import log_ndtr
 
 from scgim._core.activity import Children
 
@@ -18,6 +20,7 @@ N_STARTS = 6  # first variables from which the choice is climbed
 N_SWEEPS = 20  # of Gibbs sampling, the first of which from the best choice
 RARE = -8.0  # log odds below which a variable is not proposed
 TINY = 1e-12
+ACTIVITY = (-1.0, 1.0)  # of a change psi: outgoing effects are between none and twice what they were
 
 
 @dataclass
@@ -69,18 +72,55 @@ def local_form(child: Children, j: int, n_genes: int, background: np.ndarray) ->
     )
 
 
+def log_mass(mean: np.ndarray, variance: np.ndarray, lower: Any, upper: Any) -> np.ndarray:
+    """Logarithm of the mass of normal distributions between two bounds; all arrays broadcast."""
+    sd = np.sqrt(np.maximum(variance, TINY))
+    low, high = (lower - mean) / sd, (upper - mean) / sd
+    flip = low > 0  # both bounds above the mean: the other tail has the digits
+    low, high = np.where(flip, -high, low), np.where(flip, -low, high)
+    top, bottom = log_ndtr(high), log_ndtr(low)
+    with np.errstate(divide="ignore"):
+        return np.asarray(top + np.log(-np.expm1(np.minimum(bottom - top, -1e-300))))
+
+
+def truncated(mean: np.ndarray, variance: np.ndarray, lower: float, upper: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of normal distributions that are cut at two bounds, ``(m,)`` each."""
+    sd = np.sqrt(np.maximum(variance, TINY))
+    low, high = (lower - mean) / sd, (upper - mean) / sd
+    mass = log_mass(mean, variance, lower, upper)
+    at_low, at_high = (np.exp(np.clip(-0.5 * x**2 - 0.5 * np.log(2 * np.pi) - mass, -700, 700)) for x in (low, high))
+    shift = at_low - at_high
+    new = mean + sd * shift
+    spread = variance * (1 + low * at_low - high * at_high - shift**2)
+    sure = mass < -30  # digits are gone: all mass is next to a bound
+    edge = np.where(mean > upper, upper, lower)
+    fall = np.maximum(np.abs(np.where(mean > upper, high, low)), 1.0)
+    return np.where(sure, edge, np.clip(new, lower, upper)), np.where(sure, (sd / fall) ** 2, np.maximum(spread, TINY))
+
+
 @dataclass
 class Choice:
-    """Choice of variables of one drug: ``square`` (V, V), ``linear`` (V,), ``prior`` variances and ``log_odds`` (V,)."""
+    """Choice of variables of one drug: ``square`` (V, V), ``linear`` (V,), ``prior`` variances and ``log_odds`` (V,).
+
+    The first `n_bounded` variables lie between `lower` and `upper`; the normal prior is cut there. The mass of the joint
+    posterior within the bounds is taken as the product of that of each variable, which is exact for a single bounded one.
+    """
 
     square: np.ndarray
     linear: np.ndarray
     prior: np.ndarray
     log_odds: np.ndarray
+    n_bounded: int = 0
+    lower: float = ACTIVITY[0]
+    upper: float = ACTIVITY[1]
+
+    def kept(self, mean: np.ndarray, variance: np.ndarray, prior: np.ndarray) -> np.ndarray:
+        """Log evidence that the bounds add for bounded variables with these posteriors and prior variances."""
+        return log_mass(mean, variance, self.lower, self.upper) - log_mass(0.0 * prior, prior, self.lower, self.upper)
 
     def conditional(self, on: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Log odds of each variable given the others, and its mean and variance if it is chosen, ``(V,)`` each."""
-        S = np.flatnonzero(on)
+        S, B = np.flatnonzero(on), self.n_bounded
         if len(S):
             M = np.linalg.inv(self.square[np.ix_(S, S)] + np.diag(1 / self.prior[S]))
             cross = self.square[:, S] @ M  # (V, s)
@@ -92,17 +132,46 @@ class Choice:
             variance = 1 / (np.diag(self.square) + 1 / self.prior)
             mean = self.linear * variance
         odds = 0.5 * mean**2 / variance + 0.5 * np.log(variance / self.prior) + self.log_odds
+        if B:
+            odds[:B] += self.kept(mean[:B], variance[:B], self.prior[:B])
+            if len(S) and S[0] < B:
+                odds += self._others_kept(S, M, cross, mean, variance)
+            mean[:B], variance[:B] = truncated(mean[:B], variance[:B], self.lower, self.upper)
         return odds, mean, variance
+
+    def _others_kept(
+        self, S: np.ndarray, M: np.ndarray, cross: np.ndarray, mean: np.ndarray, variance: np.ndarray
+    ) -> np.ndarray:
+        """What having each variable, or not, changes in the mass of the chosen bounded ones, ``(V,)``."""
+        A = np.flatnonzero(S < self.n_bounded)  # of the chosen ones
+        bounds = (self.lower, self.upper)
+        now = log_mass(mean[S[A]], np.diag(M)[A], *bounds)  # (a,)
+        moved = mean[S[A]] - cross[:, A] * mean[:, None]  # (V, a), if the variable is added
+        wider = np.diag(M)[A] + cross[:, A] ** 2 * variance[:, None]
+        out = log_mass(moved, wider, *bounds) - now
+        ratio = M[np.ix_(np.arange(len(S)), A)] / np.diag(M)[:, None]  # (s, a), if a chosen one is taken away
+        without = mean[S[A]] - ratio * mean[S][:, None]
+        left = np.maximum(np.diag(M)[A] - ratio**2 * np.diag(M)[:, None], TINY)
+        change = now - log_mass(without, left, *bounds)
+        change[A, np.arange(len(A))] = 0.0
+        out[S] = change
+        return np.asarray(out.sum(axis=1))
 
     def evidence(self, on: np.ndarray) -> float:
         """Log posterior of a choice, up to a constant."""
         S = np.flatnonzero(on)
         if not len(S):
             return 0.0
-        A = self.square[np.ix_(S, S)] + np.diag(1 / self.prior[S])
-        fit = self.linear[S] @ np.linalg.solve(A, self.linear[S])
+        M = np.linalg.inv(self.square[np.ix_(S, S)] + np.diag(1 / self.prior[S]))
+        mean = M @ self.linear[S]
+        bounded = S < self.n_bounded
+        within = self.kept(mean[bounded], np.diag(M)[bounded], self.prior[S[bounded]]).sum() if bounded.any() else 0.0
         return float(
-            0.5 * fit - 0.5 * np.linalg.slogdet(A)[1] - 0.5 * np.log(self.prior[S]).sum() + self.log_odds[S].sum()
+            0.5 * self.linear[S] @ mean
+            + 0.5 * np.linalg.slogdet(M)[1]
+            - 0.5 * np.log(self.prior[S]).sum()
+            + self.log_odds[S].sum()
+            + within
         )
 
     def climb(self, on: np.ndarray, most: int = 200) -> np.ndarray:
@@ -191,4 +260,4 @@ def drug_choice(
         q = form.linear[rows] - (Q @ others[:, v, None])[:, :, 0]
         square[np.ix_(v, v)] += (f[:, :, None] * Q * f[:, None]).sum(axis=0)
         linear[v] += (f * q).sum(axis=0)
-    return Choice(square, linear, prior, log_odds)
+    return Choice(square, linear, prior, log_odds, V // 2, *ACTIVITY)

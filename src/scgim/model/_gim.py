@@ -24,6 +24,7 @@ from scgim.model._expression import is_loaded, matrices
 from scgim.model._features_map import fit_feature_model, load_feature_model
 from scgim.model._forecast import ForecastMixin
 from scgim.model._history import merge_history, table
+from scgim.model._kinds import resolve_kind
 from scgim.model._levels import level_names, with_levels
 from scgim.model._module import GIMModule
 from scgim.model._observation import NOISES, Observation, check_noise, observe_moments
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from scgim._core.design import Design
 
 MECHANISMS = ("linear", "additive", "neural")
-INTERVENTIONS = ("shift", "hard", "activity", "auto")
+INTERVENTIONS = ("auto", "shift", "hard", "activity")
 MAX_SCATTER = 2e8  # numbers kept of the second moments of all contexts or drugs: 1.6 GB
 STRUCTURES = ("search", "gradient", "cyclic")
 Progress = Callable[[str, float], None]
@@ -71,9 +72,10 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         paper) or ``"neural"`` (one small network a gene).
     intervention
         What a drug does to a target: ``"shift"`` adds to its mechanism, ``"hard"`` replaces it, ``"activity"`` scales its
-        outgoing effects (not from the paper). ``"auto"`` weighs shifts and changes of activity, drug by drug, by
-        likelihood (not from the paper). All but ``"shift"`` keep second moments of every drug or context, which limits the
-        number of genes.
+        outgoing effects, by -1 (blocked) to +1 (doubled) (not from the paper). ``"auto"`` weighs shifts and changes of activity,
+        drug by drug, by likelihood (not from the paper); it is ``"shift"`` with neural mechanisms, other noise than gaussian, other
+        structures than ``"search"``, `effects_by`, or very many genes and contexts. All but ``"shift"`` keep second moments of
+        every drug or context, which limits the number of genes.
     noise
         How cells are observed: ``"gaussian"`` for log-normalised values; ``"poisson_lognormal"`` for raw counts;
         ``"zero_inflated_lognormal"`` for normalised values without logs, with more zeros than their spread explains. Under
@@ -124,7 +126,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         registry: dict | None = None,
         *,
         mechanism: Literal["linear", "additive", "neural"] = "linear",
-        intervention: Literal["shift", "hard", "activity", "auto"] = "shift",
+        intervention: Literal["auto", "shift", "hard", "activity"] = "auto",
         noise: str = "gaussian",
         structure: Literal["search", "gradient", "cyclic"] = "search",
         graph_prior: Any = None,
@@ -138,22 +140,31 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         _one_of("intervention", intervention, INTERVENTIONS)
         _one_of("noise", noise, NOISES)
         _one_of("structure", structure, STRUCTURES)
+        if isinstance(n_ensemble, bool) or not isinstance(n_ensemble, (int, np.integer)) or n_ensemble < 0:
+            raise ValueError(f"n_ensemble: expected a whole number of at least 0, found {n_ensemble!r}.")
+        n_ensemble = int(n_ensemble)
+        data = self.registered
+        intervention = resolve_kind(
+            intervention,
+            mechanism=mechanism,
+            noise=noise,
+            structure=structure,
+            effects_by=effects_by,
+            design=data.contexts.design,
+            n_genes=len(data.genes),
+        )
+        if mechanism == "neural" and intervention == "activity":
+            warnings.warn(
+                "mechanism: networks are not trained under intervention='activity'; additive mechanisms are used. "
+                "Pass mechanism='additive' to say so.",
+                UserWarning,
+                stacklevel=2,
+            )
         if structure == "cyclic" and (mechanism, intervention) != ("linear", "shift"):
             raise ValueError(
                 "structure: 'cyclic' needs mechanism='linear' and intervention='shift', found "
                 f"mechanism={mechanism!r} and intervention={intervention!r}."
             )
-        if isinstance(n_ensemble, bool) or not isinstance(n_ensemble, (int, np.integer)) or n_ensemble < 0:
-            raise ValueError(f"n_ensemble: expected a whole number of at least 0, found {n_ensemble!r}.")
-        n_ensemble = int(n_ensemble)
-        if mechanism == "neural" and intervention in ("activity", "auto"):
-            warnings.warn(
-                f"mechanism: networks are not trained under intervention={intervention!r}; additive mechanisms are used. "
-                "Pass mechanism='additive' to say so.",
-                UserWarning,
-                stacklevel=2,
-            )
-        data = self.registered
         graph_prior = normalise_graph_prior(graph_prior, data.genes, adata)
         known_targets = normalise_known_targets(known_targets, self.drugs, data.genes)
         self.settings_: dict[str, Any] = {
