@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -68,7 +67,8 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         Registry of a saved model, in place of data; used by :meth:`load`.
     mechanism
         How genes act on their children: ``"linear"``, ``"additive"`` (a few basis functions a parent; not from the
-        paper) or ``"neural"`` (one small network a gene).
+        paper) or ``"neural"`` (one small network a gene; under changes of activity only where networks describe held-out
+        cells better than additive mechanisms).
     intervention
         What a drug does to a target: ``"shift"`` adds to its mechanism, ``"hard"`` replaces it, ``"activity"`` scales its
         outgoing effects (not from the paper). ``"auto"`` weighs shifts and changes of activity, drug by drug, by
@@ -143,16 +143,13 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
                 "structure: 'cyclic' needs mechanism='linear' and intervention='shift', found "
                 f"mechanism={mechanism!r} and intervention={intervention!r}."
             )
+        if structure == "gradient" and intervention in ("activity", "auto"):
+            raise ValueError(
+                f"structure: 'gradient' needs intervention='shift' or 'hard', found {intervention!r}; use structure='search'."
+            )
         if isinstance(n_ensemble, bool) or not isinstance(n_ensemble, (int, np.integer)) or n_ensemble < 0:
             raise ValueError(f"n_ensemble: expected a whole number of at least 0, found {n_ensemble!r}.")
         n_ensemble = int(n_ensemble)
-        if mechanism == "neural" and intervention in ("activity", "auto"):
-            warnings.warn(
-                f"mechanism: networks are not trained under intervention={intervention!r}; additive mechanisms are used. "
-                "Pass mechanism='additive' to say so.",
-                UserWarning,
-                stacklevel=2,
-            )
         data = self.registered
         graph_prior = normalise_graph_prior(graph_prior, data.genes, adata)
         known_targets = normalise_known_targets(known_targets, self.drugs, data.genes)
