@@ -111,8 +111,6 @@ def main(argv: list[str] | None = None) -> None:
         _real.append(path, pd.DataFrame([row | dict.fromkeys(columns, np.nan)]).assign(versions=made_by))
     for mechanism in arguments.mechanism:
         for intervention in arguments.intervention:
-            if mechanism == "neural" and intervention in ("activity", "auto"):
-                continue  # additive mechanisms would be used
             for prior in arguments.prior:
                 if (mechanism, intervention, prior) in done:
                     continue

@@ -60,3 +60,12 @@ def test_sampling_and_means_agree(mechanisms):
         mechanisms, Atomic(shift=np.repeat(shift, 4000, 0)), np.zeros(4000, int), np.random.default_rng(0)
     )
     assert np.allclose(cells.mean(0), mean[0], atol=0.1)
+
+
+def test_activity_scales_what_children_see(mechanisms):
+    x = np.random.default_rng(2).normal(size=(20, 3))
+    zero, full = np.zeros((20, 2)), np.full((20, 2), -1.0)
+    np.testing.assert_allclose(mechanisms.active_contribution(2, x, zero), mechanisms.contribution(2, x))
+    np.testing.assert_allclose(mechanisms.active_contribution(2, x, full), 0, atol=1e-12)
+    half, seen = np.tile([-0.5, 0.0], (20, 1)), x * [0.5, 1, 1]
+    np.testing.assert_allclose(mechanisms.active_contribution(2, x, half), mechanisms.contribution(2, seen))

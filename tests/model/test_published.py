@@ -92,3 +92,13 @@ def test_target_and_strength_of_an_edge_of_known_direction(design):
     assert abs(slope - 1.2) < 0.25
     logits, _, _ = module.interventions(sample=False)
     assert logits[2, 0] > 0
+
+
+@pytest.mark.parametrize("intervention", ["activity", "auto"])
+def test_changes_of_activity_are_refused(intervention):
+    adata = scgim.datasets.simulate(
+        3, edges_per_gene=1, n_drugs=2, n_new_drugs=0, n_control=20, n_cells=5, n_test_cells=2
+    )
+    GIM.setup_anndata(adata, perturbation_key="drug", dose_key="dose", control="control")
+    with pytest.raises(ValueError, match="structure: 'gradient' needs intervention='shift' or 'hard'"):
+        GIM(adata, intervention=intervention, structure="gradient")

@@ -131,7 +131,7 @@ class ActiveFit:
     def update(self, fits: list[GeneFit], rng: np.random.Generator) -> None:
         """Posterior of shifts and activities given the graph, their sizes, and the background of effects."""
         m, design, kind = self.moments, self.design, self.activity
-        children = all_children(m, design, {j: tuple(p) for j, p in self.parents.items()}, fits)
+        children = self.children(fits)
         self.update_curves(children, fits)
         combined = bool(((np.asarray(design.dose) > 0).sum(axis=1) > 1).any())
         expected = np.zeros((len(m.n), len(design.drugs), 2 * m.n_genes))
@@ -148,6 +148,10 @@ class ActiveFit:
             self.update_prior(forms, found[0][:, : m.n_genes])
             if self.background == "auto":
                 kind.background = self.edge_background(children, expected, found[0] > 0.5)
+
+    def children(self, fits: list[GeneFit]) -> list[Children]:
+        """What every gene tells of the activities of its parents."""
+        return all_children(self.moments, self.design, {j: tuple(p) for j, p in self.parents.items()}, fits)
 
     def update_curves(self, children: list[Children], fits: list[GeneFit]) -> None:
         """Dose curves and sizes of both kinds, from estimates given the present interventions."""
@@ -264,7 +268,7 @@ def fit_active(
         graph=mechanisms.strength,
         graph_probability=edge_probabilities(chooser, state, rng=rng),
         history=history,
-        **_combine(run, moments.scale),
+        **combine(run, moments.scale),
     )
 
 
@@ -291,7 +295,7 @@ def assemble_shifts(
     return replace(fit, intervention="auto", settings=fit.settings | settings)
 
 
-def _combine(run: ActiveFit, scale: np.ndarray) -> dict[str, Any]:
+def combine(run: ActiveFit, scale: np.ndarray) -> dict[str, Any]:
     """Both kinds as one: the probability that either holds, and the effect of the more probable one."""
     activity = run.activity.targets
     if activity is None:

@@ -45,7 +45,7 @@ class CurveFit(NamedTuple):
 def hill(dose: np.ndarray, ec50: np.ndarray | float, slope: np.ndarray | float) -> np.ndarray:
     """Fraction of the full effect at a dose; 0 at dose 0, and 1 for every dose where ec50 is 0."""
     dose = np.asarray(dose, dtype=float)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         out = 1.0 / (1.0 + (np.asarray(ec50) / dose) ** np.asarray(slope))
     return np.where(dose > 0, np.nan_to_num(out), 0.0)
 

@@ -21,8 +21,8 @@ class SupportsMechanisms(Protocol):
     baseline: np.ndarray
     noise_sd: np.ndarray
 
-    def parent_contributions(self, j: int, x: np.ndarray) -> np.ndarray:
-        """``(n, p)``."""
+    def active_contribution(self, j: int, x: np.ndarray, activity: np.ndarray) -> np.ndarray:
+        """``(n,)``."""
 
     def contribution(self, j: int, x: np.ndarray) -> np.ndarray:
         """``(n,)``."""
@@ -81,8 +81,7 @@ def propagate(
     x: np.ndarray = np.zeros(atomic.shift.shape, dtype=dtype)
     for j in np.asarray(mechanisms.order):
         if atomic.activity is not None and len(mechanisms.parents[j]):
-            scale = 1 + atomic.activity[:, mechanisms.parents[j]]
-            incoming = (mechanisms.parent_contributions(j, x) * scale).sum(axis=1)
+            incoming = mechanisms.active_contribution(j, x, atomic.activity[:, mechanisms.parents[j]])
         else:
             incoming = mechanisms.contribution(j, x)
         x[:, j] = mechanisms.baseline[group, j] + incoming + atomic.shift[:, j]

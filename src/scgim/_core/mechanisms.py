@@ -71,6 +71,10 @@ class Mechanisms:
         """Contribution of all parents to gene j: cells ``(n, G)`` -> ``(n,)``."""
         return self.parent_contributions(j, x).sum(axis=1)
 
+    def active_contribution(self, j: int, x: np.ndarray, activity: np.ndarray) -> np.ndarray:
+        """The same where the contribution of each parent is scaled by 1 + activity ``(n, p)``."""
+        return (self.parent_contributions(j, x) * (1 + activity)).sum(axis=1)
+
     def weights(self) -> np.ndarray:
         """Signed edge sizes ``(G, G)``, row causes column."""
         return self.strength

@@ -71,6 +71,12 @@ class NeuralMechanisms:
         origin = self._network(j, self._standardised(j, np.zeros((1, self.n_genes))))
         return self.scale[j] * (self._network(j, self._standardised(j, x)) - origin)
 
+    def active_contribution(self, j: int, x: np.ndarray, activity: np.ndarray) -> np.ndarray:
+        """The same where gene j sees its parents scaled by 1 + activity ``(n, p)``: at -1, as an expression of zero."""
+        seen = np.array(x, dtype=float)
+        seen[:, self.parents[j]] *= 1 + activity
+        return self.contribution(j, seen)
+
     def parent_contributions(self, j: int, x: np.ndarray, n_nodes: int = 16) -> np.ndarray:
         """Contribution of each parent, by integrated gradients from zero: cells ``(n, G)`` -> ``(n, p)``.
 

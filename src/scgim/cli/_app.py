@@ -59,7 +59,7 @@ def fit(
     continuous_covariate_keys: Annotated[list[str] | None, Parameter(negative="")] = None,
     size_factor_key: str | None = None,
     mechanism: Literal["linear", "additive", "neural"] = "linear",
-    intervention: Literal["auto", "shift", "hard", "activity"] = "auto",
+    intervention: Literal["shift", "hard", "activity", "auto"] | None = None,
     noise: Literal["gaussian", "zero_inflated_lognormal", "poisson_lognormal"] = "gaussian",
     structure: Literal["search", "gradient", "cyclic"] = "search",
     graph_prior: str | None = None,

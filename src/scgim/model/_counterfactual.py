@@ -42,9 +42,8 @@ def abduct(mechanisms: SupportsMechanisms, x: np.ndarray, atomic: Atomic, group:
     """Standardised noise ``(n, G)`` of cells ``(n, G)`` that were under the given interventions."""
     noise = np.empty_like(x)
     for j in range(x.shape[1]):
-        incoming = mechanisms.parent_contributions(j, x) if atomic.activity is not None else None
-        if incoming is not None and atomic.activity is not None and len(mechanisms.parents[j]):
-            explained = (incoming * (1 + atomic.activity[:, mechanisms.parents[j]])).sum(axis=1)
+        if atomic.activity is not None and len(mechanisms.parents[j]):
+            explained = mechanisms.active_contribution(j, x, atomic.activity[:, mechanisms.parents[j]])
         else:
             explained = mechanisms.contribution(j, x)
         noise[:, j] = x[:, j] - mechanisms.baseline[group, j] - explained - atomic.shift[:, j]

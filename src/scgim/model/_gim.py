@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,7 +23,7 @@ from scgim.model._expression import is_loaded, matrices
 from scgim.model._features_map import fit_feature_model, load_feature_model
 from scgim.model._forecast import ForecastMixin
 from scgim.model._history import merge_history, table
-from scgim.model._kinds import resolve_kind
+from scgim.model._kinds import default_kind
 from scgim.model._levels import level_names, with_levels
 from scgim.model._module import GIMModule
 from scgim.model._observation import NOISES, Observation, check_noise, observe_moments
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from scgim._core.design import Design
 
 MECHANISMS = ("linear", "additive", "neural")
-INTERVENTIONS = ("auto", "shift", "hard", "activity")
+INTERVENTIONS = ("shift", "hard", "activity", "auto")
 MAX_SCATTER = 2e8  # numbers kept of the second moments of all contexts or drugs: 1.6 GB
 STRUCTURES = ("search", "gradient", "cyclic")
 Progress = Callable[[str, float], None]
@@ -69,13 +68,15 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         Registry of a saved model, in place of data; used by :meth:`load`.
     mechanism
         How genes act on their children: ``"linear"``, ``"additive"`` (a few basis functions a parent; not from the
-        paper) or ``"neural"`` (one small network a gene).
+        paper) or ``"neural"`` (one small network a gene; under changes of activity only where networks describe held-out
+        cells better than additive mechanisms).
     intervention
         What a drug does to a target: ``"shift"`` adds to its mechanism, ``"hard"`` replaces it, ``"activity"`` scales its
-        outgoing effects, by -1 (blocked) to +1 (doubled) (not from the paper). ``"auto"`` weighs shifts and changes of activity,
-        drug by drug, by likelihood (not from the paper); it is ``"shift"`` with neural mechanisms, other noise than gaussian, other
-        structures than ``"search"``, `effects_by`, or very many genes and contexts. All but ``"shift"`` keep second moments of
-        every drug or context, which limits the number of genes.
+        outgoing effects, from none to twice what they were (not from the paper). ``"auto"`` weighs shifts and changes of
+        activity, drug by drug, by likelihood (not from the paper). All but ``"shift"`` keep second moments of every drug or
+        context, which limits the number of genes. None, the default, is ``"auto"`` where kinds are weighed in closed form (linear
+        and additive mechanisms, gaussian noise, ``structure="search"``, effects that all levels of a covariate share, and not too
+        many genes and contexts), and ``"shift"`` elsewhere.
     noise
         How cells are observed: ``"gaussian"`` for log-normalised values; ``"poisson_lognormal"`` for raw counts;
         ``"zero_inflated_lognormal"`` for normalised values without logs, with more zeros than their spread explains. Under
@@ -126,7 +127,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         registry: dict | None = None,
         *,
         mechanism: Literal["linear", "additive", "neural"] = "linear",
-        intervention: Literal["auto", "shift", "hard", "activity"] = "auto",
+        intervention: Literal["shift", "hard", "activity", "auto"] | None = None,
         noise: str = "gaussian",
         structure: Literal["search", "gradient", "cyclic"] = "search",
         graph_prior: Any = None,
@@ -137,33 +138,24 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
     ) -> None:
         super().__init__(adata, registry)
         _one_of("mechanism", mechanism, MECHANISMS)
-        _one_of("intervention", intervention, INTERVENTIONS)
+        if intervention is not None:
+            _one_of("intervention", intervention, INTERVENTIONS)
         _one_of("noise", noise, NOISES)
         _one_of("structure", structure, STRUCTURES)
         if isinstance(n_ensemble, bool) or not isinstance(n_ensemble, (int, np.integer)) or n_ensemble < 0:
             raise ValueError(f"n_ensemble: expected a whole number of at least 0, found {n_ensemble!r}.")
         n_ensemble = int(n_ensemble)
         data = self.registered
-        intervention = resolve_kind(
-            intervention,
-            mechanism=mechanism,
-            noise=noise,
-            structure=structure,
-            effects_by=effects_by,
-            design=data.contexts.design,
-            n_genes=len(data.genes),
-        )
-        if mechanism == "neural" and intervention == "activity":
-            warnings.warn(
-                "mechanism: networks are not trained under intervention='activity'; additive mechanisms are used. "
-                "Pass mechanism='additive' to say so.",
-                UserWarning,
-                stacklevel=2,
-            )
+        if intervention is None:
+            intervention = default_kind(mechanism, noise, structure, effects_by, data.contexts.design, len(data.genes))
         if structure == "cyclic" and (mechanism, intervention) != ("linear", "shift"):
             raise ValueError(
                 "structure: 'cyclic' needs mechanism='linear' and intervention='shift', found "
                 f"mechanism={mechanism!r} and intervention={intervention!r}."
+            )
+        if structure == "gradient" and intervention in ("activity", "auto"):
+            raise ValueError(
+                f"structure: 'gradient' needs intervention='shift' or 'hard', found {intervention!r}; use structure='search'."
             )
         graph_prior = normalise_graph_prior(graph_prior, data.genes, adata)
         known_targets = normalise_known_targets(known_targets, self.drugs, data.genes)

@@ -1,4 +1,4 @@
-"""Which kinds of intervention are weighed where the user leaves the choice to the model (layer `model`)."""
+"""The kind of intervention where the user does not name one (layer `model`)."""
 
 from __future__ import annotations
 
@@ -12,23 +12,14 @@ if TYPE_CHECKING:
 MAX_WEIGHED = 2e7  # second moments of all contexts up to which "auto" weighs kinds: 160 MB
 
 
-def resolve_kind(
-    intervention: str,
-    *,
-    mechanism: str,
-    noise: str,
-    structure: str,
-    effects_by: str | None,
-    design: Design,
-    n_genes: int,
+def default_kind(
+    mechanism: str, noise: str, structure: str, effects_by: str | None, design: Design, n_genes: int
 ) -> str:
-    """``"shift"`` in place of ``"auto"`` where changes of activity cannot be weighed against shifts in closed form.
+    """``"auto"`` where changes of activity are weighed against shifts in closed form, else ``"shift"``.
 
-    That is so with neural mechanisms, with counts or zero inflation, with another structure than ``"search"``, with
+    They are not with neural mechanisms, with counts or zero inflation, with another structure than ``"search"``, with
     effects that differ between levels of a covariate, and where the second moments of all contexts are too many numbers.
     """
-    if intervention != "auto":
-        return intervention
     closed = mechanism in N_FUNCTIONS and noise == "gaussian" and structure == "search" and effects_by is None
     if not closed:
         return "shift"

@@ -76,6 +76,7 @@ class GIMModule(BaseModuleClass):
     probability: torch.Tensor
     effect: torch.Tensor
     own_variance: torch.Tensor
+    activity: torch.Tensor
     covariate_mean: torch.Tensor
     covariate_coef: torch.Tensor
 
@@ -112,6 +113,8 @@ class GIMModule(BaseModuleClass):
         self.register_buffer("probability", torch.zeros(K, n_genes))
         self.register_buffer("effect", torch.zeros(K, n_genes))
         self.register_buffer("own_variance", torch.ones(n_genes))
+        self.scaled = mechanism == "neural" and intervention in ("activity", "auto")
+        self.register_buffer("activity", torch.zeros(K, n_genes if self.scaled else 0), persistent=self.scaled)
         self.register_buffer("covariate_mean", torch.zeros(0), persistent=False)
         self.register_buffer("covariate_coef", torch.zeros(0, n_genes), persistent=False)
         self.prior = Prior.default(n_genes)
@@ -148,7 +151,11 @@ class GIMModule(BaseModuleClass):
     @auto_move_data
     def generative(self, z: torch.Tensor, context: torch.Tensor) -> dict[str, torch.Tensor]:
         """What the mechanisms leave unexplained, ``(n, G)``: before baselines and interventions."""
-        return {"z": z, "context": context, "residual": z - self.mechanisms(z)}
+        return {"z": z, "context": context, "residual": z - self.mechanisms(self.seen(z, context))}
+
+    def seen(self, z: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        """What mechanisms read of standardised cells ``(n, G)``: scaled by 1 + activity around an expression of zero."""
+        return z + self.activity[context] * (z + self.loc / self.scale) if self.scaled else z
 
     def negative_log_likelihood(self, residual: torch.Tensor, z: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         """Expected under the posterior of the interventions, of every cell and gene, ``(n, G)``, standardised."""

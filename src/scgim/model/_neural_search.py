@@ -31,6 +31,12 @@ class Cells:
     unit: np.ndarray  # (K,)
     group: np.ndarray  # (K,)
     hard: bool = False
+    seen: torch.Tensor | None = None  # (n, G) what children see of each gene, where that is not the gene itself
+
+    @property
+    def inputs(self) -> torch.Tensor:
+        """What mechanisms read, ``(n, G)``."""
+        return self.z if self.seen is None else self.seen
 
     def sums(self, values: torch.Tensor) -> torch.Tensor:
         """Sums over the cells of each context, in float64 on the CPU: (n, M) -> (K, M)."""
@@ -130,7 +136,7 @@ def train_batch(
         half_log = torch.as_tensor(0.5 / state.variance, dtype=torch.float32, device=device)
         for rows in torch.randperm(N, generator=generator).to(device).split(batch_size):
             z, k = cells.z[rows], cells.context[rows]
-            error = z[:, index] - networks(z) - offset[k] - _baseline(state, device)[group[rows]]
+            error = z[:, index] - networks(cells.inputs[rows]) - offset[k] - _baseline(state, device)[group[rows]]
             loss = (weight[k] * error.square() * half_log).sum(1).mean() + ridge * networks.weight_square()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -156,7 +162,8 @@ def _targets(state: Expectation, device: torch.device, *, hard: bool) -> tuple[t
 
 @torch.no_grad()
 def _residual(cells: Cells, networks: GeneMechanisms, index: torch.Tensor) -> torch.Tensor:
-    return torch.cat([z[:, index] - networks(z) for z in cells.z.split(4096)])
+    parts = zip(cells.z.split(4096), cells.inputs.split(4096), strict=True)
+    return torch.cat([z[:, index] - networks(seen) for z, seen in parts])
 
 
 def _expect(
@@ -195,7 +202,7 @@ def screen_additions(cells: Cells, batch: Batch, allowed: np.ndarray, price: flo
     ``(gain, parent, gene)``.
     """
     gain = _additive_gains(cells, batch)
-    z, k, residual = cells.z.cpu(), cells.context.cpu(), _centre(cells, batch.residual.cpu())
+    z, k, residual = cells.inputs.cpu(), cells.context.cpu(), _centre(cells, batch.residual.cpu())
     total = residual.square().sum(0).clamp(min=1e-9)
     out = []
     for j, pa in enumerate(batch.parents):
@@ -217,7 +224,7 @@ def _centre(cells: Cells, values: torch.Tensor) -> torch.Tensor:
 def _additive_gains(cells: Cells, batch: Batch, block: int = 100) -> np.ndarray:
     """What a regression of each residual on the basis functions of each gene would gain, ``(G, G)``."""
     residual = _centre(cells, batch.residual.cpu()).double()
-    total, z = residual.square().sum(0).clamp(min=1e-9), cells.z.cpu()
+    total, z = residual.square().sum(0).clamp(min=1e-9), cells.inputs.cpu()
     gain = np.zeros((z.shape[1], z.shape[1]))
     for start in range(0, z.shape[1], block):
         f = torch.as_tensor(basis.evaluate(z[:, start : start + block].numpy(), "additive"))  # (n, g, B)

@@ -25,7 +25,7 @@ from scgim.model._datamodule import held_out_batches, make_data_module
 from scgim.model._expectation import Expectation, expectation
 from scgim.model._module import GIMModule, as_residuals
 from scgim.model._neural_moves import NeuralStart, search_parents
-from scgim.model._neural_search import Cells
+from scgim.model._neural_search import Batch, Cells
 from scgim.model._plan import GIMTrainingPlan
 from scgim.model._prior import known_targets_matrix, prior_matrix
 from scgim.model._splitter import split_cells
@@ -127,7 +127,8 @@ def _refine(
             **kwargs,
         )
     module: GIMModule = model.module
-    exact = module.intervention in ("activity", "auto") or module.structure == "cyclic" or module.noise != "gaussian"
+    active = module.intervention in ("activity", "auto") and not module.scaled
+    exact = active or module.structure == "cyclic" or module.noise != "gaussian"
     if exact or (max_epochs == 0 and module.mechanism != "neural"):
         return fit  # closed forms stand: activity, cycles, and counts and zeros by moments are exact in the engine
     prepare(model, module)
@@ -135,8 +136,22 @@ def _refine(
     n_epochs = heuristic_epochs(module.mechanism, model.adata.n_obs) if max_epochs is None else max_epochs
     held = loader["external_indexing"][1] if n_epochs else np.array([], dtype=int)
     start: NeuralStart | None = None
+    if module.scaled and (fit.kind == "activity").any():
+        from scgim.model._active_networks import fit_active_networks  # it stands on this file
+
+        held = loader["external_indexing"][1]
+
+        def train() -> None:
+            initial = copy.deepcopy(module.state_dict())
+            if n_epochs:
+                run_training(model, module, n_epochs, rng, plan_kwargs, accelerator, devices, loader, kwargs)
+                trained = copy.deepcopy(module.state_dict())
+                if len(held) and not better(model, module, held, initial, trained):
+                    module.load_state_dict(initial)
+
+        return fit_active_networks(model, module, fit, held, rng, train, progress)
     if module.mechanism == "neural":
-        start = start_networks(model, module, fit, held, rng, progress)
+        start = start_networks(model, module, fit, neural_cells(model, module, fit, held, rng), rng, progress)
     else:
         module.load_mechanisms(fit.mechanisms)
     before = copy.deepcopy(module.state_dict())
@@ -182,19 +197,25 @@ def sample_cells(
     return np.concatenate(xs), np.concatenate(ks)
 
 
+def neural_cells(model: Any, module: GIMModule, fit: Fit, held: np.ndarray, rng: np.random.Generator) -> Cells:
+    """Standardised cells on which networks are searched, without those held out."""
+    module.set_scale(fit.mechanisms.loc, fit.mechanisms.scale)
+    x, context = sample_cells(model, SEARCH_CELLS, rng, held)
+    z = torch.as_tensor((x - module.loc.cpu().numpy()) / module.scale.cpu().numpy())
+    k = torch.as_tensor(context)
+    seen = module.seen(z, k) if module.scaled else None
+    return Cells(z, k, module.unit, np.asarray(model.design.group), module.hard, seen)
+
+
 def start_networks(
     model: Any,
     module: GIMModule,
     fit: Fit,
-    held: np.ndarray,
+    cells: Cells,
     rng: np.random.Generator,
     progress: Callable[[str, float], None] | None,
 ) -> NeuralStart:
-    """Parents and first weights of neural mechanisms, from the additive engine's graph; held-out cells are not used."""
-    module.set_scale(fit.mechanisms.loc, fit.mechanisms.scale)
-    x, context = sample_cells(model, SEARCH_CELLS, rng, held)
-    z = torch.as_tensor((x - module.loc.cpu().numpy()) / module.scale.cpu().numpy())
-    cells = Cells(z, torch.as_tensor(context), module.unit, np.asarray(model.design.group), module.hard)
+    """Parents and first weights of neural mechanisms, from the additive engine's graph."""
     prior, allowed, price = prior_matrix(model._graph_prior, module.n_genes), None, None
     if prior is not None:
         allowed = prior > 0
@@ -212,15 +233,20 @@ def start_networks(
         seed=int(rng.integers(2**31)),
         progress=progress,
     )
-    source, target = start.batch.networks, module.mechanisms
-    target.set_parents(start.batch.parents)
+    load_networks(module, start.batch)
+    return start
+
+
+def load_networks(module: GIMModule, batch: Batch) -> None:
+    """Networks of all genes, with their expectation step, as the mechanisms of the module."""
+    source, target = batch.networks, module.mechanisms
+    target.set_parents(batch.parents)
     with torch.no_grad():
         width = min(source.mask.shape[1], target.mask.shape[1])
         target.inner[:, :width], target.skip[:, :width] = source.inner[:, :width], source.skip[:, :width]
         target.bias.copy_(source.bias)
         target.outer.copy_(source.outer)
-    module.apply_expectation(start.batch.state)
-    return start
+    module.apply_expectation(batch.state)
 
 
 def dense_blocks(model: Any, size: int = 4096) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -240,7 +266,7 @@ def closed_form(model: Any, module: GIMModule, state: Expectation | None) -> Exp
     for x, context in dense_blocks(model):
         k = torch.as_tensor(context, device=device)
         z = (torch.as_tensor(x, device=device) - module.loc) / module.scale
-        sums += module.residual_sums(z - module.mechanisms(z), z, k).to(sums)
+        sums += module.residual_sums(z - module.mechanisms(module.seen(z, k)), z, k).to(sums)
     group = module.group.cpu().numpy()
     probability = None if state is None else state.probability
     new = expectation(as_residuals(sums), module.unit, group, module.prior, hard=module.hard, probability=probability)
@@ -319,6 +345,16 @@ def run_training(
         runner()
 
 
+def edge_probability(fit: Fit, start: NeuralStart, parents: list[np.ndarray]) -> np.ndarray:
+    """Edge probabilities ``(G, G)``: of the search over networks where it tested an edge, else of the fit before."""
+    tested = ~np.isnan(start.edge_probability)
+    probability = np.where(tested, start.edge_probability, fit.graph_probability)
+    edges = np.zeros(probability.shape, dtype=bool)
+    for j, pa in enumerate(parents):
+        edges[pa, j] = True
+    return np.where(edges, np.maximum(probability, 0.5), np.minimum(probability, 0.5))
+
+
 def finish(
     model: Any, module: GIMModule, state: Expectation, fit: Fit, start: NeuralStart | None, rng: np.random.Generator
 ) -> Fit:
@@ -326,12 +362,7 @@ def finish(
     probability, order, history = fit.graph_probability, fit.mechanisms.order, []
     if start is not None:
         order, history = start.order, start.history
-        tested = ~np.isnan(start.edge_probability)
-        probability = np.where(tested, start.edge_probability, probability)
-        edges = np.zeros(probability.shape, dtype=bool)
-        for j, pa in enumerate(parents_of(module)):
-            edges[pa, j] = True
-        probability = np.where(edges, np.maximum(probability, 0.5), np.minimum(probability, 0.5))
+        probability = edge_probability(fit, start, parents_of(module))
     x, _ = sample_cells(model, 4000, rng)
     z = ((torch.as_tensor(x, device=module.loc.device) - module.loc) / module.scale).float()
     known = known_targets_matrix(model._known_targets, model.drugs, model.genes)

@@ -32,7 +32,7 @@ def fit(
     size_factor_key: str | None = None,
     modalities: Mapping[str, Any] | None = None,
     mechanism: str = "linear",
-    intervention: str = "auto",
+    intervention: str | None = None,
     noise: str = "gaussian",
     structure: str = "search",
     graph_prior: Any = None,
@@ -79,8 +79,8 @@ def fit(
     mechanism
         ``"linear"``, ``"additive"`` or ``"neural"``.
     intervention
-        ``"auto"`` (shifts and changes of activity, weighed drug by drug), ``"shift"``, ``"hard"`` or ``"activity"``, see
-        :class:`scgim.model.GIM`.
+        ``"shift"``, ``"hard"``, ``"activity"``, or ``"auto"`` (shifts and changes of activity, weighed drug by drug). None is
+        ``"auto"`` where that has a closed form, else ``"shift"``, see :class:`scgim.model.GIM`.
     noise
         ``"gaussian"`` for log-normalised values, ``"poisson_lognormal"`` for raw counts, ``"zero_inflated_lognormal"`` for
         normalised values without logs, see :class:`scgim.model.GIM`.
