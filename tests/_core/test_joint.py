@@ -4,10 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy.stats import multivariate_normal
+from scipy.integrate import trapezoid
+from scipy.stats import multivariate_normal, norm, truncnorm
 
 from scgim._core.activity import child_evidence
-from scgim._core.joint import Choice, drug_choice, local_form
+from scgim._core.joint import Choice, drug_choice, local_form, log_mass, truncated
 from scgim._core.moments import compute_moments
 from scgim._core.score import Hyper, ShiftScore
 
@@ -115,3 +116,43 @@ def test_what_children_share_is_the_parents_activity(rng):
     assert probability[0] > 0.99
     assert mean[0] == pytest.approx(-0.7, abs=0.05)
     assert (probability[G:] < 0.5).all()
+
+
+@pytest.mark.parametrize("bounded", [0, 1, 3, 6])
+def test_odds_are_differences_of_the_evidence_with_bounds(rng, bounded):
+    choice = random_choice(rng)
+    choice.linear[:2] *= 4  # well outside the bounds
+    choice.n_bounded = bounded
+    for on in itertools.product([False, True], repeat=6):
+        odds = choice.conditional(np.array(on))[0]
+        for i in range(6):
+            both = [np.array([*on[:i], value, *on[i + 1 :]]) for value in (True, False)]
+            assert odds[i] == pytest.approx(choice.evidence(both[0]) - choice.evidence(both[1]), abs=1e-6)
+
+
+def test_evidence_of_one_bounded_variable_is_the_integral(rng):
+    """Against quadrature over psi, a shift beside it integrated out."""
+    Q, q, prior = np.array([[30.0, 9.0], [9.0, 8.0]]), np.array([45.0, 10.0]), np.array([0.5, 1.5])
+    choice = Choice(Q, q, prior, np.zeros(2), n_bounded=1)
+    psi = np.linspace(-1, 1, 20_001)
+    precision = Q[1, 1] + 1 / prior[1]
+    mean = (q[1] - Q[0, 1] * psi) / precision
+    log = q[0] * psi - 0.5 * Q[0, 0] * psi**2 + 0.5 * precision * mean**2 - 0.5 * np.log(prior[1] * precision)
+    slab = np.exp(-0.5 * psi**2 / prior[0])
+    expected = np.log(trapezoid(np.exp(log) * slab, psi) / trapezoid(slab, psi))
+    assert choice.evidence(np.array([True, True])) == pytest.approx(expected, abs=1e-5)
+
+
+def test_truncated_moments_against_scipy():
+    mean, variance = np.array([0.3, 2.0, -5.0, 12.75]), np.array([0.1, 0.2, 0.3, 0.01])
+    sd = np.sqrt(variance)
+    known = truncnorm((-1 - mean[:3]) / sd[:3], (1 - mean[:3]) / sd[:3], loc=mean[:3], scale=sd[:3])
+    cut = truncated(mean, variance, -1.0, 1.0)
+    np.testing.assert_allclose(cut[0][:3], known.mean(), rtol=1e-4)
+    np.testing.assert_allclose(cut[1][:3], known.var(), rtol=2e-3)
+    assert cut[0][3] == pytest.approx(1.0, abs=2e-3) and 0 < cut[1][3] < 1e-5
+    np.testing.assert_allclose(
+        log_mass(mean, variance, -1.0, 1.0)[:3],
+        np.log(norm.cdf(1, mean[:3], sd[:3]) - norm.cdf(-1, mean[:3], sd[:3])),
+        rtol=1e-3,
+    )
