@@ -121,7 +121,7 @@ def test_networks_find_activities_better_than_additive_mechanisms(neural):
     true = truth["drug_effect"] != 0
     fit, before = models["neural"].fit, models["additive"].fit
     assert (fit.mechanism, fit.mechanisms.kind, fit.intervention) == ("neural", "neural", "activity")
-    assert f1(true, fit.probability > 0.5) > f1(true, before.probability > 0.5) + 0.1
+    assert f1(true, fit.probability > 0.5) > max(f1(true, before.probability > 0.5), 0.95)
     assert f1(true, fit.probability > 0.5) > 0.9
     hit = true & (fit.probability > 0.5)
     assert np.abs((fit.amplitude - truth["drug_effect"])[hit]).mean() < 0.15

@@ -74,9 +74,9 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         What a drug does to a target: ``"shift"`` adds to its mechanism, ``"hard"`` replaces it, ``"activity"`` scales its
         outgoing effects, from none to twice what they were (not from the paper). ``"auto"`` weighs shifts and changes of
         activity, drug by drug, by likelihood (not from the paper). All but ``"shift"`` keep second moments of every drug or
-        context, which limits the number of genes. None, the default, is ``"auto"`` where kinds are weighed in closed form (linear
-        and additive mechanisms, gaussian noise, ``structure="search"``, effects that all levels of a covariate share, and not too
-        many genes and contexts), and ``"shift"`` elsewhere.
+        context, which limits the number of genes. None, the default, is ``"auto"`` where every drug was measured in one context and
+        has no features (given linear or additive mechanisms, gaussian noise, ``structure="search"``, and not too many genes and
+        contexts), and ``"shift"`` elsewhere.
     noise
         How cells are observed: ``"gaussian"`` for log-normalised values; ``"poisson_lognormal"`` for raw counts;
         ``"zero_inflated_lognormal"`` for normalised values without logs, with more zeros than their spread explains. Under
@@ -147,7 +147,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         n_ensemble = int(n_ensemble)
         data = self.registered
         if intervention is None:
-            intervention = default_kind(mechanism, noise, structure, effects_by, data.contexts.design, len(data.genes))
+            intervention = default_kind(mechanism, noise, structure, effects_by, data)
         if structure == "cyclic" and (mechanism, intervention) != ("linear", "shift"):
             raise ValueError(
                 "structure: 'cyclic' needs mechanism='linear' and intervention='shift', found "

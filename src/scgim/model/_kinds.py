@@ -1,27 +1,30 @@
-"""The kind of intervention where the user does not name one (layer `model`)."""
+"""The kind of intervention where the user does not name one (layer `model`; not from the paper)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from scgim._core.basis import N_FUNCTIONS
 
 if TYPE_CHECKING:
-    from scgim._core.design import Design
+    from scgim.model._registration import Registered
 
-MAX_WEIGHED = 2e7  # second moments of all contexts up to which "auto" weighs kinds: 160 MB
+MAX_WEIGHED = 2e7  # second moments of all contexts up to which kinds are weighed: 160 MB
 
 
-def default_kind(
-    mechanism: str, noise: str, structure: str, effects_by: str | None, design: Design, n_genes: int
-) -> str:
-    """``"auto"`` where changes of activity are weighed against shifts in closed form, else ``"shift"``.
+def default_kind(mechanism: str, noise: str, structure: str, effects_by: str | None, data: Registered) -> str:
+    """``"auto"`` where every drug was measured in one context and has no features, else ``"shift"``.
 
-    They are not with neural mechanisms, with counts or zero inflation, with another structure than ``"search"``, with
-    effects that differ between levels of a covariate, and where the second moments of all contexts are too many numbers.
+    With one context a drug the question is where each drug acts, and a shift alone misses drugs that inhibit. With several
+    doses, batches or features the model also predicts, and there mechanisms that are only approximately right are
+    better met by shifts. ``"auto"`` also needs a closed form: linear or additive mechanisms, gaussian noise, the search over
+    orders, and second moments of all contexts that are not too many numbers.
     """
     closed = mechanism in N_FUNCTIONS and noise == "gaussian" and structure == "search" and effects_by is None
-    if not closed:
+    present = np.asarray(data.contexts.design.dose) > 0  # (K, D)
+    if not closed or data.features is not None or (present.sum(axis=0) > 1).any():
         return "shift"
-    numbers = len(design.dose) * float(n_genes * N_FUNCTIONS[mechanism]) ** 2
+    numbers = len(present) * float(len(data.genes) * N_FUNCTIONS[mechanism]) ** 2
     return "auto" if numbers <= MAX_WEIGHED else "shift"

@@ -127,10 +127,10 @@ def _refine(
             **kwargs,
         )
     module: GIMModule = model.module
-    active = module.intervention in ("activity", "auto") and not module.scaled
+    active = bool((fit.kind == "activity").any()) and not module.scaled
     exact = active or module.structure == "cyclic" or module.noise != "gaussian"
     if exact or (max_epochs == 0 and module.mechanism != "neural"):
-        return fit  # closed forms stand: activity, cycles, and counts and zeros by moments are exact in the engine
+        return fit  # closed forms stand: activities that change, cycles, and counts and zeros by moments are exact in the engine
     prepare(model, module)
     loader = loader_settings(model, module, rng, kwargs)
     n_epochs = heuristic_epochs(module.mechanism, model.adata.n_obs) if max_epochs is None else max_epochs

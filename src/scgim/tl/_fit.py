@@ -80,7 +80,8 @@ def fit(
         ``"linear"``, ``"additive"`` or ``"neural"``.
     intervention
         ``"shift"``, ``"hard"``, ``"activity"``, or ``"auto"`` (shifts and changes of activity, weighed drug by drug). None is
-        ``"auto"`` where that has a closed form, else ``"shift"``, see :class:`scgim.model.GIM`.
+        ``"auto"`` where every drug was measured in one context and has no features, else ``"shift"``, see
+        :class:`scgim.model.GIM`.
     noise
         ``"gaussian"`` for log-normalised values, ``"poisson_lognormal"`` for raw counts, ``"zero_inflated_lognormal"`` for
         normalised values without logs, see :class:`scgim.model.GIM`.
