@@ -324,8 +324,9 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         self.fit_ = fit.to_dict()
         trained: Any = self.history_
         self.history_: Any = merge_history(searched, trained)
-        with threadpool_limits(limits=1):
-            self.feature_model_ = fit_feature_model(self.fit, self.registered, feature_rng)
+        if self.settings_["structure"] != "gradient":  # which has trained its own
+            with threadpool_limits(limits=1):
+                self.feature_model_ = fit_feature_model(self.fit, self.registered, feature_rng)
         self.is_trained_ = True
 
     def _epochs_on_disk(self, max_epochs: int | None) -> int | None:
