@@ -80,6 +80,8 @@ class PublishedModule(GIMModule):
         Hidden units of the maps g and h.
     edge_prior, target_prior
         Weights of the expected numbers of edges and of targets.
+    map_ridge
+        Weight of the squares of the weights of g and h: their Gaussian prior.
     n_samples
         Graphs drawn for a minibatch, each for some of its cells. Targets are drawn for each cell.
     determinant
@@ -101,6 +103,7 @@ class PublishedModule(GIMModule):
         n_map_hidden: int = 64,
         edge_prior: float = 5.0,
         target_prior: float = 4.0,
+        map_ridge: float = 0.3,
         n_samples: int = 16,
         determinant: bool = True,
         **kwargs: Any,
@@ -109,7 +112,7 @@ class PublishedModule(GIMModule):
         super().__init__(n_genes, design, **kwargs)
         self.mechanisms.set_parents([np.delete(np.arange(n_genes), j) for j in range(n_genes)])
         self.n_cells, self.n_samples, self.determinant = n_cells, n_samples, determinant
-        self.edge_prior, self.target_prior = edge_prior, target_prior
+        self.edge_prior, self.target_prior, self.map_ridge = edge_prior, target_prior, map_ridge
         Q = gamma.shape[1]
         self.register_buffer("gamma", torch.as_tensor(gamma, dtype=torch.float32))
         self.register_buffer("perturbed", torch.as_tensor(~design.control))
@@ -177,12 +180,12 @@ class PublishedModule(GIMModule):
         constant = self.mechanisms.kind == "linear" and not self.hard
         m = min(n, self.n_samples if constant else MAX_DETERMINANTS)
         some = torch.arange(m, device=u.device) * n // m
-        slopes = self.mechanisms.slopes(u[:, some], gate[:, some]).transpose(0, 1)  # (m, G, P)
+        slopes = self.mechanisms.slopes(u[:, some], gate[:, some]).transpose(0, 1).float()  # (m, G, P)
         column = self.mechanisms.candidates.expand(m, -1, -1)
         jacobian = torch.zeros(m, G, G, device=u.device).scatter_add(2, column, slopes)
         if self.hard:
-            jacobian = jacobian * (1 - targets[some])[:, :, None]
-        return torch.linalg.slogdet(torch.eye(G, device=u.device) - jacobian.float())[1].mean()
+            jacobian = jacobian * (1 - targets[some].float())[:, :, None]
+        return torch.linalg.slogdet(torch.eye(G, device=u.device) - jacobian)[1].mean()
 
     def loss(
         self, tensors: dict[str, torch.Tensor], inference_outputs: Any, generative_outputs: Any, **kwargs: Any
@@ -207,11 +210,12 @@ class PublishedModule(GIMModule):
         return LossOutput(loss=loss, reconstruction_loss=per_cell, n_obs_minibatch=len(per_cell))
 
     def log_prior(self, logits: torch.Tensor) -> torch.Tensor:
-        """Sparsity priors, divided by the number of cells; acyclicity; and the ridge of the networks."""
+        """Priors of graph, targets and maps, divided by the number of cells; acyclicity; and the ridge of the networks."""
         probability = self.edge_probability()
         targets = (torch.sigmoid(logits) * self.perturbed[:, None]).sum()
         sparsity = self.edge_prior * probability.sum() + self.target_factor * self.target_prior * targets
-        total = sparsity / self.n_cells + self.ridge * self.mechanisms.weight_square()
+        maps = self.map_ridge * sum(w.square().sum() for m in (self.g, self.h) for w in m.parameters() if w.ndim == 2)
+        total = (sparsity + maps) / self.n_cells + self.ridge * self.mechanisms.weight_square()
         if self.ordered:
             return total
         cyclic = acyclicity(probability)

@@ -61,12 +61,12 @@ class PublishedPlan(GIMTrainingPlan):
         self.n_blocks, self.growth, self.tolerance, self.fix = n_blocks, growth, tolerance, fix
         self.temperatures, self.target_factor = temperatures, target_factor
         module.quadratic = quadratic
-        self._block = 0
+        self._block, self._steps = 0, 0
 
     def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
         """Loss of a minibatch, at the temperature and the prior of the present step."""
-        steps = max(int(self.trainer.estimated_stepping_batches), 1)
-        passed = min(self.global_step / steps / self.fix, 1.0)
+        self._steps = self._steps or max(int(self.trainer.estimated_stepping_batches), 1)
+        passed = min(self.global_step / self._steps / self.fix, 1.0)
         first, last = self.temperatures
         self.module.temperature = first * (last / first) ** passed
         self.module.target_factor = self.target_factor ** (1 - passed)
