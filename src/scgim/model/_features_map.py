@@ -1,10 +1,12 @@
-"""The map from features to interventions, fitted after the interventions are known (layer `model`)."""
+"""The map from features to interventions: fitted after they are known, or trained with them (layer `model`)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from scgim.model._published_maps import KIND, AmortisedMaps
 
 if TYPE_CHECKING:
     from scgim._core.fit import Fit
@@ -27,6 +29,8 @@ def load_feature_model(state: dict[str, Any] | None) -> Any:
     """The fitted map, or None."""
     if state is None:
         return None
+    if state.get("kind") == KIND:
+        return AmortisedMaps.from_dict(state)
     from scgim._core.features import FeatureModel
 
     return FeatureModel.from_dict(state)

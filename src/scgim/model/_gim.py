@@ -146,28 +146,27 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
             raise ValueError(f"n_ensemble: expected a whole number of at least 0, found {n_ensemble!r}.")
         n_ensemble = int(n_ensemble)
         data = self.registered
-        if intervention is None:
-            intervention = default_kind(mechanism, noise, structure, effects_by, data)
-        if structure == "cyclic" and (mechanism, intervention) != ("linear", "shift"):
+        kind = default_kind(mechanism, noise, structure, effects_by, data) if intervention is None else intervention
+        if structure == "cyclic" and (mechanism, kind) != ("linear", "shift"):
             raise ValueError(
                 "structure: 'cyclic' needs mechanism='linear' and intervention='shift', found "
-                f"mechanism={mechanism!r} and intervention={intervention!r}."
+                f"mechanism={mechanism!r} and intervention={kind!r}."
             )
-        if structure == "gradient" and intervention in ("activity", "auto"):
+        if structure == "gradient" and kind in ("activity", "auto"):
             raise ValueError(
-                f"structure: 'gradient' needs intervention='shift' or 'hard', found {intervention!r}; use structure='search'."
+                f"structure: 'gradient' needs intervention='shift' or 'hard', found {kind!r}; use structure='search'."
             )
         graph_prior = normalise_graph_prior(graph_prior, data.genes, adata)
         known_targets = normalise_known_targets(known_targets, self.drugs, data.genes)
         self.settings_: dict[str, Any] = {
             "mechanism": mechanism,
-            "intervention": intervention,
+            "intervention": kind,
             "noise": noise,
             "structure": structure,
             "n_ensemble": n_ensemble,
         }
         if effects_by is not None:
-            level_names(effects_by, data, intervention, structure)
+            level_names(effects_by, data, kind, structure)
             self.settings_["effects_by"] = effects_by
         if adata is not None:
             check_noise(noise, self.settings_, data)
@@ -176,7 +175,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
             len(data.genes),
             data.contexts.design,
             mechanism=mechanism,
-            intervention=intervention,
+            intervention=kind,
             noise=noise,
             structure=structure,
             **module_kwargs,
@@ -336,8 +335,9 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         self.fit_ = fit.to_dict()
         trained: Any = self.history_
         self.history_: Any = merge_history(searched, trained)
-        with threadpool_limits(limits=1):
-            self.feature_model_ = fit_feature_model(self.fit.at_any_level(), self.registered, feature_rng)
+        if self.settings_["structure"] != "gradient":  # which has trained its own
+            with threadpool_limits(limits=1):
+                self.feature_model_ = fit_feature_model(self.fit.at_any_level(), self.registered, feature_rng)
         self.is_trained_ = True
 
     def _epochs_on_disk(self, max_epochs: int | None) -> int | None:

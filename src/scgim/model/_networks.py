@@ -27,6 +27,14 @@ def basis_functions(z: torch.Tensor, kind: str) -> torch.Tensor:
     return torch.stack([z, middle, middle**2, torch.tanh(1.5 * (z - 1)), torch.tanh(1.5 * (z + 1))], -1)
 
 
+def basis_slopes(z: torch.Tensor) -> torch.Tensor:
+    """Derivatives of the additive `basis_functions`, ``(...)`` -> ``(..., B)``."""
+    middle = torch.tanh(1.5 * z)
+    slope = 1.5 * (1 - middle**2)
+    low, high = (1.5 * (1 - torch.tanh(1.5 * (z + s)) ** 2) for s in (-1, 1))
+    return torch.stack([torch.ones_like(z), slope, 2 * middle * slope, low, high], -1)
+
+
 class GeneMechanisms(nn.Module):
     """M mechanisms of standardised genes, without baselines: cells ``(n, G)`` -> ``(n, M)``.
 
@@ -109,16 +117,34 @@ class GeneMechanisms(nn.Module):
             self._used = state, int(columns.max()) + 1 if len(columns) else 1
         return self._used[1]
 
-    def evaluate(self, u: torch.Tensor) -> torch.Tensor:
-        """The same from the first P candidate parents ``(M, n, P)``, which are zero where there is none."""
+    def evaluate(self, u: torch.Tensor, gate: torch.Tensor | None = None) -> torch.Tensor:
+        """The same from the first P candidate parents ``(M, n, P)``, which are zero where there is none.
+
+        With a `gate` ``(M, n, P)`` between 0 and 1, each parent acts as much as it says.
+        """
         P = u.shape[2]
+        if gate is not None and self.kind != "additive":
+            u = u * gate
         if self.kind == "linear":
             return torch.bmm(u, self.coef[:, :P]).squeeze(2).T
         if self.kind == "additive":
             f = basis_functions(u, self.kind) * self.mask[:, None, :P, None]  # (M, n, P, B)
+            f = f if gate is None else f * gate[..., None]
             return torch.bmm(f.flatten(2), self.coef[:, :P].flatten(1)[:, :, None]).squeeze(2).T
         hidden = torch.tanh(torch.baddbmm(self.bias[:, None], u, self.inner[:, :P]))  # (M, n, H)
         return ((hidden * self.outer[:, None]).sum(2) + (u * self.skip[:, None, :P]).sum(2)).T
+
+    def slopes(self, u: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
+        """Derivatives of `evaluate` by the expression of each candidate parent, ``(M, n, P)``."""
+        P = u.shape[2]
+        gate = gate * self.mask[:, None, :P]
+        if self.kind == "linear":
+            return gate * self.coef[:, None, :P, 0]
+        if self.kind == "additive":
+            return gate * (basis_slopes(u) * self.coef[:, None, :P]).sum(3)
+        hidden = torch.tanh(torch.baddbmm(self.bias[:, None], u * gate, self.inner[:, :P]))  # (M, n, H)
+        inner = torch.bmm((1 - hidden.square()) * self.outer[:, None], self.inner[:, :P].transpose(1, 2))
+        return gate * (inner + self.skip[:, None, :P])
 
     def group_norms(self) -> torch.Tensor:
         """Size of each candidate edge ``(M, P)``: the norm of all weights that read the parent."""

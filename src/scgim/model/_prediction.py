@@ -16,9 +16,11 @@ import numpy as np
 from scgim._core.dose_response import hill
 from scgim._core.fit import Fit
 from scgim._core.interventions import Atomic, mean_cells, propagate, sample_cells
+from scgim.model._published_maps import AmortisedMaps
 from scgim.model._request import Request
 
 if TYPE_CHECKING:
+    from scgim.model._features import Features
     from scgim.model._observation import Observation
     from scgim.model._registration import Registered
 
@@ -230,6 +232,7 @@ class Predictor:
         by_row = self.data.features is not None and self.data.features.level == "context"
         labels: dict[tuple, int] = {}
         small: list[tuple[int, tuple[np.ndarray, ...]]] = []
+        mapped: list[int] = []
         for r, dose in enumerate(request.dose):
             key = key_of(dose)
             if not key:
@@ -240,6 +243,8 @@ class Predictor:
                 found.append((r, context))
                 own = self._measured(key, request.group[r])
                 small += [(r, self._small(d, v, measured=own or i > 0)) for i, (d, v) in enumerate(key)]
+            elif self._maps is not None and (not by_row or features is not None):
+                mapped.append(r)
             elif new and by_row:  # features of the row describe all of its drugs together
                 label = labels.setdefault(tuple(d for d, _ in key), len(labels))
                 asked.append((r, r, max(v for _, v in key), label))
@@ -251,6 +256,8 @@ class Predictor:
                 asked += [(r, d - n_known, v, d) for d, v in key if d >= n_known]
         if asked:
             found += self._decode(asked, features)
+        if mapped:
+            found += self._amortised(np.array(mapped), request, features)
         if not any(field is not None and field.any() for field in (self.fit.diffuse, self.fit.context_sd)):
             small = []
         empty, every = np.zeros((0, self.n_genes)), found + small
@@ -266,9 +273,32 @@ class Predictor:
             raise RuntimeError("model: no map from features was fitted; run train() first.")
         row, source, dose, label = (np.array(column) for column in zip(*asked, strict=True))
         probability, effect, effect_sd = self.feature_model.decode(features[source], dose, label)
-        names, counts = np.unique(self._kinds, return_counts=True)
-        kind = np.full(self.n_genes, names[counts.argmax()], np.int8)
+        kind = self._usual_kind()
         return [(int(r), (probability[i], effect[i], effect_sd[i], kind)) for i, r in enumerate(row)]
+
+    def _usual_kind(self) -> np.ndarray:
+        """The most frequent kind, for every gene ``(G,)``."""
+        names, counts = np.unique(self._kinds, return_counts=True)
+        return np.full(self.n_genes, names[counts.argmax()], np.int8)
+
+    @property
+    def _maps(self) -> AmortisedMaps | None:
+        """The maps of the published estimator, or None."""
+        return self.feature_model if isinstance(self.feature_model, AmortisedMaps) else None
+
+    def _amortised(
+        self, rows: np.ndarray, request: Request, features: np.ndarray | None
+    ) -> list[tuple[int, tuple[np.ndarray, ...]]]:
+        """Interventions of rows by the maps of the published estimator, all drugs of a row together."""
+        maps, of = cast("AmortisedMaps", self._maps), cast("Features", self.data.features)
+        if of.level == "context":
+            table = cast("np.ndarray", features)[rows]
+        else:
+            known = of.of_drugs(self.data.contexts.design.drugs)
+            table = known if features is None else np.vstack([known, features])
+        probability, effect, sd = maps.interventions(request.dose[rows], table)
+        kind = self._usual_kind()
+        return [(int(r), (probability[i], effect[i], sd[i], kind)) for i, r in enumerate(rows)]
 
     def marginal(self, components: Components, n_rows: int) -> tuple[np.ndarray, ...]:
         """Superposed interventions of each row.

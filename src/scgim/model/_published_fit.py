@@ -13,21 +13,12 @@ from scgim.model._assemble import edge_strength, export_mechanisms
 from scgim.model._expectation import Residuals
 from scgim.model._module import as_residuals
 from scgim.model._neural_search import reachable, topological
-from scgim.model._published import PublishedModule, PublishedPlan, context_features
+from scgim.model._published import PublishedModule, acyclic_graph
+from scgim.model._published_maps import AmortisedMaps, Gamma
+from scgim.model._published_plan import PublishedPlan
 
-
-def acyclic_graph(probability: np.ndarray, threshold: float = 0.5) -> np.ndarray:
-    """Edges above the threshold, the most probable first, without those that would close a cycle; ``(G, G)`` bool."""
-    graph = np.zeros(probability.shape, dtype=bool)
-    paths = np.eye(len(graph), dtype=bool)
-    for flat in np.argsort(-probability, axis=None, kind="stable"):
-        i, j = np.unravel_index(flat, graph.shape)
-        if probability[i, j] <= threshold:
-            break
-        if not paths[j, i]:
-            graph[i, j] = True
-            paths |= np.outer(paths[:, i], paths[j])
-    return graph
+N_STEPS = 8000
+"""Minibatches of a training, unless epochs are given."""
 
 
 def fit_published(
@@ -44,11 +35,11 @@ def fit_published(
     from scgim.model._training import loader_settings, prepare, run_training, sample_cells
 
     own, design, n_genes = model.module, model.design, len(model.genes)
-    gamma = context_features(design, model.registered.features)
+    gamma = Gamma.of(design, model.registered.features)
     module = PublishedModule(
         n_genes,
         design,
-        gamma,
+        gamma.contexts(design, model.registered.features),
         n_cells=model.adata.n_obs,
         mechanism=own.mechanism,
         intervention=own.intervention,
@@ -61,16 +52,21 @@ def fit_published(
     module.set_scale(x.mean(axis=0), x.std(axis=0))
     loader = loader_settings(model, module, rng, kwargs)
     loader["batch_size"] = min(loader["batch_size"], 512)
-    n_epochs = int(np.clip(200 * 10_000 / model.adata.n_obs, 20, 400)) if max_epochs is None else max_epochs
+    steps = max(len(loader["external_indexing"][0]) / loader["batch_size"], 1)  # of an epoch
+    n_epochs = int(np.clip(N_STEPS / steps, 20, 2000)) if max_epochs is None else max_epochs
+    kwargs.setdefault("check_val_every_n_epoch", max(n_epochs // 20, 1))
     model.module = module
     try:
         if n_epochs:
             run_training(
                 model, module, n_epochs, rng, plan_kwargs, accelerator, devices, loader, kwargs, plan_cls=PublishedPlan
             )
-        return published_fit(model, module, torch.as_tensor(x), rng)
+        fit = published_fit(model, module, torch.as_tensor(x), rng)
+        registered = model.registered.features is not None  # without them nothing is known of new drugs
+        model.feature_model_ = AmortisedMaps.of(module, gamma).to_dict() if registered else None
+        return fit
     finally:
-        model.module = own  # the maps g and h live in the fit only through their values at the fitted contexts
+        model.module = own  # of the shapes that a loaded model has; graph, mechanisms and maps are in fit and maps
 
 
 @torch.no_grad()
@@ -95,8 +91,9 @@ def published_fit(model: Any, module: PublishedModule, x: torch.Tensor, rng: np.
     graph = acyclic_graph(edge)
     candidates = module.mechanisms.candidates.cpu().numpy()
     module.mechanisms.mask.copy_(torch.as_tensor(graph[candidates, np.arange(G)[:, None]]).float())
-    logits, targets, effect = (v.double().cpu().numpy() for v in module.interventions(sample=False))
-    probability = np.where(design.control[:, None], 0.0, 1 / (1 + np.exp(-np.clip(logits, -500, 500))))
+    probability, effect = AmortisedMaps.read(module)
+    probability = np.where(design.control[:, None], 0.0, probability)
+    targets = (probability > 0.5).astype(float)
     sums = _final_sums(model, module)
     hit, n = targets > 0.5, np.maximum(sums.n, 1)
     baseline = np.zeros((len(design.group_names), G))

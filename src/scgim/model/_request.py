@@ -201,7 +201,7 @@ def read_new_features(features: Any, data: Registered, request: Request) -> np.n
 
     Returns
     -------
-    None where all drugs are known.
+    None where all drugs are known; features of rows, where they were given, also for known drugs.
 
     Raises
     ------
@@ -228,7 +228,7 @@ def read_new_features(features: Any, data: Registered, request: Request) -> np.n
                 f"features: drug {unknown[0]!r} was not in the training data; pass features with one row for each row "
                 "of perturbations."
             )
-        return values if unknown else None
+        return values
     if not unknown:
         return None
     return _of_drugs(features, data.features, unknown)
