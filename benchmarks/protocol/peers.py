@@ -42,7 +42,9 @@ SYSTEMS = (
     "er-neural-shift",
     "sf-neural-shift",
     "er-neural-hard",
+    "sf-neural-hard",
     "er-linear-hard",
+    "sf-linear-hard",
 )
 ITERATIONS, N_CELLS = 12_000, 500
 """Steps of CellFlow's training, and the cells that it predicts a context."""
