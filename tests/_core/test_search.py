@@ -207,7 +207,7 @@ def test_ten_times_the_cells_do_not_make_the_search_work_harder(make_study):
     work = {}
     for n_cells in (50, 500):
         sizes = {"n_genes": 14, "n_drugs": 8, "n_edges": 25, "n_control": 8 * n_cells, "n_cells": n_cells}
-        work[n_cells] = sum(learned(make_study(**sizes, seed=seed), n_kicks=2)[1] for seed in range(3))
+        work[n_cells] = sum(learned(make_study(**sizes, seed=seed), n_kicks=2)[1] for seed in range(2))
     assert work[500] < 1.1 * work[50]
 
 
@@ -226,6 +226,7 @@ def test_proposals_give_a_gene_few_more_parents_and_settling_gives_it_all(make_s
     g = max(full, key=lambda j: len(full[j]))
     assert len(full[g]) > EXTRA
     state.parents[g], state.value[g] = (), chooser.value(g, ())
+    state.note()
     assert len(state.choose(g, state.mask(state.order.index(g)))[0]) <= EXTRA
     assert state.settle() > 0
     assert state.parents == full

@@ -22,7 +22,7 @@ from scgim._core.screening import response_order
 
 TOLERANCE = 1e-6  # of parent sets
 EXTRA = 2  # parents that a gene may gain at once in a proposal: how many pay depends on the number of cells
-REACH = 10  # places that a kick moves a gene by, at the most
+REACH = 20  # places that a kick moves a gene by, at the most
 GAIN = 0.1  # of a move, in nats: smaller ones are not worth an evaluation
 SWEEP_GAIN = 0.05  # of a sweep, in nats a gene, where more sweeps will follow anyway
 Move = tuple[float, int, dict[int, tuple[tuple[int, ...], float]]]  # gain, new place, changed parents and scores
@@ -119,10 +119,15 @@ class OrderSearch:
         self.touched: set[int] = set()  # genes whose parents changed
         for k, g in enumerate(self.order):
             self.parents[g], self.value[g] = chooser.best(g, self.mask(k))
+        self.note()
 
     def choose(self, j: int, allowed: np.ndarray) -> tuple[tuple[int, ...], float]:
-        """Best parents of gene j in a proposal: at most a few more than now."""
-        return self.chooser.best(j, allowed, len(self.parents[j]) + EXTRA)
+        """Best parents of gene j in a proposal: at most a few more than now, or than before this sweep, kick or wish."""
+        return self.chooser.best(j, allowed, max(self.usual[j], len(self.parents[j])) + EXTRA)
+
+    def note(self) -> None:
+        """Takes the present numbers of parents as usual."""
+        self.usual = [len(self.parents[g]) for g in range(self.G)]
 
     def mask(self, k: int) -> np.ndarray:
         """Genes before place k."""
@@ -272,8 +277,10 @@ class OrderSearch:
         moved = True
         while moved:
             while sum(self.reorient(g) for g in list(self.order)) > least:
-                pass
+                self.note()
+            self.note()
             moved = thorough and sum(self.improve_gene(g) for g in list(self.order)) + self.settle() > GAIN
+        self.note()
 
     def climb_near(self, genes: set[int], most: int = 200) -> None:
         """Moves of some genes, and of those that these change, until none improves."""
