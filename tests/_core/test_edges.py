@@ -8,7 +8,8 @@ import pytest
 
 from scgim._core.edges import edge_probabilities, inclusion
 from scgim._core.score import Hyper, ShiftScore
-from scgim._core.search import OrderSearch, Parents, screen, search
+from scgim._core.screening import screen
+from scgim._core.search import OrderSearch, Parents, search
 
 
 def fitted(study) -> OrderSearch:

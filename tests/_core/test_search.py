@@ -3,8 +3,10 @@ from itertools import combinations, permutations
 import numpy as np
 import pytest
 
+from scgim._core import engine
 from scgim._core.score import Hyper, ShiftScore
-from scgim._core.search import OrderSearch, Parents, response_order, screen, search, widen
+from scgim._core.screening import response_order, screen, widen
+from scgim._core.search import EXTRA, OrderSearch, Parents, search
 
 
 def make_chooser(study, edge_probability=None, most: int = 40) -> Parents:
@@ -63,13 +65,16 @@ def test_parents_come_from_the_allowed_genes_and_respect_the_limit(study):
     assert len(chooser.best(int((study.graph != 0).sum(axis=0).argmax()), np.ones(6, dtype=bool))[0]) == 1
 
 
-def check_state(state: OrderSearch) -> None:
-    """The kept parents and scores are those of the order."""
-    fresh = OrderSearch(state.chooser, np.array(state.order), state.window)
-    assert state.parents == fresh.parents
-    np.testing.assert_allclose(state.value, fresh.value, atol=1e-9)
+def check_state(state: OrderSearch, *, settled: bool = False) -> None:
+    """The kept parents agree with the order, and the scores with the parents; once settled, none better are found."""
     place = {g: k for k, g in enumerate(state.order)}
+    assert sorted(state.order) == list(range(state.G))
     assert all(place[x] < place[g] for g, parents in state.parents.items() for x in parents)
+    values = [state.chooser.value(g, state.parents[g]) for g in range(state.G)]
+    np.testing.assert_allclose(state.value, values, atol=1e-9)
+    if settled:
+        fresh = OrderSearch(state.chooser, np.array(state.order), state.window)
+        assert (state.value >= fresh.value - 1e-5).all()
 
 
 def test_state_stays_consistent_and_moves_raise_the_score(make_study):
@@ -84,6 +89,8 @@ def test_state_stays_consistent_and_moves_raise_the_score(make_study):
             check_state(state)
         state.kick(rng, 2)
         check_state(state)
+        state.settle()
+        check_state(state, settled=True)
 
 
 def test_restored_state_is_the_kept_one(study):
@@ -93,13 +100,14 @@ def test_restored_state_is_the_kept_one(study):
     state.climb()
     state.restore(kept)
     assert (state.order, state.total) == (list(range(6)), total)
-    check_state(state)
+    check_state(state, settled=True)
 
 
 def test_climbed_state_is_a_local_maximum(make_study):
     study = make_study(n_genes=6, seed=3)
     state = OrderSearch(make_chooser(study), np.arange(6)[::-1], window=6)
     state.climb()
+    check_state(state, settled=True)
     for g in range(6):
         for place in range(6):
             order = [x for x in state.order if x != g]
@@ -171,3 +179,66 @@ def test_widening_finds_parents_that_were_not_screened(make_study):
     wide = widen(chooser.score, few, {**best.parents, child: kept}, most=2)
     assert best.parents[child][-1] in wide[child]
     assert child not in wide[child]
+
+
+def learned(study, n_kicks: int = 3, rng: int = 0):
+    """The learned structure, and how often it asked for scores."""
+    calls = [0]
+
+    class Counted(ShiftScore):
+        def _solve(self, *positional, **named):
+            calls[0] += 1
+            return super()._solve(*positional, **named)
+
+        def coarse_added(self, *positional, **named):
+            calls[0] += 1
+            return super().coarse_added(*positional, **named)
+
+    moments = study.moments()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(engine.SCORES, "shift", Counted)
+        hyper = Hyper.default(moments.n_genes)
+        found = engine.learn_structure(moments, study.design, hyper, rng=np.random.default_rng(rng), n_kicks=n_kicks)
+    return found[2], calls[0]
+
+
+def test_ten_times_the_cells_do_not_make_the_search_work_harder(make_study):
+    """The same systems with 50 and 500 cells a context."""
+    work = {}
+    for n_cells in (50, 500):
+        sizes = {"n_genes": 14, "n_drugs": 8, "n_edges": 25, "n_control": 8 * n_cells, "n_cells": n_cells}
+        work[n_cells] = sum(learned(make_study(**sizes, seed=seed), n_kicks=2)[1] for seed in range(2))
+    assert work[500] < 1.1 * work[50]
+
+
+def test_same_seed_gives_the_same_state(study):
+    first, second = learned(study, rng=3)[0], learned(study, rng=3)[0]
+    assert first.order == second.order
+    assert first.parents == second.parents
+    assert first.total == second.total
+
+
+def test_proposals_give_a_gene_few_more_parents_and_settling_gives_it_all(make_study):
+    study = make_study(n_genes=8, n_drugs=12, n_control=400, n_cells=40)
+    chooser = make_chooser(study)
+    state = OrderSearch(chooser, np.arange(8)[::-1], window=8)
+    full = dict(state.parents)
+    g = max(full, key=lambda j: len(full[j]))
+    assert len(full[g]) > EXTRA
+    state.parents[g], state.value[g] = (), chooser.value(g, ())
+    state.note()
+    assert len(state.choose(g, state.mask(state.order.index(g)))[0]) <= EXTRA
+    assert state.settle() > 0
+    assert state.parents == full
+
+
+def test_kicks_stay_near_and_mend_no_more_than_they_touch(make_study):
+    study = make_study(n_genes=16, n_drugs=12)
+    state = OrderSearch(make_chooser(study), np.arange(16), window=3)
+    before = dict(state.parents)
+    touched = state.kick(np.random.default_rng(1), 1)
+    moved = [g for g in range(16) if abs(state.order.index(g) - g) > 1]
+    assert len(moved) <= 1
+    assert all(abs(state.order.index(g) - g) <= 3 for g in range(16))
+    assert {g for g in range(16) if state.parents[g] != before[g]} <= touched
+    check_state(state)

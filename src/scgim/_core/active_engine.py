@@ -30,7 +30,8 @@ from scgim._core.joint import Choice, LocalForm, drug_choice, local_form
 from scgim._core.moments import Moments
 from scgim._core.posterior import Curves, Targets, by_context, fit_dose_curves
 from scgim._core.score import GeneFit, Hyper, ShiftScore
-from scgim._core.search import OrderSearch, Parents, screen, search
+from scgim._core.screening import screen
+from scgim._core.search import OrderSearch, Parents, search
 
 N_ROUNDS = 4
 START_SD = 0.7  # of psi, before its size is learned

@@ -13,7 +13,7 @@ from scgim._core.engine import Progress, assemble, gene_fits, learn_structure, u
 from scgim._core.fit import Fit
 from scgim._core.moments import Moments
 from scgim._core.score import Hyper
-from scgim._core.search import screen
+from scgim._core.screening import screen
 
 N_STARTS = 5
 """Starts that must bring nothing before the search stops, under the first prior."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scgim._core.search import OrderSearch, Parents
+from scgim._core.search import EXTRA, OrderSearch, Parents
 
 
 def inclusion(chooser: Parents, j: int, parents: tuple[int, ...], allowed: np.ndarray) -> np.ndarray:
@@ -45,6 +45,7 @@ def edge_probabilities(
     n_samples = n_samples if G <= 50 else max(1, 5000 // G)
     rows: dict[tuple[int, tuple[int, ...], int], np.ndarray] = {}
     total = np.zeros((G, G))
+    most = {j: len(parents) + EXTRA for j, parents in state.parents.items()}
     for sample in range(n_samples):
         for k, j in enumerate(state.order):
             allowed = state.mask(k)
@@ -54,13 +55,13 @@ def edge_probabilities(
             total[:, j] += rows[key]
         if sample + 1 < n_samples:
             for _ in range(n_steps):
-                _metropolis(state, rng)
+                _metropolis(state, rng, most)
     state.restore(kept)
     return total / n_samples
 
 
-def _metropolis(state: OrderSearch, rng: np.random.Generator) -> None:
-    """Proposes that two genes near each other change places."""
+def _metropolis(state: OrderSearch, rng: np.random.Generator, most: dict[int, int]) -> None:
+    """Proposes that two genes near each other change places, each with at most so many parents."""
     i = int(rng.integers(state.G - 1)) if state.G > 1 else 0
     q = min(state.G - 1, i + 1 + int(rng.integers(0, 3)))
     if q <= i:
@@ -72,7 +73,7 @@ def _metropolis(state: OrderSearch, rng: np.random.Generator) -> None:
     changed, gain = {}, 0.0
     for k in range(i, q + 1):
         x = order[k]
-        changed[x] = state.chooser.best(x, allowed)
+        changed[x] = state.chooser.best(x, allowed, most[x])
         gain += changed[x][1] - state.value[x]
         allowed[x] = True
     if np.log(rng.random()) < gain:

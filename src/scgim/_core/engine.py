@@ -18,7 +18,8 @@ from scgim._core.mechanisms import Mechanisms, from_standardised
 from scgim._core.moments import Moments
 from scgim._core.posterior import Curves, Targets, fit_dose_curves, fit_targets, fit_values
 from scgim._core.score import GeneFit, Hyper, ShiftScore
-from scgim._core.search import OrderSearch, Parents, screen, search, widen
+from scgim._core.screening import screen, widen
+from scgim._core.search import OrderSearch, Parents, search
 
 SCORES: dict[str, type[ShiftScore]] = {"shift": ShiftScore, "hard": HardScore}
 BACKGROUNDS = np.array([0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7])

@@ -3,6 +3,11 @@
 The state is an order of the genes; each gene takes its best parents among earlier genes. Every score that was ever
 computed is kept, so that a proposal costs look-ups. Moves: one gene to any other place, steepest first, until none
 improves; then random kicks, kept where they end higher. It stops by the score, never by the clock.
+
+The effort must not grow with the number of cells. Sharp evidence sees every trace of a wrong order, and a gene that lost
+a parent could take ever more others in its place; so a proposal may give a gene only few more parents than it has. A
+better order has fewer edges, not more, and `settle` chooses without that limit where the search ends. Kicks reach a
+fixed number of places, and only what they touch is mended.
 """
 
 from __future__ import annotations
@@ -13,8 +18,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from scgim._core.score import ShiftScore
+from scgim._core.screening import response_order
 
 TOLERANCE = 1e-6  # of parent sets
+EXTRA = 2  # parents that a gene may gain at once in a proposal: how many pay depends on the number of cells
+REACH = 20  # places that a kick moves a gene by, at the most
 GAIN = 0.1  # of a move, in nats: smaller ones are not worth an evaluation
 SWEEP_GAIN = 0.05  # of a sweep, in nats a gene, where more sweeps will follow anyway
 Move = tuple[float, int, dict[int, tuple[tuple[int, ...], float]]]  # gain, new place, changed parents and scores
@@ -76,11 +84,12 @@ class Parents:
             scores[top] = self.score.score_added(j, parents, top)
             exact[top] = True
 
-    def best(self, j: int, allowed: np.ndarray) -> tuple[tuple[int, ...], float]:
-        """Greedy forward-backward choice among the allowed genes, a mask ``(G,)``."""
+    def best(self, j: int, allowed: np.ndarray, most: int | None = None) -> tuple[tuple[int, ...], float]:
+        """Greedy forward-backward choice of at most `most` of the allowed genes, a mask ``(G,)``."""
         parents: tuple[int, ...] = ()
         value = self.value(j, parents)
-        while len(parents) < self.max_parents:
+        most = self.max_parents if most is None else min(most, self.max_parents)
+        while len(parents) < most:
             x, score = self.best_added(j, parents, allowed)
             if not score > value + TOLERANCE:
                 break
@@ -97,63 +106,12 @@ class Parents:
         return parents, value
 
 
-def screen(score: ShiftScore, most: int) -> list[np.ndarray]:
-    """Candidate parents of each gene: strong partial and strong plain correlations within contexts, and joint responses.
-
-    Parents lie in the Markov blanket, so they have a partial correlation; the others stand in for parents that an
-    order forbids.
-    """
-    B, G = score.n_functions, score.n_genes
-    if G - 1 <= most:
-        return [np.delete(np.arange(G), j) for j in range(G)]
-    S = score.within[::B, ::B]
-    sd = np.sqrt(np.diag(S))
-    plain = np.abs(S / np.outer(sd, sd))
-    precision = np.linalg.inv(S + 1e-3 * np.diag(np.diag(S)))
-    d = np.sqrt(np.diag(precision))
-    partial = np.abs(precision / np.outer(d, d))
-    means = score.flat[:, ::B] - score.groups @ (score.start_baseline @ score.flat[:, ::B])
-    response = np.abs(np.nan_to_num(np.corrcoef(means.T)))
-    lists = []
-    for j in range(G):
-        chosen: list[int] = []
-        rankings = [np.argsort(-a[j], kind="stable") for a in (partial, plain, response)]
-        shares = (most // 2, most // 4, most - most // 2 - most // 4)
-        for ranking, share in zip(rankings, shares, strict=True):
-            fresh = [int(x) for x in ranking if x != j and x not in chosen]
-            chosen += fresh[:share]
-        lists.append(np.array(sorted(chosen)))
-    return lists
-
-
-def widen(
-    score: ShiftScore, candidates: list[np.ndarray], parents: dict[int, tuple[int, ...]], most: int = 10
-) -> list[np.ndarray]:
-    """Adds to the candidates of each gene those of all genes that it would most gain from beside its parents."""
-    out = []
-    for j, listed in enumerate(candidates):
-        free = np.setdiff1d(np.arange(score.n_genes), (*parents[j], j))
-        free = free[np.isfinite(score.hyper.edge_price[free, j])]
-        gain = score.coarse_added(j, parents[j], free) if len(free) else np.zeros(0)
-        out.append(np.union1d(listed, free[np.argsort(-gain, kind="stable")[:most]]))
-    return out
-
-
-def response_order(score: ShiftScore) -> np.ndarray:
-    """Genes that few drugs move first: ancestors move less often than descendants."""
-    B = score.n_functions
-    y = score.flat[:, ::B]
-    base = score.groups @ (score.start_baseline @ y)
-    z = np.abs(y - base) / np.sqrt(np.diag(score.within)[::B] / score.n[:, None])
-    moved = np.maximum.reduceat(z[score.n_control :], score.starts, axis=0) > 5  # (U, G)
-    return np.argsort(moved.sum(axis=0) + 1e-3 * z.mean(axis=0) / (1 + z.mean()), kind="stable")
-
-
 class OrderSearch:
     """Local search over orders; `order` and `parents` hold the current state."""
 
     def __init__(self, chooser: Parents, order: np.ndarray, window: int) -> None:
         self.chooser, self.window = chooser, window
+        self.reach = min(window, REACH)
         self.G = len(order)
         self.order = [int(g) for g in order]
         self.parents: dict[int, tuple[int, ...]] = {}
@@ -161,6 +119,15 @@ class OrderSearch:
         self.touched: set[int] = set()  # genes whose parents changed
         for k, g in enumerate(self.order):
             self.parents[g], self.value[g] = chooser.best(g, self.mask(k))
+        self.note()
+
+    def choose(self, j: int, allowed: np.ndarray) -> tuple[tuple[int, ...], float]:
+        """Best parents of gene j in a proposal: at most a few more than now, or than before this sweep, kick or wish."""
+        return self.chooser.best(j, allowed, max(self.usual[j], len(self.parents[j])) + EXTRA)
+
+    def note(self) -> None:
+        """Takes the present numbers of parents as usual."""
+        self.usual = [len(self.parents[g]) for g in range(self.G)]
 
     def mask(self, k: int) -> np.ndarray:
         """Genes before place k."""
@@ -178,7 +145,7 @@ class OrderSearch:
         g, allowed = self.order[i], self.mask(i)
         ceiling = allowed.copy()
         ceiling[self.order[i + 1 : i + 1 + self.window]] = True
-        most = self.chooser.best(g, ceiling)[1] - self.value[g]
+        most = self.choose(g, ceiling)[1] - self.value[g]
         best: Move = (0.0, i, {})
         if most <= GAIN:
             return best
@@ -190,7 +157,7 @@ class OrderSearch:
             if g in self.parents[x]:
                 without = before.copy()
                 without[g] = False
-                changed[x] = self.chooser.best(x, without)
+                changed[x] = self.choose(x, without)
                 lost += changed[x][1] - self.value[x]
             before[x] = True
             allowed[x] = True
@@ -198,7 +165,7 @@ class OrderSearch:
                 break
             if not self.chooser.listed[x, g]:
                 continue
-            own = self.chooser.best(g, allowed)
+            own = self.choose(g, allowed)
             gain = lost + own[1] - self.value[g]
             if gain > best[0] + GAIN:
                 best = (gain, q, {**changed, g: own})
@@ -217,13 +184,13 @@ class OrderSearch:
             allowed[x] = False
             if self.chooser.listed[g, x]:
                 before[g] = True
-                new = self.chooser.best(x, before)
+                new = self.choose(x, before)
                 before[g] = False
                 if new[1] > self.value[x] + GAIN:
                     changed[x] = new
                     gained += new[1] - self.value[x]
             if x in own[0]:
-                own = self.chooser.best(g, allowed)
+                own = self.choose(g, allowed)
             gain = gained + own[1] - self.value[g]
             if gain > best[0] + GAIN:
                 best = (gain, q, {**changed, g: own})
@@ -267,12 +234,12 @@ class OrderSearch:
         changed: dict[int, tuple[tuple[int, ...], float]] = {}
         for y in stay:
             if g in self.parents[y]:
-                changed[y] = self.chooser.best(y, allowed)
+                changed[y] = self.choose(y, allowed)
                 delta += changed[y][1] - self.value[y]
             allowed[y] = True
         if delta + hope <= least:
             return 0.0
-        changed[g] = self.chooser.best(g, allowed)
+        changed[g] = self.choose(g, allowed)
         delta += changed[g][1] - self.value[g]
         if delta <= least:
             return 0.0
@@ -295,14 +262,25 @@ class OrderSearch:
         gone = set(go)
         return [y for y in between if y not in gone], go
 
+    def settle(self) -> float:
+        """Parents of every gene chosen without the limit on proposals, where that is better; the gain."""
+        before = self.total
+        for k, g in enumerate(self.order):
+            parents, value = self.chooser.best(g, self.mask(k))
+            if value > self.value[g] + TOLERANCE:
+                self.parents[g], self.value[g] = parents, value
+        return self.total - before
+
     def climb(self, *, thorough: bool = True) -> None:
         """Sweeps until no move improves; otherwise until a sweep of new orientations brings next to nothing."""
         least = GAIN if thorough else SWEEP_GAIN * self.G
         moved = True
         while moved:
             while sum(self.reorient(g) for g in list(self.order)) > least:
-                pass
-            moved = thorough and sum(self.improve_gene(g) for g in list(self.order)) > GAIN
+                self.note()
+            self.note()
+            moved = thorough and sum(self.improve_gene(g) for g in list(self.order)) + self.settle() > GAIN
+        self.note()
 
     def climb_near(self, genes: set[int], most: int = 200) -> None:
         """Moves of some genes, and of those that these change, until none improves."""
@@ -352,17 +330,22 @@ class OrderSearch:
         """Back to a copied state."""
         self.order, self.parents, self.value = list(state[0]), dict(state[1]), state[2].copy()
 
-    def kick(self, rng: np.random.Generator, size: int) -> None:
-        """Moves `size` random genes to random nearby places."""
-        first = self.G
+    def kick(self, rng: np.random.Generator, size: int) -> set[int]:
+        """Moves `size` random genes to random nearby places; the genes that moved or whose parents changed."""
+        moved, first, last = set(), self.G, -1
         for _ in range(size):
             i = int(rng.integers(self.G))
-            q = int(np.clip(i + rng.integers(-self.window, self.window + 1), 0, self.G - 1))
+            q = int(np.clip(i + rng.integers(-self.reach, self.reach + 1), 0, self.G - 1))
+            moved.add(self.order[i])
             self.order.insert(q, self.order.pop(i))
-            first = min(first, i, q)
-        for k in range(first, self.G):
+            first, last = min(first, i, q), max(last, i, q)
+        for k in range(first, last + 1):
             g = self.order[k]
-            self.parents[g], self.value[g] = self.chooser.best(g, self.mask(k))
+            parents, self.value[g] = self.choose(g, self.mask(k))
+            if parents != self.parents[g]:
+                self.parents[g] = parents
+                moved.add(g)
+        return moved
 
 
 def search(
@@ -387,10 +370,10 @@ def search(
         if progress is not None:
             progress(state.total)
         kept, total = state.state(), state.total
-        state.kick(rng, size=int(rng.integers(1, 4)))
-        state.climb()
+        state.climb_near(state.kick(rng, size=int(rng.integers(1, 4))))
         if state.total > total + GAIN:
             failed = 0
+            state.climb()
         else:
             failed += 1
             state.restore(kept)
