@@ -10,11 +10,12 @@ import pytest
 from scgim._core.fit import Fit
 from scgim._core.interventions import Atomic
 from scgim._core.mechanisms import Mechanisms
+from scgim.model._components import Components, compose, nothing
 from scgim.model._contexts import derive_contexts
 from scgim.model._counterfactual import abduct, expected
 from scgim.model._covariates import Adjustment
 from scgim.model._features import Features
-from scgim.model._prediction import Components, Predictor, compose, nothing
+from scgim.model._prediction import Predictor
 from scgim.model._registration import Registered
 from scgim.model._request import make_request, read_new_features
 from scgim.model._results import ranks

@@ -322,6 +322,10 @@ def combine(run: ActiveFit, scale: np.ndarray) -> dict[str, Any]:
         scaled = activity.probability > shift.probability  # (D, G)
         drug = {n: np.where(scaled, getattr(activity, n), getattr(shift, n) * scale) for n in names}
         drug["probability"] = 1 - (1 - activity.probability) * (1 - shift.probability)
+        drug["own_probability"] = np.maximum(activity.probability, shift.probability)
+        drug["own_context_probability"] = np.maximum(activity.context_probability, shift.context_probability)
+        drug["other_probability"] = np.minimum(activity.probability, shift.probability)
+        drug |= {f"other_{n}": np.where(scaled, getattr(shift, n) * scale, getattr(activity, n)) for n in names}
         more = activity.context_probability > shift.context_probability
         context = {
             n: np.where(more, getattr(activity, n), getattr(shift, n) * scale)

@@ -26,7 +26,8 @@ ARRAYS = (
     "kind",
 )
 LEVELS = ("level_amplitude", "level_amplitude_sd", "level_axes", "between_sd", "group_level")
-OPTIONAL = ("curve_axes", "amplitude_axes", "deviation_sd", "diffuse", "diffuse_sd", "context_sd", *LEVELS)
+SECOND = ("own_probability", "own_context_probability", "other_probability", "other_amplitude", "other_amplitude_sd")
+OPTIONAL = (*SECOND, "curve_axes", "amplitude_axes", "deviation_sd", "diffuse", "diffuse_sd", "context_sd", *LEVELS)
 
 
 @dataclass
@@ -80,6 +81,11 @@ class Fit:
         ``(G,)``; standard deviation of amplitudes between levels, or None.
     group_level
         ``(C,)``; level of each baseline group, or None.
+    own_probability, own_context_probability
+        ``(D, G)`` and ``(K, G)``; that of the kind in `kind` alone, where kinds are weighed; None where there is one kind, or
+        no activity.
+    other_probability, other_amplitude, other_amplitude_sd
+        ``(D, G)`` each; of the other kind, which acts beside it, or None.
     """
 
     genes: tuple[str, ...]
@@ -112,6 +118,11 @@ class Fit:
     level_axes: np.ndarray | None = None
     between_sd: np.ndarray | None = None
     group_level: np.ndarray | None = None
+    own_probability: np.ndarray | None = None
+    own_context_probability: np.ndarray | None = None
+    other_probability: np.ndarray | None = None
+    other_amplitude: np.ndarray | None = None
+    other_amplitude_sd: np.ndarray | None = None
 
     @property
     def by_level(self) -> bool:

@@ -12,8 +12,9 @@ from scipy import sparse
 from scgim._core.interventions import Atomic, SupportsMechanisms, mean_cells, propagate
 from scgim._core.observed_moves import move_counts, move_zero_inflated
 from scgim.model._columns import read_columns
+from scgim.model._components import Components, compose, nothing
 from scgim.model._expression import gene_names, iterate
-from scgim.model._prediction import Components, Predictor, compose, nothing
+from scgim.model._prediction import Predictor
 from scgim.model._request import Request, make_request, read_new_features
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from scgim.model._counterfactual import counterfactual_cells
 from scgim.model._request import Request, make_request, read_new_features
 
 if TYPE_CHECKING:
-    from scgim.model._prediction import Components, Predictor
+    from scgim.model._components import Components
+    from scgim.model._prediction import Predictor
     from scgim.model._registration import Registered
 
 

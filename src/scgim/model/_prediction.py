@@ -16,6 +16,7 @@ import numpy as np
 from scgim._core.dose_response import hill
 from scgim._core.fit import Fit
 from scgim._core.interventions import Atomic, mean_cells, propagate, sample_cells
+from scgim.model._components import KINDS, Components, Posterior, compose, key_of, nothing
 from scgim.model._published_maps import AmortisedMaps
 from scgim.model._request import Request
 
@@ -24,89 +25,12 @@ if TYPE_CHECKING:
     from scgim.model._observation import Observation
     from scgim.model._registration import Registered
 
-KINDS = ("shift", "hard", "activity")
 BLOCK_VALUES = 2_000_000
 """Values of predicted expression held at once."""
 SMALLEST_PROBABILITY = 1e-4
 """Targets less probable than this do not enter means of observed data."""
 MEAN_DRAWS = 256
 """Cells averaged where the mean has no closed form."""
-
-
-@dataclass(frozen=True)
-class Components:
-    """Interventions that superpose in rows, c of them.
-
-    Attributes
-    ----------
-    row
-        ``(c,)``; row that each acts in.
-    probability, effect, effect_sd
-        ``(c, G)``; targets, effects given that, and their standard deviations.
-    kind
-        ``(c, G)``; index into `KINDS`.
-    diffuse
-        ``(c,)`` bool; small effects beyond the targets, which do not count as targets; no row of them by default.
-    """
-
-    row: np.ndarray
-    probability: np.ndarray
-    effect: np.ndarray
-    effect_sd: np.ndarray
-    kind: np.ndarray
-    diffuse: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
-
-    def __post_init__(self) -> None:
-        if len(self.diffuse) < len(self.row):
-            object.__setattr__(self, "diffuse", np.zeros(len(self.row), bool))
-
-    def slots(self, n_rows: int) -> np.ndarray:
-        """Components of each row ``(n_rows, S)``, -1 where a row has fewer."""
-        count = np.bincount(self.row, minlength=n_rows)
-        out = np.full((n_rows, max(int(count.max(initial=0)), 1)), -1)
-        order = np.argsort(self.row, kind="stable")
-        slot = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
-        out[self.row[order], slot] = order
-        return out
-
-
-def key_of(dose: np.ndarray) -> tuple[tuple[int, float], ...]:
-    """Drugs and doses of a row ``(D,)`` as a hashable key; doses to nine digits."""
-    return tuple((int(d), float(f"{dose[d]:.9g}")) for d in np.flatnonzero(dose > 0))
-
-
-def compose(atomic: Atomic, at: tuple[np.ndarray, np.ndarray], effect: np.ndarray, kind: np.ndarray) -> None:
-    """Superpose further interventions on those that act already.
-
-    Shifts add; activities multiply; of two hard interventions on one gene the values are averaged.
-
-    Parameters
-    ----------
-    at
-        Rows and genes of t interventions, each pair once.
-    effect, kind
-        ``(t,)``.
-    """
-    row, gene = at
-    shift, hard, active = (kind == code for code in range(3))
-    atomic.shift[row[shift], gene[shift]] += effect[shift]
-    if atomic.hard is not None and atomic.value is not None:
-        r, g = row[hard], gene[hard]
-        atomic.value[r, g] = np.where(atomic.hard[r, g], (atomic.value[r, g] + effect[hard]) / 2, effect[hard])
-        atomic.hard[r, g] = True
-    if atomic.activity is not None:
-        r, g = row[active], gene[active]
-        atomic.activity[r, g] = (1 + atomic.activity[r, g]) * (1 + effect[active]) - 1
-
-
-def nothing(n: int, n_genes: int, kinds: set[int]) -> Atomic:
-    """Atomic interventions of n rows in which nothing happens yet."""
-    out = Atomic(shift=np.zeros((n, n_genes)))
-    if 1 in kinds:
-        out.hard, out.value = np.zeros((n, n_genes), bool), np.zeros((n, n_genes))
-    if 2 in kinds:
-        out.activity = np.zeros((n, n_genes))
-    return out
 
 
 @dataclass
@@ -169,7 +93,9 @@ class Predictor:
         effect = (weight * self.fit.context_effect[contexts]).sum(axis=0) / total
         drugs = [d for d, _ in key]
         kind = self._kinds[drugs][self.fit.probability[drugs].argmax(axis=0), np.arange(self.n_genes)]
-        return self.fit.context_probability[contexts].mean(axis=0), effect, np.sqrt(1 / total), kind
+        both = self.fit.own_context_probability
+        probability = self.fit.context_probability if both is None else both
+        return probability[contexts].mean(axis=0), effect, np.sqrt(1 / total), kind
 
     @cached_property
     def _levels(self) -> np.ndarray:
@@ -200,6 +126,8 @@ class Predictor:
         """
         fit, known = self.fit, getattr(self.feature_model, "known", None)
         probability = (fit if known is None else known).probability[d]
+        if fit.own_probability is not None:
+            probability = fit.own_probability[d]
         level = level if level is not None and (d, level) in self._at_levels else None
         own = None if known is None or level is not None else (known.amplitude[d], known.amplitude_sd[d])
         if self.data.contexts.design.has_dose:
@@ -207,6 +135,16 @@ class Predictor:
             return probability, effect[0], np.sqrt(variance[0]), self._kinds[d]
         amplitude, sd = own or fit.amplitudes(d, level)[:2]
         return probability, amplitude, sd, self._kinds[d]
+
+    def _second(self, d: int, dose: float) -> list[Posterior]:
+        """What a known drug does by the kind that is less probable at each gene; none where there is one kind."""
+        fit = self.fit
+        if fit.other_probability is None or fit.other_amplitude is None or fit.other_amplitude_sd is None:
+            return []
+        h = float(hill(np.array(dose), fit.ec50[d], fit.hill[d])) if self.data.contexts.design.has_dose else 1.0
+        shift, activity = KINDS.index("shift"), KINDS.index("activity")
+        kind = np.where(self._kinds[d] == activity, shift, activity).astype(np.int8)
+        return [(fit.other_probability[d], h * fit.other_amplitude[d], h * fit.other_amplitude_sd[d], kind)]
 
     def _small(self, d: int, dose: float, *, measured: bool) -> tuple[np.ndarray, ...]:
         """What a known drug does beyond its targets; `measured`: without the differences of a context of its own."""
@@ -227,17 +165,19 @@ class Predictor:
             ``(U, Q)`` of the unknown drugs, or ``(m, Q)`` of the rows, see `read_new_features`.
         """
         n_known = len(self.fit.drugs)
-        found: list[tuple[int, tuple[np.ndarray, ...]]] = []
+        found: list[tuple[int, Posterior]] = []
         asked: list[tuple[int, int, float, int]] = []  # row, row of features, dose, label of the drug
         by_row = self.data.features is not None and self.data.features.level == "context"
         labels: dict[tuple, int] = {}
-        small: list[tuple[int, tuple[np.ndarray, ...]]] = []
+        small: list[tuple[int, Posterior]] = []
+        second: list[tuple[int, Posterior]] = []
         mapped: list[int] = []
         for r, dose in enumerate(request.dose):
             key = key_of(dose)
             if not key:
                 continue
             new = [d for d, _ in key if d >= n_known]
+            second += [(r, one) for d, v in key if d < n_known for one in self._second(d, v)]
             context = None if new else self._context(key, request.group[r])
             if context is not None:
                 found.append((r, context))
@@ -260,14 +200,15 @@ class Predictor:
             found += self._amortised(np.array(mapped), request, features)
         if not any(field is not None and field.any() for field in (self.fit.diffuse, self.fit.context_sd)):
             small = []
-        empty, every = np.zeros((0, self.n_genes)), found + small
+        empty, every = np.zeros((0, self.n_genes)), found + second + small
         probability, effect, sd, kind = (np.stack([f[1][i] for f in every]) if every else empty for i in range(4))
-        diffuse = np.arange(len(every)) >= len(found)
-        return Components(np.array([f[0] for f in every], dtype=int), probability, effect, sd, kind, diffuse)
+        part = np.repeat([0, 1, 2], [len(found), len(second), len(small)])
+        row = np.array([f[0] for f in every], dtype=int)
+        return Components(row, probability, effect, sd, kind, part == 2, part == 1)
 
     def _decode(
         self, asked: list[tuple[int, int, float, int]], features: np.ndarray | None
-    ) -> list[tuple[int, tuple[np.ndarray, ...]]]:
+    ) -> list[tuple[int, Posterior]]:
         """Interventions of unknown drugs from their features."""
         if self.feature_model is None or features is None:
             raise RuntimeError("model: no map from features was fitted; run train() first.")
@@ -288,7 +229,7 @@ class Predictor:
 
     def _amortised(
         self, rows: np.ndarray, request: Request, features: np.ndarray | None
-    ) -> list[tuple[int, tuple[np.ndarray, ...]]]:
+    ) -> list[tuple[int, Posterior]]:
         """Interventions of rows by the maps of the published estimator, all drugs of a row together."""
         maps, of = cast("AmortisedMaps", self._maps), cast("Features", self.data.features)
         if of.level == "context":
@@ -307,15 +248,16 @@ class Predictor:
         -------
         Probability that the gene is a target, effect given that, its standard deviation, and kind, ``(m, G)`` each.
         """
-        own = np.flatnonzero(~components.diffuse)
+        own = np.flatnonzero(~components.diffuse & ~components.second)
         p, e, s = components.probability[own], components.effect[own], components.effect_sd[own]
         at, kinds = components.row[own], components.kind[own]
         none, mean, square = (np.full((n_rows, self.n_genes), v) for v in (1.0, 0.0, 0.0))
         np.multiply.at(none, at, 1 - p)
         np.add.at(mean, at, p * e)
         np.add.at(square, at, p * s**2)
+        safe = np.maximum(1 - none, 1e-300)
+        np.multiply.at(none, components.row[components.second], 1 - components.probability[components.second])
         any_ = 1 - none
-        safe = np.maximum(any_, 1e-300)
         strongest = np.full((n_rows, self.n_genes), -1.0)
         kind = np.zeros((n_rows, self.n_genes), np.int8)
         for c, r in enumerate(at):

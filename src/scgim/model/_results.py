@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from scgim.model._prediction import KINDS, Predictor
+from scgim.model._components import KINDS
+from scgim.model._prediction import Predictor
 from scgim.model._request import make_request, read_new_features
 
 if TYPE_CHECKING:
