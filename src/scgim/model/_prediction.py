@@ -169,6 +169,11 @@ class Predictor:
         kind = self._kinds[drugs][self.fit.probability[drugs].argmax(axis=0), np.arange(self.n_genes)]
         return self.fit.context_probability[contexts].mean(axis=0), effect, np.sqrt(1 / total), kind
 
+    @property
+    def _between(self) -> np.ndarray:
+        """Standard deviation ``(G,)`` of full effects between levels, 0 where they do not differ."""
+        return np.zeros(self.n_genes) if self.fit.between_sd is None else self.fit.between_sd
+
     @cached_property
     def _levels(self) -> np.ndarray:
         """Level ``(C,)`` of each baseline group; -1 where effects do not differ."""
@@ -199,7 +204,9 @@ class Predictor:
         fit, known = self.fit, getattr(self.feature_model, "known", None)
         probability = (fit if known is None else known).probability[d]
         level = level if level is not None and (d, level) in self._at_levels else None
-        own = None if known is None or level is not None else (known.amplitude[d], known.amplitude_sd[d])
+        own = None
+        if known is not None and level is None:
+            own = known.amplitude[d], np.hypot(known.amplitude_sd[d], self._between)
         if self.data.contexts.design.has_dose:
             effect, variance = fit.effect_of(d, np.array([dose]), *(own or ()), level=level)
             return probability, effect[0], np.sqrt(variance[0]), self._kinds[d]
@@ -266,6 +273,8 @@ class Predictor:
             raise RuntimeError("model: no map from features was fitted; run train() first.")
         row, source, dose, label = (np.array(column) for column in zip(*asked, strict=True))
         probability, effect, effect_sd = self.feature_model.decode(features[source], dose, label)
+        if self.fit.by_level:
+            effect_sd = np.hypot(effect_sd, self.feature_model.fraction(dose)[:, None] * self._between)
         names, counts = np.unique(self._kinds, return_counts=True)
         kind = np.full(self.n_genes, names[counts.argmax()], np.int8)
         return [(int(r), (probability[i], effect[i], effect_sd[i], kind)) for i, r in enumerate(row)]
