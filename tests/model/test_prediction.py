@@ -183,6 +183,9 @@ class Decoder:
         self.drug = drug
         return probability, effect, np.zeros((len(dose), 3))
 
+    def fraction(self, dose: np.ndarray) -> np.ndarray:
+        return dose / (1 + dose)
+
 
 BY_DRUG = Features("drug", ("A", "B", "spare"), ("p", "q"), np.array([[0.0, 1], [1, 0], [7, 0]]))
 BY_CONTEXT = Features("context", (), ("p", "q"), np.zeros((4, 2)))
@@ -208,6 +211,18 @@ def test_unknown_drug_by_features_of_rows() -> None:
     mean = predictor.mean(request, predictor.components(request, values))
     np.testing.assert_allclose(mean, [closed_form(s, 0) for s in ([0, 0, 10], [3, 0, 0], [0, 0, 18])])
     assert decoder.drug.tolist() == [0, 0]
+
+
+def test_unknown_drug_where_effects_differ_between_levels() -> None:
+    predictor = make_predictor(BY_DRUG, Decoder())
+    between = np.array([1.0, 2.0, 3.0])
+    levels = {"between_sd": between, "group_level": np.array([0, 1]), "level_amplitude": np.zeros((2, 2, 3))}
+    predictor = Predictor(
+        replace(predictor.fit, **levels, level_amplitude_sd=np.ones((2, 2, 3))), predictor.data, Decoder()
+    )
+    request = make_request(rows(("spare", 3.0, "ctrl", 0, "x")), predictor.data, None)
+    components = predictor.components(request, read_new_features(None, predictor.data, request))
+    np.testing.assert_allclose(components.effect_sd[0], 0.75 * between)
 
 
 FEATURES = pd.DataFrame({"p": [1.0], "q": [0.0]}, index=["new"])

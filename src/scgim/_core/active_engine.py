@@ -14,6 +14,7 @@ import numpy as np
 
 from scgim._core.activity import ActiveScore, Children, child_evidence, estimates
 from scgim._core.design import Design
+from scgim._core.diffuse import diffuse_fields
 from scgim._core.edges import edge_probabilities
 from scgim._core.engine import (
     BACKGROUNDS,
@@ -269,7 +270,7 @@ def fit_active(
         graph=mechanisms.strength,
         graph_probability=edge_probabilities(chooser, state, rng=rng),
         history=history,
-        **combine(run, moments.scale),
+        **combine(run, moments.scale, run.children(fits)),
     )
 
 
@@ -296,7 +297,27 @@ def assemble_shifts(
     return replace(fit, intervention="auto", settings=fit.settings | settings)
 
 
-def combine(run: ActiveFit, scale: np.ndarray) -> dict[str, Any]:
+def left_over(run: ActiveFit, children: list[Children], scale: np.ndarray) -> dict[str, np.ndarray]:
+    """What neither kind explains of the mean residuals, as small effects of the drugs and of the contexts.
+
+    The background of single effects takes up differences of means, too, so that genes that are targets have their share.
+    """
+    design = run.design
+    residual = np.stack([c.residual for c in children], axis=1)  # (K, G)
+    psi, shift = (
+        np.zeros_like(residual) if t is None else t.context_probability * t.context_effect
+        for t in (run.activity.targets, run.shift.targets)
+    )
+    for j, child in enumerate(children):
+        if len(child.parents):
+            residual[:, j] -= (psi[:, child.parents] * child.mean).sum(axis=1)
+    error = np.stack([c.sampling for c in children], axis=1)
+    fraction = run.factors().max(axis=2)  # (K, D)
+    nobody, no_background = np.zeros((len(design.drugs), len(scale))), np.zeros(len(scale))
+    return diffuse_fields(residual - shift, error, no_background, design, fraction, nobody, scale)
+
+
+def combine(run: ActiveFit, scale: np.ndarray, children: list[Children]) -> dict[str, Any]:
     """Both kinds as one: the probability that either holds, and the effect of the more probable one."""
     activity = run.activity.targets
     if activity is None:
@@ -342,6 +363,7 @@ def combine(run: ActiveFit, scale: np.ndarray) -> dict[str, Any]:
     return {
         **drug,
         **context,
+        **left_over(run, children, scale),
         "kind": kind,
         "background_sd": background,
         "ec50": curves.ec50,

@@ -9,6 +9,7 @@ describes held-out cells better.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -225,7 +226,7 @@ def fit_active_networks(
     fit: Fit,
     held: np.ndarray,
     rng: np.random.Generator,
-    train: Callable[[], None],
+    train: Callable[[], None] | None,
     progress: Callable[[str, float], None] | None,
 ) -> Fit:
     """Networks in place of additive mechanisms, or the additive fit where held-out cells prefer it.
@@ -235,18 +236,27 @@ def fit_active_networks(
     held
         Cells that are held out.
     train
-        Trains the module by minibatches, with the activities as they are.
+        Trains the module by minibatches, with the activities as they are; None for no such training.
     """
-    from scgim.model._training import closed_form, load_networks, neural_cells, start_networks
+    from scgim.model._training import better, closed_form, load_networks, neural_cells, start_networks
 
     n = np.bincount(model.cells().index, minlength=len(module.names)).astype(float)
     run = start_run(model, fit, fit.mechanisms.scale, n)
     module.activity.copy_(torch.as_tensor(run.psi))
     cells = neural_cells(model, module, fit, held, rng)
-    start = start_networks(model, module, fit, cells, rng, progress)
+    graph: Any = fit.mechanisms
+    start = start_networks(model, module, cells, graph.order, graph.parents, rng, progress)
     start = alternate(run, module, cells, start, rng, progress)
+    again = start_networks(model, module, cells, start.order, start.batch.parents, rng, progress)
+    tested = np.where(np.isnan(again.edge_probability), start.edge_probability, again.edge_probability)
+    again = replace(again, edge_probability=tested, history=[*start.history, *again.history])
+    start = alternate(run, module, cells, again, rng, progress)
     load_networks(module, start.batch)
-    train()
+    if train is not None:
+        initial = copy.deepcopy(module.state_dict())
+        train()
+        if len(held) and not better(model, module, held, initial, copy.deepcopy(module.state_dict())):
+            module.load_state_dict(initial)
     state = closed_form(model, module, start.batch.state)
     update(run, module, module.mechanisms, _blocks(model, module), state, rng)
     state = closed_form(model, module, state)
@@ -306,7 +316,7 @@ def _assemble(
     z = ((torch.as_tensor(x, device=module.loc.device) - module.loc) / module.scale).float()
     strength = edge_strength(module, z, rng)
     mechanisms: Any = export_mechanisms(module, start.order, strength)
-    found = combine(run, module.scale.double().cpu().numpy())
+    found = combine(run, module.scale.double().cpu().numpy(), run.told)
     return replace(
         fit,
         **found | {"settings": {**fit.settings, **found["settings"], "trained": True}},

@@ -337,7 +337,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         self.history_: Any = merge_history(searched, trained)
         if self.settings_["structure"] != "gradient":  # which has trained its own
             with threadpool_limits(limits=1):
-                self.feature_model_ = fit_feature_model(self.fit.at_any_level(), self.registered, feature_rng)
+                self.feature_model_ = fit_feature_model(self.fit, self.registered, feature_rng)
         self.is_trained_ = True
 
     def _epochs_on_disk(self, max_epochs: int | None) -> int | None:

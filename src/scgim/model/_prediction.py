@@ -97,6 +97,11 @@ class Predictor:
         probability = self.fit.context_probability if both is None else both
         return probability[contexts].mean(axis=0), effect, np.sqrt(1 / total), kind
 
+    @property
+    def _between(self) -> np.ndarray:
+        """Standard deviation ``(G,)`` of full effects between levels, 0 where they do not differ."""
+        return np.zeros(self.n_genes) if self.fit.between_sd is None else self.fit.between_sd
+
     @cached_property
     def _levels(self) -> np.ndarray:
         """Level ``(C,)`` of each baseline group; -1 where effects do not differ."""
@@ -129,7 +134,9 @@ class Predictor:
         if fit.own_probability is not None:
             probability = fit.own_probability[d]
         level = level if level is not None and (d, level) in self._at_levels else None
-        own = None if known is None or level is not None else (known.amplitude[d], known.amplitude_sd[d])
+        own = None
+        if known is not None and level is None:
+            own = known.amplitude[d], np.hypot(known.amplitude_sd[d], self._between)
         if self.data.contexts.design.has_dose:
             effect, variance = fit.effect_of(d, np.array([dose]), *(own or ()), level=level)
             return probability, effect[0], np.sqrt(variance[0]), self._kinds[d]
@@ -152,7 +159,7 @@ class Predictor:
         if fit.diffuse is None or fit.diffuse_sd is None or fit.context_sd is None:
             return one, np.zeros(self.n_genes), np.zeros(self.n_genes), shift
         fraction = float(hill(np.array(dose), fit.ec50[d], fit.hill[d])) if self.data.contexts.design.has_dose else 1.0
-        off = 1 - fit.probability[d]
+        off = 1 - fit.probability[d] if fit.own_probability is None else one  # of both kinds, targets have them too
         context = 0.0 if measured else fit.context_sd
         return one, off * fraction * fit.diffuse[d], off * np.hypot(fraction * fit.diffuse_sd[d], context), shift
 
@@ -214,6 +221,8 @@ class Predictor:
             raise RuntimeError("model: no map from features was fitted; run train() first.")
         row, source, dose, label = (np.array(column) for column in zip(*asked, strict=True))
         probability, effect, effect_sd = self.feature_model.decode(features[source], dose, label)
+        if self.fit.by_level:
+            effect_sd = np.hypot(effect_sd, self.feature_model.fraction(dose)[:, None] * self._between)
         kind = self._usual_kind()
         return [(int(r), (probability[i], effect[i], effect_sd[i], kind)) for i, r in enumerate(row)]
 

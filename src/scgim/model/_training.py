@@ -11,6 +11,7 @@ import copy
 import logging
 import warnings
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from scgim.model._prior import known_targets_matrix, prior_matrix
 from scgim.model._splitter import split_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 logger = logging.getLogger(__name__)
 TRAIN_SIZE = 0.9
@@ -139,19 +140,12 @@ def _refine(
     if module.scaled and (fit.kind == "activity").any():
         from scgim.model._active_networks import fit_active_networks  # it stands on this file
 
-        held = loader["external_indexing"][1]
-
-        def train() -> None:
-            initial = copy.deepcopy(module.state_dict())
-            if n_epochs:
-                run_training(model, module, n_epochs, rng, plan_kwargs, accelerator, devices, loader, kwargs)
-                trained = copy.deepcopy(module.state_dict())
-                if len(held) and not better(model, module, held, initial, trained):
-                    module.load_state_dict(initial)
-
+        held, runs = loader["external_indexing"][1], (plan_kwargs, accelerator, devices, loader, kwargs)
+        train = partial(run_training, model, module, n_epochs, rng, *runs) if n_epochs else None
         return fit_active_networks(model, module, fit, held, rng, train, progress)
     if module.mechanism == "neural":
-        start = start_networks(model, module, fit, neural_cells(model, module, fit, held, rng), rng, progress)
+        cells, graph = neural_cells(model, module, fit, held, rng), fit.mechanisms
+        start = start_networks(model, module, cells, graph.order, graph.parents, rng, progress)
     else:
         module.load_mechanisms(fit.mechanisms)
     before = copy.deepcopy(module.state_dict())
@@ -210,12 +204,13 @@ def neural_cells(model: Any, module: GIMModule, fit: Fit, held: np.ndarray, rng:
 def start_networks(
     model: Any,
     module: GIMModule,
-    fit: Fit,
     cells: Cells,
+    order: np.ndarray,
+    parents: Sequence[Any],
     rng: np.random.Generator,
     progress: Callable[[str, float], None] | None,
 ) -> NeuralStart:
-    """Parents and first weights of neural mechanisms, from the additive engine's graph."""
+    """Parents and first weights of neural mechanisms, from another graph, such as that of the additive engine."""
     prior, allowed, price = prior_matrix(model._graph_prior, module.n_genes), None, None
     if prior is not None:
         allowed = prior > 0
@@ -224,8 +219,8 @@ def start_networks(
             price = np.maximum(price, -20.0)
     start = search_parents(
         cells,
-        fit.mechanisms.order,
-        fit.mechanisms.parents,
+        order,
+        [np.asarray(pa, dtype=int) for pa in parents],
         allowed=allowed,
         edge_price=price,
         max_parents=module.mechanisms.mask.shape[1],

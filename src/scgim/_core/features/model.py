@@ -185,6 +185,10 @@ class FeatureModel:
         variance = factor[:, None] ** 2 * sd**2 + spread[:, None] ** 2 * (amplitude**2 + sd**2)
         return posterior.probability[position] * on, factor[:, None] * amplitude, np.sqrt(variance)
 
+    def fraction(self, dose: np.ndarray) -> np.ndarray:
+        """Expected fraction of the full effect of a new drug at doses ``(m,)``."""
+        return self._factor(np.asarray(dose, float))[0]
+
     def decode_drugs(
         self, features: np.ndarray | None, dose: np.ndarray | None = None, drug: np.ndarray | None = None
     ) -> tuple[DrugPosterior, np.ndarray]:
