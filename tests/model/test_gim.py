@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-import scgim
 from scgim.model import GIM
 
 SETUP: dict[str, Any] = {"perturbation_key": "drug", "dose_key": "dose", "control": "DMSO"}
@@ -324,20 +323,3 @@ def test_combinations_superpose(screens: Callable[..., ad.AnnData]) -> None:
     np.testing.assert_allclose(mean[0], mean[1])
     np.testing.assert_allclose(mean[0] - mean[4], (mean[2] - mean[4]) + (mean[3] - mean[4]))
     assert set(model.predict(pd.DataFrame(rows, columns=columns), n_cells=1).obs) == set(columns)
-
-
-def test_kinds_are_weighed_by_default_where_each_drug_has_one_context() -> None:
-    """One dose and no features: shifts against activities; several doses, features, or no closed form: shifts."""
-    one = scgim.datasets.simulate(6, n_drugs=4, doses=(1.0,), new_doses=(), n_new_drugs=0, n_control=60, n_cells=20)
-    keys = {"perturbation_key": "drug", "control": "control"}
-
-    def kind(setup: dict, **options) -> str:
-        data = one.copy()
-        GIM.setup_anndata(data, **keys, **setup)
-        return GIM(data, **options).settings["intervention"]
-
-    assert kind({}) == kind({}, mechanism="additive") == kind({"dose_key": "dose"}) == "auto"
-    assert kind({}, intervention="shift") == kind({}, mechanism="neural") == kind({}, structure="gradient") == "shift"
-    assert kind({}, structure="cyclic") == kind({"features_key": "features"}) == "shift"
-    one.obs["batch"] = np.where(np.arange(one.n_obs) % 2, "a", "b")
-    assert kind({"batch_key": "batch"}) == "shift"
