@@ -363,7 +363,8 @@ def search(
     G = chooser.score.n_genes
     state = OrderSearch(chooser, start, window=min(G, max(10, 20_000 // G)) if window is None else window)
     state.climb(thorough=thorough)
-    while thorough and n_kicks and G > 50 and state.grant(most=50) > SWEEP_GAIN * G:  # small systems are kicked more
+    most = min(50, G // 4) if G > 50 else 0  # small systems are kicked more
+    while thorough and n_kicks and most and state.grant(most) > SWEEP_GAIN * G:
         state.climb()
     failed = 0
     while failed < n_kicks:
