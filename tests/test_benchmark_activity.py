@@ -1,26 +1,10 @@
 """The benchmark on activity interventions runs on tiny systems and keeps what is there."""
 
-import importlib
-import sys
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
-FOLDER = Path(__file__).parents[1] / "benchmarks" / "activity"
-
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the benchmarks are not beside the tests")
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch):
-    """The script."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    before = sys.modules.pop("run", None)
-    yield importlib.import_module("run")
-    sys.modules.pop("run", None)
-    if before is not None:
-        sys.modules["run"] = before
+FOLDER = "activity"
 
 
 def test_every_background_has_its_rows_once(run, tmp_path: Path) -> None:

@@ -1,26 +1,10 @@
 """The benchmark on counts runs, writes what the documentation reads, and does not run again what is there."""
 
-import importlib
-import sys
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
-FOLDER = Path(__file__).parents[1] / "benchmarks" / "counts"
-
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the benchmarks are not beside the tests")
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch):
-    """The script."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    before = sys.modules.pop("run", None)
-    yield importlib.import_module("run")
-    sys.modules.pop("run", None)
-    if before is not None:
-        sys.modules["run"] = before
+FOLDER = "counts"
 
 
 def test_tables_hold_every_method_once(run, tmp_path: Path) -> None:

@@ -1,27 +1,11 @@
 """The benchmark on cycles: its cells are those of a system with feedback, and it keeps what is there."""
 
-import importlib
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 
-FOLDER = Path(__file__).parents[1] / "benchmarks" / "cyclic"
-
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the benchmarks are not beside the tests")
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch):
-    """The script."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    before = sys.modules.pop("run", None)
-    yield importlib.import_module("run")
-    sys.modules.pop("run", None)
-    if before is not None:
-        sys.modules["run"] = before
+FOLDER = "cyclic"
 
 
 def test_cells_solve_a_stable_system_with_cycles(run) -> None:

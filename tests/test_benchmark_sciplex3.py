@@ -1,7 +1,6 @@
 """The benchmark on sci-Plex 3 runs on a small generated file with the columns of the public one."""
 
 import importlib
-import sys
 from pathlib import Path
 
 import anndata
@@ -10,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-FOLDER = Path(__file__).parents[1] / "benchmarks" / "sciplex3"
+FOLDER = "sciplex3"
 DRUGS = [
     "Belinostat (PXD101) ",
     "Dacinostat (LAQ824)",
@@ -20,19 +19,6 @@ DRUGS = [
 ]  # one with a blank, as in the file
 SMILES = ["ONC(=O)C=Cc1cccc(c1)S(=O)(=O)Nc1ccccc1", "ONC(=O)C=Cc1ccc(cc1)CN(CCO)CCc1c[nH]c2ccccc12", "CCO", "c1ccncc1"]
 LINES = ["A549", "K562"]
-
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the benchmarks are not beside the tests")
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch):
-    """The script."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    before = set(sys.modules)
-    yield importlib.import_module("run")
-    for name in set(sys.modules) - before:
-        if name == "run" or name.startswith(("_real", "_store")):
-            sys.modules.pop(name)
 
 
 @pytest.fixture
