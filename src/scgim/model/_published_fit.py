@@ -17,7 +17,7 @@ from scgim.model._published import PublishedModule, acyclic_graph
 from scgim.model._published_maps import AmortisedMaps, Gamma
 from scgim.model._published_plan import PublishedPlan
 
-N_STEPS = 8000
+N_STEPS = 4000
 """Minibatches of a training, unless epochs are given."""
 
 

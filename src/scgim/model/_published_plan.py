@@ -33,7 +33,7 @@ class PublishedPlan(GIMTrainingPlan):
     temperatures
         Of the Gumbel-sigmoid samples, at the start and from then on.
     target_factor
-        Factor of the prior of targets at the start; it falls to 1 by then.
+        Factor of the prior of targets at the start, which is 1 from then on; None for 2, and 0.25 under hard interventions.
     kwargs
         Of `GIMTrainingPlan`.
     """
@@ -53,13 +53,15 @@ class PublishedPlan(GIMTrainingPlan):
         tolerance: float = 0.02,
         fix: float = 0.75,
         temperatures: tuple[float, float] = (1.0, 0.5),
-        target_factor: float = 2.0,
+        target_factor: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(module, lr=lr, keep_best=False, **kwargs)
         self.lr_edges, self.lr_maps = lr_edges, lr_maps
         self.n_blocks, self.growth, self.tolerance, self.fix = n_blocks, growth, tolerance, fix
-        self.temperatures, self.target_factor = temperatures, target_factor
+        self.temperatures = temperatures
+        usual = 0.25 if module.hard else 2.0  # a hard target that is not tried early is never found
+        self.target_factor = usual if target_factor is None else target_factor
         module.quadratic = quadratic
         self._block, self._steps = 0, 0
 

@@ -27,6 +27,10 @@ WARNING = (
     "{none:.3g} without features). New drugs are given the training drugs' average intervention; check that the features "
     "describe the drugs, or add drugs."
 )
+UNTESTED = (
+    "features: there are too few drugs with features to test whether these predict the interventions. New drugs are given the "
+    "training drugs' average intervention; add drugs."
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,10 @@ class FeatureModel:
         """What to tell the user if the features are not informative."""
         if self.informative or self.level == "none":
             return None
-        return WARNING.format(chosen=self.score.get("backward", np.nan), none=self.score["none"])
+        tried = [e for name, e in self.score.items() if name not in ("none", "control", "chosen") and np.isfinite(e)]
+        if not tried:
+            return UNTESTED
+        return WARNING.format(chosen=min(tried), none=self.score["none"])
 
     @classmethod
     def fit(
