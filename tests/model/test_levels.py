@@ -35,7 +35,7 @@ def train_part(adata, without: tuple[str, str] | None = None):
     obs = adata.obs
     keep = (obs["split"] == "train").to_numpy()
     if without is not None:
-        keep &= ~((obs["drug"] == without[0]) & (obs["cell_line"] == without[1])).to_numpy()
+        keep = keep & ~((obs["drug"] == without[0]) & (obs["cell_line"] == without[1])).to_numpy()
     return adata[keep].copy()
 
 
