@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from _store import append, drop, finished, read, versions
 
-__all__ = ["append", "data_file", "drop", "finished", "log_normalise", "quiet", "read", "summarise", "versions"]
+__all__ = ["append", "data_file", "drop", "finished", "log_normalise", "quiet", "read", "record", "summarise", "versions"]
 
 
 def quiet() -> None:
@@ -36,6 +36,11 @@ def data_file(folder: str, name: str) -> Path:
     raise SystemExit(
         f"{folder}/{name} is in none of {[str(p) for p in places]}; set SCGIM_DATA_DIR to the folder of {folder}."
     )
+
+
+def record(path: Path, keys: dict[str, object], table: pd.DataFrame, made_by: str) -> None:
+    """Append rows under their keys, which become the first columns, with the versions that made them."""
+    append(path, pd.concat([pd.DataFrame(keys, index=table.index), table], axis=1).assign(versions=made_by))
 
 
 def log_normalise(counts: object) -> np.ndarray:

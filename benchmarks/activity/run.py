@@ -81,9 +81,8 @@ def main(argv: list[str] | None = None) -> None:
                 if (background, seed, method) in _real.finished(path, ["background_sd", "seed", "method"]):
                     continue
                 table = score(method, background, seed, quick=arguments.quick)
-                for name, value in (("method", method), ("seed", seed), ("background_sd", background)):
-                    table.insert(0, name, value)
-                _real.append(path, table.assign(versions=made_by))
+                keys = {"background_sd": background, "seed": seed, "method": method}
+                _real.record(path, keys, table, made_by)
                 print(background, seed, method, table.set_index("metric")["value"].round(3).to_dict(), flush=True)
     wide = _real.summarise(path, ["background_sd"], arguments.out / "median.csv", list(METHODS), "median")
     print(wide.round(3).to_string())

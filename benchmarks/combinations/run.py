@@ -97,9 +97,7 @@ def main(argv: list[str] | None = None) -> None:
             if (system, seed) in _real.finished(path, ["system", "seed"]):
                 continue
             table = score(system, seed, quick=arguments.quick)
-            table.insert(0, "seed", seed)
-            table.insert(0, "system", system)
-            _real.append(path, table.assign(versions=made_by))
+            _real.record(path, {"system": system, "seed": seed}, table, made_by)
             values = table.set_index(["method", "metric"])["value"].xs("mean_distance", level="metric")
             print(system, seed, (values / values["additive_baseline"]).round(3).to_dict(), flush=True)
     wide = _real.summarise(path, ["system"], arguments.out / "median.csv", ORDER, "median")

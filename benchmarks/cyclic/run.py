@@ -119,9 +119,7 @@ def main(argv: list[str] | None = None) -> None:
             if (seed, method) in _real.finished(path, ["seed", "method"]):
                 continue
             table = score(method, seed, quick=arguments.quick)
-            for name, value in (("method", method), ("seed", seed)):
-                table.insert(0, name, value)
-            _real.append(path, table.assign(versions=made_by))
+            _real.record(path, {"seed": seed, "method": method}, table, made_by)
             print(seed, method, table.set_index("metric")["value"].round(3).to_dict(), flush=True)
     wide = _real.summarise(path, [], arguments.out / "average.csv", list(METHODS))
     print(wide.round(3).to_string())

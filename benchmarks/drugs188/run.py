@@ -107,9 +107,7 @@ def main(argv: list[str] | None = None) -> None:
             if (rule, seed) in _real.finished(path, ["rule", "seed"]):
                 continue
             scores = score(table, rule, seed, quick=arguments.quick)
-            scores.insert(0, "seed", seed)
-            scores.insert(0, "rule", rule)
-            _real.append(path, scores.assign(versions=made_by))
+            _real.record(path, {"rule": rule, "seed": seed}, scores, made_by)
             shown = scores.set_index(["method", "metric"])["value"].round(3)
             print(rule, seed, shown.xs("mean_distance", level="metric").to_dict(), flush=True)
             print("   ", shown.loc["scgim"].to_dict(), flush=True)

@@ -99,9 +99,7 @@ def main(argv: list[str] | None = None) -> None:
             table = score(adata, patient, noise, arguments.models)
             if arguments.again:
                 _real.drop(path, {"patient": patient, "noise": noise})
-            table.insert(0, "noise", noise)
-            table.insert(0, "patient", patient)
-            _real.append(path, table.assign(versions=made_by))
+            _real.record(path, {"patient": patient, "noise": noise}, table, made_by)
             wide = table.pivot(index="method", columns="metric", values="value")
             print(wide.assign(patient=patient).round(3), flush=True)
     print(_real.summarise(path, [], arguments.out / "average.csv", ORDER).round(3).to_string())
