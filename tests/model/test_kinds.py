@@ -1,5 +1,7 @@
 """Which kind of intervention is the default, and drugs of both kinds in one screen."""
 
+from dataclasses import replace
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -7,6 +9,7 @@ import pytest
 
 import scgim
 from scgim.model import GIM
+from scgim.model._ensemble import average
 
 COLUMNS = {"perturbation_key": "drug", "control": "control"}
 
@@ -74,3 +77,24 @@ def test_means_of_fitted_contexts_hold_both_kinds(mixed, tmp_path) -> None:
     asked = loaded.get_targets(rows).set_index(["drug", "gene"])["probability"]
     kept = model.get_targets().set_index(["drug", "gene"])["probability"]
     np.testing.assert_allclose(asked.to_numpy(), kept.loc[asked.index].to_numpy(), atol=1e-6)
+
+
+def test_ensembles_average_both_kinds(mixed) -> None:
+    """Each kind on its own, also where members name another kind or have one kind only."""
+    fit = mixed[2].fit
+    flipped = replace(
+        fit,
+        kind=np.where(fit.kind == "activity", "shift", "activity"),
+        own_probability=fit.other_probability,
+        other_probability=fit.own_probability,
+    )
+    same = average(fit, [replace(flipped, kind=fit.kind, own_probability=fit.own_probability,
+                                 other_probability=fit.other_probability)])  # fmt: skip
+    np.testing.assert_allclose(same.own_probability, fit.own_probability)
+    turned = average(fit, [flipped])
+    np.testing.assert_allclose(turned.own_probability, fit.own_probability)  # the same kinds under other names
+    np.testing.assert_allclose(turned.other_probability, fit.other_probability)
+    shifts = replace(fit, kind=np.full(fit.kind.shape, "shift"), own_probability=None, other_probability=None)
+    active = fit.kind == "activity"
+    halved = average(fit, [shifts])
+    np.testing.assert_allclose(halved.own_probability[active], fit.own_probability[active] / 2)

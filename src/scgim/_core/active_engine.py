@@ -214,7 +214,7 @@ class ActiveFit:
         allowed = [c[np.isfinite(self.hyper.edge_price[c, j])] for j, c in enumerate(screen(score, 40))]
         chooser = Parents(score, allowed)
         state: OrderSearch = search(chooser, rng=rng, order=order, n_kicks=n_kicks)
-        self.parents = state.parents
+        self.parents = dict(state.parents)  # the search goes on to draw orders
         for _ in range(2):
             self.update(gene_fits(score, state.parents), rng)
             score = ActiveScore(m, design.unit, design.group, self.hyper, self.psi)
@@ -286,7 +286,7 @@ def assemble_shifts(
     """The fit by shifts alone, from a learned structure; None where a change of activity is probable beside them."""
     score, chooser, state, history = found
     run = ActiveFit(moments, design, score.hyper, shifts=True, background=background, known=known_targets)
-    run.parents = state.parents
+    run.parents = dict(state.parents)
     fits = gene_fits(score, state.parents)
     run.update(fits, rng)
     if (run.active > 0.5).any():
@@ -344,7 +344,6 @@ def combine(run: ActiveFit, scale: np.ndarray, children: list[Children]) -> dict
         drug = {n: np.where(scaled, getattr(activity, n), getattr(shift, n) * scale) for n in names}
         drug["probability"] = 1 - (1 - activity.probability) * (1 - shift.probability)
         drug["own_probability"] = np.maximum(activity.probability, shift.probability)
-        drug["own_context_probability"] = np.maximum(activity.context_probability, shift.context_probability)
         drug["other_probability"] = np.minimum(activity.probability, shift.probability)
         drug |= {f"other_{n}": np.where(scaled, getattr(shift, n) * scale, getattr(activity, n)) for n in names}
         more = activity.context_probability > shift.context_probability

@@ -26,7 +26,7 @@ ARRAYS = (
     "kind",
 )
 LEVELS = ("level_amplitude", "level_amplitude_sd", "level_axes", "between_sd", "group_level")
-SECOND = ("own_probability", "own_context_probability", "other_probability", "other_amplitude", "other_amplitude_sd")
+SECOND = ("own_probability", "other_probability", "other_amplitude", "other_amplitude_sd")
 OPTIONAL = (*SECOND, "curve_axes", "amplitude_axes", "deviation_sd", "diffuse", "diffuse_sd", "context_sd", *LEVELS)
 
 
@@ -81,9 +81,8 @@ class Fit:
         ``(G,)``; standard deviation of amplitudes between levels, or None.
     group_level
         ``(C,)``; level of each baseline group, or None.
-    own_probability, own_context_probability
-        ``(D, G)`` and ``(K, G)``; that of the kind in `kind` alone, where kinds are weighed; None where there is one kind, or
-        no activity.
+    own_probability
+        ``(D, G)``; that of the kind in `kind` alone, where kinds are weighed; None where there is one kind, or no activity.
     other_probability, other_amplitude, other_amplitude_sd
         ``(D, G)`` each; of the other kind, which acts beside it, or None.
     """
@@ -119,7 +118,6 @@ class Fit:
     between_sd: np.ndarray | None = None
     group_level: np.ndarray | None = None
     own_probability: np.ndarray | None = None
-    own_context_probability: np.ndarray | None = None
     other_probability: np.ndarray | None = None
     other_amplitude: np.ndarray | None = None
     other_amplitude_sd: np.ndarray | None = None

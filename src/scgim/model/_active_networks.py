@@ -20,6 +20,7 @@ import torch
 
 from scgim._core.active_engine import ActiveFit, combine
 from scgim._core.activity import Children
+from scgim._core.dose_response import hill
 from scgim._core.fit import Fit
 from scgim._core.interventions import Atomic
 from scgim._core.posterior import Curves
@@ -336,8 +337,18 @@ def expected_interventions(fit: Fit, dose: np.ndarray) -> Atomic:
         if len(drugs):
             strongest = drugs[fit.probability[drugs].argmax(axis=0)]
             scaled = fit.kind[strongest, np.arange(len(fit.genes))] == "activity"
-            mean = fit.context_probability[k] * fit.context_effect[k]
+            probability = fit.context_probability[k]
+            if fit.own_probability is not None:
+                probability = 1 - np.prod(1 - fit.own_probability[drugs], axis=0)
+            mean = probability * fit.context_effect[k]
             shift[k], activity[k] = np.where(scaled, 0.0, mean), np.where(scaled, mean, 0.0)
+        if fit.other_probability is None or fit.other_amplitude is None:
+            continue
+        for d in drugs:
+            other = hill(row[d], fit.ec50[d], fit.hill[d]) * fit.other_probability[d] * fit.other_amplitude[d]
+            scaled = fit.kind[d] != "activity"
+            shift[k] += np.where(scaled, 0.0, other)
+            activity[k] = (1 + activity[k]) * (1 + np.where(scaled, other, 0.0)) - 1
     return Atomic(shift=shift, activity=activity)
 
 

@@ -63,7 +63,19 @@ def average(fit: Fit, members: list[Fit]) -> Fit:
     for mean, sd in pairs if fit.level_amplitude is not None else pairs[:2]:
         spread = np.var([getattr(f, mean) for f in every], axis=0)
         out[sd] = np.sqrt(getattr(fit, sd) ** 2 + spread)
+    if fit.own_probability is not None:
+        active = fit.kind == "activity"
+        both = np.mean([kind_probabilities(f) for f in every], axis=0)  # (2, D, G)
+        out["own_probability"], out["other_probability"] = np.where(active, both[::-1], both)
     return replace(fit, **out, settings={**fit.settings, "n_ensemble": len(members)})
+
+
+def kind_probabilities(fit: Fit) -> np.ndarray:
+    """Probabilities that a drug shifts a gene, and that it changes the gene's activity, ``(2, D, G)``."""
+    active = fit.kind == "activity"
+    own = fit.probability if fit.own_probability is None else fit.own_probability
+    other = np.zeros_like(own) if fit.other_probability is None else fit.other_probability
+    return np.stack([np.where(active, other, own), np.where(active, own, other)])
 
 
 def fit_ensemble(

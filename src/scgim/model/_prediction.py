@@ -93,9 +93,10 @@ class Predictor:
         effect = (weight * self.fit.context_effect[contexts]).sum(axis=0) / total
         drugs = [d for d, _ in key]
         kind = self._kinds[drugs][self.fit.probability[drugs].argmax(axis=0), np.arange(self.n_genes)]
-        both = self.fit.own_context_probability
-        probability = self.fit.context_probability if both is None else both
-        return probability[contexts].mean(axis=0), effect, np.sqrt(1 / total), kind
+        probability = self.fit.context_probability[contexts].mean(axis=0)
+        if self.fit.own_probability is not None:
+            probability = 1 - np.prod(1 - self.fit.own_probability[drugs], axis=0)
+        return probability, effect, np.sqrt(1 / total), kind
 
     @property
     def _between(self) -> np.ndarray:
@@ -159,7 +160,9 @@ class Predictor:
         if fit.diffuse is None or fit.diffuse_sd is None or fit.context_sd is None:
             return one, np.zeros(self.n_genes), np.zeros(self.n_genes), shift
         fraction = float(hill(np.array(dose), fit.ec50[d], fit.hill[d])) if self.data.contexts.design.has_dose else 1.0
-        off = 1 - fit.probability[d] if fit.own_probability is None else one  # of both kinds, targets have them too
+        off = 1 - fit.probability[d]
+        if fit.own_probability is not None or (self._kinds[d] == KINDS.index("activity")).all():
+            off = one  # beside activities, what is left over at targets is kept too
         context = 0.0 if measured else fit.context_sd
         return one, off * fraction * fit.diffuse[d], off * np.hypot(fraction * fit.diffuse_sd[d], context), shift
 
