@@ -89,13 +89,13 @@ def evaluate(
     unknown = [name for name in metrics if name not in METRICS]
     if unknown:
         raise ValueError(f"metrics: unknown {unknown}; expected some of {list(METRICS)}.")
+    if population not in POPULATIONS:
+        raise ValueError(f"population: expected one of {list(POPULATIONS)}, found {population!r}.")
     generator = np.random.default_rng(rng)
     scale = make_transform(transform, model)
     test = _read_test(model, adata_test, n_cells, generator, scale)
     if features is None:
         features = features_of(model, adata_test, test)
-    if population not in POPULATIONS:
-        raise ValueError(f"population: expected one of {list(POPULATIONS)}, found {population!r}.")
     rows = test.table.drop(columns="n_cells")
     moved: np.ndarray | None = None
     if population == "control":

@@ -51,6 +51,7 @@ def move_controls(
             "scgim.model.GIM.load(path, adata)."
         )
     design, context = model.design, context_of_cell(model)
+    adjustment, covariates = model._adjustment(), model.cells().values
     rows = test.table.drop(columns="n_cells")
     means, kept = [], []
     for k, group in enumerate(test.group):
@@ -65,6 +66,8 @@ def move_controls(
         cells = cells.to_memory() if cells.isbacked else cells.copy()
         own = features[k : k + 1] if isinstance(features, np.ndarray) else features
         moved = np.asarray(model.counterfactual(cells, rows.iloc[[k]], features=own, rng=rng).X, dtype=np.float64)
+        if adjustment is not None and covariates is not None:  # as the held-out cells are
+            moved = adjustment.remove(moved, covariates[control])
         moved = moved if transform is None else transform(moved)
         means.append(moved.mean(axis=0))
         kept.append(moved[rng.choice(len(moved), n_cells, replace=len(moved) < n_cells)])
