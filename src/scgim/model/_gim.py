@@ -23,7 +23,7 @@ from scgim.model._expression import is_loaded, matrices
 from scgim.model._features_map import fit_feature_model, load_feature_model
 from scgim.model._forecast import ForecastMixin
 from scgim.model._history import merge_history, table
-from scgim.model._kinds import default_kind
+from scgim.model._kinds import check_published, default_kind
 from scgim.model._levels import level_names, with_levels
 from scgim.model._module import GIMModule
 from scgim.model._observation import NOISES, Observation, check_noise, observe_moments
@@ -89,9 +89,10 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
     graph_prior
         What is known of the graph: an edge list (DataFrame with `source`, `target` and perhaps `probability`), a
         ``(G, G)`` matrix, dense or sparse, or a key of ``.varp``; row causes column. Without probabilities (booleans,
-        zeros and ones, or a bare edge list) it is a mask, and edges outside it are forbidden. Not from the paper.
+        zeros and ones, or a bare edge list) it is a mask, and edges outside it are forbidden. Not from the paper, nor
+        with ``structure="gradient"``.
     known_targets
-        DataFrame with `drug` and `gene`: targets that are known (not from the paper).
+        DataFrame with `drug` and `gene`: targets that are known. Not from the paper, nor with ``structure="gradient"``.
     n_ensemble
         Bootstrap fits whose probabilities are averaged with those of the fit, beyond the orders that are averaged over
         in any case.
@@ -152,10 +153,8 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
                 "structure: 'cyclic' needs mechanism='linear' and intervention='shift', found "
                 f"mechanism={mechanism!r} and intervention={kind!r}."
             )
-        if structure == "gradient" and kind in ("activity", "auto"):
-            raise ValueError(
-                f"structure: 'gradient' needs intervention='shift' or 'hard', found {kind!r}; use structure='search'."
-            )
+        if structure == "gradient":
+            check_published(kind, graph_prior=graph_prior, known_targets=known_targets, n_ensemble=n_ensemble)
         graph_prior = normalise_graph_prior(graph_prior, data.genes, adata)
         known_targets = normalise_known_targets(known_targets, self.drugs, data.genes)
         self.settings_: dict[str, Any] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,3 +28,19 @@ def default_kind(mechanism: str, noise: str, structure: str, effects_by: str | N
         return "shift"
     numbers = len(present) * float(len(data.genes) * N_FUNCTIONS[mechanism]) ** 2
     return "auto" if numbers <= MAX_WEIGHED else "shift"
+
+
+def check_published(kind: str, **unused: Any) -> None:
+    """The published estimator knows this kind of intervention, and none of the other settings is given.
+
+    Raises
+    ------
+    ValueError
+    """
+    if kind not in ("shift", "hard"):
+        raise ValueError(
+            f"structure: 'gradient' needs intervention='shift' or 'hard', found {kind!r}; use structure='search'."
+        )
+    for name, value in unused.items():
+        if value is not None and not (isinstance(value, int) and value == 0):
+            raise ValueError(f"{name}: structure='gradient' does not use it; leave it out, or use structure='search'.")
