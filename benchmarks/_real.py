@@ -18,7 +18,18 @@ import numpy as np
 import pandas as pd
 from _store import append, drop, finished, read, versions
 
-__all__ = ["append", "data_file", "drop", "finished", "log_normalise", "quiet", "read", "record", "summarise", "versions"]
+__all__ = [
+    "append",
+    "data_file",
+    "drop",
+    "finished",
+    "log_normalise",
+    "quiet",
+    "read",
+    "record",
+    "summarise",
+    "versions",
+]
 
 
 def quiet() -> None:

@@ -1,0 +1,135 @@
+"""Drugs that shift and drugs that inhibit in one screen: what weighing both kinds finds, and what it costs.
+
+    python benchmarks/kinds/run.py --out benchmarks/kinds/results
+
+``mixed``: 11 genes, four drugs that shift one gene and four that inhibit one, on the same system, each in one context of 800 cells, beside
+1,600 controls. ``shifts``: 20 genes and 40 drugs that shift one to three, each in one context of 200 cells. ``doses``: the published protocol's
+shift systems (40 drugs at 4 doses, features), where new doses and drugs are predicted. Mechanisms are linear or neural, and fitted as linear ones.
+``background_sd`` is the standard deviation of a shift of every gene in every perturbed context.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import argparse
+import time
+import warnings
+from typing import Any
+
+import _real
+import numpy as np
+import pandas as pd
+
+HERE = Path(__file__).parent
+KEYS = {"perturbation_key": "drug", "control": "control"}
+METHODS = ("auto", "shift")
+SCREENS = {"mixed": (0.0, 0.3, 0.7), "shifts": (0.0, 0.3), "doses": (0.0,)}
+ONE_DOSE: dict[str, Any] = {"doses": (1.5,), "new_doses": (), "n_new_drugs": 0}
+SIZES: dict[str, dict[str, Any]] = {
+    "mixed": {"n_genes": 11, "n_drugs": 4, "edges_per_gene": 1.6, "max_targets": 1, "n_control": 1600, "n_cells": 800},
+    "shifts": {"n_genes": 20, "n_drugs": 40, "n_control": 800, "n_cells": 200},
+    "doses": {},
+}
+QUICK = {"n_genes": 5, "n_drugs": 3, "n_control": 150, "n_cells": 40}
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--screen", nargs="+", choices=list(SCREENS), default=list(SCREENS))
+    parser.add_argument("--quick", action="store_true", help="tiny systems, to see that everything runs")
+    return parser.parse_args(argv)
+
+
+def simulate(screen: str, mechanism: str, background: float, seed: int, *, quick: bool):
+    """Cells without the truth, true targets of each drug by its kind, and the graph."""
+    import anndata
+
+    import scgim
+
+    size = SIZES[screen] | (QUICK if quick else {}) | {"mechanism": mechanism, "background_sd": background, "rng": seed}
+    parts, targets, graph = [], {}, None
+    for kind in ("shift", "activity") if screen == "mixed" else ("shift",):
+        one = scgim.datasets.simulate(**size, **ONE_DOSE, intervention=kind)
+        truth = one.uns["truth"]
+        if graph is not None and not np.array_equal(graph, truth["graph"]):
+            raise SystemExit("the kinds were simulated on different systems")
+        graph = truth["graph"]
+        targets |= {f"{kind}_{d}": (kind, e != 0) for d, e in zip(truth["drugs"], truth["drug_effect"], strict=True)}
+        one.obs["drug"] = [d if d == "control" else f"{kind}_{d}" for d in one.obs["drug"].astype(str)]
+        one.obs_names = kind + "_" + one.obs_names
+        for slot in (one.uns, one.obsm):
+            slot.clear()
+        parts.append(one[(one.obs["drug"] != "control").to_numpy() | (kind == "shift")])
+    return anndata.concat(parts), targets, graph
+
+
+def score_targets(screen: str, mechanism: str, background: float, seed: int, method: str, *, quick: bool):
+    """Ranks and F1 of targets by the kind of the drug, and the graph."""
+    import scgim
+
+    adata, targets, graph = simulate(screen, mechanism, background, seed, quick=quick)
+    start = time.process_time()
+    model = scgim.tl.fit(adata, **KEYS, intervention=method, progress=False, accelerator="cpu")
+    values = {"seconds": time.process_time() - start}
+    table = model.get_targets().astype({"drug": str, "gene": str})
+    wide = {
+        name: table.pivot(index="drug", columns="gene", values=name)[model.genes] for name in ("rank", "probability")
+    }
+    for kind in sorted({k for k, _ in targets.values()}):
+        drugs = [d for d, (k, _) in targets.items() if k == kind]
+        true = np.stack([targets[d][1] for d in drugs])
+        rank, found = wide["rank"].loc[drugs].to_numpy(), wide["probability"].loc[drugs].to_numpy() > 0.5
+        values[f"reciprocal_rank_{kind}"] = float((1 / rank[true]).mean())
+        values[f"target_f1_{kind}"] = float(2 * (true & found).sum() / (true.sum() + found.sum()))
+    values["edge_f1"] = scgim.metrics.edge_f1(graph, model.get_graph()[0].toarray() != 0)
+    return values
+
+
+def score_doses(mechanism: str, seed: int, method: str, *, quick: bool) -> dict[str, float]:
+    """A system of the protocol, as its benchmark scores it."""
+    import _methods
+    import _systems
+
+    case = _systems.simulate(f"er-{mechanism}-shift-principal_components", seed, quick=quick)
+    values, _ = _methods.fitted(case, mechanism="linear", intervention=method, features_key="features")
+    kept = ("target_f1", "edge_f1", "mean_distance_new_doses", "mean_distance_new_drugs", "seconds")
+    return {"target_f1_shift" if name == "target_f1" else name: values[name] for name in kept}
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse(argv)
+    _real.quiet()
+    path, made_by = arguments.out / "seeds.csv", _real.versions()
+    cases = [
+        {"screen": screen, "mechanism": mechanism, "background_sd": background, "seed": seed, "method": method}
+        for screen in arguments.screen
+        for mechanism in ("linear", "neural")
+        for background in SCREENS[screen]
+        for seed in arguments.seeds
+        for method in METHODS
+    ]
+    done = _real.finished(path, list(cases[0]))
+    for keys in cases:
+        if tuple(keys.values()) in done:
+            continue
+        screen, mechanism, background, seed, method = keys.values()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="features")
+            if screen == "doses":
+                values = score_doses(mechanism, seed, method, quick=arguments.quick)
+            else:
+                values = score_targets(screen, mechanism, background, seed, method, quick=arguments.quick)
+        _real.record(path, keys, pd.DataFrame({"metric": list(values), "value": list(values.values())}), made_by)
+        print(keys, {name: round(value, 3) for name, value in values.items()}, flush=True)
+    by = ["screen", "mechanism", "background_sd"]
+    print(_real.summarise(path, by, arguments.out / "average.csv", list(METHODS)).round(3).to_string())
+
+
+if __name__ == "__main__":
+    main()
