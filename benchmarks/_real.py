@@ -1,4 +1,4 @@
-"""What the benchmarks on real data share: where the data are, result files, averages."""
+"""What the benchmarks share: where real data are, rows and tables, averages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import logging
 
 import numpy as np
 import pandas as pd
-from _store import append, drop, finished, read, versions
+from _store import append, drop, finished, need, parsed, read, versions
 
 __all__ = [
     "append",
@@ -24,6 +24,8 @@ __all__ = [
     "drop",
     "finished",
     "log_normalise",
+    "need",
+    "parsed",
     "quiet",
     "read",
     "record",

@@ -1,6 +1,6 @@
 """Drugs that change the activity of genes, with and without a drift of every gene: are the targets found?
 
-    python benchmarks/activity/run.py --out benchmarks/activity/results
+    python benchmarks/activity/run.py
 
 Linear systems of 20 genes and 20 inhibitors at 4 doses, 50 cells a context (``scgim.datasets.simulate`` with
 ``intervention="activity"``), five seeds; ``background_sd`` is the standard deviation of a shift of every gene in every perturbed
@@ -28,11 +28,10 @@ BACKGROUNDS = (0.0, 0.2)
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--method", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--quick", action="store_true", help="tiny systems, to see that everything runs")
-    return parser.parse_args(argv)
+    return _real.parsed(parser, argv, HERE)
 
 
 def score(method: str, background: float, seed: int, *, quick: bool) -> pd.DataFrame:
@@ -71,10 +70,10 @@ def score(method: str, background: float, seed: int, *, quick: bool) -> pd.DataF
     return pd.DataFrame({"metric": list(values), "value": list(values.values())})
 
 
-def main(argv: list[str] | None = None) -> None:
-    arguments = parse(argv)
+def make_rows(arguments: argparse.Namespace, path: Path) -> None:
+    """Add to the rows what is not among them yet."""
     _real.quiet()
-    path, made_by = arguments.out / "seeds.csv", _real.versions()
+    made_by = _real.versions()
     for seed in arguments.seeds:
         for background in BACKGROUNDS:
             for method in arguments.method:
@@ -84,7 +83,16 @@ def main(argv: list[str] | None = None) -> None:
                 keys = {"background_sd": background, "seed": seed, "method": method}
                 _real.record(path, keys, table, made_by)
                 print(background, seed, method, table.set_index("metric")["value"].round(3).to_dict(), flush=True)
-    wide = _real.summarise(path, ["background_sd"], arguments.out / "median.csv", list(METHODS), "median")
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse(argv)
+    path = arguments.out / "seeds.csv"
+    if arguments.summary:
+        _real.need(path, __file__)
+    else:
+        make_rows(arguments, path)
+    wide = _real.summarise(path, ["background_sd"], arguments.tables / "median.csv", list(METHODS), "median")
     print(wide.round(3).to_string())
 
 

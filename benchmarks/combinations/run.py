@@ -1,6 +1,6 @@
 """Pairs of drugs: trained on the single drugs and 30 % of 60 pairs, tested on the other pairs, five seeds.
 
-    python benchmarks/combinations/run.py --out benchmarks/combinations/results
+    python benchmarks/combinations/run.py
 
 Systems are those of the protocol (20 genes, 40 drugs at 4 doses, 50 cells a context, shifts; see
 ``scgim.datasets.simulate``), with 60 pairs, each at one random dose of both drugs. ``additive_baseline`` adds up the
@@ -30,11 +30,10 @@ ORDER = [*METHODS, "additive_baseline", "ridge", "knn", "training_mean", "contro
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--system", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS))
     parser.add_argument("--quick", action="store_true", help="tiny systems, to see that everything runs")
-    return parser.parse_args(argv)
+    return _real.parsed(parser, argv, HERE)
 
 
 def simulate(system: str, seed: int, *, quick: bool):
@@ -88,10 +87,10 @@ def score(system: str, seed: int, *, quick: bool) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def main(argv: list[str] | None = None) -> None:
-    arguments = parse(argv)
+def make_rows(arguments: argparse.Namespace, path: Path) -> None:
+    """Add to the rows what is not among them yet."""
     _real.quiet()
-    path, made_by = arguments.out / "seeds.csv", _real.versions()
+    made_by = _real.versions()
     for seed in arguments.seeds:
         for system in arguments.system:
             if (system, seed) in _real.finished(path, ["system", "seed"]):
@@ -100,10 +99,19 @@ def main(argv: list[str] | None = None) -> None:
             _real.record(path, {"system": system, "seed": seed}, table, made_by)
             values = table.set_index(["method", "metric"])["value"].xs("mean_distance", level="metric")
             print(system, seed, (values / values["additive_baseline"]).round(3).to_dict(), flush=True)
-    wide = _real.summarise(path, ["system"], arguments.out / "median.csv", ORDER, "median")
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse(argv)
+    path = arguments.out / "seeds.csv"
+    if arguments.summary:
+        _real.need(path, __file__)
+    else:
+        make_rows(arguments, path)
+    wide = _real.summarise(path, ["system"], arguments.tables / "median.csv", ORDER, "median")
     base = wide[wide["method"] == "additive_baseline"].set_index("system")["mean_distance"]
     wide.insert(3, "ratio_to_additive_baseline", wide["mean_distance"] / wide["system"].map(base).to_numpy())
-    wide.to_csv(arguments.out / "median.csv", index=False, float_format="%.6g", lineterminator="\n")
+    wide.to_csv(arguments.tables / "median.csv", index=False, float_format="%.6g", lineterminator="\n")
     print(wide.round(3).to_string())
 
 

@@ -50,7 +50,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--data", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--method", nargs="+", help="only these")
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument(
+        "--out", type=Path, default=HERE / "tables", help="folder of the tables (default: tables beside the script)"
+    )
     parser.add_argument("--quick", action="store_true", help="tiny screens, to see that everything runs")
     return parser.parse_args(argv)
 

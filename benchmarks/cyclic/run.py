@@ -1,6 +1,6 @@
 """Linear systems with feedback: a model with cycles beside the search over orders.
 
-    python benchmarks/cyclic/run.py --out benchmarks/cyclic/results
+    python benchmarks/cyclic/run.py
 
 12 genes with two edges that close cycles, 30 drugs at 2 of 4 doses with 50 cells a context, five seeds. The same cells are fitted
 with ``structure="cyclic"`` and with the default, which has no cycles. New doses are scored against the exact means. Then the
@@ -34,11 +34,10 @@ RADIUS = 0.8
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--method", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--quick", action="store_true", help="tiny systems, to see that everything runs")
-    return parser.parse_args(argv)
+    return _real.parsed(parser, argv, HERE)
 
 
 def coefficients(n_genes: int, rng: np.random.Generator, n_cycles: int = 2) -> np.ndarray:
@@ -110,10 +109,10 @@ def score(method: str, seed: int, *, quick: bool) -> pd.DataFrame:
     return pd.DataFrame({"metric": list(values), "value": list(values.values())})
 
 
-def main(argv: list[str] | None = None) -> None:
-    arguments = parse(argv)
+def make_rows(arguments: argparse.Namespace, path: Path) -> None:
+    """Add to the rows what is not among them yet."""
     _real.quiet()
-    path, made_by = arguments.out / "seeds.csv", _real.versions()
+    made_by = _real.versions()
     for seed in arguments.seeds:
         for method in arguments.method:
             if (seed, method) in _real.finished(path, ["seed", "method"]):
@@ -121,7 +120,16 @@ def main(argv: list[str] | None = None) -> None:
             table = score(method, seed, quick=arguments.quick)
             _real.record(path, {"seed": seed, "method": method}, table, made_by)
             print(seed, method, table.set_index("metric")["value"].round(3).to_dict(), flush=True)
-    wide = _real.summarise(path, [], arguments.out / "average.csv", list(METHODS))
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse(argv)
+    path = arguments.out / "seeds.csv"
+    if arguments.summary:
+        _real.need(path, __file__)
+    else:
+        make_rows(arguments, path)
+    wide = _real.summarise(path, [], arguments.tables / "average.csv", list(METHODS))
     print(wide.round(3).to_string())
 
 

@@ -1,6 +1,6 @@
 """The 188 compounds of sci-Plex 3 through fingerprints: targets follow from the real structures, 30 drugs are held out.
 
-    python benchmarks/drugs188/run.py --out benchmarks/drugs188/results
+    python benchmarks/drugs188/run.py
 
 Structures are real (``scgim.pp.fingerprints``), cells are simulated (20 genes, 158 drugs at 4 doses, 50 cells a context;
 ``scgim.datasets.simulate`` with the table as features). Targets and effects follow by a hidden rule, the same for
@@ -31,12 +31,11 @@ N_HELD_OUT = 30
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--rules", nargs="+", choices=["structure", "unrelated"], default=["structure", "unrelated"])
     parser.add_argument("--bits", type=int, default=1024, help="length of the fingerprints")
     parser.add_argument("--quick", action="store_true", help="few drugs and cells, to see that everything runs")
-    return parser.parse_args(argv)
+    return _real.parsed(parser, argv, HERE)
 
 
 def compounds() -> pd.Series:
@@ -94,14 +93,14 @@ def score(table: pd.DataFrame, rule: str, seed: int, *, quick: bool) -> pd.DataF
     return pd.concat([mean, rows], ignore_index=True)
 
 
-def main(argv: list[str] | None = None) -> None:
+def make_rows(arguments: argparse.Namespace, path: Path) -> None:
+    """Add to the rows what is not among them yet."""
     import scgim
 
-    arguments = parse(argv)
     _real.quiet()
     smiles = compounds()
     table = scgim.pp.fingerprints(smiles.iloc[:16] if arguments.quick else smiles, n_bits=arguments.bits)
-    path, made_by = arguments.out / "seeds.csv", _real.versions()
+    made_by = _real.versions()
     for seed in arguments.seeds:
         for rule in arguments.rules:
             if (rule, seed) in _real.finished(path, ["rule", "seed"]):
@@ -111,7 +110,16 @@ def main(argv: list[str] | None = None) -> None:
             shown = scores.set_index(["method", "metric"])["value"].round(3)
             print(rule, seed, shown.xs("mean_distance", level="metric").to_dict(), flush=True)
             print("   ", shown.loc["scgim"].to_dict(), flush=True)
-    print(_real.summarise(path, ["rule"], arguments.out / "median.csv", ORDER, "median").round(3).to_string())
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse(argv)
+    path = arguments.out / "seeds.csv"
+    if arguments.summary:
+        _real.need(path, __file__)
+    else:
+        make_rows(arguments, path)
+    print(_real.summarise(path, ["rule"], arguments.tables / "median.csv", ORDER, "median").round(3).to_string())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Glioblastoma slices of five patients under panobinostat: leave the treated cells of one patient out, five times.
 
-    python benchmarks/gbm/run.py --out benchmarks/gbm/results
+    python benchmarks/gbm/run.py
 
 The control cells of that patient stay in training. Every patient is a batch. ``scgim`` is fitted to the raw counts with
 ``noise="poisson_lognormal"`` (what scgim asks for where it finds raw counts), ``scgim_gaussian`` to logarithms of normalised
@@ -34,13 +34,12 @@ N_CELLS = 500
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
     parser.add_argument("--genes", type=int, default=300)
     parser.add_argument("--patients", nargs="+", help="only these")
     parser.add_argument("--noise", nargs="+", choices=list(NOISES), default=list(NOISES))
     parser.add_argument("--again", action="store_true", help="replace what is in the table already")
     parser.add_argument("--models", type=Path, help="folder for the fitted models")
-    return parser.parse_args(argv)
+    return _real.parsed(parser, argv, HERE)
 
 
 def load(n_genes: int, noise: str):
@@ -87,10 +86,10 @@ def score(adata, patient: str, noise: str, models: Path | None) -> pd.DataFrame:
     return pd.concat([part[["method", "metric", "value"]] for part in parts], ignore_index=True)
 
 
-def main(argv: list[str] | None = None) -> None:
-    arguments = parse(argv)
+def make_rows(arguments: argparse.Namespace, path: Path) -> None:
+    """Add to the rows what is not among them yet."""
     _real.quiet()
-    path, made_by = arguments.out / "patients.csv", _real.versions()
+    made_by = _real.versions()
     for noise in arguments.noise:
         adata = load(arguments.genes, noise)
         for patient in arguments.patients or sorted(adata.obs["patient_id"].astype(str).unique()):
@@ -102,7 +101,16 @@ def main(argv: list[str] | None = None) -> None:
             _real.record(path, {"patient": patient, "noise": noise}, table, made_by)
             wide = table.pivot(index="method", columns="metric", values="value")
             print(wide.assign(patient=patient).round(3), flush=True)
-    print(_real.summarise(path, [], arguments.out / "average.csv", ORDER).round(3).to_string())
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse(argv)
+    path = arguments.out / "patients.csv"
+    if arguments.summary:
+        _real.need(path, __file__)
+    else:
+        make_rows(arguments, path)
+    print(_real.summarise(path, [], arguments.tables / "average.csv", ORDER).round(3).to_string())
 
 
 if __name__ == "__main__":

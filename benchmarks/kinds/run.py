@@ -1,6 +1,6 @@
 """Drugs that shift and drugs that inhibit in one screen: what weighing both kinds finds, and what it costs.
 
-    python benchmarks/kinds/run.py --out benchmarks/kinds/results
+    python benchmarks/kinds/run.py
 
 ``mixed``: 11 genes, four drugs that shift one gene and four that inhibit one, on the same system, each in one context of 800 cells, beside
 1,600 controls. ``shifts``: 20 genes and 40 drugs that shift one to three, each in one context of 200 cells. ``doses``: the published protocol's
@@ -39,11 +39,10 @@ QUICK = {"n_genes": 5, "n_drugs": 3, "n_control": 150, "n_cells": 40}
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--screen", nargs="+", choices=list(SCREENS), default=list(SCREENS))
     parser.add_argument("--quick", action="store_true", help="tiny systems, to see that everything runs")
-    return parser.parse_args(argv)
+    return _real.parsed(parser, argv, HERE)
 
 
 def simulate(screen: str, mechanism: str, background: float, seed: int, *, quick: bool):
@@ -102,10 +101,10 @@ def score_doses(mechanism: str, seed: int, method: str, *, quick: bool) -> dict[
     return {"target_f1_shift" if name == "target_f1" else name: values[name] for name in kept}
 
 
-def main(argv: list[str] | None = None) -> None:
-    arguments = parse(argv)
+def make_rows(arguments: argparse.Namespace, path: Path) -> None:
+    """Add to the rows what is not among them yet."""
     _real.quiet()
-    path, made_by = arguments.out / "seeds.csv", _real.versions()
+    made_by = _real.versions()
     cases = [
         {"screen": screen, "mechanism": mechanism, "background_sd": background, "seed": seed, "method": method}
         for screen in arguments.screen
@@ -127,8 +126,17 @@ def main(argv: list[str] | None = None) -> None:
                 values = score_targets(screen, mechanism, background, seed, method, quick=arguments.quick)
         _real.record(path, keys, pd.DataFrame({"metric": list(values), "value": list(values.values())}), made_by)
         print(keys, {name: round(value, 3) for name, value in values.items()}, flush=True)
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse(argv)
+    path = arguments.out / "seeds.csv"
+    if arguments.summary:
+        _real.need(path, __file__)
+    else:
+        make_rows(arguments, path)
     by = ["screen", "mechanism", "background_sd"]
-    print(_real.summarise(path, by, arguments.out / "average.csv", list(METHODS)).round(3).to_string())
+    print(_real.summarise(path, by, arguments.tables / "average.csv", list(METHODS)).round(3).to_string())
 
 
 if __name__ == "__main__":

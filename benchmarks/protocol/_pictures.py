@@ -55,32 +55,34 @@ PANELS = {
 }
 
 
-def draw(runs: pd.DataFrame, pooled: pd.DataFrame, out: Path) -> list[Path]:
-    """All pictures for which there are results."""
+def draw(runs: pd.DataFrame, pooled: pd.DataFrame, tables: Path, prints: Path) -> list[Path]:
+    """All pictures for which there are results, beside their tables; those for print elsewhere."""
     import matplotlib
 
     matplotlib.use("Agg")
     paths = []
     first = runs[runs["system"].str.endswith("principal_components")]
     if "target_f1" in set(first["metric"]):
-        paths += save(dots(first, PANELS["structure"], columns=1), out / "structure")
+        paths += save(dots(first, PANELS["structure"], columns=1), "structure", tables, prints)
     for mechanism in ("linear", "neural"):
         part = runs[runs["system"].str.contains(f"-{mechanism}-shift-")]
         if "mean_distance_new_doses" in set(part["metric"]):
-            paths += save(dots(part, PANELS["prediction"], columns=2, log=True), out / f"prediction_{mechanism}")
+            figure = dots(part, PANELS["prediction"], columns=2, log=True)
+            paths += save(figure, f"prediction_{mechanism}", tables, prints)
     if len(pooled):
-        paths += save(reliability(pooled), out / "reliability_pooled")
+        paths += save(reliability(pooled), "reliability_pooled", tables, prints)
     return paths
 
 
-def save(figure: Any, path: Path) -> list[Path]:
-    """PNG for pages and SVG for print."""
+def save(figure: Any, name: str, tables: Path, prints: Path) -> list[Path]:
+    """PNG for pages, beside the table of this name, and SVG for print."""
     import matplotlib.pyplot as plt
 
-    for ending in (".png", ".svg"):
-        figure.savefig(path.with_suffix(ending), dpi=130, bbox_inches="tight", metadata=None)
+    paths = [tables / f"{name}.png", prints / f"{name}.svg"]
+    for path in paths:
+        figure.savefig(path, dpi=130, bbox_inches="tight", metadata=None)
     plt.close(figure)
-    return [path.with_suffix(".png")]
+    return paths[:1]
 
 
 def short(system: str, *, features: bool) -> str:

@@ -1,7 +1,8 @@
-"""Result files: long tables of which rows are only ever added."""
+"""Rows and tables of the benchmarks: rows are only ever added, in a folder that git ignores; tables are made of them."""
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import platform
@@ -13,6 +14,35 @@ from typing import Any
 import pandas as pd
 
 RUNS, RELIABILITY = "runs.csv", "reliability.csv"
+
+
+def parsed(
+    parser: argparse.ArgumentParser, argv: list[str] | None, here: Path, *, summary: bool = True
+) -> argparse.Namespace:
+    """Arguments of a command in the folder `here`, with the options for its rows and tables; `summary`: it makes both."""
+    rows, tables = here / "results", here / "tables"
+    parser.add_argument(
+        "--out", type=Path, default=rows, help="folder of the rows (default: results beside the script)"
+    )
+    parser.add_argument(
+        "--tables",
+        type=Path,
+        help="folder of tables and pictures (default: tables beside the script, or --out where it is given)",
+    )
+    if summary:
+        parser.add_argument("--summary", action="store_true", help="make the tables only, from the rows that are there")
+    arguments = parser.parse_args(argv)
+    if arguments.tables is None:
+        arguments.tables = tables if arguments.out.resolve() == rows.resolve() else arguments.out
+    arguments.tables.mkdir(parents=True, exist_ok=True)
+    return arguments
+
+
+def need(path: Path, script: Path | str) -> None:
+    """End with a sentence that says which command makes the rows, where there are none."""
+    if not path.is_file():
+        maker = Path(script)
+        raise SystemExit(f"{path} is not there: `python benchmarks/{maker.parent.name}/{maker.name}` makes it.")
 
 
 def versions() -> str:

@@ -1,6 +1,6 @@
 """Fewer data, same defaults: fewer drugs, fewer cells a context, fewer control cells.
 
-    python benchmarks/protocol/degradation.py --seeds 0 1 2 --out benchmarks/protocol/results
+    python benchmarks/protocol/degradation.py --seeds 0 1 2
 
 The targets of scgim stand beside the ranking of genes by their mean shift. Rows are added to ``degradation.csv``; what is
 there already is not run again (``--again`` runs it again). Then the picture and the table ``degradation_medians`` are made.
@@ -43,16 +43,14 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--method", nargs="+", default=["mean_shift", "control", "ridge", "gp", "scgim"])
     parser.add_argument("--vary", nargs="+", choices=sorted(AMOUNTS), default=list(AMOUNTS))
     parser.add_argument("--fewest", action="store_true", help="only the smallest amount of each")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--again", action="store_true", help="replace what is in the table already")
     parser.add_argument("--quick", action="store_true", help="tiny systems, to see that everything runs")
-    return parser.parse_args(argv)
+    return _store.parsed(parser, argv, Path(__file__).parent)
 
 
-def main(argv: list[str] | None = None) -> None:
-    arguments = parse(argv)
+def make_rows(arguments: argparse.Namespace, path: Path) -> None:
+    """Add to the rows what is not among them yet."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    path = arguments.out / "degradation.csv"
     done, made_by = set() if arguments.again else _store.finished(path, KEYS), _store.versions()
     for seed in arguments.seeds:
         for varied in arguments.vary:
@@ -70,13 +68,22 @@ def main(argv: list[str] | None = None) -> None:
                     _store.append(path, _store.rows(keys | {"method": name}, values, made_by))
                     text = "  ".join(f"{k} {values[k]:.3g}" for k in (*SHOWN, "failed") if k in values)
                     print(f"{varied} {amount} seed {seed} {name}: {text}", flush=True)
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse(argv)
+    path = arguments.out / "degradation.csv"
+    if arguments.summary:
+        _store.need(path, __file__)
+    else:
+        make_rows(arguments, path)
     runs = _store.read(path)
     shown = runs[runs["metric"].isin(SHOWN) & ((runs["metric"] != "warned_of_features") | (runs["method"] == "scgim"))]
     table = shown.groupby([*KEYS[:3], "method", "metric"])["value"].median().unstack()
     table = table.reindex(columns=[name for name in SHOWN if name in table]).reset_index()
-    table.to_csv(arguments.out / "degradation_medians.csv", index=False, float_format="%.4g", lineterminator="\n")
+    table.to_csv(arguments.tables / "degradation_medians.csv", index=False, float_format="%.4g", lineterminator="\n")
     part = runs[runs["system"] == arguments.system]
-    print(*_pictures.save(_pictures.degradation(part), arguments.out / "degradation_medians"))
+    print(*_pictures.save(_pictures.degradation(part), "degradation_medians", arguments.tables, arguments.out))
 
 
 if __name__ == "__main__":

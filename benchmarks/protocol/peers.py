@@ -1,6 +1,6 @@
 """Other methods on the same systems, each in an environment of its own.
 
-    python benchmarks/protocol/peers.py --seeds 0 1 2 --out benchmarks/protocol/results
+    python benchmarks/protocol/peers.py --seeds 0 1 2
     python benchmarks/protocol/peers.py --method utigsp --python python3.8
     python benchmarks/protocol/peers.py --method cellflow
 

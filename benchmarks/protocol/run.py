@@ -1,6 +1,6 @@
 """The published experiment: every system, method and seed, one long table.
 
-    python benchmarks/protocol/run.py --seeds 0 1 2 3 4 --out benchmarks/protocol/results
+    python benchmarks/protocol/run.py --seeds 0 1 2 3 4
     python benchmarks/protocol/run.py --system "er-linear-shift-*" --method scgim gp --seeds 0
     python benchmarks/protocol/run.py --quick --out quick
 

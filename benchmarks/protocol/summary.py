@@ -1,10 +1,11 @@
-"""Tables and pictures from the long tables that run.py has made.
+"""Tables and pictures from the rows that run.py and peers.py have made.
 
-    python benchmarks/protocol/summary.py --out benchmarks/protocol/results
+    python benchmarks/protocol/summary.py
 
-``medians.csv`` (every system, method and metric), ``structure.csv`` and ``prediction_*.csv`` (what the documentation shows),
-``beside_others.csv`` (other packages, on the seeds that they were run on), ``coverage.csv`` (intervals of effects), ``goals.csv``
-(medians against their bounds), ``reliability_pooled.csv``, all but the first also in ``tables.md``, and the pictures.
+What the documentation shows goes to ``--tables``: ``structure.csv`` and ``prediction_*.csv``, ``beside_others.csv`` (other packages,
+on the seeds that they were run on), ``coverage.csv`` (intervals of effects), ``goals.csv`` (medians against their bounds),
+``reliability_pooled.csv``, and the pictures. Beside the rows (``--out``) are ``medians.csv`` (every system, method and metric), all
+tables in one page (``tables.md``), and the pictures for print.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import pandas as pd
 from _goals import BASELINES, CALIBRATION, GOALS
 from _tables import OTHERS, best, median, medians
 
+HERE = Path(__file__).parent
 STRUCTURE = ["edge_f1", "edge_ap", "shd", "sid", "target_f1", "target_ap", "effect_coverage_90", "seconds"]
 PREDICTION = [
     "mean_distance_new_doses",
@@ -117,11 +119,10 @@ def markdown(table: pd.DataFrame) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
-    out = parser.parse_args(argv).out
+    arguments = _store.parsed(parser, argv, HERE, summary=False)
+    out = arguments.out
+    _store.need(out / _store.RUNS, HERE / "run.py")
     runs = _store.read(out / _store.RUNS)
-    if runs.empty:
-        raise SystemExit(f"no {_store.RUNS} in {out}; run benchmarks/protocol/run.py first")
     peers = _tables.peers(_store.read(out / "peers.csv"))
     runs = pd.concat([runs, peers], ignore_index=True)
     runs = runs.drop_duplicates(["system", "seed", "method", "metric"], keep="last")
@@ -141,12 +142,13 @@ def main(argv: list[str] | None = None) -> None:
         made[f"prediction_{mechanism}"] = prediction(table, mechanism)
     for name, content in made.items():
         if len(content):
-            content.to_csv(out / f"{name}.csv", index=False, float_format="%.4g", lineterminator="\n")
+            folder = out if name == "medians" else arguments.tables
+            content.to_csv(folder / f"{name}.csv", index=False, float_format="%.4g", lineterminator="\n")
     shown = [name for name in made if name != "medians" and len(made[name])]
     text = "\n\n".join(f"## {name.replace('_', ' ').capitalize()}\n\n{markdown(made[name])}" for name in shown)
     (out / "tables.md").write_text(f"# Medians\n\n{text}\n", encoding="utf-8")
     print(made["goals"].to_string(index=False, na_rep=""))
-    for path in _pictures.draw(runs, pooled, out):
+    for path in _pictures.draw(runs, pooled, arguments.tables, out):
         print(path)
 
 

@@ -1,6 +1,6 @@
 """Sachs et al. 2005: is the intended target of each of seven drugs ranked first, and is the consensus graph found?
 
-    python benchmarks/sachs/run.py --out benchmarks/sachs/results
+    python benchmarks/sachs/run.py
 
 Logarithms of 11 proteins, conditions 1 and 2 as control, everything else at the defaults of ``scgim.tl.fit``, with and without
 the consensus graph as prior: ``mask`` allows its 18 edges only, ``probability`` gives each of them 0.9. What is in
@@ -31,7 +31,9 @@ KEYS = ["mechanism", "intervention", "prior"]
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument(
+        "--out", type=Path, default=HERE / "tables", help="folder of the table (default: tables beside the script)"
+    )
     parser.add_argument("--mechanism", nargs="+", choices=MECHANISMS, default=list(MECHANISMS))
     parser.add_argument("--intervention", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--prior", nargs="+", choices=PRIORS, default=list(PRIORS))

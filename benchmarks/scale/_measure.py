@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-RESULTS = Path(__file__).parent / "results"
+TABLES = Path(__file__).parent / "tables"
 MARK = "RESULT "
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
@@ -53,10 +53,10 @@ def versions() -> dict[str, str]:
 
 
 def write(name: str, rows: list[dict[str, Any]]) -> Path:
-    """A table in ``results``; columns in the order in which they first appear."""
-    RESULTS.mkdir(exist_ok=True)
+    """A table in ``tables``; columns in the order in which they first appear."""
+    TABLES.mkdir(exist_ok=True)
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    path = RESULTS / f"{name}.csv"
+    path = TABLES / f"{name}.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
         writer.writeheader()
@@ -91,7 +91,7 @@ def picture(name: str, along: str, rows: list[dict[str, Any]], curves: dict[str,
         axis.set(xlabel=along, ylabel=title)
         axis.grid(visible=True, which="major", alpha=0.3)
         axis.legend(frameon=False)
-    path = RESULTS / f"{name}.png"
+    path = TABLES / f"{name}.png"
     figure.savefig(path, dpi=120)
     plt.close(figure)
     return path

@@ -10,7 +10,7 @@ processor worked, which matters on a machine that is shared; ``scored`` counts h
 after the pass can depend on the number of cells in one way alone, by sharper evidence that leads the search elsewhere:
 ``cpu_per_score`` leaves that out. With ``--through tl`` the cells are held in memory and go through `scgim.tl.fit`
 (without training epochs), so that ``total`` has all that a user waits for. Tables and pictures go to
-``benchmarks/scale/results``.
+``benchmarks/scale/tables``.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """sci-Plex 3: the highest dose of one drug held out (as published), and whole drugs held out, by their structure.
 
-    python benchmarks/sciplex3/run.py --out benchmarks/sciplex3/results
+    python benchmarks/sciplex3/run.py
 
 needs the public file (2.5 GB; downloaded once by ``scgim.datasets.sciplex3``, or found in ``SCGIM_DATA_DIR``) and, for whole
 drugs, the table of structures. ``--task doses`` or ``--task drugs`` runs one of the two. Finished fits are kept.
@@ -43,7 +43,6 @@ N_FOR_GENES = (
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
     parser.add_argument("--task", nargs="+", choices=["doses", "drugs"], default=["doses", "drugs"])
     parser.add_argument("--directory", type=Path, help="folder of the file; otherwise SCGIM_DATA_DIR or the cache")
     parser.add_argument("--structures", type=Path, help="table with the columns product_name and SMILES")
@@ -53,7 +52,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="splits of the task 'drugs'")
     parser.add_argument("--mechanism", default="linear")
     parser.add_argument("--no-verify", action="store_true", help="the file is a part of the public one")
-    return parser.parse_args(argv)
+    return _real.parsed(parser, argv, HERE)
 
 
 def load(arguments: argparse.Namespace, cell_lines: list[str], drugs: list[str] | None, genes: list[str] | None = None):
@@ -159,10 +158,10 @@ def named(arguments: argparse.Namespace, smiles: pd.Series) -> list[str]:
     return [name for name in found if name in smiles.index]
 
 
-def main(argv: list[str] | None = None) -> None:
-    arguments = parse(argv)
+def make_rows(arguments: argparse.Namespace, path: Path) -> None:
+    """Add to the rows what is not among them yet."""
     _real.quiet()
-    path, made_by = arguments.out / "runs.csv", _real.versions()
+    made_by = _real.versions()
     done = _real.finished(path, ["task", "cell_line", "held_out"])
     for task in arguments.task:
         for (name, line, held_out), table in {"doses": doses, "drugs": drugs}[task](arguments, done):
@@ -171,7 +170,16 @@ def main(argv: list[str] | None = None) -> None:
             _real.append(path, table.assign(versions=made_by))
             print(name, line, held_out, flush=True)
             print(table.groupby(["method", "metric"])["value"].mean().unstack().round(3).to_string(), flush=True)
-    print(_real.summarise(path, ["task"], arguments.out / "average.csv", ORDER).round(3).to_string())
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse(argv)
+    path = arguments.out / "runs.csv"
+    if arguments.summary:
+        _real.need(path, __file__)
+    else:
+        make_rows(arguments, path)
+    print(_real.summarise(path, ["task"], arguments.tables / "average.csv", ORDER).round(3).to_string())
 
 
 if __name__ == "__main__":

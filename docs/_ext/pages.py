@@ -53,7 +53,7 @@ def benchmarks(folder: Path, out: Path) -> str:
     """One section for each folder of ``benchmarks``: its commands, then its tables and pictures."""
     sections = []
     for part in sorted(path for path in folder.glob("[!._]*") if path.is_dir()) if folder.is_dir() else []:
-        found = [text for path in sorted(part.rglob("*.csv")) if (text := result(path, folder, out))]
+        found = [text for path in sorted((part / "tables").glob("*.csv")) if (text := result(path, folder, out))]
         if found:
             sections += [f"## {title(part.name)}", note(part / "README.md"), commands(part), *found]
     if not sections:
@@ -72,11 +72,11 @@ def commands(folder: Path) -> str:
 
 
 def result(path: Path, folder: Path, out: Path) -> str:
-    """One table with its note (``.md``) and picture (``.png``) of the same name; nothing if it is empty, long, or raw."""
+    """One table with its note (``.md``) and picture (``.png``) of the same name; nothing if it is empty or long."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
-    if not 2 <= len(rows) <= MAX_ROWS + 1 or {"metric", "value", "versions"} <= set(rows[0]):
-        return ""  # one value a row: averages stand beside it
+    if not 2 <= len(rows) <= MAX_ROWS + 1:
+        return ""
     relative = path.relative_to(folder).as_posix()
     parts = [f"### {title(path.stem)}", note(path.with_suffix(".md")), table(rows), f"From `benchmarks/{relative}`."]
     picture = path.with_suffix(".png")
