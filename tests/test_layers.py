@@ -4,14 +4,23 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import networkx
 import pytest
 
 import scgim
 
 ROOT = Path(scgim.__file__).parent
 LAYER = {"_core": 0, "model": 1, "pp": 2, "tl": 2, "pl": 2, "get": 2, "datasets": 2, "metrics": 2, "cli": 3}
-LEAVES = {"_keys"}
+LEAVES = {"_keys", "_version"}
 """Modules that every layer may import, and that import nothing of scgim."""
+CHAINS = {
+    "_core": (
+        "design mechanisms moments posterior structure observation features kinds learn",
+        "effects arrays state",
+    ),
+    "model": ("_reading _study _loading _module _neural _published _training _prediction _gim", ""),
+}
+"""Folders (or files) of a layer, each of which may import those before it; and files at its foot that all may import."""
 SCVERSE = {"anndata", "mudata", "scanpy", "scvi", "lightning"}
 FORBIDDEN = {"_core": SCVERSE | {"pandas", "matplotlib"}, "pl": {"torch", "scvi", "lightning"}}
 """Packages that a part may not import, not even inside of a function."""
@@ -42,6 +51,30 @@ def imports(tree: ast.AST) -> Iterator[tuple[str, int, bool]]:
                 yield f"{node.module}.{alias.name}", node.lineno, typing_only
         for child in ast.iter_child_nodes(node):
             stack.append((child, typing_only or is_type_checking(node)))
+
+
+def room(name: str, layer: str) -> str:
+    """Folder or file of a layer that a dotted name lies in."""
+    return name.removeprefix(f"scgim.{layer}.").partition(".")[0]
+
+
+def arrows() -> dict[Path, set[Path]]:
+    """Which file imports which, imports inside functions counted, those for type checkers not."""
+    files = {".".join(("scgim", *p.relative_to(ROOT).with_suffix("").parts)): p for p in ROOT.rglob("*.py")}
+    found: dict[Path, set[Path]] = {path: set() for path in files.values()}
+    for path, into in found.items():
+        for name, _, typing_only in imports(ast.parse(path.read_text(encoding="utf-8"))):
+            target = files.get(name) or files.get(name.rpartition(".")[0])
+            if not typing_only and target not in (None, path):
+                into.add(target)
+    return found
+
+
+def circles(graph: dict[Path, set[Path]]) -> list[list[str]]:
+    """Files that import each other in a circle, in groups."""
+    order = networkx.DiGraph([(a, b) for a, into in graph.items() for b in into])
+    groups = networkx.strongly_connected_components(order)
+    return [sorted(p.relative_to(ROOT).as_posix() for p in group) for group in groups if len(group) > 1]
 
 
 def violations(source: str, part: str) -> list[str]:
@@ -96,3 +129,33 @@ def test_wrong_imports_are_found(source: str, part: str) -> None:
 )
 def test_right_imports_pass(source: str, part: str) -> None:
     assert violations(source, part) == []
+
+
+@pytest.mark.parametrize("layer", list(CHAINS))
+def test_folders_of_a_layer_import_one_way(layer: str) -> None:
+    chain, foot = (names.split() for names in CHAINS[layer])
+    place = {name: k for k, name in enumerate([*foot, *chain])} | dict.fromkeys(foot, -1)
+    wrong = []
+    for path in (ROOT / layer).rglob("*.py"):
+        own = path.relative_to(ROOT / layer).with_suffix("").parts[0]
+        if path == ROOT / layer / "__init__.py":
+            continue  # the door: it shows what lies behind
+        assert own in place, f"{own} is not in the chain of {layer}"
+        for name, line, _ in imports(ast.parse(path.read_text(encoding="utf-8"))):
+            if name.startswith(f"scgim.{layer}.") and place.get(room(name, layer), 99) > place[own]:
+                wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
+    assert wrong == []
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert circles(arrows()) == []
+
+
+def test_no_import_of_the_package_hides_in_a_function() -> None:
+    hidden = []
+    for path in [*(ROOT / "_core").rglob("*.py"), *(ROOT / "model").rglob("*.py")]:
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(function, ast.FunctionDef):
+                names = [name for name, _, _ in imports(function)]
+                hidden += [f"{path.relative_to(ROOT)}: {name}" for name in names if name.startswith("scgim")]
+    assert hidden == []

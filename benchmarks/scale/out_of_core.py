@@ -92,7 +92,7 @@ def opened(store: str, *, lazy: bool) -> Any:
 def fit(arguments: argparse.Namespace) -> dict[str, Any]:
     """Set-up, moments and search of the store, by the public calls."""
     from scgim.model import GIM, _gim
-    from scgim.model._chunks import cell_moments
+    from scgim.model._reading.passes import cell_moments
 
     before = peak_mb()
     if arguments.limit:

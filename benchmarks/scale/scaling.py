@@ -39,8 +39,8 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
     import numpy as np
     from _system import System
 
-    from scgim._core.engine import fit_search
-    from scgim._core.moments import compute_moments
+    from scgim._core.learn.fit_search import fit_search
+    from scgim._core.moments.moments import compute_moments
 
     system = System(arguments.genes, arguments.cells, arguments.contexts, arguments.seed)
     row = {"genes": arguments.genes, "cells": len(system.context), "contexts": len(system.context_drug)}
@@ -62,7 +62,7 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def count_scores() -> list[int]:
     """A number that grows with every call of the score: how much work the search chose to do."""
-    from scgim._core.score import ShiftScore
+    from scgim._core.structure.score import ShiftScore
 
     calls = [0]
 

@@ -41,7 +41,7 @@ def make(arguments: argparse.Namespace) -> dict[str, Any]:
     """Write the screen, chunk by chunk."""
     import pandas as pd
 
-    from scgim.model._stream import write_stream
+    from scgim.model._prediction.stream import write_stream
 
     study = system(arguments)
     obs = pd.DataFrame(study.obs()).rename(index=str).astype({"drug": "category"})
@@ -62,7 +62,7 @@ def fit(arguments: argparse.Namespace) -> dict[str, Any]:
 
     import scgim
     from scgim.model import GIM, _gim
-    from scgim.model._chunks import cell_moments
+    from scgim.model._reading.passes import cell_moments
 
     before, ticks = peak_mb(), []
 

@@ -5,16 +5,12 @@ when it is first used.
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
+
+from scgim._version import __version__
 
 if TYPE_CHECKING:
     from scgim import datasets, get, metrics, model, pl, pp, tl
-
-try:
-    __version__ = version("scgim")
-except PackageNotFoundError:  # run from a source tree that is not installed
-    __version__ = "0+unknown"
 
 __all__ = ["__version__", "datasets", "get", "metrics", "model", "pl", "pp", "tl"]
 

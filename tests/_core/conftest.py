@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scgim._core.design import Design
-from scgim._core.moments import Moments, compute_moments
+from scgim._core.moments.moments import Moments, compute_moments
 
 DOSES = (0.5, 1.0, 2.0)
 EC50, HILL = 0.75, 4.0

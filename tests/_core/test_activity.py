@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from scgim._core import basis
-from scgim._core.activity import ActiveScore, child_evidence, estimates
-from scgim._core.moments import compute_moments
-from scgim._core.score import Hyper, ShiftScore
+from scgim._core.kinds.activity import ActiveScore, child_evidence, estimates
+from scgim._core.mechanisms import basis
+from scgim._core.moments.moments import compute_moments
+from scgim._core.structure.score import Hyper, ShiftScore
 
 GENE, PARENTS = 2, (0, 1)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scgim._core import basis
+from scgim._core.mechanisms import basis
 
 
 @pytest.mark.parametrize("mechanism", ["linear", "additive"])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from scgim._core.blocks import BlockSummary, BlockSums, join, reduce_block
-from scgim._core.moments import Frame, Sums, compute_moments, finish
+from scgim._core.moments.blocks import BlockSummary, BlockSums, join, reduce_block
+from scgim._core.moments.moments import Frame, Sums, compute_moments, finish
 
 N, G, K = 90, 3, 4
 BLOCK = np.array([0, 1, 1, 0])
@@ -19,7 +19,7 @@ def cells(rng) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("block", [None, BLOCK])
 @pytest.mark.parametrize("rows", [1, 7, 1000])
 def test_sums_of_a_block_in_pieces(cells, block, rows, monkeypatch):
-    monkeypatch.setattr("scgim._core.blocks.chunk_rows", lambda n_genes: rows)
+    monkeypatch.setattr("scgim._core.moments.blocks.chunk_rows", lambda n_genes: rows)
     x, context = cells
     frame = Frame("linear", x[0], np.ones(G))
     task = pickle.loads(pickle.dumps(BlockSums(frame, block)))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from scgim._core.counts import poisson_lognormal_moments
+from scgim._core.observation.poisson_lognormal import poisson_lognormal_moments
 
 COV = np.array([[0.5, 0.3, 0.0], [0.3, 0.8, -0.2], [0.0, -0.2, 0.4]])
 MEAN = np.array([[0.2, 1.0, -0.5], [1.2, 0.1, -0.5]])

@@ -5,15 +5,15 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from scgim._core.cyclic import CyclicScore, CyclicSearch, is_stable
-from scgim._core.cyclic_engine import causal_order
-from scgim._core.cyclic_start import DenseLikelihood
 from scgim._core.design import Design
-from scgim._core.engine import fit_search
-from scgim._core.fit import Fit
-from scgim._core.interventions import Atomic, mean_cells, sample_cells
-from scgim._core.moments import compute_moments
-from scgim._core.score import Hyper
+from scgim._core.kinds.cells import Atomic, mean_cells, sample_cells
+from scgim._core.learn.cyclic import causal_order
+from scgim._core.learn.fit import Fit
+from scgim._core.learn.fit_search import fit_search
+from scgim._core.moments.moments import compute_moments
+from scgim._core.structure.cyclic import CyclicScore, CyclicSearch, is_stable
+from scgim._core.structure.cyclic_start import DenseLikelihood
+from scgim._core.structure.score import Hyper
 
 DOSES = (0.5, 1.0, 2.0)
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from scgim._core import diffuse
 from scgim._core.design import Design
-from scgim._core.diffuse import against_controls, fit_diffuse
+from scgim._core.posterior import drift as diffuse
+from scgim._core.posterior.drift import against_controls, fit_diffuse
 
 
 def make_design(n_drugs: int, n_batches: int) -> Design:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from scgim._core.dose_response import fit_curves, hill, rank_one_log_density
+from scgim._core.posterior.hill import fit_curves, hill, rank_one_log_density
 
 DOSES = np.array([0.2, 0.5, 1.0, 2.0, 5.0])
 

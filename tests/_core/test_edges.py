@@ -6,10 +6,10 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from scgim._core.edges import edge_probabilities, inclusion
-from scgim._core.score import Hyper, ShiftScore
-from scgim._core.screening import screen
-from scgim._core.search import OrderSearch, Parents, search
+from scgim._core.structure.edges import edge_probabilities, inclusion
+from scgim._core.structure.order import OrderSearch, Parents, search
+from scgim._core.structure.score import Hyper, ShiftScore
+from scgim._core.structure.screening import screen
 
 
 def fitted(study) -> OrderSearch:

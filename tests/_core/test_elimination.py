@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from scgim._core.elimination import Elimination, eliminate
-from scgim._core.score import Hyper, ShiftScore
+from scgim._core.structure.elimination import Elimination, eliminate
+from scgim._core.structure.score import Hyper, ShiftScore
 
 
 def make_score(study, edge_probability=None) -> ShiftScore:

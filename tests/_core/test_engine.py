@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scgim._core.engine import fit_search
-from scgim._core.interventions import mean_cells
+from scgim._core.kinds.cells import mean_cells
+from scgim._core.learn.fit_search import fit_search
 
 SHIFT = {"n_genes": 10, "n_drugs": 16, "n_cells": 40, "n_control": 400}
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from scgim._core.design import Design
-from scgim._core.engine import fit_search
-from scgim._core.fit import Fit
-from scgim._core.moments import compute_moments
+from scgim._core.learn.fit import Fit
+from scgim._core.learn.fit_search import fit_search
+from scgim._core.moments.moments import compute_moments
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scgim._core.interventions import Atomic, mean_cells, propagate, sample_cells
-from scgim._core.mechanisms import Mechanisms
+from scgim._core.kinds.cells import Atomic, mean_cells, propagate, sample_cells
+from scgim._core.mechanisms.additive import Mechanisms
 
 G, C, N = 5, 2, 40_000
 

@@ -7,10 +7,10 @@ import pytest
 from scipy.integrate import trapezoid
 from scipy.stats import multivariate_normal, norm, truncnorm
 
-from scgim._core.activity import child_evidence
-from scgim._core.joint import Choice, drug_choice, local_form, log_mass, truncated
-from scgim._core.moments import compute_moments
-from scgim._core.score import Hyper, ShiftScore
+from scgim._core.kinds.activity import child_evidence
+from scgim._core.kinds.joint import Choice, drug_choice, local_form, log_mass, truncated
+from scgim._core.moments.moments import compute_moments
+from scgim._core.structure.score import Hyper, ShiftScore
 
 GENE, PARENTS = 2, (0, 1)
 EDGE_SD, BACKGROUND = 0.15, 0.2

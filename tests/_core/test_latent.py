@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from scgim._core.latent import Latent, latent_moments, nearest_covariance
-from scgim._core.moments import compute_moments
-from scgim._core.score import EDGE_FACTOR, WITHIN_SHARE, Hyper, ShiftScore, precision
+from scgim._core.moments.moments import compute_moments
+from scgim._core.observation.latent import Latent, latent_moments, nearest_covariance
+from scgim._core.structure.score import EDGE_FACTOR, WITHIN_SHARE, Hyper, ShiftScore, precision
 
 
 def test_repairs_what_is_no_covariance_and_leaves_what_is():

@@ -7,8 +7,9 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from scgim._core.design import Design
-from scgim._core.levels import learn_between, level_blocks
-from scgim._core.posterior import Curves, fit_dose_curves, fit_targets, fit_values
+from scgim._core.posterior.curves import Curves, fit_dose_curves
+from scgim._core.posterior.levels import learn_between, level_blocks
+from scgim._core.posterior.targets import fit_targets, fit_values
 
 DOSE = np.array([[0, 0], [0, 0], [0.5, 0], [1, 0], [2, 0], [0.5, 0], [2, 0], [0, 1], [0, 3]], float)
 LEVEL = np.array([0, 1, 0, 0, 0, 1, 1, 2, 2])

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from scgim._core import basis
-from scgim._core.mechanisms import Mechanisms, from_standardised
+from scgim._core.mechanisms import basis
+from scgim._core.mechanisms.additive import Mechanisms, from_standardised
 
 
 def build(kind: str, rng: np.random.Generator, n_cells: int = 500):

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from scgim._core import basis
-from scgim._core.moments import Frame, Sums, chunk_sums, compute_moments, finish
+from scgim._core.mechanisms import basis
+from scgim._core.moments.moments import Frame, Sums, chunk_sums, compute_moments, finish
 
 N, G, K = 240, 4, 6
 BLOCK = np.array([0, 1, 1, 2, 2, 2])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scgim._core.interventions import Atomic, mean_cells, sample_cells
-from scgim._core.neural import NeuralMechanisms
+from scgim._core.kinds.cells import Atomic, mean_cells, sample_cells
+from scgim._core.mechanisms.neural import NeuralMechanisms
 
 
 @pytest.fixture

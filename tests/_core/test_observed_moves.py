@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scgim._core.observed_moves import draw_rates, move_counts, move_zero_inflated
+from scgim._core.observation.moves import draw_rates, move_counts, move_zero_inflated
 
 N = 40_000
 

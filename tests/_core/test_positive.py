@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from scgim._core.positive import fit_zeros, zero_inflated_moments
+from scgim._core.observation.zero_inflated import fit_zeros, zero_inflated_moments
 
 COV = np.array([[1.0, 0.5, 0.0], [0.5, 1.5, -0.4], [0.0, -0.4, 0.7]])
 MEAN = np.array([[0.0, 1.0, -0.5], [2.0, 0.0, -0.5]])

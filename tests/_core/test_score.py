@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm
 
-from scgim._core import basis
-from scgim._core.score import Hyper, ShiftScore
+from scgim._core.mechanisms import basis
+from scgim._core.structure.score import Hyper, ShiftScore
 
 GENE, PARENTS = 2, (0, 1)
 

@@ -3,10 +3,10 @@ from itertools import combinations, permutations
 import numpy as np
 import pytest
 
-from scgim._core import engine
-from scgim._core.score import Hyper, ShiftScore
-from scgim._core.screening import response_order, screen, widen
-from scgim._core.search import EXTRA, OrderSearch, Parents, search
+from scgim._core.learn import order as learn
+from scgim._core.structure.order import EXTRA, OrderSearch, Parents, search
+from scgim._core.structure.score import Hyper, ShiftScore
+from scgim._core.structure.screening import response_order, screen, widen
 
 
 def make_chooser(study, edge_probability=None, most: int = 40) -> Parents:
@@ -196,9 +196,9 @@ def learned(study, n_kicks: int = 3, rng: int = 0):
 
     moments = study.moments()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(engine.SCORES, "shift", Counted)
+        patch.setitem(learn.SCORES, "shift", Counted)
         hyper = Hyper.default(moments.n_genes)
-        found = engine.learn_structure(moments, study.design, hyper, rng=np.random.default_rng(rng), n_kicks=n_kicks)
+        found = learn.learn_structure(moments, study.design, hyper, rng=np.random.default_rng(rng), n_kicks=n_kicks)
     return found[2], calls[0]
 
 

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from scgim._core.slab import gap_slab, learn_hidden_slab, learn_slab, log_mixture, single_slab, tilted_moments
+from scgim._core.posterior.slab import (
+    gap_slab,
+    learn_hidden_slab,
+    learn_slab,
+    log_mixture,
+    single_slab,
+    tilted_moments,
+)
 
 GRID = np.linspace(-30, 30, 60_001)
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 import scgim
-from scgim._core.activity import child_evidence
-from scgim._core.moments import compute_moments
-from scgim._core.score import GeneFit
+from scgim._core.kinds.activity import child_evidence
+from scgim._core.moments.moments import compute_moments
+from scgim._core.structure.score import GeneFit
 from scgim.model import GIM
-from scgim.model._active_networks import NEAR, chords, expected_interventions, gene_fits, held_out, neural_children
-from scgim.model._expectation import Expectation, Prior
-from scgim.model._networks import GeneMechanisms
+from scgim.model._module.expectation import Expectation, Prior
+from scgim.model._module.networks import GeneMechanisms
+from scgim.model._neural.activity import NEAR, chords, expected_interventions, gene_fits, held_out, neural_children
 
 QUIET = {"enable_progress_bar": False, "accelerator": "cpu"}
 COLUMNS = {"perturbation_key": "drug", "dose_key": "dose", "control": "control"}

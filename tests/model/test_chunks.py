@@ -7,10 +7,10 @@ import pytest
 from scipy import sparse
 
 from scgim.model import GIM
-from scgim.model._chunks import cell_moments, map_cells
-from scgim.model._covariates import CellChunks, fit_adjustment
-from scgim.model._registration import anndata_spec
-from scgim.model._summary import summarise
+from scgim.model._reading.cells import CellChunks, fit_adjustment
+from scgim.model._reading.passes import cell_moments, map_cells
+from scgim.model._reading.summary import summarise
+from scgim.model._study.study import anndata_spec
 
 da = pytest.importorskip("dask.array")
 pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2")
@@ -79,9 +79,9 @@ def test_moments_are_equal_wherever_the_cells_are(cells, form, mechanism, blocks
 def test_small_and_large_blocks(cells, form, tmp_path, monkeypatch):
     expected = cell_moments(chunks_of(cells), K)
     lazy = in_form(cells, form, tmp_path)
-    monkeypatch.setattr("scgim.model._chunks.SMALLEST_BLOCK", 1)  # no block is merged
-    monkeypatch.setattr("scgim.model._chunks.RESULT_BYTES", 1)  # few results wait at once
-    monkeypatch.setattr("scgim._core.blocks.CHUNK_VALUES", 1)  # blocks are worked on in pieces
+    monkeypatch.setattr("scgim.model._reading.passes.SMALLEST_BLOCK", 1)  # no block is merged
+    monkeypatch.setattr("scgim.model._reading.passes.RESULT_BYTES", 1)  # few results wait at once
+    monkeypatch.setattr("scgim._core.moments.blocks.CHUNK_VALUES", 1)  # blocks are worked on in pieces
     assert_same(cell_moments(chunks_of(lazy), K), expected)
 
 
@@ -117,7 +117,7 @@ def test_gene_with_a_missing_value_is_found(cells, form, tmp_path):
 
 
 def test_every_block_is_read_once(cells, monkeypatch):
-    monkeypatch.setattr("scgim.model._chunks.SMALLEST_BLOCK", 1)
+    monkeypatch.setattr("scgim.model._reading.passes.SMALLEST_BLOCK", 1)
     reads = []
 
     def read(block_info=None):

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scgim.model._contexts import Contexts, derive_contexts, encode_rows, match_contexts
-from scgim.model._spec import make_spec
+from scgim.model._reading.spec import make_spec
+from scgim.model._study.contexts import Contexts, derive_contexts, encode_rows, match_contexts
 
 SINGLE = make_spec(perturbation_key="drug", control="ctrl", dose_key="dose")
 PAIR = make_spec(perturbation_key=["d1", "d2"], control="ctrl", dose_key=["c1", "c2"], batch_key="batch")

@@ -8,8 +8,8 @@ from scipy import sparse
 
 from scgim.datasets import simulate
 from scgim.model import GIM
-from scgim.model._constants import CONTEXT_KEY, WEIGHT_KEY
-from scgim.model._datamodule import GIMDataModule, check_settings
+from scgim.model._loading.datamodule import GIMDataModule, check_settings
+from scgim.model._reading.keys import CONTEXT_KEY, WEIGHT_KEY
 from scgim.tl import fit
 
 SETUP = {"perturbation_key": "drug", "dose_key": "dose", "control": "control"}

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from scgim.model._expectation import Prior, Residuals, expectation
+from scgim.model._module.expectation import Prior, Residuals, expectation
 
 
 def sums(x, context, n_contexts, own=None):

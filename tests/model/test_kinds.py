@@ -9,7 +9,7 @@ import pytest
 
 import scgim
 from scgim.model import GIM
-from scgim.model._ensemble import average
+from scgim.model._training.ensemble import average
 
 COLUMNS = {"perturbation_key": "drug", "control": "control"}
 

@@ -8,10 +8,10 @@ import torch
 from scipy.stats import norm
 
 from scgim._core.design import Design
-from scgim._core.engine import learn_structure
-from scgim._core.mechanisms import Mechanisms
-from scgim.model._constants import CONTEXT_KEY
-from scgim.model._module import GIMModule, as_residuals, context_names
+from scgim._core.learn.order import learn_structure
+from scgim._core.mechanisms.additive import Mechanisms
+from scgim.model._module.module import GIMModule, as_residuals, context_names
+from scgim.model._reading.keys import CONTEXT_KEY
 
 G = 3
 

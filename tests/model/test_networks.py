@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from scgim._core import basis
-from scgim.model._networks import GeneMechanisms
+from scgim._core.mechanisms import basis
+from scgim.model._module.networks import GeneMechanisms
 
 
 def fill(net, rng):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from scgim.model._expectation import Prior
-from scgim.model._neural_moves import propose, search_parents
-from scgim.model._neural_search import Cells, as_graph, reachable, topological, train_batch
+from scgim.model._module.expectation import Prior
+from scgim.model._neural.batch import Cells, as_graph, reachable, topological, train_batch
+from scgim.model._neural.parents import propose, search_parents
 
 
 def interaction(n=1500, seed=0):

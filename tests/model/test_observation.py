@@ -10,7 +10,7 @@ from scipy import sparse
 
 import scgim
 from scgim.model import GIM
-from scgim.model._observation import Observation
+from scgim.model._study.observation import Observation
 
 pytestmark = pytest.mark.filterwarnings("ignore:noise. no size_factor_key")
 COLUMNS = {"perturbation_key": "drug", "dose_key": "dose", "control": "control"}

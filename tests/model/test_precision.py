@@ -6,8 +6,8 @@ import torch
 
 from scgim.datasets import simulate
 from scgim.model import GIM
-from scgim.model._constants import WEIGHT_KEY
-from scgim.model._module import mean_loss
+from scgim.model._module.module import mean_loss
+from scgim.model._reading.keys import WEIGHT_KEY
 
 QUIET = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": False, "rng": 0, "batch_size": 64}
 

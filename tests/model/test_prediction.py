@@ -7,19 +7,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scgim._core.fit import Fit
-from scgim._core.interventions import Atomic
-from scgim._core.mechanisms import Mechanisms
-from scgim.model._components import Components, compose, nothing
-from scgim.model._contexts import derive_contexts
-from scgim.model._counterfactual import abduct, expected
-from scgim.model._covariates import Adjustment
-from scgim.model._features import Features
-from scgim.model._prediction import Predictor
-from scgim.model._registration import Registered
-from scgim.model._request import make_request, read_new_features
-from scgim.model._results import ranks
-from scgim.model._spec import make_spec
+from scgim._core.kinds.abduct import abduct
+from scgim._core.kinds.cells import Atomic
+from scgim._core.learn.fit import Fit
+from scgim._core.mechanisms.additive import Mechanisms
+from scgim.model._prediction.components import Components, compose, nothing
+from scgim.model._prediction.counterfactual import expected
+from scgim.model._prediction.predictor import Predictor
+from scgim.model._prediction.request import make_request, read_new_features
+from scgim.model._prediction.results import ranks
+from scgim.model._reading.cells import Adjustment
+from scgim.model._reading.spec import make_spec
+from scgim.model._study.contexts import derive_contexts
+from scgim.model._study.features import Features
+from scgim.model._study.study import Registered
 
 GENES = ["a", "b", "c"]
 W = np.array([[0, 2.0, 0], [0, 0, -1.0], [0, 0, 0]])
@@ -304,7 +305,7 @@ def test_hard_interventions_cut_the_parents() -> None:
 @pytest.mark.parametrize("activity", [False, True])
 def test_abduction_inverts_the_model(activity: bool) -> None:
     """Noise read from cells, put back under the same intervention, gives the cells."""
-    from scgim._core.interventions import propagate
+    from scgim._core.kinds.cells import propagate
 
     predictor = make_predictor()
     rng = np.random.default_rng(0)

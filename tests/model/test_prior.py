@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from scgim.model._prior import (
+from scgim.model._study.knowledge import (
     base_probability,
     known_targets_matrix,
     normalise_graph_prior,

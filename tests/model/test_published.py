@@ -8,9 +8,9 @@ import torch
 import scgim
 from scgim._core.design import Design
 from scgim.model import GIM
-from scgim.model._networks import GeneMechanisms
-from scgim.model._published import PublishedModule, acyclic_graph, acyclicity, gene_order, gumbel_sigmoid
-from scgim.model._published_maps import AmortisedMaps, Gamma
+from scgim.model._module.networks import GeneMechanisms
+from scgim.model._published.maps import AmortisedMaps, Gamma
+from scgim.model._published.module import PublishedModule, acyclic_graph, acyclicity, gene_order, gumbel_sigmoid
 
 QUIET = {"enable_progress_bar": False, "accelerator": "cpu"}
 

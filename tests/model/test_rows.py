@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from scgim.model._rows import CHUNK_ROWS, Draws, RowReader, chunk_starts, shard, visit, windows
+from scgim.model._loading.rows import CHUNK_ROWS, Draws, RowReader, chunk_starts, shard, visit, windows
 
 
 def test_every_cell_once_without_balance():

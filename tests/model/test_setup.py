@@ -11,7 +11,7 @@ import pytest
 from scipy import sparse
 
 from scgim.model import GIM
-from scgim.model._registration import read_registry
+from scgim.model._study.study import read_registry
 
 SETUP: dict[str, Any] = {"perturbation_key": "drug", "dose_key": "dose", "control": "DMSO"}
 
@@ -235,7 +235,7 @@ def test_bad_values_of_sparse_matrices_are_found(screen: ad.AnnData) -> None:
 
 
 def test_chunks_cover_all_cells(screen: ad.AnnData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scgim.model._expression.chunk_rows", lambda n: 7)
+    monkeypatch.setattr("scgim.model._reading.expression.chunk_rows", lambda n: 7)
     GIM.setup_anndata(screen, **SETUP)
     blocks = list(GIM(screen).cells()())
     assert len(blocks) == -(-screen.n_obs // 7)

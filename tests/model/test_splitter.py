@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scgim.model._splitter import GIMDataSplitter, split_cells
+from scgim.model._loading.splitter import GIMDataSplitter, split_cells
 
 
 def test_every_context_gives_its_share():

@@ -8,10 +8,10 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import scgim
-from scgim._core.moments import compute_moments
+from scgim._core.moments.moments import compute_moments
 from scgim.model import GIM
-from scgim.model._ensemble import resample
-from scgim.model._training import default_batch_size, heuristic_epochs
+from scgim.model._module.runner import default_batch_size, heuristic_epochs
+from scgim.model._training.ensemble import resample
 
 QUIET = {"enable_progress_bar": False, "accelerator": "cpu"}
 SETUP = {"perturbation_key": "drug", "dose_key": "dose", "control": "control"}
@@ -96,7 +96,7 @@ def test_global_random_state_is_left_alone():
 
 
 def test_loss_that_is_not_finite_stops_with_the_contexts():
-    from scgim.model._plan import GIMTrainingPlan
+    from scgim.model._module.plan import GIMTrainingPlan
 
     adata, _ = simulated(n_drugs=3)
     model = GIM(adata)

@@ -10,31 +10,36 @@ import pandas as pd
 from scvi.model.base import BaseModelClass
 from threadpoolctl import threadpool_limits
 
-from scgim._core.basis import N_FUNCTIONS
-from scgim._core.engine import fit_search
-from scgim._core.fit import Fit
-from scgim._core.moments import Moments
-from scgim._core.neural import NeuralMechanisms
-from scgim.model._chunks import cell_moments
-from scgim.model._constants import CONTEXT_KEY, SIZE_FACTOR_KEY
-from scgim.model._covariates import Adjustment, CellChunks, fit_adjustment
-from scgim.model._ensemble import average, fit_ensemble
-from scgim.model._expression import is_loaded, matrices
-from scgim.model._features_map import fit_feature_model, load_feature_model
-from scgim.model._forecast import ForecastMixin
-from scgim.model._history import merge_history, table
-from scgim.model._kinds import check_published, default_kind
-from scgim.model._levels import level_names, with_levels
-from scgim.model._module import GIMModule
-from scgim.model._observation import NOISES, Observation, check_noise, observe_moments
-from scgim.model._plan import GIMTrainingPlan
-from scgim.model._prediction import Predictor
-from scgim.model._prior import known_targets_matrix, normalise_graph_prior, normalise_known_targets, prior_matrix
-from scgim.model._registration import CONTINUOUS_KEY, Registered, read_registry
-from scgim.model._results import ResultsMixin
-from scgim.model._setup import SetupMixin
-from scgim.model._splitter import GIMDataSplitter
-from scgim.model._training import refine
+from scgim._core.learn.fit import Fit
+from scgim._core.learn.fit_search import fit_search
+from scgim._core.mechanisms.basis import N_FUNCTIONS
+from scgim._core.mechanisms.neural import NeuralMechanisms
+from scgim._core.moments.moments import Moments
+from scgim.model._loading.splitter import GIMDataSplitter
+from scgim.model._module.module import GIMModule
+from scgim.model._module.plan import GIMTrainingPlan
+from scgim.model._prediction.feature_map import fit_feature_model, load_feature_model
+from scgim.model._prediction.forecast import ForecastMixin
+from scgim.model._prediction.predictor import Predictor
+from scgim.model._prediction.results import ResultsMixin
+from scgim.model._reading.cells import Adjustment, CellChunks, fit_adjustment
+from scgim.model._reading.expression import is_loaded, matrices
+from scgim.model._reading.keys import CONTEXT_KEY, SIZE_FACTOR_KEY
+from scgim.model._reading.passes import cell_moments
+from scgim.model._study.knowledge import (
+    known_targets_matrix,
+    normalise_graph_prior,
+    normalise_known_targets,
+    prior_matrix,
+)
+from scgim.model._study.levels import level_names, with_levels
+from scgim.model._study.observation import NOISES, Observation, check_noise, observe_moments
+from scgim.model._study.setup import SetupMixin
+from scgim.model._study.study import CONTINUOUS_KEY, Registered, read_registry
+from scgim.model._training.compatible import check_published, default_kind
+from scgim.model._training.ensemble import average, fit_ensemble
+from scgim.model._training.history import merge_history, table
+from scgim.model._training.refine import refine
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -1,10 +1,13 @@
 """What a fit rests on, and where it does not describe the data."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from scgim.model._prediction.feature_map import load_feature_model
 from scgim.tl._moments import ContextCells, collect
 from scgim.tl._results import context_of_cell
 
@@ -12,9 +15,7 @@ if TYPE_CHECKING:
     from scgim.model import GIM
 
 
-def diagnose(
-    model: "GIM", *, n_cells: int = 200, rng: "int | np.random.Generator | None" = 0
-) -> dict[str, pd.DataFrame]:
+def diagnose(model: GIM, *, n_cells: int = 200, rng: int | np.random.Generator | None = 0) -> dict[str, pd.DataFrame]:
     """Tables that say how far a fit can be trusted (not from the paper).
 
     Parameters
@@ -70,10 +71,8 @@ def diagnose(
     }
 
 
-def _features(model: "GIM") -> pd.DataFrame:
+def _features(model: GIM) -> pd.DataFrame:
     """Cross-validated errors of the feature maps."""
-    from scgim.model._features_map import load_feature_model
-
     fitted = load_feature_model(model.feature_model_)
     table = pd.DataFrame(
         {"map": pd.Series(dtype=str), "error": pd.Series(dtype=float), "chosen": pd.Series(dtype=bool)}
@@ -86,7 +85,7 @@ def _features(model: "GIM") -> pd.DataFrame:
     return table.sort_values("error", ignore_index=True)
 
 
-def _support(model: "GIM") -> pd.DataFrame:
+def _support(model: GIM) -> pd.DataFrame:
     """Cells, doses and batches behind each target."""
     fit, design = model.fit, model.design
     drug, gene = np.nonzero(fit.probability >= 0.5)
@@ -109,7 +108,7 @@ def _support(model: "GIM") -> pd.DataFrame:
     )
 
 
-def _similar(model: "GIM") -> pd.DataFrame:
+def _similar(model: GIM) -> pd.DataFrame:
     """Pairs of drugs by how much their expected effects differ."""
     fit = model.fit
     p, a, sd = fit.probability, fit.amplitude, fit.amplitude_sd  # (D, G)
@@ -131,7 +130,7 @@ def _similar(model: "GIM") -> pd.DataFrame:
     return table.sort_values("z", ignore_index=True)
 
 
-def _contexts(model: "GIM", cells: ContextCells, n_cells: int, rng: np.random.Generator) -> pd.DataFrame:
+def _contexts(model: GIM, cells: ContextCells, n_cells: int, rng: np.random.Generator) -> pd.DataFrame:
     """Observed against predicted means and standard deviations."""
     contexts, genes = model.contexts, np.array(model.genes, dtype=object)
     rows = contexts.drop(columns="n_cells")

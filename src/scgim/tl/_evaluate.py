@@ -1,15 +1,20 @@
 """How well cells of unseen conditions are predicted, beside simple baselines."""
 
-import warnings
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from scgim import metrics as score
+from scgim.metrics import baselines
+from scgim.metrics.baselines import MEAN_BASELINES, shifted_control
+from scgim.tl._held_out import Test, _read_test, features_of
 from scgim.tl._moments import ContextCells, collect
 from scgim.tl._population import move_controls
+from scgim.tl._results import context_of_cell
 from scgim.tl._transform import Transform, make_transform, transformed
 
 if TYPE_CHECKING:
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
 
     from scgim.model import GIM
 
+
 METRICS = ("mean_distance", "energy_distance", "pearson_mean_change")
 BASELINES = ("control", "training_mean", "ridge", "knn")
 POPULATIONS = ("model", "control")
@@ -25,8 +31,8 @@ MEAN_CELLS = 2000  # predicted cells that a mean on another scale is taken from
 
 
 def evaluate(
-    model: "GIM",
-    adata_test: "AnnData | MuData",
+    model: GIM,
+    adata_test: AnnData | MuData,
     *,
     features: pd.DataFrame | None = None,
     metrics: Sequence[str] = METRICS,
@@ -34,7 +40,7 @@ def evaluate(
     n_cells: int = 200,
     population: Literal["model", "control"] = "model",
     transform: str | Transform | None = None,
-    rng: "int | np.random.Generator | None" = 0,
+    rng: int | np.random.Generator | None = 0,
 ) -> pd.DataFrame:
     """Predict the conditions of held-out cells and compare with the cells.
 
@@ -118,29 +124,7 @@ def evaluate(
     return _score(test, means, cells, metrics)
 
 
-@dataclass
-class Test:
-    """Perturbed contexts of the held-out cells, m of them."""
-
-    table: pd.DataFrame  # (m, registered columns and n_cells)
-    group: np.ndarray  # (m,), baseline group of the training data
-    dose: np.ndarray  # (m, D'), doses of the drugs below
-    drugs: tuple[str, ...]  # (D',) fitted drugs, then new ones
-    first: np.ndarray  # (m,), a cell of each
-    cells: ContextCells
-
-    @property
-    def label(self) -> list[str]:
-        """One text for each context."""
-        return [
-            ", ".join(f"{c}={v}" for c, v in row.items())
-            for row in self.table.drop(columns="n_cells").to_dict("records")
-        ]
-
-
 def _baselines(names: Sequence[str] | str) -> list[str]:
-    from scgim.metrics.baselines import MEAN_BASELINES
-
     allowed = [*MEAN_BASELINES, "additive"]
     if isinstance(names, str):
         names = list(MEAN_BASELINES) if names == "all" else [names]
@@ -151,7 +135,7 @@ def _baselines(names: Sequence[str] | str) -> list[str]:
 
 
 def _drawn(
-    model: "GIM",
+    model: GIM,
     rows: pd.DataFrame,
     features: Any,
     n_cells: int,
@@ -164,7 +148,7 @@ def _drawn(
     return predicted.reshape(len(rows), n_cells, -1)
 
 
-def _transformed_means(model: "GIM", rows: pd.DataFrame, features: Any, transform: Transform) -> np.ndarray:
+def _transformed_means(model: GIM, rows: pd.DataFrame, features: Any, transform: Transform) -> np.ndarray:
     """Means (m, G) of predicted cells on another scale, context by context."""
     by_row = isinstance(features, np.ndarray)
     means = []
@@ -175,86 +159,10 @@ def _transformed_means(model: "GIM", rows: pd.DataFrame, features: Any, transfor
     return np.stack(means)
 
 
-def _read_test(
-    model: "GIM", data: Any, n_cells: int, rng: np.random.Generator, transform: Transform | None = None
-) -> Test:
-    """The held-out contexts and their cells."""
-    from scgim.model._columns import read_columns
-    from scgim.model._contexts import derive_contexts, encode_rows
-    from scgim.model._covariates import CellChunks
-    from scgim.model._expression import gene_names
-
-    registered = model.registered
-    spec = registered.spec
-    frame = read_columns(data, spec)
-    if gene_names(data, spec) != list(registered.genes):
-        raise ValueError(
-            "adata_test: expected the genes of the training data in their order; use adata_test[:, model.genes]."
-        )
-    contexts = derive_contexts(frame, spec)
-    adjustment = model._adjustment()
-    values = None if adjustment is None else frame[list(spec.continuous)].to_numpy(float)
-    blocks = CellChunks(data, spec, contexts.index, adjustment, values)
-    cells = collect(transformed(blocks, transform), contexts.index, len(contexts.table), n_cells=n_cells, rng=rng)
-    perturbed = np.flatnonzero(~contexts.design.control)
-    if len(perturbed) == 0:
-        raise ValueError("adata_test: found no perturbed cells; it needs cells with another label than the control.")
-    table = contexts.table.iloc[perturbed].reset_index(drop=True)
-    known = {tuple(row): k for k, row in enumerate(registered.contexts.groups.astype(str).to_numpy())}
-    names = contexts.groups.astype(str).to_numpy()[contexts.design.group[perturbed]]
-    absent = sorted({str(tuple(row)) for row in names if tuple(row) not in known})
-    if absent:
-        raise ValueError(f"adata_test: batch or covariates {absent[:5]} were not in the training data.")
-    rows = encode_rows(table, spec, registered.contexts.design.drugs)
-    part = ContextCells(
-        cells.n[perturbed], cells.mean[perturbed], cells.variance[perturbed], cells.cells, cells.context
-    )
-    renumber = np.full(len(contexts.table), -1)
-    renumber[perturbed] = np.arange(len(perturbed))
-    part.context = renumber[cells.context]
-    first = np.unique(contexts.index, return_index=True)[1][perturbed]
-    test = Test(table, np.array([known[tuple(row)] for row in names]), rows.matrix(), rows.drugs, first, part)
-    _warn_of_leaks(model, test)
-    return test
-
-
-def _warn_of_leaks(model: "GIM", test: Test) -> None:
-    columns = [c for c in test.table.columns if c != "n_cells"]
-    seen = {tuple(row) for row in model.contexts[columns].astype(str).to_numpy()}
-    both = sum(tuple(row) in seen for row in test.table[columns].astype(str).to_numpy())
-    if both:
-        warnings.warn(
-            f"adata_test: {both} of {len(test.table)} conditions were in the training data, so their scores say nothing "
-            "about new conditions. Split by condition with scgim.pp.split_contexts.",
-            UserWarning,
-            stacklevel=4,
-        )
-
-
-def features_of(model: "GIM", data: Any, test: Test) -> Any:
-    """Features of the held-out contexts under the registered key, as :meth:`scgim.model.GIM.predict` takes them."""
-    registered = model.registered
-    key, of = registered.spec.features, registered.features
-    if key is None or of is None:
-        return None
-    if of.level == "context":
-        if key not in data.obsm:
-            raise KeyError(f"features: adata_test.obsm[{key!r}] is missing; the model was fitted with it.")
-        values = data.obsm[key]
-        return np.asarray(values.iloc[test.first] if hasattr(values, "iloc") else values[test.first], dtype=float)
-    new = [drug for drug in test.drugs if drug not in of.rows]
-    if not new or key not in data.uns:
-        return None
-    table = data.uns[key]
-    return table[table.index.astype(str).isin(new)]
-
-
 def _read_training(
-    model: "GIM", n_cells: int, rng: np.random.Generator, transform: Transform | None = None
+    model: GIM, n_cells: int, rng: np.random.Generator, transform: Transform | None = None
 ) -> ContextCells:
     """Means of the training contexts, and control cells."""
-    from scgim.tl._results import context_of_cell
-
     if model.adata is None:
         raise ValueError(
             "model: it was loaded without its training data, from which baselines and changes are computed; use "
@@ -264,7 +172,7 @@ def _read_training(
     return collect(blocks, context_of_cell(model), len(model.contexts), n_cells=max(n_cells, 500), rng=rng)
 
 
-def _control_means(model: "GIM", train: ContextCells) -> np.ndarray:
+def _control_means(model: GIM, train: ContextCells) -> np.ndarray:
     """Mean of the control cells of each baseline group, (C, G)."""
     design = model.design
     control = np.flatnonzero(design.control)
@@ -275,11 +183,9 @@ def _control_means(model: "GIM", train: ContextCells) -> np.ndarray:
 
 
 def _baseline_means(
-    model: "GIM", train: ContextCells, test: Test, features: Any, names: list[str], rng: np.random.Generator
+    model: GIM, train: ContextCells, test: Test, features: Any, names: list[str], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Predicted means (m, G) of the baselines."""
-    from scgim.metrics import baselines
-
     control = _control_means(model, train)  # (C, G)
     design = model.design
     perturbed = ~np.asarray(design.control)
@@ -299,7 +205,7 @@ def _baseline_means(
     return result
 
 
-def _inputs(model: "GIM", test: Test, features: Any) -> tuple[np.ndarray, np.ndarray]:
+def _inputs(model: GIM, test: Test, features: Any) -> tuple[np.ndarray, np.ndarray]:
     """What baselines know of training (K, Q) and test contexts (m, Q): features and dose, or the dose of each drug."""
     registered = model.registered
     design, of = registered.contexts.design, registered.features
@@ -324,11 +230,9 @@ def _inputs(model: "GIM", test: Test, features: Any) -> tuple[np.ndarray, np.nda
 
 
 def _moved_control(
-    model: "GIM", train: ContextCells, means: np.ndarray, group: np.ndarray, n_cells: int, rng: np.random.Generator
+    model: GIM, train: ContextCells, means: np.ndarray, group: np.ndarray, n_cells: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Control cells of the batch, moved to the predicted means, (m, n_cells, G)."""
-    from scgim.metrics.baselines import shifted_control
-
     design = model.design
     control = np.asarray(design.control)
     result = np.zeros((len(means), n_cells, means.shape[1]))
@@ -346,8 +250,6 @@ def _score(
     metrics: Sequence[str],
 ) -> pd.DataFrame:
     """The tidy table."""
-    from scgim import metrics as score
-
     control = means.pop("_control", np.zeros(0))
     parts = []
     for method, predicted in means.items():

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scgim import __version__, _keys
+from scgim import _keys
+from scgim._version import __version__
 from scgim.tl._light import light_copy
 from scgim.tl._progress import display
 from scgim.tl._results import results_of

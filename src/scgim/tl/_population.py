@@ -1,21 +1,24 @@
 """Control cells of a batch, moved by the model to the conditions of held-out cells."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scgim.tl._results import context_of_cell
 from scgim.tl._transform import Transform
 
 if TYPE_CHECKING:
     from scgim.model import GIM
-    from scgim.tl._evaluate import Test
+    from scgim.tl._held_out import Test
 
 MOST_CONTROLS = 5000  # control cells of a group that are moved
 
 
 def move_controls(
-    model: "GIM",
-    test: "Test",
+    model: GIM,
+    test: Test,
     features: Any,
     n_cells: int,
     transform: Transform | None,
@@ -43,8 +46,6 @@ def move_controls(
     ValueError
         The model has no training data, or a batch has no control cells.
     """
-    from scgim.tl._results import context_of_cell
-
     if model.adata is None:
         raise ValueError(
             "population: 'control' moves control cells of the training data, and the model was loaded without them; use "

@@ -1,17 +1,20 @@
 """From a fitted model to :class:`scgim.tl._write.Results`."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from scgim.model._reading.keys import CONTEXT_KEY
 from scgim.tl._write import Results
 
 if TYPE_CHECKING:
     from scgim.model import GIM
 
 
-def results_of(model: "GIM", params: dict[str, Any]) -> Results:
+def results_of(model: GIM, params: dict[str, Any]) -> Results:
     """Collect what is written to AnnData.
 
     Parameters
@@ -40,10 +43,8 @@ def results_of(model: "GIM", params: dict[str, Any]) -> Results:
     )
 
 
-def context_of_cell(model: "GIM") -> np.ndarray:
+def context_of_cell(model: GIM) -> np.ndarray:
     """Row of the contexts table for each cell of the model's data, (N,)."""
-    from scgim.model._constants import CONTEXT_KEY
-
     return np.asarray(model.adata_manager.get_from_registry(CONTEXT_KEY)).ravel().astype(int)
 
 

@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from scgim._core.features.backward import LinearBlock
+from scgim._core.features.decode import SHRINKAGE, Evidence, Scores, search
 from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Rows
-from scgim._core.features.search import SHRINKAGE, Evidence, Scores, search
 
 G, L, T = 6, 5, 7
 

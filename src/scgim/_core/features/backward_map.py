@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from scgim._core.features.backward import Beliefs, LinearBlock, learn_blocks
+from scgim._core.features.decode import DrugPosterior, Evidence, search
 from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Rows
-from scgim._core.features.search import DrugPosterior, Evidence, search
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scgim._core.features.search import DrugPosterior
+from scgim._core.features.decode import DrugPosterior
 
 Propagate = Callable[[np.ndarray], np.ndarray]
 MAPS = ("none", "forward", "backward")

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from scgim._core.features.decode import DrugPosterior
 from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Description
-from scgim._core.features.search import DrugPosterior
 
 RIDGES = 10.0 ** np.arange(-3, 3.5, 0.5)
 ENOUGH = 10  # exchanges that fit as well as the truth, after which no more are tried

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from scgim._core.dose_response import hill
 from scgim._core.features.backward import Beliefs
 from scgim._core.features.backward_map import BackwardMap, learn_backward
 from scgim._core.features.choose import Choice, Propagate, calibrate_effects, calibrate_targets, choose, soften
+from scgim._core.features.decode import DrugPosterior
 from scgim._core.features.forward import ForwardMap, learn_forward
 from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Description, Reader, Rows
-from scgim._core.features.search import DrugPosterior
 from scgim._core.features.validate import Training, cross_validate, make_readers, read_rows, repeat
+from scgim._core.posterior.hill import hill
 
 WARNING = (
     "features: they do not predict the interventions of held-out drugs (cross-validated error {chosen:.3g}, against "

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from scgim._core.dose_response import hill
-from scgim._core.slab import learn_slab
+from scgim._core.posterior.hill import hill
+from scgim._core.posterior.slab import learn_slab
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import numpy as np
 from scgim._core.features.backward import Beliefs
 from scgim._core.features.backward_map import learn_backward
 from scgim._core.features.choose import dependence, folds
+from scgim._core.features.decode import DrugPosterior
 from scgim._core.features.forward import forward_dependence, learn_forward
 from scgim._core.features.prior import PopulationPrior, learn_prior
 from scgim._core.features.rows import Description, Reader, Rows, compress, make_reader, slopes, split_columns
-from scgim._core.features.search import DrugPosterior
 
 
 @dataclass(frozen=True)

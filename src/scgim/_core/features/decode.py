@@ -1,0 +1,258 @@
+"""Posterior of a drug's intervention given its features: search over supports (layer `_core`; not from the paper).
+
+Given a support, effects are Gaussian and integrate out; supports are visited by a beam that grows one gene at a time
+(exhaustive where the beam holds every set) and then exchanges genes, and the posterior is averaged over all visited.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scgim._core.features.backward import LinearBlock
+from scgim._core.features.prior import PopulationPrior
+from scgim._core.features.rows import Rows
+from scgim._core.posterior.slab import log_mixture, tilted_moments
+
+SHRINKAGE = 0.2  # of the sampled covariance of the weights' errors
+
+
+@dataclass(frozen=True)
+class DrugPosterior:
+    """Posterior of drugs' interventions: probability of each target, saturating effect given target, its sd; (m, G) each."""
+
+    probability: np.ndarray
+    amplitude: np.ndarray
+    amplitude_sd: np.ndarray
+
+    @property
+    def shift(self) -> np.ndarray:
+        """(m, G) expected saturating effect."""
+        return self.probability * self.amplitude
+
+
+class Evidence:
+    """What one drug's features say of any support.
+
+    Parameters
+    ----------
+    learned, blocks
+        Weights of each block, and the rows of each block that belong to the drug.
+    second_moment
+        Variance of the Gaussian slab.
+    inflation
+        Factor of the variances, for calibration.
+    """
+
+    def __init__(
+        self, learned: list[LinearBlock], blocks: list[Rows], second_moment: float, *, inflation: float = 1.0
+    ) -> None:
+        self.tau2, self.inflation = second_moment, inflation
+        y, noise, offset, slope, self.parts = [], [], [], [], []
+        for block, rows in zip(learned, blocks, strict=True):
+            g = len(block.weights) // 2 - 1
+            for x, on, by in zip(rows.value @ block.rotation, rows.on, rows.by, strict=True):
+                self.parts.append((block.deviations, float(on), float(by)))
+                y.append(x - on * block.weights[-2] - by * block.weights[-1])
+                noise.append(inflation * block.noise)
+                offset.append(on * block.weights[:g])
+                slope.append(by * block.weights[g : 2 * g])
+        self.y, self.noise = np.concatenate(y), np.concatenate(noise)  # (L,)
+        self.offset, self.slope = np.concatenate(offset, -1), np.concatenate(slope, -1)  # (G, L)
+        g = len(self.slope)
+        constant, own_offset, own_slope = [], [], []
+        for dev, on, by in self.parts:
+            constant.append(((on * dev[-2] + by * dev[-1]) ** 2).mean(0))
+            own_offset.append(on**2 * (dev[:g] ** 2).mean(1))
+            own_slope.append(by**2 * (dev[g : 2 * g] ** 2).mean(1))
+        self.own_constant = inflation * np.concatenate(constant)  # variances (L,)
+        self.own_offset = inflation * np.concatenate(own_offset, -1)  # (G, L)
+        self.own_slope = inflation * np.concatenate(own_slope, -1)
+
+    def covariance(self, supports: np.ndarray, effect: np.ndarray) -> np.ndarray:
+        """(n, L, L) covariance of the features' errors, at given effects (n, k): noise and the weights' uncertainty."""
+        g, out = len(self.slope), []
+        for dev, on, by in self.parts:
+            total = np.broadcast_to(on * dev[-2] + by * dev[-1], (len(supports), *dev.shape[1:]))  # (n, T, L)
+            for k in range(supports.shape[1]):
+                s, a = supports[:, k], effect[:, k, None, None].astype(np.float32)
+                total = total + on * dev[s] + (by * a) * dev[g + s]
+            out.append(total)
+        joint = np.concatenate(out, -1).astype(float)
+        cov = self.inflation * joint.transpose(0, 2, 1) @ joint / joint.shape[1]
+        diagonal = np.arange(cov.shape[1])
+        spread = cov[:, diagonal, diagonal]
+        cov *= 1 - SHRINKAGE
+        cov[:, diagonal, diagonal] = spread + self.noise
+        return cov
+
+    def rough(self, supports: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Like a call, with the errors of different features and genes taken as independent."""
+        residual, slope = self.y - self.offset[supports].sum(1), self.slope[supports]
+        offset_var, slope_var = self.own_offset[supports].sum(1), self.own_slope[supports]
+        squares = np.full(supports.shape, self.tau2)
+        for _ in range(2):
+            variance = self.noise + self.own_constant + offset_var + (squares[..., None] * slope_var).sum(1)
+            scaled = slope / variance[:, None]
+            solved = _gaussian(scaled @ slope.transpose(0, 2, 1), (scaled @ residual[:, :, None])[..., 0], self.tau2)
+            squares = solved[0] ** 2 + np.diagonal(solved[1], axis1=1, axis2=2)
+        return solved[0], solved[1], solved[2] - 0.5 * (residual**2 / variance + np.log(variance)).sum(1)
+
+    def __call__(self, supports: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Mean (n, k) and covariance (n, k, k) of the effects of supports (n, k), and log evidence (n,) up to a constant."""
+        residual, slope = self.y - self.offset[supports].sum(1), self.slope[supports]
+        mean = self.rough(supports)[0]
+        for _ in range(2):
+            cov = self.covariance(supports, mean)
+            whole = np.linalg.solve(
+                cov, np.concatenate([slope, residual[:, None]], 1).transpose(0, 2, 1)
+            )  # (n, L, k + 1)
+            mean, spread, log = _gaussian(slope @ whole[..., :-1], (slope @ whole[..., -1:])[..., 0], self.tau2)
+        fit = (residual * whole[..., -1]).sum(1) + np.linalg.slogdet(cov)[1]
+        return mean, spread, log - 0.5 * fit
+
+    def screen(self, support: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """(G,) approximate gain of one more gene, the other effects held."""
+        r = self.y - self.offset[support].sum(0) - mean @ self.slope[support]
+        base = (
+            self.noise
+            + self.own_constant
+            + self.own_offset[support].sum(0)
+            + (mean[:, None] ** 2 * self.own_slope[support]).sum(0)
+        )
+        variance = base + self.own_offset + self.tau2 * self.own_slope
+        left = r - self.offset
+        weighted = self.slope / variance
+        precision = (weighted * self.slope).sum(1) + 1 / self.tau2
+        fit = (weighted * left).sum(1) ** 2 / precision
+        return 0.5 * (fit - np.log(precision * self.tau2) - (left**2 / variance + np.log(variance / base)).sum(1))
+
+
+def _gaussian(precision: np.ndarray, right: np.ndarray, tau2: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Posterior mean (n, k) and covariance (n, k, k) of effects with a N(0, tau2) prior, and the evidence they add (n,)."""
+    k = right.shape[1]
+    precision = precision + np.eye(k) / tau2
+    cov = np.linalg.inv(precision)
+    mean = (cov @ right[..., None])[..., 0]
+    return mean, cov, 0.5 * ((right * mean).sum(1) - np.linalg.slogdet(precision)[1] - k * np.log(tau2))
+
+
+Support = tuple[int, ...]
+
+
+class Scores:
+    """Supports visited, with log posterior and the effects' means and variances."""
+
+    def __init__(self, evidence: Evidence, prior: PopulationPrior, *, rough: bool) -> None:
+        self.of, self.prior, self.log_size = (evidence.rough if rough else evidence), prior, prior.log_support()
+        self.found: dict[Support, tuple[float, np.ndarray, np.ndarray]] = {}
+
+    def visit(self, supports: list[Support], *, chunk: int = 2000) -> None:
+        """Score supports that were not seen before."""
+        new = [s for s in dict.fromkeys(supports) if s not in self.found and len(s) < len(self.log_size)]
+        for size in sorted({len(s) for s in new}):
+            group = [s for s in new if len(s) == size]
+            for low in range(0, len(group), chunk):
+                array = np.array(group[low : low + chunk], int).reshape(len(group[low : low + chunk]), size)
+                mean, cov, log = self.of(array)
+                log = log + self.log_size[size] + self.prior.log_odds[array].sum(1)
+                results = _slab(log, mean, cov, self.prior)
+                for s, v, m, w in zip(group[low : low + chunk], *results, strict=True):
+                    self.found[s] = (float(v), m, w)
+
+    def best(self, number: int, size: int | None = None) -> list[Support]:
+        """The supports with the highest posterior, of one size if it is given."""
+        pool = [s for s in self.found if size is None or len(s) == size]
+        return sorted(pool, key=lambda s: -self.found[s][0])[:number]
+
+
+def search(
+    evidence: Evidence, prior: PopulationPrior, *, budget: int = 4000, rescored: int = 100, exchanges: int = 2
+) -> DrugPosterior:
+    """Average over the supports that a beam search visits.
+
+    Parameters
+    ----------
+    evidence
+        The drug's features.
+    prior
+        Prior of supports and effects.
+    budget
+        About how many supports are scored in each round; the beam is exhaustive where this exceeds their number.
+    rescored
+        Supports that are scored again with the full covariance of errors.
+    exchanges
+        Rounds in which the best supports lose a gene or exchange it for another.
+
+    Returns
+    -------
+    Posterior of one drug, arrays (1, G).
+    """
+    n_genes, largest = len(prior.log_odds), len(prior.log_size) - 1
+    branches = min(n_genes, 30)
+    width = int(np.clip(budget // branches, 8, 400))
+    rough, exact = Scores(evidence, prior, rough=True), Scores(evidence, prior, rough=False)
+
+    def grow(scores: Scores, s: Support, most: int) -> list[Support]:
+        if n_genes <= most:
+            return [tuple(sorted((*s, j))) for j in range(n_genes) if j not in s]
+        gain = evidence.screen(np.array(s, int), scores.found[s][1]) + prior.log_odds
+        gain[list(s)] = -np.inf
+        return [tuple(sorted((*s, int(j)))) for j in np.argpartition(-gain, most)[:most]]
+
+    rough.visit([()])
+    for size in range(largest):
+        beam = rough.best(width, size)
+        rough.visit([c for s in beam for c in grow(rough, s, branches if size else n_genes)])
+        longer, shorter = rough.best(1, size + 1), rough.best(1)
+        if size >= 2 and longer and rough.found[longer[0]][0] < rough.found[shorter[0]][0] - 6:
+            break  # more genes than needed
+    exact.visit([(), *rough.best(rescored)])
+    for _ in range(exchanges):
+        leaders = exact.best(4)
+        reduced = list(dict.fromkeys([*leaders, *(s[:i] + s[i + 1 :] for s in leaders for i in range(len(s)))]))
+        exact.visit(reduced)
+        exact.visit([c for s in reduced if len(s) < largest for c in grow(exact, s, min(branches, 12))])
+    return _average(exact.found, prior)
+
+
+def _slab(
+    log: np.ndarray, mean: np.ndarray, cov: np.ndarray, prior: PopulationPrior
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Exchange the Gaussian slab for the prior's mixture, gene by gene (exact where effects are independent)."""
+    if mean.shape[1] == 0:
+        return log, mean, np.zeros(mean.shape)
+    tau2, variance = prior.second_moment, np.diagonal(cov, axis1=1, axis2=2)
+    if len(prior.slab) == 1:
+        return log, mean, variance
+    precision = np.maximum(1 / variance - 1 / tau2, 1e-9 / tau2)
+    cavity, centre = 1 / precision, mean / variance / precision
+    gaussian = -0.5 * np.log(2 * np.pi * (cavity + tau2)) - 0.5 * centre**2 / (cavity + tau2)
+    log = log + (log_mixture(centre, cavity, prior.slab) - gaussian).sum(1)
+    return log, *tilted_moments(centre, cavity, prior.slab)
+
+
+def _average(
+    visited: dict[tuple[int, ...], tuple[float, np.ndarray, np.ndarray]], prior: PopulationPrior
+) -> DrugPosterior:
+    n_genes = len(prior.log_odds)
+    top = max(v[0] for v in visited.values())
+    mass, first, second = np.zeros(n_genes), np.zeros(n_genes), np.zeros(n_genes)
+    total = 0.0
+    for s, (log, mean, variance) in visited.items():
+        weight = np.exp(log - top)
+        total += weight
+        if weight < 1e-12:
+            continue
+        genes = list(s)
+        mass[genes] += weight
+        first[genes] += weight * mean
+        second[genes] += weight * (variance + mean**2)
+    probability = mass / total
+    sure = mass > 1e-12 * total
+    share = np.where(sure, mass, 1.0)
+    amplitude = np.where(sure, first / share, prior.mean)
+    variance = np.where(sure, second / share - (first / share) ** 2, prior.variance)
+    floor = 1e-12 * prior.second_moment
+    return DrugPosterior(probability[None], amplitude[None], np.sqrt(np.maximum(variance, floor))[None])

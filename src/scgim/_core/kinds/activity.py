@@ -1,0 +1,134 @@
+"""Activity interventions: a drug scales the outgoing effects of its target (layer `_core`; not from the paper).
+
+Given the graph, the change psi of a gene's outgoing effects in one context is a quadratic problem in the second moments
+of that context, summed over the children. Which genes' activities a drug changes is chosen together with its shifts
+(:mod:`scgim._core.kinds.joint`). The structure is learned in turn, on parents that are scaled by what has been found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scgim._core.mechanisms import basis
+from scgim._core.moments.moments import Moments
+from scgim._core.structure.score import GeneFit, Hyper, ShiftScore
+
+MAX_NUMBERS = 2e8  # second moments of all contexts that are kept in memory
+NO_CHILD = 1e6  # variance of the activity of a gene without children
+
+
+def check_moments(moments: Moments) -> np.ndarray:
+    """Scatter of each context ``(K, F, F)``; raises where the moments lack it."""
+    if moments.scatter is None or moments.block is None or len(moments.scatter) != len(moments.n):
+        raise ValueError("moments: activity interventions need the scatter of each context; pass `block=arange(K)`.")
+    return moments.scatter[moments.block]
+
+
+def origin(moments: Moments) -> np.ndarray:
+    """Basis functions of an expression of zero, ``(F,)``."""
+    return basis.evaluate(-moments.loc / moments.scale, moments.mechanism).ravel()
+
+
+class ActiveScore(ShiftScore):
+    """Shift score in which parents act scaled by 1 + psi in each context.
+
+    Parameters
+    ----------
+    activity
+        ``(K, G)``; psi, in the order of the contexts.
+    """
+
+    def __init__(
+        self, moments: Moments, unit: np.ndarray, group: np.ndarray, hyper: Hyper, activity: np.ndarray | None = None
+    ) -> None:
+        super().__init__(moments, unit, group, hyper)
+        if activity is None or not activity.any():
+            return
+        scatter = check_moments(moments)
+        scale = np.repeat(1 + activity, self.n_functions, axis=1)  # (K, F)
+        zero = origin(moments)
+        flat = moments.mean.reshape(len(scale), -1)
+        self.flat = (zero + scale * (flat - zero))[self.sorted]
+        total, cross = np.zeros_like(self.within), np.zeros_like(self.cross)
+        for s, part in zip(scale, scatter, strict=True):
+            scaled = s[:, None] * part
+            total += scaled * s
+            cross += scaled[:, :: self.n_functions]
+        self.within, self.cross = total / self.dof, cross / self.dof
+
+
+@dataclass
+class Children:
+    """What one gene j tells of the activities of its p parents, by context, in units of its noise variance.
+
+    ``within_linear`` (K, p) and ``within_square`` (K, p, p): products of the residual with the parents' contributions,
+    and of these with each other, around their means. ``mean`` (K, p): mean contributions. ``residual`` and ``error``
+    (K,): mean residual and its variance, of which ``sampling`` (K,) is due to the number of cells.
+    """
+
+    parents: np.ndarray
+    within_linear: np.ndarray
+    within_square: np.ndarray
+    mean: np.ndarray
+    residual: np.ndarray
+    error: np.ndarray
+    sampling: np.ndarray
+
+
+def child_evidence(moments: Moments, group: np.ndarray, j: int, parents: np.ndarray, fit: GeneFit) -> Children:
+    """Sufficient statistics of gene j for the activities of its parents."""
+    B, scatter = moments.n_functions, check_moments(moments)
+    p = len(parents)
+    cols = (parents[:, None] * B + np.arange(B)).ravel()
+    every = np.append(cols, j * B)
+    S = scatter[:, every[:, None], every]  # (K, pB+1, pB+1)
+    flat = moments.mean.reshape(len(S), -1)
+    loading = np.zeros((len(every), p))  # contributions of the parents
+    for q in range(p):
+        loading[q * B : (q + 1) * B, q] = fit.coef[q * B : (q + 1) * B]
+    weight = -loading.sum(axis=1)
+    weight[-1] = 1.0  # residual of gene j
+    against = S @ loading  # (K, pB+1, p)
+    linear, square = np.swapaxes(against, 1, 2) @ weight, loading.T @ against  # (K, p), (K, p, p)
+    return Children(
+        parents,
+        linear / fit.variance,
+        square / fit.variance,
+        (flat[:, cols] - origin(moments)[cols]) @ loading[:-1],
+        flat[:, j * B] - flat[:, cols] @ fit.coef - fit.baseline[group],
+        fit.error,
+        fit.variance / np.maximum(moments.n, 1),
+    )
+
+
+def estimates(
+    children: list[Children], activity: np.ndarray, shifted: np.ndarray, slab_sd: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Activity of every gene given those of the others: estimates and variances, ``(K, G)`` each.
+
+    Parameters
+    ----------
+    children
+        Of every gene.
+    activity
+        ``(K, G)``; expected activities, of which each gene's own is taken out.
+    shifted
+        ``(K, G)``; probability that the gene is itself shifted, which leaves less to learn from its mean.
+    slab_sd
+        Standard deviation of shifts.
+    """
+    linear, square = np.zeros_like(activity), np.zeros_like(activity)
+    for j, child in enumerate(children):
+        if not len(child.parents):
+            continue
+        weight = (1 - shifted[:, j]) / child.error + shifted[:, j] / (child.error + slab_sd**2)  # (K,)
+        products = child.within_square + (weight[:, None] * child.mean)[:, :, None] * child.mean[:, None]
+        psi = activity[:, child.parents]
+        own = np.diagonal(products, axis1=1, axis2=2)
+        right = child.within_linear + (weight * child.residual)[:, None] * child.mean
+        linear[:, child.parents] += right - (products @ psi[:, :, None])[:, :, 0] + own * psi
+        square[:, child.parents] += own
+    square = np.maximum(square, 1 / NO_CHILD)
+    return linear / square, 1 / square

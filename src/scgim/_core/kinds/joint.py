@@ -1,0 +1,263 @@
+"""Shifts and changes of activity of one drug, chosen together (layer `_core`; not from the paper).
+
+Given the graph, what a drug does is a linear Gaussian model: each gene has a shift and a change psi of the activity of its
+outgoing effects, and each child tells of its own shift and of its parents' activities through its mean and its slopes.
+Which of these 2G variables are not zero is a choice of variables with exact evidence; a changed parent and the shifts of
+its children explain the same means and have to compete. Everything that a drug's contexts tell is one quadratic form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import log_ndtr
+
+from scgim._core.kinds.activity import Children
+
+N_STARTS = 6  # first variables from which the choice is climbed
+N_SWEEPS = 20  # of Gibbs sampling, the first of which from the best choice
+RARE = -8.0  # log odds below which a variable is not proposed
+TINY = 1e-12
+ACTIVITY = (-1.0, 1.0)  # of a change psi: outgoing effects are between none and twice what they were
+
+
+@dataclass
+class LocalForm:
+    """What one gene tells in each context of its parents' activities and its own shift, background integrated out.
+
+    ``variables`` (p+1,): psi of the parents, then G + j for the shift. ``square`` (K, p+1, p+1) and ``linear`` (K, p+1) of
+    the quadratic form; ``evidence`` (K,) of the background, against none.
+    """
+
+    variables: np.ndarray
+    square: np.ndarray
+    linear: np.ndarray
+    evidence: np.ndarray
+
+
+def local_form(child: Children, j: int, n_genes: int, background: np.ndarray) -> LocalForm:
+    """Quadratic form of gene j.
+
+    Parameters
+    ----------
+    child
+        Sufficient statistics of gene j.
+    background
+        ``(K, p+1)``; background variance of the change of each incoming effect, and of the gene's own shift.
+    """
+    p = len(child.parents)
+    w = 1 / child.sampling  # (K,)
+    square = np.zeros((len(w), p + 1, p + 1))
+    linear = np.zeros((len(w), p + 1))
+    square[:, p, p], linear[:, p] = w, w * child.residual
+    if p:
+        scaled = w[:, None] * child.mean
+        square[:, :p, :p] = child.within_square + scaled[:, :, None] * child.mean[:, None]
+        square[:, :p, p] = square[:, p, :p] = scaled
+        linear[:, :p] = child.within_linear + scaled * child.residual[:, None]
+    root = np.sqrt(np.maximum(background, TINY))  # (K, p+1)
+    half = root[:, :, None] * square  # R Q
+    inner = np.eye(p + 1) + half * root[:, None]
+    solved = np.linalg.solve(inner, np.concatenate([half, (root * linear)[:, :, None]], axis=2))
+    right = solved[:, :, -1]
+    left = np.swapaxes(half, 1, 2)  # Q R
+    evidence = 0.5 * (root * linear * right).sum(axis=1) - 0.5 * np.linalg.slogdet(inner)[1]
+    return LocalForm(
+        np.append(child.parents, n_genes + j),
+        square - left @ solved[:, :, :-1],
+        linear - (left @ right[:, :, None])[:, :, 0],
+        evidence,
+    )
+
+
+def log_mass(mean: np.ndarray, variance: np.ndarray, lower: Any, upper: Any) -> np.ndarray:
+    """Logarithm of the mass of normal distributions between two bounds; all arrays broadcast."""
+    sd = np.sqrt(np.maximum(variance, TINY))
+    low, high = (lower - mean) / sd, (upper - mean) / sd
+    flip = low > 0  # both bounds above the mean: the other tail has the digits
+    low, high = np.where(flip, -high, low), np.where(flip, -low, high)
+    top, bottom = log_ndtr(high), log_ndtr(low)
+    with np.errstate(divide="ignore"):
+        return np.asarray(top + np.log(-np.expm1(np.minimum(bottom - top, -1e-300))))
+
+
+def truncated(mean: np.ndarray, variance: np.ndarray, lower: float, upper: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of normal distributions that are cut at two bounds, ``(m,)`` each."""
+    sd = np.sqrt(np.maximum(variance, TINY))
+    low, high = (lower - mean) / sd, (upper - mean) / sd
+    mass = log_mass(mean, variance, lower, upper)
+    at_low, at_high = (np.exp(np.clip(-0.5 * x**2 - 0.5 * np.log(2 * np.pi) - mass, -700, 700)) for x in (low, high))
+    shift = at_low - at_high
+    new = mean + sd * shift
+    spread = variance * (1 + low * at_low - high * at_high - shift**2)
+    sure = mass < -30  # digits are gone: all mass is next to a bound
+    edge = np.where(mean > upper, upper, lower)
+    fall = np.maximum(np.abs(np.where(mean > upper, high, low)), 1.0)
+    return np.where(sure, edge, np.clip(new, lower, upper)), np.where(sure, (sd / fall) ** 2, np.maximum(spread, TINY))
+
+
+@dataclass
+class Choice:
+    """Choice of variables of one drug: ``square`` (V, V), ``linear`` (V,), ``prior`` variances and ``log_odds`` (V,).
+
+    The first `n_bounded` variables lie between `lower` and `upper`; the normal prior is cut there. The mass of the joint
+    posterior within the bounds is taken as the product of that of each variable, which is exact for a single bounded one.
+    """
+
+    square: np.ndarray
+    linear: np.ndarray
+    prior: np.ndarray
+    log_odds: np.ndarray
+    n_bounded: int = 0
+    lower: float = ACTIVITY[0]
+    upper: float = ACTIVITY[1]
+
+    def kept(self, mean: np.ndarray, variance: np.ndarray, prior: np.ndarray) -> np.ndarray:
+        """Log evidence that the bounds add for bounded variables with these posteriors and prior variances."""
+        return log_mass(mean, variance, self.lower, self.upper) - log_mass(0.0 * prior, prior, self.lower, self.upper)
+
+    def conditional(self, on: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Log odds of each variable given the others, and its mean and variance if it is chosen, ``(V,)`` each."""
+        S, B = np.flatnonzero(on), self.n_bounded
+        if len(S):
+            M = np.linalg.inv(self.square[np.ix_(S, S)] + np.diag(1 / self.prior[S]))
+            cross = self.square[:, S] @ M  # (V, s)
+            schur = np.diag(self.square) + 1 / self.prior - (cross * self.square[:, S]).sum(axis=1)
+            variance = 1 / np.maximum(schur, TINY)
+            mean = (self.linear - cross @ self.linear[S]) * variance
+            variance[S], mean[S] = np.diag(M), M @ self.linear[S]
+        else:
+            variance = 1 / (np.diag(self.square) + 1 / self.prior)
+            mean = self.linear * variance
+        odds = 0.5 * mean**2 / variance + 0.5 * np.log(variance / self.prior) + self.log_odds
+        if B:
+            odds[:B] += self.kept(mean[:B], variance[:B], self.prior[:B])
+            if len(S) and S[0] < B:
+                odds += self._others_kept(S, M, cross, mean, variance)
+            mean[:B], variance[:B] = truncated(mean[:B], variance[:B], self.lower, self.upper)
+        return odds, mean, variance
+
+    def _others_kept(
+        self, S: np.ndarray, M: np.ndarray, cross: np.ndarray, mean: np.ndarray, variance: np.ndarray
+    ) -> np.ndarray:
+        """What having each variable, or not, changes in the mass of the chosen bounded ones, ``(V,)``."""
+        A = np.flatnonzero(S < self.n_bounded)  # of the chosen ones
+        bounds = (self.lower, self.upper)
+        now = log_mass(mean[S[A]], np.diag(M)[A], *bounds)  # (a,)
+        moved = mean[S[A]] - cross[:, A] * mean[:, None]  # (V, a), if the variable is added
+        wider = np.diag(M)[A] + cross[:, A] ** 2 * variance[:, None]
+        out = log_mass(moved, wider, *bounds) - now
+        ratio = M[np.ix_(np.arange(len(S)), A)] / np.diag(M)[:, None]  # (s, a), if a chosen one is taken away
+        without = mean[S[A]] - ratio * mean[S][:, None]
+        left = np.maximum(np.diag(M)[A] - ratio**2 * np.diag(M)[:, None], TINY)
+        change = now - log_mass(without, left, *bounds)
+        change[A, np.arange(len(A))] = 0.0
+        out[S] = change
+        return np.asarray(out.sum(axis=1))
+
+    def evidence(self, on: np.ndarray) -> float:
+        """Log posterior of a choice, up to a constant."""
+        S = np.flatnonzero(on)
+        if not len(S):
+            return 0.0
+        M = np.linalg.inv(self.square[np.ix_(S, S)] + np.diag(1 / self.prior[S]))
+        mean = M @ self.linear[S]
+        bounded = S < self.n_bounded
+        within = self.kept(mean[bounded], np.diag(M)[bounded], self.prior[S[bounded]]).sum() if bounded.any() else 0.0
+        return float(
+            0.5 * self.linear[S] @ mean
+            + 0.5 * np.linalg.slogdet(M)[1]
+            - 0.5 * np.log(self.prior[S]).sum()
+            + self.log_odds[S].sum()
+            + within
+        )
+
+    def climb(self, on: np.ndarray, most: int = 200) -> np.ndarray:
+        """Adds, removes, or exchanges variables while the evidence rises."""
+        on = on.copy()
+        for _ in range(most):
+            odds = self.conditional(on)[0]
+            gain = np.where(on, -odds, odds)
+            i = int(gain.argmax())
+            if gain[i] > 1e-6:
+                on[i] = ~on[i]
+                continue
+            best = (1e-6, -1, -1)
+            for x in np.flatnonzero(on):
+                rest = on.copy()
+                rest[x] = False
+                other = np.where(rest, -np.inf, self.conditional(rest)[0])
+                y = int(other.argmax())
+                if other[y] - odds[x] > best[0] and y != x:
+                    best = (other[y] - odds[x], int(x), y)
+            if best[1] < 0:
+                break
+            on[best[1]], on[best[2]] = False, True
+        return on
+
+    def best(self) -> np.ndarray:
+        """The best choice found from several starts."""
+        none = np.zeros(len(self.prior), dtype=bool)
+        first = np.argsort(-self.conditional(none)[0], kind="stable")[:N_STARTS]
+        found = [self.climb(none)]
+        for i in first[1:]:
+            start = none.copy()
+            start[i] = True
+            found.append(self.climb(start))
+        return max(found, key=self.evidence)
+
+    def sample(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Probability of each variable, and mean and standard deviation if it is chosen, ``(V,)`` each.
+
+        Averages of the conditionals over Gibbs sweeps.
+        """
+        on = self.best()
+        odds, mean, variance = self.conditional(on)
+        total, weighted, square = np.zeros((3, len(on)))
+        for _ in range(N_SWEEPS):
+            p = 1 / (1 + np.exp(-np.clip(odds, -500, 500)))
+            weight = p + 1e-9
+            total += weight
+            weighted += weight * mean
+            square += weight * (variance + mean**2)
+            for i in rng.permutation(np.flatnonzero(on | (odds > RARE))):
+                new = bool(np.log(rng.random()) < -np.logaddexp(0.0, -odds[i]))
+                if new != on[i]:
+                    on[i] = new
+                    odds, mean, variance = self.conditional(on)
+        mean = weighted / total
+        return np.minimum(total / N_SWEEPS, 1.0), mean, np.sqrt(np.maximum(square / total - mean**2, TINY))
+
+
+def drug_choice(
+    forms: list[LocalForm],
+    rows: np.ndarray,
+    factor: np.ndarray,
+    others: np.ndarray,
+    prior: np.ndarray,
+    log_odds: np.ndarray,
+) -> Choice:
+    """What the contexts of one drug tell together.
+
+    Parameters
+    ----------
+    forms
+        Of every gene.
+    rows
+        ``(L,)``; contexts of the drug.
+    factor
+        ``(L, 2G)``; part of the full effect in each of them.
+    others
+        ``(L, 2G)``; expected effects of the other drugs there.
+    """
+    V = factor.shape[1]
+    square, linear = np.zeros((V, V)), np.zeros(V)
+    for form in forms:
+        v, f = form.variables, factor[:, form.variables]
+        Q = form.square[rows]
+        q = form.linear[rows] - (Q @ others[:, v, None])[:, :, 0]
+        square[np.ix_(v, v)] += (f[:, :, None] * Q * f[:, None]).sum(axis=0)
+        linear[v] += (f * q).sum(axis=0)
+    return Choice(square, linear, prior, log_odds, V // 2, *ACTIVITY)

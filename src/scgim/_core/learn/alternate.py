@@ -1,0 +1,365 @@
+"""Structure, targets and effects under activity interventions, alone or beside shifts (layer `_core`; not from the paper).
+
+With ``intervention="auto"`` each drug may shift some genes and change the activity of others; the likelihood weighs the
+two kinds. A shift moves one gene's mean; a change of activity moves the slopes and the means of all its children.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from scgim._core.design import Design
+from scgim._core.kinds.activity import ActiveScore, Children, child_evidence, estimates
+from scgim._core.kinds.joint import Choice, LocalForm, drug_choice, local_form
+from scgim._core.learn.assemble import assemble, assemble_mechanisms
+from scgim._core.learn.fit import Fit
+from scgim._core.learn.order import Progress, learn_structure
+from scgim._core.moments.moments import Moments
+from scgim._core.posterior.curves import Curves, fit_dose_curves
+from scgim._core.posterior.drift import diffuse_fields
+from scgim._core.posterior.targets import Targets, by_context
+from scgim._core.structure.edges import edge_probabilities
+from scgim._core.structure.order import OrderSearch, Parents, search
+from scgim._core.structure.prior import BACKGROUNDS, MOST_TARGETS, gene_fits, update_hyper
+from scgim._core.structure.score import GeneFit, Hyper, ShiftScore
+from scgim._core.structure.screening import screen
+
+N_ROUNDS = 4
+START_SD = 0.7  # of psi, before its size is learned
+NEVER = -1e3  # log odds
+START_BACKGROUND = 0.2  # at first, small drifts of children are not taken for targets
+
+
+@dataclass
+class Kind:
+    """What is known of one kind of intervention: its prior, dose curves, and posterior."""
+
+    curves: Curves
+    p_target: float
+    background: float = 0.0
+    targets: Targets | None = None
+    history: list[float] = field(default_factory=list)
+
+
+def all_children(
+    moments: Moments, design: Design, parents: dict[int, tuple[int, ...]], fits: list[GeneFit]
+) -> list[Children]:
+    """Evidence of every gene on the activities of its parents, with mechanisms at full activity."""
+    return [
+        child_evidence(moments, np.asarray(design.group), j, np.array(parents[j], dtype=int), fits[j])
+        for j in range(moments.n_genes)
+    ]
+
+
+class ActiveFit:
+    """State of the alternation between graph, shifts and activities.
+
+    Parameters
+    ----------
+    shifts
+        Whether drugs may shift genes too; otherwise differences of means that no activity explains are background.
+    """
+
+    def __init__(
+        self, moments: Moments, design: Design, hyper: Hyper, *, shifts: bool, background: float | str, known: Any
+    ) -> None:
+        self.moments, self.design, self.hyper = moments, design, hyper
+        self.shifts, self.background, self.known = shifts, background, known
+        D = len(design.drugs)
+        flat = Curves(np.zeros(D), np.ones(D), START_SD, 0.2 * START_SD)
+        self.activity = Kind(flat, float(hyper.p_target[0]))
+        self.shift = Kind(flat, float(hyper.p_target[0]))
+        shape = (len(moments.n), moments.n_genes)
+        self.psi, self.shifted, self.active = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        self.kinds = (self.activity, self.shift)
+        self.most = MOST_TARGETS / (1 + shifts)  # activities a drug; beside shifts there are half as many
+        self.parents: dict[int, tuple[int, ...]] = {}
+
+    def prior_odds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Prior log odds ``(D, 2G)`` of activities, then of shifts, and prior variances ``(2G,)``."""
+        G, D = self.moments.n_genes, len(self.design.drugs)
+        a, s = self.activity, self.shift.curves
+        p = np.append(np.full(G, a.p_target), self.hyper.p_target)
+        odds = np.tile(np.log(p) - np.log1p(-p), (D, 1))
+        if self.known is not None:
+            both = np.tile(self.known, (1, 2))
+            odds[both == 1], odds[both == 0] = 30.0, -30.0
+        heard = np.zeros(G, dtype=bool)
+        heard[[i for pa in self.parents.values() for i in pa]] = True
+        odds[:, :G][:, ~heard] = NEVER  # without children there is nothing whose activity could change
+        if not self.shifts:
+            odds[:, G:] = NEVER
+        variance = np.full(2 * G, a.curves.slab_sd**2)
+        variance[G:] = s.slab_sd**2 + (0 if self.design.has_dose else s.deviation_sd**2)
+        return odds, variance
+
+    def factors(self) -> np.ndarray:
+        """Part of the full effect in each context, for activities and shifts, ``(K, D, 2)``."""
+        dose = np.asarray(self.design.dose)
+        return np.stack([self.activity.curves.fraction(dose), self.shift.curves.fraction(dose)], axis=2)
+
+    def forms(self, children: list[Children], edge_sd: float) -> list[LocalForm]:
+        """What every gene tells, with the given background of single effects; doses may leave the curve of a target."""
+        m, G = self.moments, self.moments.n_genes
+        perturbed = (~self.design.control).astype(float)
+        most = self.factors().max(axis=1) if len(self.design.drugs) else np.zeros((len(m.n), 2))  # (K, 2)
+        off = [k.curves.deviation_sd * self.design.has_dose * most[:, i] for i, k in enumerate(self.kinds)]
+        out = []
+        for j, child in enumerate(children):
+            own = (self.hyper.background_sd[j] ** 2 + self.shifted[:, j] * off[1] ** 2) * perturbed
+            edges = [(edge_sd**2 + self.active[:, i] * off[0] ** 2) * perturbed for i in child.parents]
+            out.append(local_form(child, j, G, np.column_stack([*edges, own])))
+        return out
+
+    def choices(self, forms: list[LocalForm], expected: np.ndarray) -> Iterator[tuple[int, np.ndarray, Choice]]:
+        """Each drug with its contexts and what they tell, given the expected effects ``(K, D, 2G)`` of all."""
+        odds, variance = self.prior_odds()
+        factor = np.repeat(self.factors(), self.moments.n_genes, axis=2)  # (K, D, 2G)
+        for d in range(len(self.design.drugs)):
+            rows = np.flatnonzero(np.asarray(self.design.dose)[:, d] > 0)
+            others = expected[rows].sum(axis=1) - expected[rows, d]
+            yield d, rows, drug_choice(forms, rows, factor[rows, d], others, variance, odds[d])
+
+    def update(self, fits: list[GeneFit], rng: np.random.Generator) -> None:
+        """Posterior of shifts and activities given the graph, their sizes, and the background of effects."""
+        m, design, kind = self.moments, self.design, self.activity
+        children = self.children(fits)
+        self.update_curves(children, fits)
+        combined = bool(((np.asarray(design.dose) > 0).sum(axis=1) > 1).any())
+        expected = np.zeros((len(m.n), len(design.drugs), 2 * m.n_genes))
+        for _ in range(2):
+            forms = self.forms(children, kind.background)
+            for _ in range(5 if combined else 1):
+                found = [np.zeros(expected.shape[1:]) for _ in range(3)]  # probability, mean, sd: (D, 2G)
+                for d, rows, choice in self.choices(forms, expected):
+                    for out, value in zip(found, choice.sample(rng), strict=True):
+                        out[d] = value
+                    h = np.repeat(self.factors()[rows, d], m.n_genes, axis=1)
+                    expected[rows, d] = h * found[0][d] * found[1][d]
+            self.take(*found)
+            self.update_prior(forms, found[0][:, : m.n_genes])
+            if self.background == "auto":
+                kind.background = self.edge_background(children, expected, found[0] > 0.5)
+
+    def children(self, fits: list[GeneFit]) -> list[Children]:
+        """What every gene tells of the activities of its parents."""
+        return all_children(self.moments, self.design, {j: tuple(p) for j, p in self.parents.items()}, fits)
+
+    def update_curves(self, children: list[Children], fits: list[GeneFit]) -> None:
+        """Dose curves and sizes of both kinds, from estimates given the present interventions."""
+        design, kind = self.design, self.activity
+        residual = np.stack([f.residual for f in fits], axis=1)
+        error = np.stack([f.error for f in fits], axis=1)
+        on = np.zeros(residual.shape, dtype=bool)
+        odds, perturbed = np.stack([f.log_odds for f in fits], axis=1), design.unit >= 0
+        on[perturbed] = odds[design.unit[perturbed]] > 0
+        self.shift.curves = fit_dose_curves(residual, error, on, design)
+        estimate, variance = estimates(children, self.psi, self.shifted, float(self.hyper.slab_sd[0]))
+        if (self.active > 0.5).any():
+            kind.curves = fit_dose_curves(estimate, variance + kind.background**2, self.active > 0.5, design)
+            kind.curves.slab_sd = float(np.clip(kind.curves.slab_sd, 0.3, 1.0))  # psi = -1 is full inhibition
+
+    def take(self, probability: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> None:
+        """Keeps the posterior ``(D, 2G)`` of both kinds."""
+        G, dose = self.moments.n_genes, np.asarray(self.design.dose)
+        rows = [np.flatnonzero(dose[:, d] > 0) for d in range(len(dose[0]))]
+        for i, kind in enumerate(self.kinds):
+            at, h = slice(i * G, (i + 1) * G), self.factors()[:, :, i]
+            pieces = [(h[r, d, None] * mean[d, at], h[r, d, None] * sd[d, at]) for d, r in enumerate(rows)]
+            shape = (len(dose), G)
+            found = by_context(probability[:, at], mean[:, at], sd[:, at], rows, pieces, shape)
+            kind.targets = found
+            if kind is self.activity:
+                self.active = found.context_probability
+                self.psi = np.where(self.active > 0.5, found.context_effect, 0.0)
+            else:
+                self.shifted = found.context_probability
+
+    def update_prior(self, forms: list[LocalForm], probability: np.ndarray) -> None:
+        """Prior of activities, from their probabilities ``(D, G)`` at genes that have children that can tell."""
+        G, kind, design = self.moments.n_genes, self.activity, self.design
+        told = np.zeros((len(self.moments.n), G))
+        for form in forms:
+            diagonal = np.einsum("kpp->kp", form.square)
+            told[:, form.variables[:-1]] += diagonal[:, :-1]
+        dose = np.asarray(design.dose)
+        seen = np.array([told[dose[:, d] > 0].max(axis=0, initial=0.0) for d in range(len(design.drugs))])
+        informed = seen > 1 / START_SD**2  # (D, G)
+        found = float(probability[informed].sum())
+        kind.p_target = float(np.clip((found + 1) / (informed.sum() + G / 2), 0.2 / G, self.most / G))
+
+    def edge_background(self, children: list[Children], expected: np.ndarray, on: np.ndarray) -> float:
+        """Standard deviation of the change of single effects where no drug acts, by evidence on a grid."""
+        values = []
+        for omega in BACKGROUNDS:
+            forms = self.forms(children, float(omega))
+            value = sum(float(f.evidence[~self.design.control].sum()) for f in forms)
+            values.append(value + sum(choice.evidence(on[d]) for d, _, choice in self.choices(forms, expected)))
+        return float(BACKGROUNDS[int(np.argmax(values))])
+
+    def round(self, order: np.ndarray | None, n_kicks: int, rng: np.random.Generator) -> tuple[Any, ...]:
+        """Graph given the activities, then shifts and activities given the graph."""
+        m, design = self.moments, self.design
+        score = ActiveScore(m, design.unit, design.group, self.hyper, self.psi)
+        allowed = [c[np.isfinite(self.hyper.edge_price[c, j])] for j, c in enumerate(screen(score, 40))]
+        chooser = Parents(score, allowed)
+        state: OrderSearch = search(chooser, rng=rng, order=order, n_kicks=n_kicks)
+        self.parents = dict(state.parents)  # the search goes on to draw orders
+        for _ in range(2):
+            self.update(gene_fits(score, state.parents), rng)
+            score = ActiveScore(m, design.unit, design.group, self.hyper, self.psi)
+        fits = gene_fits(score, state.parents)
+        return score, chooser, state, fits
+
+
+def fit_active(
+    moments: Moments,
+    design: Design,
+    hyper: Hyper,
+    *,
+    genes: tuple[str, ...],
+    intervention: str,
+    n_kicks: int,
+    background: float | str,
+    known_targets: np.ndarray | None,
+    rng: np.random.Generator,
+    progress: Progress | None = None,
+) -> Fit:
+    """Alternates between the graph on scaled parents and the interventions given the graph.
+
+    With ``"auto"`` shifts come first; where they leave no change of activity that is probable, they stand.
+    """
+    if intervention == "auto":
+        shifts = learn_structure(
+            moments, design, hyper, rng=rng, background=background, n_kicks=n_kicks, progress=progress
+        )
+        fit = assemble_shifts(moments, design, shifts, genes, known_targets, background, rng)
+        if fit is not None:
+            return fit
+    run = ActiveFit(moments, design, hyper, shifts=intervention == "auto", background=background, known=known_targets)
+    if background == "auto":
+        run.hyper = replace(hyper, background_sd=np.full(moments.n_genes, START_BACKGROUND))
+    order: np.ndarray | None = None
+    history: list[dict[str, Any]] = []
+    for round_ in range(N_ROUNDS):
+        last = round_ == N_ROUNDS - 1
+        score, chooser, state, fits = run.round(order, n_kicks if last else 0, rng)
+        order = np.array(state.order)
+        history.append({"stage": f"search {round_ + 1}", "score": state.total})
+        if progress is not None:
+            progress(f"search {round_ + 1}", state.total)
+        if not last:
+            run.hyper = update_hyper(score, fits, background=background)
+    mechanisms = assemble_mechanisms(score, state, fits)
+    return Fit(
+        genes=genes,
+        drugs=tuple(design.drugs),
+        mechanism=moments.mechanism,
+        intervention=intervention,
+        mechanisms=mechanisms,
+        graph=mechanisms.strength,
+        graph_probability=edge_probabilities(chooser, state, rng=rng),
+        history=history,
+        **combine(run, moments.scale, run.children(fits)),
+    )
+
+
+def assemble_shifts(
+    moments: Moments,
+    design: Design,
+    found: tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]],
+    genes: tuple[str, ...],
+    known_targets: np.ndarray | None,
+    background: float | str,
+    rng: np.random.Generator,
+) -> Fit | None:
+    """The fit by shifts alone, from a learned structure; None where a change of activity is probable beside them."""
+    score, chooser, state, history = found
+    run = ActiveFit(moments, design, score.hyper, shifts=True, background=background, known=known_targets)
+    run.parents = dict(state.parents)
+    fits = gene_fits(score, state.parents)
+    run.update(fits, rng)
+    if (run.active > 0.5).any():
+        return None
+    probability = edge_probabilities(chooser, state, rng=rng)
+    fit = assemble(score, design, state, fits, probability, genes, "shift", known_targets, history)
+    settings = {"p_activity": run.activity.p_target, "activity_background_sd": run.activity.background}
+    return replace(fit, intervention="auto", settings=fit.settings | settings)
+
+
+def left_over(run: ActiveFit, children: list[Children], scale: np.ndarray) -> dict[str, np.ndarray]:
+    """What neither kind explains of the mean residuals, as small effects of the drugs and of the contexts.
+
+    The background of single effects takes up differences of means, too, so that genes that are targets have their share.
+    """
+    design = run.design
+    residual = np.stack([c.residual for c in children], axis=1)  # (K, G)
+    psi, shift = (
+        np.zeros_like(residual) if t is None else t.context_probability * t.context_effect
+        for t in (run.activity.targets, run.shift.targets)
+    )
+    for j, child in enumerate(children):
+        if len(child.parents):
+            residual[:, j] -= (psi[:, child.parents] * child.mean).sum(axis=1)
+    error = np.stack([c.sampling for c in children], axis=1)
+    fraction = run.factors().max(axis=2)  # (K, D)
+    nobody, no_background = np.zeros((len(design.drugs), len(scale))), np.zeros(len(scale))
+    return diffuse_fields(residual - shift, error, no_background, design, fraction, nobody, scale)
+
+
+def combine(run: ActiveFit, scale: np.ndarray, children: list[Children]) -> dict[str, Any]:
+    """Both kinds as one: the probability that either holds, and the effect of the more probable one."""
+    activity = run.activity.targets
+    if activity is None:
+        raise RuntimeError("no round was run")
+    curves, settings = (
+        run.activity.curves,
+        {
+            "p_activity": run.activity.p_target,
+            "activity_sd": run.activity.curves.slab_sd,
+            "activity_background_sd": run.activity.background,
+            "p_target": float(run.hyper.p_target[0]),
+            "slab_sd": float(run.hyper.slab_sd[0]),
+        },
+    )
+    shift = run.shift.targets
+    names = ("amplitude", "amplitude_sd")
+    if not run.shifts or shift is None:
+        drug = {n: getattr(activity, n) for n in ("probability", *names)}
+        context = {n: getattr(activity, n) for n in ("context_probability", "context_effect", "context_effect_sd")}
+        kind = np.full(activity.probability.shape, "activity")
+        background = np.full(len(scale), run.activity.background)
+    else:
+        scaled = activity.probability > shift.probability  # (D, G)
+        drug = {n: np.where(scaled, getattr(activity, n), getattr(shift, n) * scale) for n in names}
+        drug["probability"] = 1 - (1 - activity.probability) * (1 - shift.probability)
+        drug["own_probability"] = np.maximum(activity.probability, shift.probability)
+        drug["other_probability"] = np.minimum(activity.probability, shift.probability)
+        drug |= {f"other_{n}": np.where(scaled, getattr(shift, n) * scale, getattr(activity, n)) for n in names}
+        more = activity.context_probability > shift.context_probability
+        context = {
+            n: np.where(more, getattr(activity, n), getattr(shift, n) * scale)
+            for n in ("context_effect", "context_effect_sd")
+        }
+        context["context_probability"] = 1 - (1 - activity.context_probability) * (1 - shift.context_probability)
+        kind = np.where(scaled, "activity", "shift")
+        background = run.hyper.background_sd * scale
+        weight = (scaled & (activity.probability > 0.5)).sum(axis=1) > (~scaled & (shift.probability > 0.5)).sum(axis=1)
+        other = run.shift.curves
+        curves = Curves(
+            np.where(weight, curves.ec50, other.ec50), np.where(weight, curves.slope, other.slope), other.slab_sd, 0.0
+        )
+    return {
+        **drug,
+        **context,
+        **left_over(run, children, scale),
+        "kind": kind,
+        "background_sd": background,
+        "ec50": curves.ec50,
+        "hill": curves.slope,
+        "settings": settings,
+    }

@@ -1,0 +1,104 @@
+"""Fits of linear systems with cycles (layer `_core`; not from the paper)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from scgim._core.design import Design
+from scgim._core.learn.assemble import assemble
+from scgim._core.learn.fit import Fit
+from scgim._core.learn.order import Progress, learn_structure
+from scgim._core.moments.moments import Moments
+from scgim._core.structure.cyclic import CyclicScore, CyclicSearch
+from scgim._core.structure.prior import gene_fits, update_hyper
+from scgim._core.structure.score import Hyper
+from scgim._core.structure.screening import screen
+
+N_STARTS = 5
+"""Starts that must bring nothing before the search stops, under the first prior."""
+
+
+@dataclass
+class _State:
+    """What `assemble` reads of a search."""
+
+    order: list[int]
+    parents: dict[int, tuple[int, ...]]
+
+
+def causal_order(parents: dict[int, tuple[int, ...]]) -> tuple[list[int], bool]:
+    """Genes, causes first as far as cycles allow, and whether there is a cycle."""
+    left, out, cyclic = list(parents), [], False
+    while left:
+        waiting = [len(set(parents[g]) & set(left)) for g in left]
+        cyclic |= min(waiting) > 0
+        out.append(left.pop(int(np.argmin(waiting))))
+    return out, cyclic
+
+
+def edge_probabilities(search: CyclicSearch) -> np.ndarray:
+    """Probability of every edge given all others, ``(G, G)``; zero for genes that are no candidates."""
+    out = np.zeros_like(search.weight)
+    search._look()
+    for j, now in search.parents.items():
+        base = search._values(j, [now])[0]
+        new = [int(i) for i in search.candidates[j] if i not in now and i != j]
+        if new:
+            added = search._values(j, [(*now, i) for i in new])
+            out[new, j] = 1 / (1 + np.exp(np.clip(base - added, -500, 500)))
+        for i in now:
+            without = search._values(j, [tuple(p for p in now if p != i)])[0]
+            out[i, j] = 1 / (1 + np.exp(np.clip(without - base, -500, 500)))
+    return out
+
+
+def fit_cyclic(
+    moments: Moments,
+    design: Design,
+    hyper: Hyper,
+    *,
+    genes: tuple[str, ...],
+    n_kicks: int,
+    background: float | str,
+    known_targets: np.ndarray | None,
+    rng: np.random.Generator,
+    progress: Progress | None = None,
+) -> Fit:
+    """Starts from the order search, then lets cycles in wherever the likelihood pays for them.
+
+    Parameters
+    ----------
+    moments, design, hyper, genes, background, known_targets, rng, progress
+        See `scgim._core.engine.fit_search`; linear mechanisms, shift interventions.
+    n_kicks
+        Restarts of the order search that must bring nothing before it stops.
+    """
+    plain, _, state, history = learn_structure(
+        moments, design, hyper, rng=rng, background=background, n_kicks=n_kicks, progress=progress
+    )
+    candidates = [c[np.isfinite(hyper.edge_price[c, j])] for j, c in enumerate(screen(plain, 40))]
+    sparse = np.minimum(plain.hyper.p_target, 1.0 / len(genes))  # without cycles, feedback looks like targets
+    hyper, parents = replace(plain.hyper, p_target=sparse), dict(state.parents)
+    for round_ in range(3):
+        score = CyclicScore(moments, design.unit, design.group, hyper)
+        search = CyclicSearch(score, candidates, parents)
+        total = search.search(rng, 0 if round_ else N_STARTS)
+        parents = search.parents
+        history.append({"stage": f"cycles {round_ + 1}", "score": total})
+        if progress is not None:
+            progress(f"cycles {round_ + 1}", total)
+        if round_ < 2:
+            hyper = update_hyper(score, gene_fits(score, parents), background=background)
+    order, cyclic = causal_order(parents)
+    fits = gene_fits(score, parents)
+    probability = edge_probabilities(search)
+    found: Any = _State(order, parents)
+    fit = assemble(score, design, found, fits, probability, genes, "shift", known_targets, history)
+    return replace(
+        fit,
+        mechanisms=replace(fit.mechanisms, cyclic=cyclic),
+        settings={**fit.settings, "structure": "cyclic", "cyclic": cyclic},
+    )

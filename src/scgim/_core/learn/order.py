@@ -1,0 +1,67 @@
+"""Order and parents under priors that are learned along the way (layer `_core`; not from the paper)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from scgim._core.design import Design
+from scgim._core.kinds.hard import HardScore
+from scgim._core.moments.moments import Moments
+from scgim._core.structure.elimination import eliminate
+from scgim._core.structure.order import OrderSearch, Parents, search
+from scgim._core.structure.prior import gene_fits, update_hyper
+from scgim._core.structure.score import Hyper, ShiftScore
+from scgim._core.structure.screening import screen, widen
+
+SCORES: dict[str, type[ShiftScore]] = {"shift": ShiftScore, "hard": HardScore}
+Progress = Callable[[str, float], None]
+
+
+def _report(progress: Progress | None, stage: str, history: list[dict[str, Any]]) -> Callable[[float], None]:
+    def report(value: float) -> None:
+        history.append({"stage": stage, "score": value})
+        if progress is not None:
+            progress(stage, value)
+
+    return report
+
+
+def learn_structure(
+    moments: Moments,
+    design: Design,
+    hyper: Hyper,
+    *,
+    rng: np.random.Generator,
+    intervention: str = "shift",
+    background: float | str = "auto",
+    n_kicks: int = 20,
+    n_candidates: int = 40,
+    max_parents: int = 20,
+    progress: Progress | None = None,
+) -> tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]]:
+    """Order and parents under priors that are learned along the way."""
+    history: list[dict[str, Any]] = []
+    few = moments.n_genes <= 50
+    kind = SCORES[intervention]
+    score = kind(moments, design.unit, design.group, hyper)
+    order, likely = eliminate(score)
+    candidates = [np.union1d(*lists) for lists in zip(screen(score, n_candidates), likely, strict=True)]
+    candidates = [c[np.isfinite(hyper.edge_price[c, j])] for j, c in enumerate(candidates)]
+    for round_ in range(3):
+        chooser = Parents(score, candidates, max_parents)
+        report = _report(progress, f"search {round_ + 1}", history)
+        last = round_ == 2
+        state = search(
+            chooser, rng=rng, order=order, n_kicks=n_kicks if last else 0, thorough=last or few, progress=report
+        )
+        report(state.total)
+        order = np.array(state.order)
+        if round_ < 2:
+            new = update_hyper(score, gene_fits(score, state.parents), background=background)
+            score = kind(moments, design.unit, design.group, new)
+            if not few:
+                candidates = widen(score, candidates, state.parents)
+    return score, chooser, state, history

@@ -1,0 +1,290 @@
+"""Moments of basis functions, per context, from one pass over the cells (layer `_core`; not from the paper).
+
+Everything that the exact engine needs: counts and means per context and one pooled within-context covariance. Sums
+are accumulated in float64 around a fixed origin, so that partial results merge by addition in any order. Linear
+moments are standardised after the pass; those of nonlinear functions need a pass for location and scale before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from scgim._core.mechanisms import basis
+
+Chunk = tuple[Any, np.ndarray]  # cells (n, G), dense or sparse; context of each cell (n,)
+
+
+@dataclass
+class Moments:
+    """Sufficient statistics of the cells.
+
+    Attributes
+    ----------
+    n
+        ``(K,)``; cells per context.
+    mean
+        ``(K, G, B)``; mean of the basis functions of the standardised genes.
+    within
+        ``(G*B, G*B)``; covariance within contexts, pooled over contexts.
+    loc, scale
+        ``(G,)``; the standardisation, on the modelled expression scale.
+    slope
+        ``(G, B)``; average derivative of the basis functions.
+    scatter
+        ``(U, G*B, G*B)`` or None; within-context scatter (sum of squares) of each block of contexts, where asked for.
+    block
+        ``(K,)`` or None; block of each context, for `scatter`.
+    spread
+        ``(K, G)`` or None; what observation adds to the variance of the means, beyond that of sampling cells. Means of
+        different genes err independently of each other.
+    pair_cells
+        ``(G, G)`` or None; cells without observation noise that would tell a covariance within contexts as well.
+    """
+
+    n: np.ndarray
+    mean: np.ndarray
+    within: np.ndarray
+    loc: np.ndarray
+    scale: np.ndarray
+    slope: np.ndarray
+    mechanism: str = "linear"
+    scatter: np.ndarray | None = None
+    block: np.ndarray | None = None
+    spread: np.ndarray | None = None
+    pair_cells: np.ndarray | None = None
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes G."""
+        return self.mean.shape[1]
+
+    @property
+    def n_functions(self) -> int:
+        """Basis functions per gene, B."""
+        return self.mean.shape[2]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Functions whose sums a pass takes: the basis of `mechanism` at ``(x - loc) / scale``.
+
+    Linear functions are summed around any origin `loc` with ``scale = 1`` and standardised by `finish`.
+    """
+
+    mechanism: str
+    loc: np.ndarray  # (G,)
+    scale: np.ndarray  # (G,)
+
+    @property
+    def n_functions(self) -> int:
+        """Functions per gene, B."""
+        return basis.N_FUNCTIONS[self.mechanism]
+
+    def functions(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Functions ``(n, F)`` of cells ``(n, G)``, dense or sparse, and the sums ``(F,)`` of their derivatives."""
+        if self.mechanism == "linear":
+            return _dense(x) - self.loc, np.full(len(self.loc), float(x.shape[0]))
+        z = (_dense(x) - self.loc) / self.scale
+        slope = basis.derivative(z, self.mechanism).sum(axis=0)
+        return basis.evaluate(z, self.mechanism).reshape(len(z), -1), slope.ravel()
+
+
+@dataclass
+class Sums:
+    """Running sums of a pass over all K contexts, or over those named in `contexts` and `blocks`.
+
+    Attributes
+    ----------
+    n
+        ``(K,)``; cells.
+    first
+        ``(K, F)``; sums of the functions.
+    second
+        ``(F, F)`` sums of products, or ``(U, F, F)`` with one for each block of contexts.
+    slope
+        ``(F,)``; sums of derivatives.
+    contexts, blocks
+        Which contexts and blocks the rows stand for; None for all.
+    """
+
+    n: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    slope: np.ndarray
+    contexts: np.ndarray | None = None
+    blocks: np.ndarray | None = None
+
+    @classmethod
+    def zeros(cls, n_contexts: int, n_functions: int, n_blocks: int | None = None) -> Sums:
+        """Sums over no cells."""
+        square = (n_functions, n_functions)
+        second = np.zeros(square if n_blocks is None else (n_blocks, *square))
+        return cls(np.zeros(n_contexts), np.zeros((n_contexts, n_functions)), second, np.zeros(n_functions))
+
+    def add(self, part: Sums) -> None:
+        """Adds the sums of other cells, in place."""
+        rows = slice(None) if part.contexts is None else part.contexts
+        blocks = slice(None) if part.blocks is None else part.blocks
+        self.n[rows] += part.n
+        self.first[rows] += part.first
+        if self.second.ndim == 2:
+            self.second += part.second
+        else:
+            self.second[blocks] += part.second
+        self.slope += part.slope
+
+    def merge(self, other: Sums) -> Sums:
+        """Sums over both parts; both have to cover all contexts."""
+        return Sums(self.n + other.n, self.first + other.first, self.second + other.second, self.slope + other.slope)
+
+
+def _dense(x: Any) -> np.ndarray:
+    return np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float64)
+
+
+def chunk_sums(x: Any, context: np.ndarray, frame: Frame, block: np.ndarray | None = None) -> Sums:
+    """Sums of one chunk, for the contexts and blocks that occur in it.
+
+    Parameters
+    ----------
+    x
+        ``(n, G)``; cells, dense or sparse.
+    context
+        ``(n,)``; their contexts.
+    frame
+        Functions to sum.
+    block
+        ``(K,)``; block of each context, or None for one sum of products.
+    """
+    f, slope = frame.functions(x)
+    contexts, local = np.unique(np.asarray(context), return_inverse=True)
+    local = local.ravel()
+    member = sparse.csr_matrix((np.ones(len(f)), (local, np.arange(len(f)))), shape=(len(contexts), len(f)))
+    n, first = np.bincount(local, minlength=len(contexts)).astype(float), np.asarray(member @ f)
+    if block is None:
+        return Sums(n, first, f.T @ f, slope, contexts)
+    blocks, of_context = np.unique(block[contexts], return_inverse=True)
+    of_cell = of_context.ravel()[local]
+    second = np.empty((len(blocks), f.shape[1], f.shape[1]))
+    for u in range(len(blocks)):
+        part = f[of_cell == u]
+        second[u] = part.T @ part
+    return Sums(n, first, second, slope, contexts, blocks)
+
+
+def origin(x: Any) -> np.ndarray:
+    """Origin ``(G,)`` of a linear pass, from its first cells."""
+    return _dense(x).mean(axis=0)
+
+
+def location_scale(total: Sums, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of every gene over all cells, ``(G,)`` each, from the sums of a linear pass."""
+    n = max(float(total.n.sum()), 1.0)
+    diagonal = np.diagonal(total.second, axis1=-2, axis2=-1)
+    square = diagonal if diagonal.ndim == 1 else diagonal.sum(axis=0)
+    mean = total.first.sum(axis=0) / n
+    variance = square / n - mean**2
+    noise = 1e-12 * square / n + 1e-28 * frame.loc**2  # rounding of a constant gene
+    return frame.loc + mean, np.sqrt(np.where(variance > noise, variance, 0.0))
+
+
+def sum_chunks(
+    chunks: Iterable[Chunk], n_contexts: int, frame: Frame | None, block: np.ndarray | None = None
+) -> tuple[Sums, Frame]:
+    """Sums of all chunks; without a frame, linear ones around the mean of the first chunk."""
+    total: Sums | None = None
+    for x, context in chunks:
+        if x.shape[0] == 0:
+            continue
+        if frame is None:
+            frame = Frame("linear", origin(x), np.ones(x.shape[1]))
+        part = chunk_sums(x, context, frame, block)
+        if total is None:
+            total = Sums.zeros(n_contexts, part.first.shape[1], None if block is None else int(block.max()) + 1)
+        total.add(part)
+    if total is None or frame is None:
+        raise ValueError("chunks: expected at least one chunk of cells, found none.")
+    return total, frame
+
+
+def compute_moments(
+    chunks: Callable[[], Iterable[Chunk]],
+    n_contexts: int,
+    *,
+    mechanism: str = "linear",
+    block: np.ndarray | None = None,
+    loc: np.ndarray | None = None,
+    scale: np.ndarray | None = None,
+) -> Moments:
+    """Moments of all cells, chunk by chunk.
+
+    Parameters
+    ----------
+    chunks
+        A function without arguments that returns an iterator over ``(cells (n, G), contexts (n,))``. It is called
+        once for linear mechanisms or where `loc` and `scale` are given, and twice otherwise.
+    n_contexts
+        Number of contexts K.
+    mechanism
+        ``"linear"`` or ``"additive"``.
+    block
+        ``(K,)``; keeps the scatter of each block of contexts apart, for hard and activity interventions.
+    loc, scale
+        ``(G,)``; the standardisation, where it is known.
+    """
+    if mechanism not in basis.N_FUNCTIONS:
+        raise ValueError(f"mechanism: expected one of {sorted(basis.N_FUNCTIONS)}, found {mechanism!r}.")
+    known = None if loc is None or scale is None else (loc, scale)
+    if mechanism == "linear":
+        total, frame = sum_chunks(chunks(), n_contexts, None, block)
+        return finish(total, frame, block, standardisation=known)
+    if known is None:
+        known = location_scale(*sum_chunks(((x, c) for x, c in chunks()), n_contexts, None))
+    frame = Frame(mechanism, known[0], np.where(known[1] > 0, known[1], 1.0))
+    total, frame = sum_chunks(chunks(), n_contexts, frame, block)
+    return finish(total, frame, block)
+
+
+def finish(
+    total: Sums,
+    frame: Frame,
+    block: np.ndarray | None = None,
+    *,
+    standardisation: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Moments:
+    """Moments from the merged sums of all cells.
+
+    Parameters
+    ----------
+    total, frame
+        Sums over all contexts, and the functions that were summed.
+    block
+        ``(K,)``; block of each context, for sums that keep blocks apart.
+    standardisation
+        Location and scale ``(G,)`` each for linear sums; their mean and standard deviation over all cells by default.
+    """
+    n = total.n
+    mean = total.first / np.maximum(n, 1)[:, None]  # (K, F)
+    if block is None:
+        scatter, pooled = None, total.second - (mean * n[:, None]).T @ mean
+    else:
+        scatter = total.second.copy()
+        for k, u in enumerate(block):
+            scatter[u] -= n[k] * np.outer(mean[k], mean[k])
+        pooled = scatter.sum(axis=0)
+    loc, scale = frame.loc, frame.scale
+    if frame.mechanism == "linear":
+        loc, scale = location_scale(total, frame) if standardisation is None else standardisation
+        scale = np.where(scale > 0, scale, 1.0)
+        mean = np.where(n[:, None] > 0, (mean + frame.loc - loc) / scale, 0.0)
+        pooled = pooled / np.outer(scale, scale)
+        scatter = None if scatter is None else scatter / np.outer(scale, scale)
+    within = (pooled + pooled.T) / 2 / max(n.sum() - len(n), 1.0)  # one mean a context is estimated
+    slope = (total.slope / max(n.sum(), 1.0)).reshape(len(loc), frame.n_functions)
+    shape = (len(n), len(loc), frame.n_functions)
+    return Moments(n, mean.reshape(shape), within, loc, scale, slope, frame.mechanism, scatter, block)

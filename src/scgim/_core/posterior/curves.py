@@ -1,0 +1,141 @@
+"""Dose curves of the drugs and the size of effects, from contexts with one drug (layer `_core`; not from the paper).
+
+What is not known of a curve is kept as the principal axes of its posterior over (log ec50, log hill).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from scgim._core.design import Design
+from scgim._core.posterior.hill import Pairs, fit_curves, hill, rank_one_log_density
+from scgim._core.posterior.levels import (
+    learn_between,
+    level_blocks,
+    level_sums,
+    pool_levels,
+)
+from scgim._core.posterior.slab import learn_hidden_slab, single_slab
+
+DEVIATIONS = (0.0, 0.05, 0.1, 0.2, 0.4)  # standard deviation around the curve, relative to the slab
+UNKNOWN_CURVE = np.diag([1.0, 0.5])  # axes of (log ec50, log slope) where all contexts have one dose
+
+
+@dataclass
+class Curves:
+    """Dose curves and prior of effects, in standardised units."""
+
+    ec50: np.ndarray  # (D,)
+    slope: np.ndarray  # (D,)
+    slab_sd: float
+    deviation_sd: float
+    slab: np.ndarray | None = None  # (C, 3) components of the amplitudes' distribution; one Gaussian of slab_sd if None
+    axes: np.ndarray | None = None  # (2, D, 2) of the posterior of (log ec50, log slope)
+    between_sd: float = 0.0  # of amplitudes between levels of a covariate
+
+    def fraction(self, dose: np.ndarray) -> np.ndarray:
+        """Fraction of the full effect for doses ``(m, D)``."""
+        return hill(dose, self.ec50, self.slope)
+
+    def moved(self, axis: int, by: float) -> Curves:
+        """The curves after a step along one of their axes."""
+        step = np.zeros((len(self.ec50), 2)) if self.axes is None else by * self.axes[axis]
+        return replace(self, ec50=self.ec50 * np.exp(step[:, 0]), slope=self.slope * np.exp(step[:, 1]))
+
+    def components(self) -> np.ndarray:
+        """(C, 3) weight, mean and variance of the amplitudes' components."""
+        return single_slab(self.slab_sd**2) if self.slab is None else self.slab
+
+
+def fit_dose_curves(
+    residual: np.ndarray, error: np.ndarray, on: np.ndarray, design: Design, *, p_target: np.ndarray | None = None
+) -> Curves:
+    """Dose curves from the contexts with one drug.
+
+    Parameters
+    ----------
+    residual, error
+        ``(K, G)``; residual means and their variances.
+    on
+        ``(K, G)`` bool; contexts and genes taken as targeted.
+    design
+        Of the contexts.
+    p_target
+        ``(G,)``; prior probability of a target. With it the form of the effects' distribution is learned, too.
+    """
+    curves = _fit_curves(residual, error, on, design)
+    if design.level is not None:
+        blocks = level_blocks(residual, error, on, design, curves.fraction(np.asarray(design.dose)))
+        between = learn_between(blocks, int(design.levels.max()) + 1, curves.slab_sd, curves.deviation_sd)
+        if between > 0:
+            mean_sd = float(np.sqrt(curves.slab_sd**2 - between**2))
+            curves = replace(curves, slab_sd=mean_sd, between_sd=between)
+        else:
+            curves = _fit_curves(residual, error, on, replace(design, level=None))
+    if p_target is None or not ((np.asarray(design.dose) > 0).sum(axis=1) == 1).any():
+        return curves
+    return replace(curves, slab=_learn_slab(residual, error, design, curves, p_target))
+
+
+def _fit_curves(residual: np.ndarray, error: np.ndarray, on: np.ndarray, design: Design) -> Curves:
+    """Dose curves and size of effects; each level of a drug has an amplitude of its own."""
+    dose, D = np.asarray(design.dose), len(design.drugs)
+    single = (dose > 0).sum(axis=1) == 1
+    effects = residual[on & single[:, None]]
+    slab = float(np.sqrt(np.mean(effects**2))) if len(effects) else 1.0
+    levels = np.unique(dose[single][dose[single] > 0])
+    pairs = []
+    for d in range(D):
+        drug = np.flatnonzero(single & (dose[:, d] > 0))
+        for rows in [drug[design.levels[drug] == v] for v in np.unique(design.levels[drug])]:
+            pairs += [
+                (d, dose[rows, d], residual[rows, j], error[rows, j]) for j in np.flatnonzero(on[rows].any(axis=0))
+            ]
+    if not design.has_dose or len(levels) == 0:
+        return Curves(np.zeros(D), np.ones(D), max(slab, 0.1), _deviation(pairs, max(slab, 0.1), 1.0))
+    if len(levels) == 1:  # nothing is known of the curve: half the full effect at the one dose
+        axes, full = np.repeat(UNKNOWN_CURVE[:, None], D, axis=1), max(2 * slab, 0.1)
+        return Curves(np.full(D, levels[0]), np.ones(D), full, _deviation(pairs, full, 0.5), axes=axes)
+    top = max(float(np.max(np.abs(p[2]))) ** 2 for p in pairs) if pairs else slab**2
+    slab2 = max(np.mean([np.max(p[2] ** 2) for p in pairs]) if pairs else slab**2, 0.01, 0.05 * top)
+    fits = [(fit_curves(pairs, D, slab2, slab2 * k**2), k) for k in DEVIATIONS]
+    best, k = max(fits, key=lambda fit: fit[0].evidence)
+    return Curves(best.ec50, best.slope, float(np.sqrt(slab2)), float(k * np.sqrt(slab2)), axes=best.axes)
+
+
+def _deviation(pairs: Pairs, slab_sd: float, fraction: float) -> float:
+    """Standard deviation between contexts of one drug and dose; none where no drug was measured twice."""
+    twice = [p for p in pairs if len(p[1]) > 1]
+    if not twice:
+        return 0.0
+
+    def evidence(k: float) -> float:
+        each = (
+            rank_one_log_density(r[None], e[None], np.full((1, len(r)), fraction), slab_sd**2, (k * slab_sd) ** 2)
+            for _, _, r, e in twice
+        )
+        return float(sum(value[0, 0] for value in each))
+
+    return slab_sd * max(DEVIATIONS, key=evidence)
+
+
+def _learn_slab(
+    residual: np.ndarray, error: np.ndarray, design: Design, curves: Curves, p_target: np.ndarray
+) -> np.ndarray:
+    """Components of the amplitudes' distribution, from all genes of the drugs that were measured alone."""
+    dose = np.asarray(design.dose)
+    single = (dose > 0).sum(axis=1) == 1
+    h = curves.fraction(dose)
+    estimates, variances = [], []
+    for d in range(dose.shape[1]):
+        rows = np.flatnonzero(single & (dose[:, d] > 0))
+        if len(rows):
+            own = h[rows, d]
+            e = error[rows].T + (curves.deviation_sd * own) ** 2  # (G, L)
+            sums = level_sums(residual[rows].T, e, own, design.levels[rows], int(design.levels.max()) + 1)
+            weight, estimate, _ = pool_levels(sums, curves.between_sd**2)
+            estimates.append(estimate)
+            variances.append(1 / np.maximum(weight, 1e-12))
+    return learn_hidden_slab(np.array(estimates), np.array(variances), p_target, curves.slab_sd**2)

@@ -1,0 +1,244 @@
+"""Posterior of targets and effects given the graph (layer `_core`).
+
+Targets belong to the drug, effects to the dose: along a drug's Hill curve, with learned deviations from it. Exact
+where every context holds one drug; combinations superpose and are solved by sweeps over the drugs (variational, not
+from the paper). What is not known of the curve is added to the effects' variances along the principal axes of its
+posterior (delta method).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from scgim._core.design import Design
+from scgim._core.posterior.curves import Curves
+from scgim._core.posterior.levels import (
+    LevelEffects,
+    level_sums,
+    pool_levels,
+    split_levels,
+)
+
+LIKELY = 1e-3  # probability of a target from which the curve's uncertainty is added
+
+
+@dataclass
+class Targets:
+    """Posterior of the interventions, in standardised units; arrays ``(D, G)`` and ``(K, G)``.
+
+    ``amplitude_axes`` ``(2, D, G)`` is how amplitudes move with the curves along their axes; None without axes.
+    ``levels`` holds the amplitudes at each level of a covariate; None where effects are shared.
+    """
+
+    probability: np.ndarray
+    amplitude: np.ndarray
+    amplitude_sd: np.ndarray
+    context_probability: np.ndarray
+    context_effect: np.ndarray
+    context_effect_sd: np.ndarray
+    amplitude_axes: np.ndarray | None = field(default=None)
+    levels: LevelEffects | None = None
+
+
+class DrugPosterior(NamedTuple):
+    """Posterior of one drug: ``(G,)``, of its contexts ``(L, G)``, of the levels ``(V, G)``."""
+
+    probability: np.ndarray
+    amplitude: np.ndarray
+    sd: np.ndarray
+    effect: np.ndarray
+    effect_sd: np.ndarray
+    level_amplitude: np.ndarray
+    level_sd: np.ndarray
+
+
+def _drug_update(
+    r: np.ndarray, e: np.ndarray, h: np.ndarray, curves: Curves, log_prior: np.ndarray, level: np.ndarray, n_levels: int
+) -> DrugPosterior:
+    """Posterior of one drug at all genes, from residual means and variances ``(L, G)`` at L contexts."""
+    e, r, dev2, between2 = e.T, r.T, curves.deviation_sd**2, curves.between_sd**2  # (G, L)
+    slab = curves.components()  # (C, 3)
+    flat = e + dev2 * h**2  # (G, L) variance around a known amplitude
+    sums = level_sums(r, flat, h, level, n_levels)
+    weight, estimate, within = pool_levels(sums, between2)
+    spread = weight[:, None] + 1 / slab[:, 2]  # (G, C) precision given a component
+    mean = (weight * estimate)[:, None] / spread + slab[:, 1] / slab[:, 2] / spread
+    log = np.log(slab[:, 0]) - 0.5 * np.log(slab[:, 2] + 1 / weight[:, None])
+    log = log - 0.5 * (estimate[:, None] - slab[:, 1]) ** 2 / (slab[:, 2] + 1 / weight[:, None])
+    total = np.logaddexp.reduce(log, axis=1)
+    share = np.exp(log - total[:, None])  # (G, C)
+    on = within - 0.5 * np.log(weight) + total
+    off = -0.5 * (np.log(e) + r**2 / e).sum(axis=1)
+    p = 1 / (1 + np.exp(np.clip(off - on - log_prior, -500, 500)))
+    amplitude = (share * mean).sum(axis=1)
+    variance = (share * (1 / spread + (mean - amplitude[:, None]) ** 2)).sum(axis=1)
+    at_level, level_variance = split_levels(sums, between2, amplitude, variance)  # (V, G)
+    gain = dev2 * h**2 / flat  # (G, L) share of what is left that is deviation
+    own = h * at_level[level].T
+    effect = own + gain * (r - own)
+    left = gain * e + ((1 - gain) * h) ** 2 * level_variance[level].T
+    return DrugPosterior(p, amplitude, _root(variance), effect.T, _root(left).T, at_level, _root(level_variance))
+
+
+def _root(variance: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.maximum(variance, 1e-12))
+
+
+def fit_targets(
+    residual: np.ndarray,
+    error: np.ndarray,
+    design: Design,
+    curves: Curves,
+    p_target: np.ndarray,
+    *,
+    known: np.ndarray | None = None,
+    n_sweeps: int = 20,
+) -> Targets:
+    """Posterior of targets and effects of every drug.
+
+    Parameters
+    ----------
+    residual, error
+        ``(K, G)``; residual means against the baseline, and their variances where the gene is not a target.
+    design
+        Of the contexts.
+    curves
+        Dose curves and prior of effects.
+    p_target
+        ``(G,)``; prior probability of a target.
+    known
+        ``(D, G)``; 1 for known targets, 0 for known others, NaN where nothing is known.
+    n_sweeps
+        Sweeps over the drugs where combinations were measured.
+    """
+    dose, (K, G), D = np.asarray(design.dose), residual.shape, len(design.drugs)
+    h = curves.fraction(dose)  # (K, D)
+    log_prior = np.broadcast_to(np.log(p_target) - np.log1p(-p_target), (D, G)).copy()
+    if known is not None:
+        log_prior[known == 1], log_prior[known == 0] = 30.0, -30.0
+    probability, amplitude, sd = np.zeros((D, G)), np.zeros((D, G)), np.full((D, G), curves.slab_sd)
+    levels = _no_effects(D, G, design, curves)
+    rows = [np.flatnonzero(dose[:, d] > 0) for d in range(D)]
+    pieces: list[tuple[np.ndarray, np.ndarray]] = [(np.zeros((len(r), G)), np.zeros((len(r), G))) for r in rows]
+    combined = bool(((dose > 0).sum(axis=1) > 1).any())
+    expected = np.zeros((K, G))
+    for _ in range(n_sweeps if combined else 1):
+        before = probability.copy()
+        for d in range(D):
+            if len(rows[d]) == 0:
+                continue
+            own = probability[d] * pieces[d][0]
+            r, at = residual[rows[d]] - (expected[rows[d]] - own), design.levels[rows[d]]
+            out = _drug_update(r, error[rows[d]], h[rows[d], d], curves, log_prior[d], at, levels.sd.shape[1])
+            probability[d], amplitude[d], sd[d], pieces[d] = *out[:3], (out.effect, out.effect_sd)
+            levels.amplitude[d], levels.sd[d] = out.level_amplitude, out.level_sd
+            expected[rows[d]] += probability[d] * pieces[d][0] - own
+        if np.abs(probability - before).max() < 1e-4:
+            break
+    own = [residual[r] - expected[r] + probability[d] * pieces[d][0] for d, r in enumerate(rows)]
+    axes = _add_curves(own, error, design, curves, probability, sd, levels, pieces)
+    found = by_context(probability, amplitude, sd, rows, pieces, (K, G), axes)
+    return found if design.level is None else replace(found, levels=levels)
+
+
+def _no_effects(n_drugs: int, n_genes: int, design: Design, curves: Curves) -> LevelEffects:
+    sd = float(np.hypot(curves.slab_sd, curves.between_sd))
+    return LevelEffects.empty(n_drugs, int(design.levels.max(initial=0)) + 1, n_genes, sd)
+
+
+def _add_curves(
+    residual: list[np.ndarray],
+    error: np.ndarray,
+    design: Design,
+    curves: Curves,
+    probability: np.ndarray,
+    sd: np.ndarray,
+    levels: LevelEffects,
+    pieces: list[tuple[np.ndarray, np.ndarray]],
+) -> np.ndarray | None:
+    """Add the curves' uncertainty to the standard deviations of amplitudes, levels and pieces, in place.
+
+    Parameters
+    ----------
+    residual
+        For each drug, the residual means ``(L, G)`` of its contexts less the effects of other drugs.
+
+    Returns
+    -------
+    Half differences of the amplitudes between both ends of each axis, ``(2, D, G)``; None without axes.
+    """
+    if curves.axes is None:
+        return None
+    dose, axes = np.asarray(design.dose), np.zeros((2, *sd.shape))
+    levels.axes = np.zeros((2, *levels.sd.shape))
+    ends = [[curves.moved(a, by) for by in (1.0, -1.0)] for a in range(2)]
+    fractions = [[end.fraction(dose) for end in pair] for pair in ends]
+    for d in range(len(sd)):
+        index, genes = np.flatnonzero(dose[:, d] > 0), np.flatnonzero(probability[d] > LIKELY)
+        if len(index) == 0 or len(genes) == 0:
+            continue
+        effect_sd = pieces[d][1]
+        even = np.zeros(len(genes))
+        for a in range(2):
+            r, e, at = residual[d][:, genes], error[np.ix_(index, genes)], design.levels[index]
+            up, down = (
+                _drug_update(r, e, fractions[a][b][index, d], end, even, at, levels.sd.shape[1])
+                for b, end in enumerate(ends[a])
+            )
+            axes[a, d, genes] = 0.5 * (up.amplitude - down.amplitude)
+            levels.axes[a, d, :, genes] = 0.5 * (up.level_amplitude - down.level_amplitude).T
+            effect_sd[:, genes] = np.hypot(effect_sd[:, genes], 0.5 * (up.effect - down.effect))
+        sd[d] = np.sqrt(sd[d] ** 2 + (axes[:, d] ** 2).sum(axis=0))
+        levels.sd[d] = np.sqrt(levels.sd[d] ** 2 + (levels.axes[:, d] ** 2).sum(axis=0))
+    return axes
+
+
+def fit_values(value: np.ndarray, error: np.ndarray, design: Design, curves: Curves, log_odds: np.ndarray) -> Targets:
+    """Values of hit genes where the odds of being hit are known: hard interventions.
+
+    Parameters
+    ----------
+    value, error
+        ``(K, G)``; means and their variances.
+    log_odds
+        ``(D, G)``; posterior log odds that a drug hits a gene.
+    """
+    dose, shape, D = np.asarray(design.dose), value.shape, len(design.drugs)
+    h = curves.fraction(dose)
+    probability = 1 / (1 + np.exp(-np.clip(log_odds, -500, 500)))
+    amplitude, sd = np.zeros((D, shape[1])), np.full((D, shape[1]), curves.slab_sd)
+    levels = _no_effects(D, shape[1], design, curves)
+    rows = [np.flatnonzero(dose[:, d] > 0) for d in range(D)]
+    pieces = [(np.zeros((len(r), shape[1])), np.zeros((len(r), shape[1]))) for r in rows]
+    for d in range(D):
+        if len(rows[d]):
+            even, at = np.zeros(shape[1]), design.levels[rows[d]]
+            out = _drug_update(value[rows[d]], error[rows[d]], h[rows[d], d], curves, even, at, levels.sd.shape[1])
+            amplitude[d], sd[d], pieces[d] = out.amplitude, out.sd, (out.effect, out.effect_sd)
+            levels.amplitude[d], levels.sd[d] = out.level_amplitude, out.level_sd
+    axes = _add_curves([value[r] for r in rows], error, design, curves, probability, sd, levels, pieces)
+    found = by_context(probability, amplitude, sd, rows, pieces, shape, axes)
+    return found if design.level is None else replace(found, levels=levels)
+
+
+def by_context(
+    probability: np.ndarray,
+    amplitude: np.ndarray,
+    sd: np.ndarray,
+    rows: list[np.ndarray],
+    pieces: list[tuple[np.ndarray, np.ndarray]],
+    shape: tuple[int, int],
+    axes: np.ndarray | None = None,
+) -> Targets:
+    """Sums the drugs of each context: probability that any targets the gene, and the effect given that one does."""
+    none, mean, square = np.ones(shape), np.zeros(shape), np.zeros(shape)
+    for d, index in enumerate(rows):
+        none[index] *= 1 - probability[d]
+        mean[index] += probability[d] * pieces[d][0]
+        square[index] += probability[d] * pieces[d][1] ** 2
+    any_ = 1 - none
+    safe = np.maximum(any_, 1e-300)
+    return Targets(probability, amplitude, sd, any_, mean / safe, np.sqrt(square / safe), axes)

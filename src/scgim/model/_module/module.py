@@ -1,0 +1,250 @@
+"""The torch module of a generative intervention model (layer `model`).
+
+The model of :cite:p:`schneider2025`: one mechanism a gene, shared by all contexts, and interventions on few of them.
+Not from the paper: interventions are not sampled with Gumbel noise but integrated out in closed form between epochs
+(`_expectation`); the loss of a minibatch is the expected negative log-likelihood under their posterior.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
+from torch import nn
+
+from scgim._core.mechanisms import basis
+from scgim.model._module.expectation import Expectation, Prior, Residuals
+from scgim.model._module.networks import GeneMechanisms
+from scgim.model._reading.keys import CONTEXT_KEY, WEIGHT_KEY
+
+if TYPE_CHECKING:
+    from scgim._core.design import Design
+
+X_KEY = "X"
+SEARCHED_PARENTS = 20
+"""Most parents that the search gives a gene."""
+COVARIATES_KEY = "extra_continuous_covs"  # scvi.REGISTRY_KEYS.CONT_COVS_KEY
+
+
+def context_names(design: Design) -> tuple[str, ...]:
+    """Drugs, doses and group of every context, for messages."""
+    names = []
+    for dose, group in zip(np.asarray(design.dose), design.group, strict=True):
+        parts = [f"{design.drugs[d]} at {dose[d]:g}" if design.has_dose else design.drugs[d] for d in dose.nonzero()[0]]
+        label = " + ".join(parts) or "control"
+        names.append(f"{label} ({design.group_names[group]})" if len(design.group_names) > 1 else label)
+    return tuple(names)
+
+
+class GIMModule(BaseModuleClass):
+    """Mechanisms, baselines and noise as parameters; the posterior of the interventions as buffers.
+
+    Parameters
+    ----------
+    n_genes
+        Number of genes G.
+    design
+        Drugs, doses and baseline groups of the K contexts.
+    mechanism
+        ``"linear"``, ``"additive"`` or ``"neural"``.
+    intervention
+        ``"shift"``, ``"hard"`` or ``"activity"``.
+    noise
+        ``"gaussian"``.
+    structure
+        ``"search"``, ``"gradient"`` or ``"cyclic"``; kept for reference, the published estimator has its own module.
+    max_parents
+        P, most candidate parents of a gene; by default 12 of a network, else as many as the search allows.
+    n_hidden
+        H, hidden units of neural mechanisms.
+    edge_penalty
+        Weight of the group penalty on candidate edges.
+    ridge
+        Weight of the squares of network weights.
+
+    Notes
+    -----
+    Everything inside is standardised by `loc` and `scale`.
+    """
+
+    loc: torch.Tensor
+    scale: torch.Tensor
+    group: torch.Tensor
+    dose: torch.Tensor
+    probability: torch.Tensor
+    effect: torch.Tensor
+    own_variance: torch.Tensor
+    activity: torch.Tensor
+    covariate_mean: torch.Tensor
+    covariate_coef: torch.Tensor
+
+    def __init__(
+        self,
+        n_genes: int,
+        design: Design,
+        *,
+        mechanism: str = "linear",
+        intervention: str = "shift",
+        noise: str = "gaussian",
+        structure: str = "search",
+        max_parents: int | None = None,
+        n_hidden: int = 16,
+        edge_penalty: float = 0.0,
+        ridge: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        K, C = len(design.group), len(design.group_names)
+        self.mechanism, self.intervention, self.noise, self.structure = mechanism, intervention, noise, structure
+        self.edge_penalty, self.ridge, self.hard = edge_penalty, ridge, intervention == "hard"
+        self.n_hidden = n_hidden
+        self.names, self.unit = context_names(design), np.asarray(design.unit)
+        self.expression_keys: tuple[str, ...] = (X_KEY,)
+        most = 12 if mechanism == "neural" else SEARCHED_PARENTS
+        P = min(max(n_genes - 1, 1), most) if max_parents is None else max_parents
+        self.mechanisms = GeneMechanisms(n_genes, P, kind=mechanism, n_hidden=n_hidden)
+        self.baseline = nn.Parameter(torch.zeros(C, n_genes))
+        self.log_noise = nn.Parameter(torch.zeros(n_genes))
+        self.register_buffer("loc", torch.zeros(n_genes))
+        self.register_buffer("scale", torch.ones(n_genes))
+        self.register_buffer("group", torch.as_tensor(np.asarray(design.group), dtype=torch.long))
+        self.register_buffer("dose", torch.as_tensor(np.asarray(design.dose), dtype=torch.float32))
+        self.register_buffer("probability", torch.zeros(K, n_genes))
+        self.register_buffer("effect", torch.zeros(K, n_genes))
+        self.register_buffer("own_variance", torch.ones(n_genes))
+        self.scaled = mechanism == "neural" and intervention in ("activity", "auto")
+        self.register_buffer("activity", torch.zeros(K, n_genes if self.scaled else 0), persistent=self.scaled)
+        self.register_buffer("covariate_mean", torch.zeros(0), persistent=False)
+        self.register_buffer("covariate_coef", torch.zeros(0, n_genes), persistent=False)
+        self.prior = Prior.default(n_genes)
+
+    @classmethod
+    def from_design(cls, n_genes: int, design: Design, **kwargs: Any) -> GIMModule:
+        """The module for a design; all shapes follow from the arguments."""
+        return cls(n_genes, design, **kwargs)
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes G."""
+        return len(self.loc)
+
+    def _get_inference_input(self, tensors: dict[str, torch.Tensor], **kwargs: Any) -> dict[str, Any]:
+        x = torch.cat([tensors[key] for key in self.expression_keys], 1)
+        covariates = tensors.get(COVARIATES_KEY) if len(self.covariate_mean) else None
+        return {"x": x, "context": tensors[CONTEXT_KEY], "covariates": covariates}
+
+    def _get_generative_input(
+        self, tensors: dict[str, torch.Tensor], inference_outputs: dict[str, Any], **kwargs: Any
+    ) -> dict[str, Any]:
+        return inference_outputs
+
+    @auto_move_data
+    def inference(
+        self, x: torch.Tensor, context: torch.Tensor, covariates: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Standardised cells ``(n, G)`` and their contexts ``(n,)``."""
+        if covariates is not None:
+            x = x - (covariates - self.covariate_mean) @ self.covariate_coef
+        return {"z": (x - self.loc) / self.scale, "context": context.reshape(-1).long()}
+
+    @auto_move_data
+    def generative(self, z: torch.Tensor, context: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What the mechanisms leave unexplained, ``(n, G)``: before baselines and interventions."""
+        return {"z": z, "context": context, "residual": z - self.mechanisms(self.seen(z, context))}
+
+    def seen(self, z: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        """What mechanisms read of standardised cells ``(n, G)``: scaled by 1 + activity around an expression of zero."""
+        return z + self.activity[context] * (z + self.loc / self.scale) if self.scaled else z
+
+    def negative_log_likelihood(self, residual: torch.Tensor, z: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        """Expected under the posterior of the interventions, of every cell and gene, ``(n, G)``, standardised."""
+        q, effect = self.probability[context], self.effect[context]
+        error = residual - self.baseline[self.group[context]]
+        if self.hard:
+            intact = 0.5 * error.square() * torch.exp(-2 * self.log_noise) + self.log_noise
+            cut = 0.5 * (z - effect).square() / self.own_variance + 0.5 * self.own_variance.log()
+            return (1 - q) * intact + q * cut
+        error = error - q * effect
+        return 0.5 * error.square() * torch.exp(-2 * self.log_noise) + self.log_noise
+
+    def loss(
+        self,
+        tensors: dict[str, torch.Tensor],
+        inference_outputs: dict[str, torch.Tensor],
+        generative_outputs: dict[str, torch.Tensor],
+        **kwargs: Any,
+    ) -> LossOutput:
+        """Mean over cells of the expected negative log-likelihood; plus penalties in training mode."""
+        out = generative_outputs
+        per_cell = self.negative_log_likelihood(out["residual"], out["z"], out["context"]).sum(1)
+        loss = mean_loss(per_cell, tensors) + (self.penalty() if self.training else 0.0)
+        return LossOutput(loss=loss, reconstruction_loss=per_cell, n_obs_minibatch=len(per_cell))
+
+    def penalty(self) -> torch.Tensor:
+        """Group penalty on edges and ridge on network weights."""
+        total = self.ridge * self.mechanisms.weight_square()
+        return total + self.edge_penalty * self.mechanisms.group_norms().sum() if self.edge_penalty else total
+
+    @torch.no_grad()
+    def residual_sums(
+        self, residual: torch.Tensor, z: torch.Tensor, context: torch.Tensor, weight: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Sums over the cells of each context, ``(5, K, G)``: of one, residual, its square, gene, its square.
+
+        Cells with a weight ``(n, 1)`` below one, which occur more than once, count as much as it says.
+        """
+        kind = torch.float32 if z.device.type == "mps" else torch.float64
+        r, own = residual.detach().to(kind), z.to(kind)
+        values = torch.stack([torch.ones_like(r), r, r.square(), own, own.square()])  # (5, n, G)
+        if weight is not None:
+            values = values * weight.to(values).clamp(max=1)
+        total = torch.zeros(5, len(self.names), self.n_genes, dtype=kind, device=z.device)
+        return total.index_add_(1, context, values)
+
+    @torch.no_grad()
+    def apply_expectation(self, state: Expectation) -> None:
+        """Takes over targets, effects, baselines and noise."""
+        self.prior = state.prior
+        self.probability.copy_(torch.as_tensor(state.probability))
+        self.effect.copy_(torch.as_tensor(state.effect))
+        self.baseline.copy_(torch.as_tensor(state.baseline))
+        self.log_noise.copy_(torch.as_tensor(0.5 * np.log(state.variance)))
+        self.own_variance.copy_(torch.as_tensor(state.own_variance))
+
+    @torch.no_grad()
+    def set_scale(self, loc: np.ndarray, scale: np.ndarray) -> None:
+        """Standardisation of the genes."""
+        self.loc.copy_(torch.as_tensor(loc))
+        self.scale.copy_(torch.as_tensor(np.where(scale > 0, scale, 1.0)))
+
+    @torch.no_grad()
+    def load_mechanisms(self, mechanisms: Any) -> None:
+        """Starts from linear or additive mechanisms of the exact engine."""
+        self.set_scale(mechanisms.loc, mechanisms.scale)
+        self.mechanisms.set_parents(mechanisms.parents)
+        self.mechanisms.coef.zero_()
+        baseline = (mechanisms.baseline - mechanisms.loc) / np.where(mechanisms.scale > 0, mechanisms.scale, 1.0)
+        for j, (pa, coef) in enumerate(zip(mechanisms.parents, mechanisms.coef, strict=True)):
+            if len(pa):
+                self.mechanisms.coef[j, : len(pa)] = torch.as_tensor(coef, dtype=torch.float32)
+                origin = basis.evaluate(-mechanisms.loc[pa] / mechanisms.scale[pa], mechanisms.kind)
+                baseline[:, j] -= (origin * coef).sum()
+        self.baseline.copy_(torch.as_tensor(baseline))
+        self.log_noise.copy_(torch.as_tensor(np.log(np.maximum(mechanisms.noise_sd / mechanisms.scale, 1e-4))))
+
+    def non_finite_contexts(self, per_cell: torch.Tensor, context: torch.Tensor) -> list[str]:
+        """Names of the contexts of the cells whose loss is not finite."""
+        bad = torch.unique(context[~torch.isfinite(per_cell)]).tolist()
+        return [self.names[k] for k in bad]
+
+
+def mean_loss(per_cell: torch.Tensor, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Mean over the cells ``(n,)`` of a minibatch, by their importance weights where there are any."""
+    weight = tensors.get(WEIGHT_KEY)
+    return per_cell.mean() if weight is None else (per_cell * weight.reshape(-1)).mean()
+
+
+def as_residuals(sums: torch.Tensor) -> Residuals:
+    """Sums of `GIMModule.residual_sums` for the expectation step."""
+    return Residuals(*sums.double().cpu().numpy())

@@ -1,0 +1,365 @@
+"""Changes of activity under neural mechanisms (layer `model`; not from the paper).
+
+A network sees its parents scaled by 1 + psi around an expression of zero. Given the networks, a change of activity is
+read along the chord between the activity found so far and none (or full inhibition, where none was found): along it the
+residuals are linear in psi, so that the exact choice of shifts and activities of the linear engine
+(`scgim._core.kinds.joint`) applies. Networks and activities are fitted in turn, from the additive fit, which stands where it
+describes held-out cells better.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from scgim._core.kinds.abduct import abduct
+from scgim._core.kinds.activity import Children
+from scgim._core.kinds.cells import Atomic
+from scgim._core.learn.alternate import ActiveFit, combine
+from scgim._core.learn.fit import Fit
+from scgim._core.posterior.curves import Curves
+from scgim._core.posterior.hill import hill
+from scgim._core.structure.score import GeneFit, Hyper
+from scgim.model._module.closed_form import closed_form
+from scgim.model._module.expectation import Expectation
+from scgim.model._module.export import edge_strength, export_mechanisms, parents_of
+from scgim.model._module.module import GIMModule
+from scgim.model._module.networks import GeneMechanisms
+from scgim.model._module.runner import better
+from scgim.model._neural.batch import Cells, train_batch
+from scgim.model._neural.start import edge_probability, load_networks, neural_cells, start_networks
+from scgim.model._reading.sample import dense_blocks, sample_cells
+from scgim.model._study.knowledge import known_targets_matrix
+
+if TYPE_CHECKING:
+    from scgim.model._neural.parents import NeuralStart
+
+logger = logging.getLogger(__name__)
+N_ROUNDS = 3  # of networks and activities in turn
+ROUND_EPOCHS = 15
+NEAR = 0.1  # changes of activity below this are read along the chord to full inhibition
+Blocks = Iterable[tuple[torch.Tensor, torch.Tensor]]
+
+
+@dataclass
+class Counts:
+    """What `ActiveFit` reads of moments: cells of each context ``(K,)`` and the number of genes."""
+
+    n: np.ndarray
+    n_genes: int
+
+
+class NeuralActive(ActiveFit):
+    """Shifts and activities given networks; `told` is what the cells tell of them."""
+
+    told: list[Children]
+
+    def children(self, fits: list[GeneFit]) -> list[Children]:
+        """What every gene tells of the activities of its parents."""
+        return self.told
+
+
+@torch.no_grad()
+def chords(
+    networks: GeneMechanisms, z: torch.Tensor, zero: torch.Tensor, psi: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Change of every gene for a unit of its parents' activity, and its residual at full activity.
+
+    Parameters
+    ----------
+    networks
+        Of all genes.
+    z
+        ``(n, G)``; standardised cells.
+    zero
+        ``(G,)``; an expression of zero, standardised.
+    psi
+        ``(n, G)``; activities found so far, at which the chords end.
+
+    Returns
+    -------
+    ``(n, G, P)`` for the P candidate parents, and ``(n, G)``.
+    """
+    P = networks.n_used()
+    candidates = networks.candidates[:, :P]  # (G, P)
+
+    def columns(values: torch.Tensor) -> torch.Tensor:  # (n, G) -> (G, n, P)
+        return (values[:, candidates] * networks.mask[:, :P]).transpose(0, 1)
+
+    u, full, change = columns(z + psi * (z - zero)), columns(z), columns(psi)
+    none = columns(zero[None])
+    base = networks.evaluate(u)  # (n, G)
+    out = torch.zeros(*base.shape, P, dtype=z.dtype, device=z.device)
+    for k in range(P):
+        far, moved = change[:, :, k].abs() > NEAR, u.clone()
+        moved[:, :, k] = torch.where(far, full[:, :, k], none[:, :, k])
+        step = torch.where(far, change[:, :, k], 1 + change[:, :, k]).T
+        out[:, :, k] = (base - networks.evaluate(moved)) / step
+    return out, z - base + (out * change.permute(1, 0, 2)).sum(2)
+
+
+def neural_children(
+    networks: GeneMechanisms,
+    parents: list[Any],
+    blocks: Blocks,
+    zero: torch.Tensor,
+    psi: np.ndarray,
+    state: Expectation,
+    group: np.ndarray,
+) -> list[Children]:
+    """What every gene tells of the activities of its parents, from sums over cells.
+
+    Parameters
+    ----------
+    parents
+        Of each gene, in the order of the networks' leading columns.
+    blocks
+        Standardised cells ``(n, G)`` with their contexts ``(n,)``.
+    zero
+        ``(G,)``; an expression of zero, standardised.
+    psi
+        ``(K, G)``; activities found so far.
+    state
+        Expectation step of these networks.
+    group
+        ``(K,)``; baseline group of each context.
+    """
+    K = len(psi)
+    n = np.zeros(K)
+    first = [np.zeros((K, len(pa) + 1)) for pa in parents]
+    second = [np.zeros((K, len(pa) + 1, len(pa) + 1)) for pa in parents]
+    activity = torch.as_tensor(psi, dtype=torch.float32)
+    for z, context in blocks:
+        moves, residual = chords(networks, z, zero, activity.to(z)[context])
+        order = torch.argsort(context)
+        k, starts = np.unique(context[order].cpu().numpy(), return_index=True)
+        n[k] += np.diff(np.append(starts, len(order)))
+        for j, pa in enumerate(parents):
+            values = torch.cat([moves[order, j, : len(pa)], residual[order, j, None]], 1).double().cpu().numpy()
+            first[j][k] += np.add.reduceat(values, starts)
+            second[j][k] += np.add.reduceat(values[:, :, None] * values[:, None], starts)
+    out = []
+    for j, pa in enumerate(parents):
+        mean = first[j] / np.maximum(n, 1)[:, None]
+        scatter = second[j] - n[:, None, None] * mean[:, :, None] * mean[:, None]
+        v = state.variance[j]
+        error = state.error[:, j]
+        out.append(
+            Children(
+                np.asarray(pa, dtype=int),
+                scatter[:, :-1, -1] / v,
+                scatter[:, :-1, :-1] / v,
+                mean[:, :-1],
+                mean[:, -1] - state.baseline[group, j],
+                error,
+                v / np.maximum(n, 1),
+            )
+        )
+    return out
+
+
+def gene_fits(state: Expectation, unit: np.ndarray) -> list[GeneFit]:
+    """An expectation step as `ActiveFit` reads it."""
+    first = np.array([np.flatnonzero(unit == u)[0] for u in range(int(unit.max(initial=-1)) + 1)], dtype=int)
+    q = np.clip(state.probability[first], 1e-12, 1 - 1e-12)  # (U, G)
+    odds, empty = np.log(q) - np.log1p(-q), np.zeros(0)
+    return [
+        GeneFit(empty, state.baseline[:, j], float(v), state.residual[:, j], state.error[:, j], odds[:, j], 0.0, empty)
+        for j, v in enumerate(state.variance)
+    ]
+
+
+def start_run(model: Any, fit: Fit, scale: np.ndarray, n: np.ndarray) -> NeuralActive:
+    """The alternation, at what the additive fit has found."""
+    G, settings, design = len(fit.genes), fit.settings, model.design
+    known = known_targets_matrix(model._known_targets, model.drugs, model.genes)
+    hyper = Hyper(
+        np.full(G, settings["p_target"]), np.full(G, settings["slab_sd"]), fit.background_sd / scale, np.zeros((G, G))
+    )
+    counts: Any = Counts(n, G)
+    run = NeuralActive(
+        counts,
+        design,
+        hyper,
+        shifts=fit.intervention == "auto",
+        background="auto",
+        known=None if known is None else np.where(known, 1.0, np.nan),
+    )
+    sd = settings["activity_sd"]
+    run.activity.curves = Curves(fit.ec50, fit.hill, sd, 0.2 * sd)
+    run.activity.p_target, run.activity.background = settings["p_activity"], settings["activity_background_sd"]
+    dose = np.asarray(design.dose)
+    for k in np.flatnonzero(~design.control):
+        drugs = np.flatnonzero(dose[k])
+        scaled = fit.kind[drugs[fit.probability[drugs].argmax(axis=0)], np.arange(G)] == "activity"
+        run.active[k] = np.where(scaled, fit.context_probability[k], 0.0)
+        run.shifted[k] = np.where(scaled, 0.0, fit.context_probability[k])
+    run.psi = np.where(run.active > 0.5, fit.context_effect, 0.0)
+    return run
+
+
+def update(
+    run: NeuralActive, module: GIMModule, networks: GeneMechanisms, blocks: Blocks, state: Expectation, rng: Any
+) -> None:
+    """Shifts and activities given the networks; the module takes over the activities."""
+    parents = [np.flatnonzero(row) for row in networks.mask.cpu().numpy()]
+    parents = [networks.candidates[j].cpu().numpy()[columns] for j, columns in enumerate(parents)]
+    zero, group = -module.loc / module.scale, np.asarray(run.design.group)
+    prior = state.prior
+    G = run.moments.n_genes
+    run.hyper = replace(
+        run.hyper,
+        p_target=np.full(G, prior.p_target),
+        slab_sd=np.full(G, np.sqrt(prior.slab2)),
+        background_sd=prior.background_sd,
+    )
+    run.told = neural_children(networks, parents, blocks, zero, run.psi, state, group)
+    run.parents = {j: tuple(int(i) for i in pa) for j, pa in enumerate(parents)}
+    run.update(gene_fits(state, module.unit), rng)
+    module.activity.copy_(torch.as_tensor(run.psi))
+
+
+def fit_active_networks(
+    model: Any,
+    module: GIMModule,
+    fit: Fit,
+    held: np.ndarray,
+    rng: np.random.Generator,
+    train: Callable[[], None] | None,
+    progress: Callable[[str, float], None] | None,
+) -> Fit:
+    """Networks in place of additive mechanisms, or the additive fit where held-out cells prefer it.
+
+    Parameters
+    ----------
+    held
+        Cells that are held out.
+    train
+        Trains the module by minibatches, with the activities as they are; None for no such training.
+    """
+    n = np.bincount(model.cells().index, minlength=len(module.names)).astype(float)
+    run = start_run(model, fit, fit.mechanisms.scale, n)
+    module.activity.copy_(torch.as_tensor(run.psi))
+    cells = neural_cells(model, module, fit, held, rng)
+    graph: Any = fit.mechanisms
+    start = start_networks(model, module, cells, graph.order, graph.parents, rng, progress)
+    start = alternate(run, module, cells, start, rng, progress)
+    again = start_networks(model, module, cells, start.order, start.batch.parents, rng, progress)
+    tested = np.where(np.isnan(again.edge_probability), start.edge_probability, again.edge_probability)
+    again = replace(again, edge_probability=tested, history=[*start.history, *again.history])
+    start = alternate(run, module, cells, again, rng, progress)
+    load_networks(module, start.batch)
+    if train is not None:
+        initial = copy.deepcopy(module.state_dict())
+        train()
+        if len(held) and not better(model, module, held, initial, copy.deepcopy(module.state_dict())):
+            module.load_state_dict(initial)
+    state = closed_form(model, module, start.batch.state)
+    update(run, module, module.mechanisms, _blocks(model, module), state, rng)
+    state = closed_form(model, module, state)
+    out = _assemble(model, module, run, fit, start, rng)
+    if len(held):
+        before, after = (held_out(model, f, held) for f in (fit, out))
+        logger.info("held-out loss %.4f with additive mechanisms, %.4f with networks", before, after)
+        return out if after < before else fit
+    return out
+
+
+def alternate(
+    run: NeuralActive,
+    module: GIMModule,
+    cells: Cells,
+    start: NeuralStart,
+    rng: np.random.Generator,
+    progress: Callable[[str, float], None] | None,
+) -> NeuralStart:
+    """Activities given networks and networks given activities, in turn, on cells in memory."""
+    batch = start.batch
+    for round_ in range(N_ROUNDS):
+        blocks = zip(cells.z.split(4096), cells.context.split(4096), strict=True)
+        update(run, module, batch.networks, blocks, batch.state, rng)
+        cells.seen = module.seen(cells.z, cells.context)
+        batch = train_batch(
+            cells,
+            batch.genes,
+            batch.parents,
+            batch.state.prior,
+            n_epochs=ROUND_EPOCHS,
+            start=batch,
+            seed=int(rng.integers(2**31)),
+            lr=3e-3,
+            n_hidden=batch.networks.bias.shape[1],
+        )
+        if progress is not None:
+            progress(f"activities {round_ + 1}", float(batch.state.score.sum()))
+    return replace(start, batch=batch)
+
+
+def _blocks(model: Any, module: GIMModule) -> Blocks:
+    """All cells, standardised."""
+    for x, context in dense_blocks(model):
+        z = (torch.as_tensor(x, device=module.loc.device) - module.loc) / module.scale
+        yield z, torch.as_tensor(context, device=module.loc.device)
+
+
+def _assemble(
+    model: Any, module: GIMModule, run: NeuralActive, fit: Fit, start: NeuralStart, rng: np.random.Generator
+) -> Fit:
+    x, _ = sample_cells(model, 4000, rng)
+    z = ((torch.as_tensor(x, device=module.loc.device) - module.loc) / module.scale).float()
+    strength = edge_strength(module, z, rng)
+    mechanisms: Any = export_mechanisms(module, start.order, strength)
+    found = combine(run, module.scale.double().cpu().numpy(), run.told)
+    return replace(
+        fit,
+        **found | {"settings": {**fit.settings, **found["settings"], "trained": True}},
+        mechanism="neural",
+        mechanisms=mechanisms,
+        graph=strength,
+        graph_probability=edge_probability(fit, start, parents_of(module)),
+        history=[*fit.history, *start.history],
+    )
+
+
+def expected_interventions(fit: Fit, dose: np.ndarray) -> Atomic:
+    """Posterior means of shifts and activities in every context ``(K, D)``."""
+    shift, activity = np.zeros((2, len(dose), len(fit.genes)))
+    for k, row in enumerate(dose):
+        drugs = np.flatnonzero(row)
+        if len(drugs):
+            strongest = drugs[fit.probability[drugs].argmax(axis=0)]
+            scaled = fit.kind[strongest, np.arange(len(fit.genes))] == "activity"
+            probability = fit.context_probability[k]
+            if fit.own_probability is not None:
+                probability = 1 - np.prod(1 - fit.own_probability[drugs], axis=0)
+            mean = probability * fit.context_effect[k]
+            shift[k], activity[k] = np.where(scaled, 0.0, mean), np.where(scaled, mean, 0.0)
+        if fit.other_probability is None or fit.other_amplitude is None:
+            continue
+        for d in drugs:
+            other = hill(row[d], fit.ec50[d], fit.hill[d]) * fit.other_probability[d] * fit.other_amplitude[d]
+            scaled = fit.kind[d] != "activity"
+            shift[k] += np.where(scaled, 0.0, other)
+            activity[k] = (1 + activity[k]) * (1 + np.where(scaled, other, 0.0)) - 1
+    return Atomic(shift=shift, activity=activity)
+
+
+def held_out(model: Any, fit: Fit, index: np.ndarray) -> float:
+    """Mean negative log-likelihood of some cells under a fit, at the posterior means of its interventions."""
+    design, kept = model.design, np.zeros(model.adata.n_obs, dtype=bool)
+    kept[index] = True
+    atomic = expected_interventions(fit, np.asarray(design.dose))
+    total, start = 0.0, 0
+    for x, context in dense_blocks(model):
+        rows = np.flatnonzero(kept[start : start + len(x)])
+        start += len(x)
+        k = context[rows]
+        noise = abduct(fit.mechanisms, x[rows].astype(float), atomic.rows(k), np.asarray(design.group)[k])
+        total += float((0.5 * noise**2 + np.log(fit.mechanisms.noise_sd)).sum())
+    return total / len(index)

@@ -1,0 +1,262 @@
+"""Parents of neural mechanisms: local search from the additive engine's graph (layer `model`; not from the paper).
+
+All networks of a round, those of the present graph and those of the proposed changes, are trained as one batch on the
+same minibatches from the same weights, so that their scores differ by the change and not by chance. A proposal drops an
+edge, adds one that the residuals ask for, or turns one round. The score is the closed-form marginal likelihood of
+`_expectation` with a price for each parent.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from scgim._core.mechanisms import basis
+from scgim.model._module.expectation import Expectation, Prior, Residuals, expectation
+from scgim.model._module.networks import GeneMechanisms
+
+logger = logging.getLogger(__name__)
+PARAMETERS_PER_PARENT = 6  # effective number, for the price of an edge
+
+
+@dataclass
+class Cells:
+    """Standardised cells in memory and their contexts."""
+
+    z: torch.Tensor  # (n, G)
+    context: torch.Tensor  # (n,)
+    unit: np.ndarray  # (K,)
+    group: np.ndarray  # (K,)
+    hard: bool = False
+    seen: torch.Tensor | None = None  # (n, G) what children see of each gene, where that is not the gene itself
+
+    @property
+    def inputs(self) -> torch.Tensor:
+        """What mechanisms read, ``(n, G)``."""
+        return self.z if self.seen is None else self.seen
+
+    def sums(self, values: torch.Tensor) -> torch.Tensor:
+        """Sums over the cells of each context, in float64 on the CPU: (n, M) -> (K, M)."""
+        total = torch.zeros(len(self.unit), values.shape[1], dtype=torch.float64)
+        return total.index_add_(0, self.context.cpu(), values.double().cpu())
+
+
+@dataclass
+class Batch:
+    """Networks of M proposals after training."""
+
+    genes: np.ndarray  # (M,)
+    parents: list[tuple[int, ...]]
+    networks: GeneMechanisms
+    state: Expectation
+    residual: torch.Tensor  # (n, M)
+
+
+def residual_sums(cells: Cells, y: torch.Tensor, residual: torch.Tensor) -> Residuals:
+    """Sums for the expectation step: genes ``y`` and residuals, ``(n, M)`` each."""
+    n = cells.sums(torch.ones(len(y), 1)).numpy() + np.zeros((1, y.shape[1]))
+    values = [residual, residual.double() ** 2, *([y, y.double() ** 2] if cells.hard else [])]
+    sums = [cells.sums(v).numpy() for v in values]
+    return Residuals(n, *sums, *([] if cells.hard else [np.zeros_like(n)] * 2))
+
+
+def warm_start(networks: GeneMechanisms, parents: list[tuple[int, ...]], genes: np.ndarray, start: Batch) -> None:
+    """Weights of `start`'s network of the same gene: lost parents fall out, new ones begin with small weights."""
+    row = {int(g): m for m, g in enumerate(start.genes)}
+    with torch.no_grad():
+        for m, (j, pa) in enumerate(zip(genes, parents, strict=True)):
+            s = row[int(j)]
+            old = {p: k for k, p in enumerate(start.parents[s])}
+            networks.bias[m], networks.outer[m] = start.networks.bias[s], start.networks.outer[s]
+            networks.inner[m] *= 0.3
+            networks.skip[m] = 0
+            for k, p in enumerate(pa):
+                if p in old:
+                    networks.inner[m, k] = start.networks.inner[s, old[p]]
+                    networks.skip[m, k] = start.networks.skip[s, old[p]]
+
+
+def train_batch(
+    cells: Cells,
+    genes: np.ndarray,
+    parents: list[tuple[int, ...]],
+    prior: Prior,
+    *,
+    n_hidden: int = 16,
+    n_epochs: int = 40,
+    batch_size: int = 512,
+    lr: float = 1e-2,
+    ridge: float = 1e-5,
+    start: Batch | None = None,
+    seed: int = 0,
+) -> Batch:
+    """Trains M networks together by expectation maximisation, minibatched over cells.
+
+    Parameters
+    ----------
+    cells
+        In memory.
+    genes, parents
+        Gene and parents of each proposal, M each.
+    prior
+        Of the interventions; its background has the length G and is fixed here.
+    n_hidden, n_epochs, batch_size, lr, ridge
+        Of the networks and their training.
+    start
+        Networks to start from; random weights without.
+    seed
+        Of weights and minibatches.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    device, M = cells.z.device, len(genes)
+    networks = GeneMechanisms(
+        M, max(map(len, parents), default=1), kind="neural", n_hidden=n_hidden, generator=generator
+    )
+    networks.set_parents(parents, generator)
+    networks.to(device)
+    if start is not None:
+        warm_start(networks, parents, genes, start)
+    prior = Prior(prior.p_target, prior.slab2, prior.background_sd[genes])
+    index = torch.as_tensor(genes, device=device)
+    residual = _residual(cells, networks, index)
+    state = _expect(cells, index, residual, prior, learn=start is None)
+    N, half_log = len(cells.z), torch.zeros(M, device=device)
+    optimiser = torch.optim.Adam(networks.parameters(), lr=lr, eps=1e-8)
+    n_steps = n_epochs * -(-N // batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=max(n_steps, 1), pct_start=0.1)
+    group = torch.as_tensor(cells.group, device=device)[cells.context]
+    for epoch in range(n_epochs):
+        if epoch:
+            residual = _residual(cells, networks, index)
+            state = _expect(cells, index, residual, state.prior, learn=start is None, probability=state.probability)
+        offset, weight = _targets(state, device, hard=cells.hard)
+        half_log = torch.as_tensor(0.5 / state.variance, dtype=torch.float32, device=device)
+        for rows in torch.randperm(N, generator=generator).to(device).split(batch_size):
+            z, k = cells.z[rows], cells.context[rows]
+            error = z[:, index] - networks(cells.inputs[rows]) - offset[k] - _baseline(state, device)[group[rows]]
+            loss = (weight[k] * error.square() * half_log).sum(1).mean() + ridge * networks.weight_square()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(networks.parameters(), 10.0 * M**0.5)
+            optimiser.step()
+            schedule.step()
+    residual = _residual(cells, networks, index)
+    state = _expect(cells, index, residual, state.prior, learn=start is None, probability=state.probability)
+    return Batch(np.asarray(genes), list(parents), networks, state, residual)
+
+
+def _baseline(state: Expectation, device: torch.device) -> torch.Tensor:
+    return torch.as_tensor(state.baseline, dtype=torch.float32, device=device)
+
+
+def _targets(state: Expectation, device: torch.device, *, hard: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """What is taken off the cells of each context before the regression, and their weight, ``(K, M)`` each."""
+    q = torch.as_tensor(state.probability, dtype=torch.float32, device=device)
+    if hard:
+        return torch.zeros_like(q), 1 - q
+    return q * torch.as_tensor(state.effect, dtype=torch.float32, device=device), torch.ones_like(q)
+
+
+@torch.no_grad()
+def _residual(cells: Cells, networks: GeneMechanisms, index: torch.Tensor) -> torch.Tensor:
+    parts = zip(cells.z.split(4096), cells.inputs.split(4096), strict=True)
+    return torch.cat([z[:, index] - networks(seen) for z, seen in parts])
+
+
+def _expect(
+    cells: Cells,
+    index: torch.Tensor,
+    residual: torch.Tensor,
+    prior: Prior,
+    *,
+    learn: bool,
+    probability: np.ndarray | None = None,
+) -> Expectation:
+    stats = residual_sums(cells, cells.z[:, index], residual)
+    return expectation(
+        stats, cells.unit, cells.group, prior, hard=cells.hard, learn_prior=learn, probability=probability
+    )
+
+
+def screen_additions(cells: Cells, batch: Batch, allowed: np.ndarray, price: float, most: int = 2) -> list[tuple]:
+    """Parents that the residuals ask for: a regression of each residual on functions of one more gene.
+
+    Parameters
+    ----------
+    cells
+        In memory.
+    batch
+        Networks of all genes, in order.
+    allowed
+        ``(G, G)`` bool; edges that may be added.
+    price
+        Of an edge; candidates must promise half of it.
+    most
+        Additions proposed for each gene.
+
+    Returns
+    -------
+    ``(gain, parent, gene)``.
+    """
+    gain = _additive_gains(cells, batch)
+    z, k, residual = cells.inputs.cpu(), cells.context.cpu(), _centre(cells, batch.residual.cpu())
+    total = residual.square().sum(0).clamp(min=1e-9)
+    out = []
+    for j, pa in enumerate(batch.parents):
+        for p in pa if allowed[:, j].any() else ():  # what one more gene says together with a parent
+            product = _centre(cells, z * z[:, [p]])  # (n, G)
+            share = (product.T @ residual[:, j]) ** 2 / product.square().sum(0).clamp(min=1e-9) / total[j]
+            gain[:, j] += -0.5 * len(k) * np.log1p(-np.minimum(share.numpy(), 0.999))
+        found = [(gain[i, j], int(i), j) for i in np.flatnonzero(allowed[:, j]) if gain[i, j] > 0.5 * price]
+        out += sorted(found, reverse=True)[:most]
+    return out
+
+
+def _centre(cells: Cells, values: torch.Tensor) -> torch.Tensor:
+    """Values ``(n, F)`` less the mean of their context."""
+    n = cells.sums(torch.ones(len(values), 1)).clamp(min=1)
+    return values - (cells.sums(values) / n).to(values.dtype)[cells.context.cpu()]
+
+
+def _additive_gains(cells: Cells, batch: Batch, block: int = 100) -> np.ndarray:
+    """What a regression of each residual on the basis functions of each gene would gain, ``(G, G)``."""
+    residual = _centre(cells, batch.residual.cpu()).double()
+    total, z = residual.square().sum(0).clamp(min=1e-9), cells.inputs.cpu()
+    gain = np.zeros((z.shape[1], z.shape[1]))
+    for start in range(0, z.shape[1], block):
+        f = torch.as_tensor(basis.evaluate(z[:, start : start + block].numpy(), "additive"))  # (n, g, B)
+        f = _centre(cells, f.flatten(1)).double().reshape(f.shape)
+        gram = torch.einsum("ngb,ngc->gbc", f, f)
+        right = (f.flatten(1).T @ residual).reshape(f.shape[1], f.shape[2], -1)  # (g, B, G)
+        ridge = 1e-3 * gram.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] * torch.eye(f.shape[2])
+        share = (right * torch.linalg.solve(gram + ridge, right)).sum(1) / total
+        gain[start : start + block] = -0.5 * len(z) * np.log1p(-np.minimum(share.numpy(), 0.999))
+    return gain
+
+
+def reachable(graph: np.ndarray) -> np.ndarray:
+    """``(G, G)`` bool; ``[i, j]`` if a directed path leads from i to j."""
+    out = graph.astype(bool)
+    for k in range(len(out)):
+        out |= out[:, [k]] & out[[k], :]
+    return out
+
+
+def as_graph(parents: list[tuple[int, ...]]) -> np.ndarray:
+    """``(G, G)`` bool, row causes column."""
+    graph = np.zeros((len(parents), len(parents)), dtype=bool)
+    for j, pa in enumerate(parents):
+        graph[list(pa), j] = True
+    return graph
+
+
+def topological(parents: list[tuple[int, ...]], order: np.ndarray) -> np.ndarray:
+    """A causal order that stays close to `order`."""
+    left, out = [int(g) for g in order], []
+    while left:
+        out.append(next(g for g in left if not set(parents[g]) & set(left)))
+        left.remove(out[-1])
+    return np.array(out)

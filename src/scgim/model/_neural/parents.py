@@ -1,0 +1,201 @@
+"""Rounds of the local search over the parents of neural mechanisms (layer `model`; not from the paper)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scgim.model._module.expectation import Prior
+from scgim.model._module.networks import GeneMechanisms
+from scgim.model._neural.batch import (
+    PARAMETERS_PER_PARENT,
+    Batch,
+    Cells,
+    as_graph,
+    reachable,
+    screen_additions,
+    topological,
+    train_batch,
+)
+
+logger = logging.getLogger(__name__)
+Sets = dict[int, tuple[int, ...]]
+TEMPERATURE = 3.0  # scores of networks are less certain than those of closed forms
+
+
+@dataclass
+class Move:
+    """A change of the graph: new parents of one or two genes, and the edge it is about."""
+
+    kind: str
+    edge: tuple[int, int]
+    sets: Sets
+    gain: float = 0.0
+
+
+@dataclass
+class NeuralStart:
+    """Result of the search."""
+
+    order: np.ndarray
+    batch: Batch
+    edge_probability: np.ndarray  # (G, G), NaN where no proposal tested the edge
+    prior: Prior
+    history: list[dict[str, Any]]
+
+
+def propose(
+    parents: list[tuple[int, ...]],
+    additions: list[tuple],
+    tabu: set,
+    active: set[int],
+    may: np.ndarray,
+    max_parents: int,
+) -> list[Move]:
+    """Drops, turns and additions that keep the graph acyclic and touch an active gene."""
+    moves, graph = [], as_graph(parents)
+    for j, pa in enumerate(parents):
+        for i in pa:
+            if not {i, j} & active:
+                continue
+            rest = tuple(p for p in pa if p != i)
+            if ("drop", i, j) not in tabu:
+                moves.append(Move("drop", (i, j), {j: rest}))
+            without = graph.copy()
+            without[i, j] = False
+            room = len(parents[i]) < max_parents
+            if room and may[j, i] and ("turn", i, j) not in tabu and not reachable(without)[i, j]:
+                moves.append(Move("turn", (i, j), {j: rest, i: (*parents[i], j)}))
+    for _, i, j in additions:
+        if ("add", i, j) not in tabu and j in active:
+            moves.append(Move("add", (i, j), {j: (*parents[j], i)}))
+    return moves
+
+
+def pick(batch: Batch, rows: list[int]) -> Batch:
+    """Some networks of a batch, as a batch."""
+    source = batch.networks
+    parents = [batch.parents[r] for r in rows]
+    networks = GeneMechanisms(len(rows), source.mask.shape[1], kind="neural", n_hidden=source.bias.shape[1])
+    networks.load_state_dict({k: v[rows] for k, v in source.state_dict().items()})
+    networks.to(source.mask.device)
+    old = batch.state
+    by_column = ("probability", "effect", "baseline", "residual", "error")
+    values = {k: getattr(old, k)[:, rows] for k in by_column}
+    values |= {k: getattr(old, k)[rows] for k in ("variance", "own_variance", "score")}
+    prior = Prior(old.prior.p_target, old.prior.slab2, old.prior.background_sd[rows])
+    return Batch(batch.genes[rows], parents, networks, type(old)(**values, prior=prior), batch.residual[:, rows])
+
+
+def _keys(moves: list[Move], n_genes: int) -> list[tuple[int, tuple[int, ...]]]:
+    """Distinct proposals, gene and parents, of all moves."""
+    return list(dict.fromkeys((j, tuple(sorted(pa))) for move in moves for j, pa in move.sets.items()))
+
+
+def _accept(moves: list[Move], parents: list[tuple[int, ...]], tabu: set) -> Sets:
+    """Best moves first, each gene once, never a cycle."""
+    chosen: Sets = {}
+    for move in sorted(moves, key=lambda m: -m.gain):
+        if move.gain <= 0 or set(move.sets) & set(chosen):
+            continue
+        trial = [chosen.get(j, move.sets.get(j, pa)) for j, pa in enumerate(parents)]
+        if reachable(as_graph(trial)).diagonal().any():
+            continue
+        chosen |= move.sets
+        i, j = move.edge
+        tabu |= {"drop": {("add", i, j)}, "add": {("drop", i, j)}, "turn": {("turn", j, i)}}[move.kind]
+        logger.info("%s edge %d -> %d, gain %.1f", move.kind, i, j, move.gain)
+    return chosen
+
+
+def search_parents(
+    cells: Cells,
+    order: np.ndarray,
+    parents: list[np.ndarray],
+    *,
+    allowed: np.ndarray | None = None,
+    edge_price: np.ndarray | None = None,
+    n_rounds: int = 4,
+    n_epochs: int = 40,
+    max_parents: int = 10,
+    seed: int = 0,
+    progress: Callable[[str, float], None] | None = None,
+    **training: Any,
+) -> NeuralStart:
+    """Local search over the parents of all genes.
+
+    Parameters
+    ----------
+    cells
+        In memory, standardised.
+    order, parents
+        Causal order ``(G,)`` and parents of each gene to start from.
+    allowed
+        ``(G, G)`` bool; edges that may be there, all if None.
+    edge_price
+        ``(G, G)``; minus the log prior odds of each edge.
+    n_rounds, n_epochs
+        Rounds of proposals, epochs of the first training; proposals take a third of them.
+    max_parents
+        Of a gene.
+    seed
+        Of weights and minibatches.
+    progress
+        Called with a stage and its score.
+    training
+        Passed to `train_batch`.
+    """
+    G = cells.z.shape[1]
+    genes = np.arange(G)
+    may = ~np.eye(G, dtype=bool) if allowed is None else allowed & ~np.eye(G, dtype=bool)
+    price = np.full((G, G), np.log(max(G - 3, 1) / 2.0)) if edge_price is None else edge_price
+    price = price + 0.5 * np.log(len(cells.z)) * PARAMETERS_PER_PARENT
+    sets = [tuple(sorted(int(p) for p in pa)) for pa in parents]
+    batch = train_batch(cells, genes, sets, Prior.default(G), n_epochs=n_epochs, seed=seed, **training)
+    probability, active = np.full((G, G), np.nan), set(range(G))
+    tabu: set[tuple[str, int, int]] = set()
+    history: list[dict[str, Any]] = []
+    for round_ in range(n_rounds):
+        paths = reachable(as_graph(sets))
+        open_ = may & ~as_graph(sets) & ~paths.T & (np.array([len(pa) for pa in sets]) < max_parents)
+        additions = screen_additions(cells, batch, open_, float(np.nanmin(price[may])))
+        moves = propose(sets, additions, tabu, active, may, max_parents)
+        total = float(batch.state.score.sum() - sum(price[list(pa), j].sum() for j, pa in enumerate(sets)))
+        history.append({"stage": f"networks {round_ + 1}", "score": total})
+        if progress is not None:
+            progress(f"networks {round_ + 1}", total)
+        if not moves:
+            break
+        keys = _keys(moves, G)
+        trial = train_batch(
+            cells,
+            np.r_[genes, [j for j, _ in keys]].astype(int),
+            [*sets, *(pa for _, pa in keys)],
+            batch.state.prior,
+            n_epochs=max(n_epochs // 3, 1),
+            start=batch,
+            seed=seed + 1 + round_,
+            lr=3e-3,
+            **training,
+        )
+        row = {key: G + m for m, key in enumerate(keys)}
+        score = trial.state.score
+        for move in moves:
+            for j, pa in move.sets.items():
+                new = score[row[j, tuple(sorted(pa))]] - price[list(pa), j].sum()
+                move.gain += float(new - score[j] + price[list(sets[j]), j].sum())
+            if move.kind != "turn":
+                sign = 1 if move.kind == "add" else -1
+                probability[move.edge] = 1 / (1 + np.exp(np.clip(-sign * move.gain / TEMPERATURE, -50, 50)))
+        chosen = _accept(moves, sets, tabu)
+        rows = [row[j, tuple(sorted(chosen[j]))] if j in chosen else j for j in range(G)]
+        batch = pick(trial, rows)
+        sets = [tuple(sorted(chosen.get(j, pa))) for j, pa in enumerate(sets)]
+        active = set(chosen)
+        if not chosen:
+            break
+    return NeuralStart(topological(sets, order), batch, probability, batch.state.prior, history)

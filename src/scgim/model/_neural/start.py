@@ -1,0 +1,84 @@
+"""Parents and first weights of neural mechanisms, from the graph of the search (layer `model`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from scgim._core.learn.fit import Fit
+from scgim.model._module.module import GIMModule
+from scgim.model._neural.batch import Batch, Cells
+from scgim.model._neural.parents import NeuralStart, search_parents
+from scgim.model._reading.sample import sample_cells
+from scgim.model._study.knowledge import prior_matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+SEARCH_CELLS = 20_000  # cells on which the parents of neural mechanisms are searched
+
+
+def neural_cells(model: Any, module: GIMModule, fit: Fit, held: np.ndarray, rng: np.random.Generator) -> Cells:
+    """Standardised cells on which networks are searched, without those held out."""
+    module.set_scale(fit.mechanisms.loc, fit.mechanisms.scale)
+    x, context = sample_cells(model, SEARCH_CELLS, rng, held)
+    z = torch.as_tensor((x - module.loc.cpu().numpy()) / module.scale.cpu().numpy())
+    k = torch.as_tensor(context)
+    seen = module.seen(z, k) if module.scaled else None
+    return Cells(z, k, module.unit, np.asarray(model.design.group), module.hard, seen)
+
+
+def start_networks(
+    model: Any,
+    module: GIMModule,
+    cells: Cells,
+    order: np.ndarray,
+    parents: Sequence[Any],
+    rng: np.random.Generator,
+    progress: Callable[[str, float], None] | None,
+) -> NeuralStart:
+    """Parents and first weights of neural mechanisms, from another graph, such as that of the additive engine."""
+    prior, allowed, price = prior_matrix(model._graph_prior, module.n_genes), None, None
+    if prior is not None:
+        allowed = prior > 0
+        with np.errstate(divide="ignore"):
+            price = np.where(allowed, np.log1p(-np.minimum(prior, 1 - 1e-9)) - np.log(np.maximum(prior, 1e-9)), 1e9)
+            price = np.maximum(price, -20.0)
+    start = search_parents(
+        cells,
+        order,
+        [np.asarray(pa, dtype=int) for pa in parents],
+        allowed=allowed,
+        edge_price=price,
+        max_parents=module.mechanisms.mask.shape[1],
+        n_hidden=module.mechanisms.bias.shape[1],
+        seed=int(rng.integers(2**31)),
+        progress=progress,
+    )
+    load_networks(module, start.batch)
+    return start
+
+
+def load_networks(module: GIMModule, batch: Batch) -> None:
+    """Networks of all genes, with their expectation step, as the mechanisms of the module."""
+    source, target = batch.networks, module.mechanisms
+    target.set_parents(batch.parents)
+    with torch.no_grad():
+        width = min(source.mask.shape[1], target.mask.shape[1])
+        target.inner[:, :width], target.skip[:, :width] = source.inner[:, :width], source.skip[:, :width]
+        target.bias.copy_(source.bias)
+        target.outer.copy_(source.outer)
+    module.apply_expectation(batch.state)
+
+
+def edge_probability(fit: Fit, start: NeuralStart, parents: list[np.ndarray]) -> np.ndarray:
+    """Edge probabilities ``(G, G)``: of the search over networks where it tested an edge, else of the fit before."""
+    tested = ~np.isnan(start.edge_probability)
+    probability = np.where(tested, start.edge_probability, fit.graph_probability)
+    edges = np.zeros(probability.shape, dtype=bool)
+    for j, pa in enumerate(parents):
+        edges[pa, j] = True
+    return np.where(edges, np.maximum(probability, 0.5), np.minimum(probability, 0.5))

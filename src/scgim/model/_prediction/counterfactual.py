@@ -1,0 +1,133 @@
+"""Counterfactual cells: abduction of the noise, action, prediction (layer `model`; not from the paper)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
+
+from scgim._core.kinds.abduct import abduct
+from scgim._core.kinds.cells import Atomic, mean_cells, propagate
+from scgim._core.observation.moves import move_counts, move_zero_inflated
+from scgim.model._prediction.components import Components, compose, nothing
+from scgim.model._prediction.predictor import Predictor
+from scgim.model._prediction.request import Request, make_request, read_new_features
+from scgim.model._reading.columns import read_columns
+from scgim.model._reading.expression import gene_names, iterate
+
+if TYPE_CHECKING:
+    from scgim.model._reading.cells import Adjustment
+    from scgim.model._study.observation import Observation
+
+
+def expected(components: Components, n_rows: int, n_genes: int) -> Atomic:
+    """Posterior mean interventions of each row; hard ones where they are more likely than not."""
+    atomic = nothing(n_rows, n_genes, set(np.unique(components.kind)))
+    for slot in components.slots(n_rows).T:
+        there = slot >= 0
+        if not there.any():
+            continue
+        c = slot[there]
+        p, kind = components.probability[c], components.kind[c]
+        cell, gene = np.nonzero(np.where(kind == 1, p > 0.5, p > 0))
+        effect = np.where(kind == 1, 1.0, p)[cell, gene] * components.effect[c][cell, gene]
+        compose(atomic, (np.flatnonzero(there)[cell], gene), effect, kind[cell, gene])
+    if atomic.hard is not None:
+        atomic.value_sd = np.zeros((n_rows, n_genes))  # a cut mechanism has no noise to keep
+    return atomic
+
+
+def _genes_in_order(adata: Any, predictor: Predictor) -> np.ndarray:
+    """Columns of the model's genes in the cells given."""
+    found = gene_names(adata, predictor.data.spec)
+    position = {name: j for j, name in enumerate(found)}
+    absent = [name for name in predictor.data.genes if name not in position]
+    if absent:
+        raise ValueError(f"adata: lacks {len(absent)} gene(s) of the model: {absent[:5]}.")
+    return np.array([position[name] for name in predictor.data.genes])
+
+
+def counterfactual_cells(
+    predictor: Predictor,
+    adjustment: Adjustment | None,
+    adata: Any,
+    perturbations: Any,
+    features: Any,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, Request, np.ndarray]:
+    """Cells under other perturbations, with the noise that they had; `rng` is used for counts and zeros alone.
+
+    Returns
+    -------
+    Cells ``(N, G)``, the encoded request (1 or N rows), and the baseline group ``(N,)`` of each cell.
+    """
+    data = predictor.data
+    if not isinstance(adata, AnnData) and None in data.spec.layers:
+        raise TypeError(f"adata: expected AnnData, found {type(adata).__name__}.")
+    column = _genes_in_order(adata, predictor)
+    frame = read_columns(adata, data.spec)
+    factual = make_request(frame, data, adjustment)
+    unknown = factual.drugs[len(predictor.fit.drugs) :]
+    if unknown:
+        raise ValueError(
+            f"adata: cells are under {unknown[0]!r}, which was not in the training data; their noise is hidden."
+        )
+    request = make_request(perturbations, data, adjustment)
+    if len(request.table) not in (1, adata.n_obs):
+        raise ValueError(f"perturbations: expected 1 row or {adata.n_obs} (one a cell), found {len(request.table)}.")
+    group = factual.group.argmax(axis=1)
+    rows, first, inverse = _distinct(factual)
+    before = expected(predictor.components(rows, None), len(first), predictor.n_genes)
+    if before.hard is not None and before.hard.any():
+        raise ValueError(
+            "adata: some cells are under a hard intervention, which hides the noise of its targets; give control cells."
+        )
+    new = predictor.components(request, read_new_features(features, data, request))
+    after = expected(new, len(request.table), predictor.n_genes)
+    asked = np.zeros(adata.n_obs, int) if len(request.table) == 1 else np.arange(adata.n_obs)
+    out = np.empty((adata.n_obs, predictor.n_genes))
+    for at, block in iterate(adata, data.spec):
+        x = np.asarray(block.toarray() if sparse.issparse(block) else block, dtype=float)[:, column]
+        if predictor.observation is not None:
+            size = x.sum(axis=1) if factual.size is None else factual.size[at]
+            interventions = (before.rows(inverse[at]), after.rows(asked[at]))
+            out[at] = move_observed(predictor, x, interventions, group[at], size, rng)
+            continue
+        held = 0.0 if factual.offset is None else factual.offset[at]  # effect of continuous covariates
+        noise = abduct(predictor.fit.mechanisms, x - held, before.rows(inverse[at]), group[at])
+        out[at] = propagate(predictor.fit.mechanisms, after.rows(asked[at]), group[at], noise) + held
+    return out, request, group
+
+
+def move_observed(
+    predictor: Predictor,
+    x: np.ndarray,
+    interventions: tuple[Atomic, Atomic],
+    group: np.ndarray,
+    size: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Counts or zero-inflated values ``(n, G)`` whose latent layer moves from one intervention to another.
+
+    Mechanisms are linear and interventions shifts, so that the latent layer of every cell moves by the difference of its means.
+    """
+    fit, observation = predictor.fit, cast("Observation", predictor.observation)
+    before, after = (mean_cells(fit.mechanisms, atomic, group) for atomic in interventions)  # (n, G)
+    total = np.linalg.inv(np.eye(predictor.n_genes) - fit.mechanisms.weights())
+    variance = (fit.mechanisms.noise_sd**2) @ total**2  # (G,)
+    if observation.noise == "zero_inflated_lognormal":
+        zero, still = observation.zero_probability(before), observation.zero_probability(after)
+        return move_zero_inflated(x, after - before, zero, still, before, variance, rng)
+    log_size = np.log(np.maximum(size, 1e-12) / observation.size_unit)
+    return move_counts(x, after - before, before, variance, log_size, rng)
+
+
+def _distinct(request: Request) -> tuple[Request, np.ndarray, np.ndarray]:
+    """Distinct rows of a request, by drugs, doses and groups."""
+    keys = pd.DataFrame(np.column_stack([request.dose, request.group.argmax(axis=1)]))
+    inverse = keys.groupby(list(keys.columns), sort=True).ngroup().to_numpy()
+    first = np.unique(inverse, return_index=True)[1]
+    return request.rows(first), first, inverse

@@ -1,0 +1,234 @@
+"""What a user asks to be predicted: rows of registered columns, checked and encoded (layer `model`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scgim.model._reading.cells import Adjustment
+from scgim.model._reading.columns import read_dose
+from scgim.model._study.contexts import as_labels, encode_rows
+from scgim.model._study.features import Features, drug_table, numeric_table
+
+if TYPE_CHECKING:
+    from scgim.model._study.study import Registered
+
+
+@dataclass(frozen=True)
+class Request:
+    """Perturbations to predict, m rows.
+
+    Attributes
+    ----------
+    table
+        Registered columns as asked for; covariate columns that were left out are missing.
+    drugs
+        The fitted drugs, then unknown ones.
+    dose
+        ``(m, D')``; doses of all those drugs.
+    group
+        ``(m, C)``; weight of each baseline group, 1 for one group unless covariates were left out.
+    offset
+        ``(m, G)`` effect of continuous covariates, or None.
+    size
+        ``(m,)`` size factors of the cells to predict, or None.
+    """
+
+    table: pd.DataFrame
+    drugs: tuple[str, ...]
+    dose: np.ndarray
+    group: np.ndarray
+    offset: np.ndarray | None
+    size: np.ndarray | None = None
+
+    def rows(self, index: np.ndarray | slice) -> Request:
+        """Some of the rows."""
+        offset = None if self.offset is None else self.offset[index]
+        size = None if self.size is None else self.size[index]
+        return Request(self.table.iloc[index], self.drugs, self.dose[index], self.group[index], offset, size)
+
+
+def _group_weights(frame: pd.DataFrame, data: Registered) -> np.ndarray:
+    """Weights ``(m, C)`` of the groups that agree with the given covariates, by their numbers of training cells."""
+    groups, design = data.contexts.groups, data.contexts.design
+    size = np.bincount(design.group, weights=design.n_cells, minlength=len(design.group_names))
+    agree = np.ones((len(frame), len(size)), bool)
+    for column in data.spec.covariates:
+        if column not in frame:
+            continue
+        labels, known = as_labels(frame[column], f"perturbations[{column!r}]"), groups[column].to_numpy()
+        unknown = sorted(set(labels) - set(known))
+        if unknown:
+            raise ValueError(
+                f"perturbations: {column!r} is {unknown[0]!r}, which the model has no baseline for; "
+                f"choose from {sorted(set(known))}."
+            )
+        agree &= labels[:, None] == known[None, :]
+    empty = ~agree.any(axis=1)
+    if empty.any():
+        row = (
+            frame.loc[:, [c for c in data.spec.covariates if c in frame]].iloc[int(np.flatnonzero(empty)[0])].to_dict()
+        )
+        raise ValueError(
+            f"perturbations: no training cells have {row} together; choose from {list(design.group_names)[:20]}."
+        )
+    weight = agree * size
+    return weight / weight.sum(axis=1, keepdims=True)
+
+
+def make_request(perturbations: Any, data: Registered, adjustment: Adjustment | None) -> Request:
+    """Encode a table of perturbations.
+
+    Parameters
+    ----------
+    perturbations
+        DataFrame with the registered perturbation and dose columns; columns of covariates may be left out, which pools
+        over their training values; further columns are ignored.
+    data
+        What was registered.
+    adjustment
+        Effect of continuous covariates; those left out are at their mean.
+
+    Raises
+    ------
+    TypeError, KeyError, ValueError
+    """
+    spec = data.spec
+    if not isinstance(perturbations, pd.DataFrame):
+        example = ", ".join(f"{c!r}: [...]" for c in spec.perturbation + spec.dose)
+        raise TypeError(
+            f"perturbations: expected a DataFrame, found {type(perturbations).__name__}; "
+            f"for example pandas.DataFrame({{{example}}})."
+        )
+    if len(perturbations) == 0:
+        raise ValueError("perturbations: expected at least one row, found none.")
+    for column in spec.perturbation + spec.dose:
+        if column not in perturbations:
+            raise KeyError(
+                f"perturbations: column {column!r} is missing; the model needs {list(spec.perturbation + spec.dose)} "
+                f"and found {list(perturbations.columns)}. Put {spec.control!r} where there is no drug."
+            )
+    frame = perturbations.reset_index(drop=True)
+    rows = encode_rows(frame, spec, data.contexts.design.drugs)
+    group = _group_weights(frame, data)
+    given = [c for c in spec.continuous if c in frame]
+    offset = None
+    if adjustment is not None and given:
+        values = np.tile(adjustment.mean, (len(frame), 1))
+        for column in given:
+            values[:, spec.continuous.index(column)] = read_dose(frame[column], "perturbations")
+        if not np.isfinite(values).all():
+            raise ValueError(f"perturbations: columns {given} hold missing or infinite values.")
+        offset = adjustment.effect(values)
+    return Request(_asked(frame, data), rows.drugs, rows.matrix(), group, offset, _sizes(frame, data))
+
+
+def _sizes(frame: pd.DataFrame, data: Registered) -> np.ndarray | None:
+    """Size factors ``(m,)`` that were asked for, under the registered name."""
+    column = data.spec.size_factor
+    if column is None or column not in frame:
+        return None
+    values = read_dose(frame[column], "perturbations")
+    if not (np.isfinite(values) & (values > 0)).all():
+        raise ValueError(
+            f"perturbations: size factors in column {column!r} have to be positive numbers; leave it out "
+            "to draw those of control cells."
+        )
+    return values
+
+
+def _asked(frame: pd.DataFrame, data: Registered) -> pd.DataFrame:
+    """The registered columns of the request: drugs and covariates as str, doses as float and 0 for control."""
+    spec, out = data.spec, pd.DataFrame(index=frame.index)
+    for column in spec.perturbation:
+        out[column] = as_labels(frame[column], "perturbation_key")
+    for column, name in zip(spec.dose, spec.perturbation, strict=False):
+        out[column] = np.where(out[name] == spec.control, 0.0, read_dose(frame[column]))
+    for column in spec.covariates:
+        if column in frame:
+            out[column] = as_labels(frame[column], f"perturbations[{column!r}]")
+    for column in spec.continuous:
+        if column in frame:
+            out[column] = frame[column].to_numpy(dtype=float)
+    return out
+
+
+def _aligned(features: Any, registered: Features, n_rows: int) -> np.ndarray:
+    """Features of each requested row ``(m, Q)``."""
+    if isinstance(features, pd.DataFrame):
+        if set(registered.names) <= set(map(str, features.columns)):
+            features = features.set_axis(features.columns.astype(str), axis=1)[list(registered.names)]
+        values = numeric_table(features, "features")
+    else:
+        values = np.asarray(features)
+        if values.dtype.kind not in "fiub":
+            raise TypeError(f"features: expected numbers, found {type(features).__name__} of dtype {values.dtype}.")
+        values = np.atleast_2d(values.astype(float))
+    if values.shape != (n_rows, len(registered.names)):
+        raise ValueError(
+            f"features: the model was set up with .obsm features, so they have to be aligned with perturbations: expected "
+            f"shape {(n_rows, len(registered.names))}, found {values.shape}."
+        )
+    if not np.isfinite(values).all():
+        raise ValueError("features: found NaN or infinite values.")
+    return values
+
+
+def _of_drugs(features: Any, registered: Features, unknown: tuple[str, ...]) -> np.ndarray:
+    """Features of unknown drugs ``(U, Q)``, from the argument or from the registered table."""
+    table = registered
+    if features is not None:
+        given = drug_table(features, "features")
+        absent = [name for name in registered.names if name not in given.names]
+        if absent:
+            raise KeyError(
+                f"features: column(s) {absent[:5]} are missing; the model was set up with {len(registered.names)}."
+            )
+        column = [given.names.index(name) for name in registered.names]
+        values = np.vstack([given.values[:, column], registered.values])
+        keep = [i for i, name in enumerate(registered.rows) if name not in given.rows]
+        rows = given.rows + tuple(registered.rows[i] for i in keep)
+        index = [*range(len(given.rows)), *(len(given.rows) + i for i in keep)]
+        table = Features("drug", rows, registered.names, values[index])
+    return table.of_drugs(unknown)
+
+
+def read_new_features(features: Any, data: Registered, request: Request) -> np.ndarray | None:
+    """Features that the request needs: of unknown drugs ``(U, Q)``, or of all rows ``(m, Q)`` for `.obsm` features.
+
+    Returns
+    -------
+    None where all drugs are known; features of rows, where they were given, also for known drugs.
+
+    Raises
+    ------
+    KeyError
+        An unknown drug has no features; the message names it.
+    TypeError, ValueError
+        Wrong type or shape, or features for a model that was set up without.
+    """
+    unknown = request.drugs[len(data.contexts.design.drugs) :]
+    if data.features is None:
+        if unknown:
+            raise KeyError(
+                f"perturbations: drug {unknown[0]!r} was not in the training data, and the model was set up without "
+                f"features. Known drugs: {list(data.contexts.design.drugs)[:10]}. To predict new drugs, set up with "
+                "features_key."
+            )
+        if features is not None:
+            raise ValueError("features: the model was set up without features_key; leave features out.")
+        return None
+    if data.features.level == "context":
+        values = None if features is None else _aligned(features, data.features, len(request.table))
+        if unknown and values is None:
+            raise KeyError(
+                f"features: drug {unknown[0]!r} was not in the training data; pass features with one row for each row "
+                "of perturbations."
+            )
+        return values
+    if not unknown:
+        return None
+    return _of_drugs(features, data.features, unknown)

@@ -1,0 +1,143 @@
+"""Training of the published estimator and its result as a `Fit` (layer `model`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from scgim._core.learn.fit import Fit
+from scgim._core.posterior.curves import fit_dose_curves
+from scgim._core.posterior.targets import fit_values
+from scgim.model._module.closed_form import prepare
+from scgim.model._module.expectation import Residuals
+from scgim.model._module.export import edge_strength, export_mechanisms
+from scgim.model._module.module import as_residuals
+from scgim.model._module.runner import loader_settings, run_training
+from scgim.model._neural.batch import reachable, topological
+from scgim.model._published.maps import AmortisedMaps, Gamma
+from scgim.model._published.module import PublishedModule, acyclic_graph
+from scgim.model._published.plan import PublishedPlan
+from scgim.model._reading.sample import dense_blocks, sample_cells
+
+N_STEPS = 4000
+"""Minibatches of a training, unless epochs are given."""
+
+
+def fit_published(
+    model: Any,
+    *,
+    max_epochs: int | None,
+    rng: np.random.Generator,
+    plan_kwargs: dict[str, Any] | None,
+    accelerator: str,
+    devices: Any,
+    **kwargs: Any,
+) -> Fit:
+    """Trains the published estimator on the cells of `model`; see `refine` for the arguments."""
+    own, design, n_genes = model.module, model.design, len(model.genes)
+    gamma = Gamma.of(design, model.registered.features)
+    module = PublishedModule(
+        n_genes,
+        design,
+        gamma.contexts(design, model.registered.features),
+        n_cells=model.adata.n_obs,
+        mechanism=own.mechanism,
+        intervention=own.intervention,
+        structure="gradient",
+        n_hidden=own.n_hidden,
+        ridge=own.ridge,
+    )
+    prepare(model, module)
+    x, _ = sample_cells(model, 20_000, rng)
+    module.set_scale(x.mean(axis=0), x.std(axis=0))
+    loader = loader_settings(model, module, rng, kwargs)
+    loader["batch_size"] = min(loader["batch_size"], 512)
+    steps = max(len(loader["external_indexing"][0]) / loader["batch_size"], 1)  # of an epoch
+    n_epochs = int(np.clip(N_STEPS / steps, 20, 2000)) if max_epochs is None else max_epochs
+    kwargs.setdefault("check_val_every_n_epoch", max(n_epochs // 20, 1))
+    model.module = module
+    try:
+        if n_epochs:
+            run_training(
+                model, module, n_epochs, rng, plan_kwargs, accelerator, devices, loader, kwargs, plan_cls=PublishedPlan
+            )
+        fit = published_fit(model, module, torch.as_tensor(x), rng)
+        registered = model.registered.features is not None  # without them nothing is known of new drugs
+        model.feature_model_ = AmortisedMaps.of(module, gamma).to_dict() if registered else None
+        return fit
+    finally:
+        model.module = own  # of the shapes that a loaded model has; graph, mechanisms and maps are in fit and maps
+
+
+@torch.no_grad()
+def _final_sums(model: Any, module: PublishedModule) -> Residuals:
+    """Residuals of all cells under the final graph, whose edges are in the mask."""
+    device = module.loc.device
+    total = torch.zeros(5, len(module.names), module.n_genes, dtype=torch.float64)
+    for x, context in dense_blocks(model):
+        z = (torch.as_tensor(x, device=device) - module.loc) / module.scale
+        total += module.residual_sums(z - module.mechanisms(z), z, torch.as_tensor(context, device=device)).to(total)
+    return as_residuals(total)
+
+
+@torch.no_grad()
+def published_fit(model: Any, module: PublishedModule, x: torch.Tensor, rng: np.random.Generator) -> Fit:
+    """Thresholded graph, probabilities and effects of the trained module."""
+    module.eval()
+    design, G, D = model.design, module.n_genes, len(model.drugs)
+    edge = module.edge_probability().double().cpu().numpy()
+    graph = acyclic_graph(edge)
+    candidates = module.mechanisms.candidates.cpu().numpy()
+    module.mechanisms.mask.copy_(torch.as_tensor(graph[candidates, np.arange(G)[:, None]]).float())
+    probability, effect = AmortisedMaps.read(module)
+    probability = np.where(design.control[:, None], 0.0, probability)
+    targets = (probability > 0.5).astype(float)
+    sums = _final_sums(model, module)
+    hit, n = targets > 0.5, np.maximum(sums.n, 1)
+    baseline = np.zeros((len(design.group_names), G))
+    centred = sums.mean - (0.0 if module.hard else targets * effect)
+    for c in range(len(baseline)):
+        weight = sums.n * (~hit if module.hard else 1.0) * (design.group == c)[:, None]
+        baseline[c] = (weight * centred).sum(axis=0) / np.maximum(weight.sum(axis=0), 1e-9)
+    stays = ~hit if module.hard else np.ones_like(hit)
+    variance = (stays * sums.scatter).sum(axis=0) / np.maximum((stays * np.maximum(sums.n - 1, 0)).sum(axis=0), 1)
+    module.baseline.copy_(torch.as_tensor(baseline))
+    module.log_noise.copy_(torch.as_tensor(0.5 * np.log(np.maximum(variance, 1e-6))))
+    scale, loc = module.scale.double().cpu().numpy(), module.loc.double().cpu().numpy()
+    value = effect + loc / scale if module.hard else effect
+    error = np.maximum(variance, 1e-6) / n
+    curves = fit_dose_curves(value, error, hit, design)
+    present = np.asarray(design.dose) > 0
+    odds = np.zeros((D, G))
+    for d in range(D):
+        p = np.clip(probability[present[:, d]].mean(axis=0), 1e-12, 1 - 1e-12) if present[:, d].any() else 0.5
+        odds[d] = np.log(p / (1 - p))
+    out = fit_values(value, error, design, curves, odds)
+    z = ((x.to(module.loc.device) - module.loc) / module.scale).float()
+    strength = edge_strength(module, z, rng)
+    parents = [tuple(int(i) for i in np.flatnonzero(graph[:, j])) for j in range(G)]
+    order = topological(parents, np.argsort(-reachable(graph).sum(axis=1), kind="stable"))
+    return Fit(
+        tuple(model.genes),
+        tuple(model.drugs),
+        module.mechanism,
+        module.intervention,
+        export_mechanisms(module, order, strength),
+        strength,
+        edge,
+        out.probability,
+        out.amplitude * scale,
+        out.amplitude_sd * scale,
+        curves.ec50,
+        curves.slope,
+        probability,
+        value * scale,
+        np.sqrt(error) * scale,
+        np.zeros(G),
+        np.full((D, G), module.intervention),
+        [],
+        {"structure": "gradient", "curve_slab_sd": curves.slab_sd, "curve_deviation_sd": curves.deviation_sd,
+         "p_target": 2.0 / max(G, 4), "slab_sd": curves.slab_sd},
+    )  # fmt: skip

@@ -1,0 +1,108 @@
+"""Registered columns of `.obs`, from AnnData or from MuData whose columns may live in a modality (layer `model`)."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from scgim.model._reading.spec import Spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def _missing(argument: str, key: str, place: str, found: Iterable[str]) -> KeyError:
+    names = [str(name) for name in found if not str(name).startswith("_scvi")]
+    close = difflib.get_close_matches(key, names, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return KeyError(f"{argument}: column {key!r} is not in {place}; found {names}.{hint}")
+
+
+def _mudata_column(mdata: Any, argument: str, key: str, modality: str | None) -> pd.Series:
+    """A column of the object itself, of the named modality, or of the modalities that hold it."""
+    if modality is not None:
+        obs = mdata.mod[modality].obs
+        if key not in obs:
+            raise _missing(argument, key, f"mdata[{modality!r}].obs", obs.columns)
+        return obs[key]
+    if key in mdata.obs:
+        return mdata.obs[key]
+    holders = [name for name in mdata.mod if key in mdata.mod[name].obs]
+    if not holders:
+        found = list(mdata.obs.columns) + [c for name in mdata.mod for c in mdata.mod[name].obs.columns]
+        raise _missing(argument, key, "mdata.obs or the .obs of a modality", dict.fromkeys(found))
+    first = mdata.mod[holders[0]].obs[key]
+    for other in holders[1:]:
+        if not np.array_equal(first.astype(str), mdata.mod[other].obs[key].astype(str)):
+            raise ValueError(
+                f"{argument}: column {key!r} differs between the modalities {holders}. "
+                f"Say which one counts: modalities={{{argument!r}: {holders[0]!r}}}."
+            )
+    return first
+
+
+def _loaded(column: Any) -> pd.Series:
+    """A column of a lazily read object, in memory."""
+    return column if isinstance(column, pd.Series) else column.to_series()
+
+
+def read_columns(data: Any, spec: Spec) -> pd.DataFrame:
+    """All registered columns, one row a cell, in the order of the cells.
+
+    Parameters
+    ----------
+    data
+        AnnData, or MuData whose modalities hold the same cells in the same order.
+    spec
+        What was registered.
+
+    Raises
+    ------
+    KeyError
+        A column is missing; the message names the argument and the columns that are there.
+    """
+    columns = {}
+    for key, argument in spec.arguments.items():
+        if isinstance(data, AnnData):
+            if key not in data.obs:
+                raise _missing(argument, key, "adata.obs", data.obs.columns)
+            columns[key] = _loaded(data.obs[key])
+        else:
+            columns[key] = _mudata_column(data, argument, key, spec.modalities.get(argument))
+    return pd.DataFrame({key: column.array for key, column in columns.items()}, index=range(data.n_obs))
+
+
+def read_dose(column: pd.Series, argument: str = "dose_key") -> np.ndarray:
+    """Doses as float64 ``(N,)``, NaN where missing; categories of numbers are read as numbers.
+
+    Raises
+    ------
+    TypeError
+        The column does not hold numbers.
+    """
+    values: Any = column
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        kind = values.cat.categories
+        numeric = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
+        if numeric:
+            values = values.astype(kind.dtype if not values.isna().any() else "float64")
+    elif values.dtype == object:
+        present = values.dropna()
+        numeric = all(isinstance(v, (int, float, np.number)) and not isinstance(v, bool) for v in present)
+    else:
+        numeric = pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
+    if not numeric:
+        example = next((v for v in column if isinstance(v, str)), column.iloc[0] if len(column) else None)
+        raise TypeError(
+            f"{argument}: column {column.name!r} has to hold numbers, found {example!r} (dtype {column.dtype}). "
+            f"Convert it first: adata.obs[{column.name!r}] = pandas.to_numeric(adata.obs[{column.name!r}])."
+        )
+    dose = np.asarray(values.to_numpy(dtype="float64", na_value=np.nan))
+    if values.dtype in (np.float32, np.float16):  # 0.1 stored as float32 is meant as 0.1
+        levels, inverse = np.unique(values.to_numpy(), return_inverse=True)
+        dose = np.array([float(str(level)) for level in levels])[inverse]
+    return dose

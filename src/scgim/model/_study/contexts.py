@@ -1,0 +1,231 @@
+"""Contexts: the distinct (covariates x perturbation x dose), derived once from the registered columns (layer `model`).
+
+The order of drugs in a row does not matter: "A" at 1 with "B" at 10 is the context of "B" at 10 with "A" at 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scgim._core.design import Design
+from scgim.model._reading.columns import read_dose
+from scgim.model._reading.spec import Spec
+
+ABSENT = -1
+"""Code of "no drug" in a perturbation column."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Registered columns in canonical form, one row a cell or a requested perturbation.
+
+    Attributes
+    ----------
+    drugs
+        Names of the drugs that the codes stand for.
+    codes
+        ``(n, P)``; drugs of each row, sorted, `ABSENT` last.
+    dose
+        ``(n, P)``; their doses, 0 where absent, 1 where no dose was registered.
+    """
+
+    drugs: tuple[str, ...]
+    codes: np.ndarray
+    dose: np.ndarray
+
+    def matrix(self, n_drugs: int | None = None) -> np.ndarray:
+        """Doses as ``(n, D)``, 0 where a drug is absent."""
+        out = np.zeros((len(self.codes), len(self.drugs) if n_drugs is None else n_drugs))
+        row, slot = np.nonzero(self.codes != ABSENT)
+        out[row, self.codes[row, slot]] = self.dose[row, slot]
+        return out
+
+
+def as_labels(column: pd.Series, argument: str) -> np.ndarray:
+    """Values of a column as an object array of str.
+
+    Raises
+    ------
+    ValueError
+        A value is missing.
+    """
+    missing = column.isna().to_numpy()
+    if missing.any():
+        mend = (
+            f"fill it with the control label where no drug was given: adata.obs[{column.name!r}] = "
+            f"adata.obs[{column.name!r}].astype(object).fillna(control)"
+            if argument == "perturbation_key"
+            else "drop those cells or give them a label"
+        )
+        raise ValueError(f"{argument}: column {column.name!r} is missing in {missing.sum()} row(s); {mend}.")
+    codes, levels = pd.factorize(column)
+    return np.array([str(level) for level in levels], dtype=object)[codes]
+
+
+def encode_rows(frame: pd.DataFrame, spec: Spec, drugs: tuple[str, ...] | None = None) -> Rows:
+    """Canonical drugs and doses of each row.
+
+    Parameters
+    ----------
+    frame
+        Rows with the registered perturbation (and dose) columns.
+    spec
+        What was registered.
+    drugs
+        Known drugs; drugs beyond them are appended, sorted by name. None: all drugs, sorted.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A label or dose is missing, a drug occurs twice in a row, a dose is negative, infinite, or 0 for a drug.
+    """
+    labels = np.column_stack([as_labels(frame[c], "perturbation_key") for c in spec.perturbation])  # (n, P)
+    known = drugs or ()
+    new = sorted(set(labels.ravel()) - set(known) - {spec.control})
+    drugs = (*known, *new)
+    code = {name: i for i, name in enumerate(drugs)} | {spec.control: len(drugs)}
+    flat, levels = pd.factorize(labels.ravel())
+    codes = np.array([code[level] for level in levels], dtype=np.int64)[flat].reshape(labels.shape)
+    absent = codes == len(drugs)
+    dose = _doses(frame, spec, labels, absent)
+    rank = np.argsort(np.argsort(np.array(drugs, dtype=object), kind="stable")) if drugs else np.zeros(0, np.int64)
+    order = np.argsort(np.append(rank, len(drugs))[codes], axis=1, kind="stable")  # by name, absent last
+    codes, dose, absent = (np.take_along_axis(a, order, axis=1) for a in (codes, dose, absent))
+    twice = (codes[:, 1:] == codes[:, :-1]) & ~absent[:, 1:]
+    if twice.any():
+        row, slot = np.argwhere(twice)[0]
+        raise ValueError(
+            f"perturbation_key: {drugs[codes[row, slot]]!r} is named twice in one row ({twice.any(axis=1).sum()} row(s)). "
+            f"Name it once, with its total dose, and put the control label {spec.control!r} into the other column."
+        )
+    return Rows(drugs, np.where(absent, ABSENT, codes), np.where(absent, 0.0, dose))
+
+
+def _doses(frame: pd.DataFrame, spec: Spec, labels: np.ndarray, absent: np.ndarray) -> np.ndarray:
+    """Checked doses ``(n, P)``; those of absent drugs are not looked at."""
+    if not spec.dose:
+        return np.ones(labels.shape)
+    dose = np.column_stack([read_dose(frame[c]) for c in spec.dose])
+    for p, column in enumerate(spec.dose):
+        values, drug = dose[~absent[:, p], p], labels[~absent[:, p], p]
+        for wrong, what, mend in (
+            (np.isnan(values), "missing", "Give it a dose or drop those rows"),
+            (np.isinf(values), "infinite", "Give it a finite dose or drop those rows"),
+            (values < 0, "negative", "Doses are amounts, not logarithms: use 10 ** log10_dose"),
+            (values == 0, "0", f"Label untreated rows as control: {spec.perturbation[p]!r} = {spec.control!r}"),
+        ):
+            if wrong.any():
+                raise ValueError(
+                    f"dose_key: column {column!r} is {what} in {wrong.sum()} row(s) of {drug[wrong][0]!r}, "
+                    f"expected a positive dose. {mend}."
+                )
+    return dose
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """The contexts of a data set.
+
+    Attributes
+    ----------
+    table
+        One row a context: registered columns (canonical) and `n_cells`.
+    design
+        Drugs, doses and baseline groups of the contexts.
+    groups
+        ``(C, covariates)``; covariate values of each baseline group, as str.
+    index
+        ``(N,)``; context of each cell; empty where the data are not at hand.
+    """
+
+    table: pd.DataFrame
+    design: Design
+    groups: pd.DataFrame
+    index: np.ndarray
+
+    def to_state(self) -> dict[str, Any]:
+        """Plain lists and arrays for the registry; without the cells."""
+        return {
+            "table": {str(c): self.table[c].tolist() for c in self.table},
+            "groups": {str(c): self.groups[c].tolist() for c in self.groups},
+            "design": self.design.to_dict(),
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Contexts:
+        """Inverse of `to_state`."""
+        table = pd.DataFrame(state["table"])
+        design = Design.from_dict(state["design"])
+        groups = pd.DataFrame(state["groups"], index=range(len(design.group_names)))
+        return cls(table, design, groups, np.zeros(0, np.int64))
+
+    def keys(self) -> list[tuple]:
+        """One hashable key a context: its columns' values without `n_cells`."""
+        return list(self.table.drop(columns="n_cells").itertuples(index=False, name=None))
+
+
+def _group(frame: pd.DataFrame, spec: Spec) -> tuple[np.ndarray, pd.DataFrame, tuple[str, ...]]:
+    """Baseline group of each cell, the groups' covariate values, and names to show."""
+    if not spec.covariates:
+        return np.zeros(len(frame), np.int64), pd.DataFrame(index=[0]), ("all",)
+    labels = pd.DataFrame({c: as_labels(frame[c], spec.arguments[c]) for c in spec.covariates})
+    grouped = labels.groupby(list(spec.covariates), sort=True)
+    index = grouped.ngroup().to_numpy()
+    groups = labels.iloc[np.unique(index, return_index=True)[1]].reset_index(drop=True)
+    names = tuple(", ".join(f"{c}={v}" for c, v in zip(groups, row, strict=True)) for row in groups.to_numpy())
+    return index, groups, names
+
+
+def derive_contexts(frame: pd.DataFrame, spec: Spec) -> Contexts:
+    """Contexts of the cells described by `frame`; independent of the order of cells and of drugs in a row.
+
+    Contexts are sorted: controls first, then by drug, dose and covariates.
+
+    Raises
+    ------
+    ValueError, TypeError
+        See `encode_rows`; or a covariate is missing.
+    """
+    rows = encode_rows(frame, spec)
+    group, groups, names = _group(frame, spec)
+    # combinations come after the single drugs, by the number of drugs
+    keys = pd.DataFrame(np.column_stack([(rows.codes != ABSENT).sum(axis=1), rows.codes, rows.dose, group]))
+    grouped = keys.groupby(list(keys.columns), sort=True)
+    index = grouped.ngroup().to_numpy()
+    first = np.unique(index, return_index=True)[1]  # a cell of each context
+    n_cells = np.bincount(index, minlength=len(first))
+    codes, dose = rows.codes[first], rows.dose[first]
+    label = np.array([*rows.drugs, spec.control], dtype=object)  # ABSENT = -1 reads the last
+    table = pd.DataFrame({c: label[codes[:, p]] for p, c in enumerate(spec.perturbation)})
+    for p, c in enumerate(spec.dose):
+        table[c] = dose[:, p]
+    for c in spec.covariates:
+        table[c] = groups[c].to_numpy()[group[first]]
+    table["n_cells"] = n_cells
+    of_context = Rows(rows.drugs, codes, dose)
+    design = Design(rows.drugs, of_context.matrix(), group[first], names, n_cells, has_dose=bool(spec.dose))
+    return Contexts(table, design, groups, index)
+
+
+def match_contexts(frame: pd.DataFrame, spec: Spec, source: Contexts) -> np.ndarray:
+    """Index ``(N,)`` into the contexts of `source` for other cells with the same columns.
+
+    Raises
+    ------
+    ValueError
+        A context of the cells is not among those of `source`.
+    """
+    new = derive_contexts(frame, spec)
+    position = {key: k for k, key in enumerate(source.keys())}
+    unknown = [key for key in new.keys() if key not in position]
+    if unknown:
+        raise ValueError(
+            f"adata: {len(unknown)} context(s) were not in the data that the model was set up with, such as "
+            f"{dict(zip(spec.columns, unknown[0], strict=True))}. Keep the cells of known contexts, or ask "
+            "model.predict for new ones."
+        )
+    return np.array([position[key] for key in new.keys()], dtype=np.int64)[new.index]

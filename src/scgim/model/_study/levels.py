@@ -1,0 +1,50 @@
+"""The covariate by which effects differ (layer `model`)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from scgim._core.design import Design
+    from scgim.model._study.study import Registered
+
+
+def level_names(effects_by: Any, data: Registered, intervention: str, structure: str) -> list[str]:
+    """Levels of the covariate by which effects differ, checked.
+
+    Raises
+    ------
+    TypeError, KeyError, ValueError
+        `effects_by` is no name, is not registered, has one level, or the other settings do not allow for it.
+    """
+    if not isinstance(effects_by, str):
+        raise TypeError(f"effects_by: expected the name of one column or None, found {type(effects_by).__name__}.")
+    if effects_by not in data.spec.covariates:
+        raise KeyError(
+            f"effects_by: column {effects_by!r} is not a registered covariate, found {list(data.spec.covariates)}. "
+            "Name it in batch_key or categorical_covariate_keys, too."
+        )
+    if intervention not in ("shift", "hard"):
+        raise ValueError(
+            f"effects_by: needs intervention='shift' or 'hard', found {intervention!r}; leave effects_by out to share effects."
+        )
+    if structure == "gradient":
+        raise ValueError("effects_by: needs structure='search' or 'cyclic', found 'gradient'; leave effects_by out.")
+    names = sorted(set(data.contexts.groups[effects_by]))
+    if len(names) < 2:
+        raise ValueError(
+            f"effects_by: expected a column with at least two levels, found {names} in {effects_by!r}; leave it out."
+        )
+    return names
+
+
+def with_levels(data: Registered, effects_by: str | None) -> Design:
+    """The design of the contexts, with their levels of the covariate by which effects differ."""
+    design = data.contexts.design
+    if effects_by is None:
+        return design
+    of_group = np.unique(data.contexts.groups[effects_by].to_numpy().astype(str), return_inverse=True)[1]
+    return replace(design, level=of_group[np.asarray(design.group)])

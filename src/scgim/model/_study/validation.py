@@ -1,0 +1,203 @@
+"""Checks of the data at set-up; all of them pass before anything is written (layer `model`)."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from scgim.model._reading.columns import read_columns, read_dose
+from scgim.model._reading.expression import gene_names, locate, matrices, parts
+from scgim.model._reading.spec import Spec
+from scgim.model._reading.summary import Summary, summarise
+from scgim.model._study.contexts import Contexts, as_labels, derive_contexts
+from scgim.model._study.features import Features, read_features
+
+
+def check_object(data: Any, kind: Any) -> None:
+    """The right class, not a view, with cells and genes.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    name = "adata" if kind is AnnData else "mdata"
+    if not isinstance(data, kind):
+        other = "setup_mudata" if kind is AnnData else "setup_anndata"
+        raise TypeError(f"{name}: expected {kind.__name__}, found {type(data).__name__}; see also GIM.{other}.")
+    if data.is_view:
+        raise ValueError(f"{name}: expected an object of its own, found a view; run {name} = {name}.copy() first.")
+    if data.n_obs == 0 or data.n_vars == 0:
+        raise ValueError(f"{name}: expected cells and genes, found shape {data.shape}.")
+
+
+def check_cells_paired(mdata: Any, spec: Spec) -> None:
+    """Every modality in use holds the cells of the object in its order.
+
+    Raises
+    ------
+    ValueError
+    """
+    for modality in spec.layers:
+        names = mdata.mod[modality].obs_names
+        if not names.equals(mdata.obs_names):
+            raise ValueError(
+                f"mdata: modality {modality!r} does not hold the same cells in the same order as the object; use "
+                "mdata = mudata.MuData({m: a[cells].copy() for m, a in mdata.mod.items()}) with the shared cells."
+            )
+    if mdata.obs_names.has_duplicates:
+        raise ValueError("mdata: cell names are not unique; run obs_names_make_unique() on every modality.")
+
+
+def check_matrices(data: Any, spec: Spec) -> None:
+    """Layers exist, hold real numbers, and the genes have distinct names.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+    """
+    for modality, adata in parts(data, spec):
+        layer, owner = spec.layers[modality], "adata" if modality is None else f"mdata[{modality!r}]"
+        if layer is not None and layer not in adata.layers:
+            found = [name for name in adata.layers if name is not None]
+            raise KeyError(f"layer: {layer!r} is not in {owner}.layers; found {found}.")
+        if layer is None and adata.X is None:
+            raise ValueError(f"layer: {owner}.X is empty; name the layer that holds the expression.")
+        if adata.var_names.has_duplicates:
+            twice = adata.var_names[adata.var_names.duplicated()].unique()[:5].tolist()
+            raise ValueError(f"{owner}: gene names {twice} occur more than once; run {owner}.var_names_make_unique().")
+    for (modality, _), matrix in zip(parts(data, spec), matrices(data, spec), strict=True):
+        if np.dtype(matrix.dtype).kind not in "fiub":
+            raise TypeError(
+                f"layer: {locate(spec.layers[modality], modality)} has dtype {matrix.dtype}, expected numbers."
+            )
+
+
+def check_control(frame: pd.DataFrame, spec: Spec) -> None:
+    """Cells without any drug exist; their doses are ignored, with a warning where they are not 0.
+
+    Raises
+    ------
+    ValueError
+    """
+    untreated = np.ones(len(frame), bool)
+    found: set[str] = set()
+    for column in spec.perturbation:
+        labels = as_labels(frame[column], "perturbation_key")
+        untreated &= labels == spec.control
+        found |= set(labels)
+    if not untreated.any():
+        raise ValueError(
+            f"control: no cell has {spec.control!r} in "
+            + (
+                f"column {spec.perturbation[0]!r}"
+                if len(spec.perturbation) == 1
+                else f"all of {list(spec.perturbation)}"
+            )
+            + f"; found {sorted(found)[:10]}. A causal model needs untreated cells; name their label."
+        )
+    for name, dose in zip(spec.perturbation, spec.dose, strict=False):
+        absent = as_labels(frame[name], "perturbation_key") == spec.control
+        given = np.nan_to_num(read_dose(frame[dose])[absent]) != 0
+        if given.any():
+            warnings.warn(
+                f"dose_key: column {dose!r} is not 0 in {given.sum()} row(s) labelled {spec.control!r}; "
+                "the dose of control cells is ignored.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+def check_contexts(contexts: Contexts, spec: Spec) -> None:
+    """At least two cells in each context, and untreated cells in each baseline group.
+
+    Raises
+    ------
+    ValueError
+    """
+    design, table = contexts.design, contexts.table
+    with_control = set(design.group[design.control])
+    lone = [name for c, name in enumerate(design.group_names) if c not in with_control]
+    if lone:
+        arguments = sorted({spec.arguments[c] for c in spec.covariates})
+        raise ValueError(
+            f"{' and '.join(arguments)}: {len(lone)} group(s) have no control cells: {lone[:5]}. Each group has a "
+            "baseline of its own, which untreated cells tell: drop those cells, or leave the column out."
+        )
+    few = table["n_cells"].to_numpy() < 2
+    if few.any():
+        row = table[few].iloc[0].drop("n_cells").to_dict()
+        raise ValueError(
+            f"perturbation_key: {few.sum()} context(s) have fewer than 2 cells, such as {row}. Drop them: "
+            f"n = adata.obs.groupby({list(spec.columns)}, observed=True)[{spec.perturbation[0]!r}].transform('size'); "
+            "adata = adata[n.to_numpy() >= 2].copy()."
+        )
+    if not len(design.drugs):
+        raise ValueError(
+            f"perturbation_key: all cells are labelled {spec.control!r}; expected at least one drug in "
+            f"{list(spec.perturbation)}."
+        )
+
+
+def check_expression(data: Any, spec: Spec, contexts: Contexts) -> Summary:
+    """All values finite, and every gene varies within contexts; one pass over the cells.
+
+    Raises
+    ------
+    ValueError
+    """
+    genes = gene_names(data, spec)
+    where = " and ".join(locate(spec.layers[m], m) for m, _ in parts(data, spec))
+    summary = summarise(data, spec, contexts.index, len(contexts.table))
+    if summary.n_bad:
+        raise ValueError(
+            f"layer: {where} holds NaN or infinite values, the first in gene {genes[summary.bad_gene]!r}; replace them "
+            "or drop those cells or genes."
+        )
+    flat = np.flatnonzero((summary.low == summary.high) | (summary.within <= 0))
+    if len(flat):
+        raise ValueError(
+            f"layer: {len(flat)} gene(s) have no variance in {where}: {[genes[j] for j in flat[:5]]}. Drop them: "
+            "adata = adata[:, keep].copy(), or choose genes with scgim.pp.select_genes."
+        )
+    return summary
+
+
+def check_numeric_covariates(frame: pd.DataFrame, spec: Spec) -> None:
+    """Continuous covariates and size factors are finite numbers, size factors positive.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    for column in [*spec.continuous, *([spec.size_factor] if spec.size_factor else [])]:
+        argument = spec.arguments[column]
+        values = read_dose(frame[column], argument)
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"{argument}: column {column!r} holds missing or infinite values; impute them or drop cells."
+            )
+        if column == spec.size_factor and (values <= 0).any():
+            raise ValueError(f"{argument}: column {column!r} has to be positive, found {values.min()}.")
+        if column in spec.continuous and np.ptp(values) == 0:
+            raise ValueError(f"{argument}: column {column!r} is constant; leave it out.")
+
+
+def validate(data: Any, spec: Spec) -> tuple[Contexts, Features | None, Summary]:
+    """All checks of set-up, cheap ones first; nothing is written.
+
+    Returns
+    -------
+    Contexts, features and summary of the expression.
+    """
+    check_matrices(data, spec)
+    frame = read_columns(data, spec)
+    check_control(frame, spec)
+    contexts = derive_contexts(frame, spec)
+    check_contexts(contexts, spec)
+    check_numeric_covariates(frame, spec)
+    features = read_features(data, spec.features, contexts)
+    return contexts, features, check_expression(data, spec, contexts)

@@ -1,0 +1,85 @@
+"""Ensembles: fits to bootstrap samples of the moments, averaged into probabilities (layer `model`; not from the paper)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from scgim._core.learn.fit import Fit
+from scgim._core.moments.moments import Moments
+
+
+def resample(moments: Moments, rng: np.random.Generator) -> Moments:
+    """Moments of a new sample of as many cells, drawn from the Gaussian with the given moments; no pass over the cells.
+
+    Means get the sampling error of their contexts, and of their observation, the covariance that of a Wishart matrix;
+    where the scatter of blocks of contexts is kept, each block has its own.
+    """
+    if moments.scatter is None or moments.block is None:
+        block, freedom = np.zeros(len(moments.n), dtype=int), np.array([float(moments.n.sum() - len(moments.n))])
+        if moments.pair_cells is not None:
+            freedom = np.array([max(float(np.median(moments.pair_cells)), moments.within.shape[0] + 1.0)])
+        within = moments.within[None]
+    else:
+        block = moments.block
+        freedom = np.bincount(block, np.maximum(moments.n - 1, 0), minlength=len(moments.scatter))
+        within = moments.scatter / np.maximum(freedom, 1)[:, None, None]
+    mean, scatter = moments.mean.reshape(len(moments.n), -1).copy(), np.empty_like(within)
+    for u, (covariance, dof) in enumerate(zip(within, freedom, strict=True)):
+        size, rows = len(covariance), np.flatnonzero(block == u)
+        values, vectors = np.linalg.eigh(covariance)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))  # covariance = root @ root.T
+        error = rng.standard_normal((len(rows), size)) @ root.T
+        mean[rows] += error / np.sqrt(np.maximum(moments.n[rows], 1))[:, None]
+        if moments.spread is not None:
+            mean[rows] += rng.standard_normal(error.shape) * np.sqrt(moments.spread[rows])
+        factor = root @ _wishart_root(dof, size, rng)
+        scatter[u] = factor @ factor.T
+    pooled = scatter.sum(axis=0) / max(float(freedom.sum()), 1.0)
+    kept = None if moments.scatter is None else scatter
+    return replace(moments, mean=mean.reshape(moments.mean.shape), within=pooled, scatter=kept)
+
+
+def _wishart_root(freedom: float, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Root of a standard Wishart matrix: Bartlett's decomposition, or the draws themselves where they are few."""
+    if freedom < size:
+        return rng.standard_normal((size, int(freedom)))
+    lower = np.tril(rng.standard_normal((size, size)), -1)
+    lower[np.diag_indices(size)] = np.sqrt(rng.chisquare(freedom - np.arange(size)))
+    return lower
+
+
+def average(fit: Fit, members: list[Fit]) -> Fit:
+    """The fit with probabilities averaged over itself and the members, and standard deviations that hold their spread."""
+    if not members:
+        return fit
+    every = [fit, *members]
+    out = {}
+    for name in ("graph_probability", "probability", "context_probability"):
+        out[name] = np.mean([getattr(f, name) for f in every], axis=0)
+    pairs = [(name, f"{name}_sd") for name in ("amplitude", "context_effect", "level_amplitude")]
+    for mean, sd in pairs if fit.level_amplitude is not None else pairs[:2]:
+        spread = np.var([getattr(f, mean) for f in every], axis=0)
+        out[sd] = np.sqrt(getattr(fit, sd) ** 2 + spread)
+    if fit.own_probability is not None:
+        active = fit.kind == "activity"
+        both = np.mean([kind_probabilities(f) for f in every], axis=0)  # (2, D, G)
+        out["own_probability"], out["other_probability"] = np.where(active, both[::-1], both)
+    return replace(fit, **out, settings={**fit.settings, "n_ensemble": len(members)})
+
+
+def kind_probabilities(fit: Fit) -> np.ndarray:
+    """Probabilities that a drug shifts a gene, and that it changes the gene's activity, ``(2, D, G)``."""
+    active = fit.kind == "activity"
+    own = fit.probability if fit.own_probability is None else fit.own_probability
+    other = np.zeros_like(own) if fit.other_probability is None else fit.other_probability
+    return np.stack([np.where(active, other, own), np.where(active, own, other)])
+
+
+def fit_ensemble(
+    moments: Moments, n_members: int, fit_one: Callable[[Moments, np.random.Generator], Fit], rng: np.random.Generator
+) -> list[Fit]:
+    """Fits to `n_members` bootstrap samples of the moments."""
+    return [fit_one(resample(moments, stream), stream) for stream in rng.spawn(n_members)]

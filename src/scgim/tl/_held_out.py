@@ -1,0 +1,109 @@
+"""Contexts of held-out cells, their means and their features."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scgim.model._reading.cells import CellChunks
+from scgim.model._reading.columns import read_columns
+from scgim.model._reading.expression import gene_names
+from scgim.model._study.contexts import derive_contexts, encode_rows
+from scgim.tl._moments import ContextCells, collect
+from scgim.tl._transform import Transform, transformed
+
+if TYPE_CHECKING:
+    from scgim.model import GIM
+
+
+@dataclass
+class Test:
+    """Perturbed contexts of the held-out cells, m of them."""
+
+    table: pd.DataFrame  # (m, registered columns and n_cells)
+    group: np.ndarray  # (m,), baseline group of the training data
+    dose: np.ndarray  # (m, D'), doses of the drugs below
+    drugs: tuple[str, ...]  # (D',) fitted drugs, then new ones
+    first: np.ndarray  # (m,), a cell of each
+    cells: ContextCells
+
+    @property
+    def label(self) -> list[str]:
+        """One text for each context."""
+        return [
+            ", ".join(f"{c}={v}" for c, v in row.items())
+            for row in self.table.drop(columns="n_cells").to_dict("records")
+        ]
+
+
+def _read_test(
+    model: GIM, data: Any, n_cells: int, rng: np.random.Generator, transform: Transform | None = None
+) -> Test:
+    """The held-out contexts and their cells."""
+    registered = model.registered
+    spec = registered.spec
+    frame = read_columns(data, spec)
+    if gene_names(data, spec) != list(registered.genes):
+        raise ValueError(
+            "adata_test: expected the genes of the training data in their order; use adata_test[:, model.genes]."
+        )
+    contexts = derive_contexts(frame, spec)
+    adjustment = model._adjustment()
+    values = None if adjustment is None else frame[list(spec.continuous)].to_numpy(float)
+    blocks = CellChunks(data, spec, contexts.index, adjustment, values)
+    cells = collect(transformed(blocks, transform), contexts.index, len(contexts.table), n_cells=n_cells, rng=rng)
+    perturbed = np.flatnonzero(~contexts.design.control)
+    if len(perturbed) == 0:
+        raise ValueError("adata_test: found no perturbed cells; it needs cells with another label than the control.")
+    table = contexts.table.iloc[perturbed].reset_index(drop=True)
+    known = {tuple(row): k for k, row in enumerate(registered.contexts.groups.astype(str).to_numpy())}
+    names = contexts.groups.astype(str).to_numpy()[contexts.design.group[perturbed]]
+    absent = sorted({str(tuple(row)) for row in names if tuple(row) not in known})
+    if absent:
+        raise ValueError(f"adata_test: batch or covariates {absent[:5]} were not in the training data.")
+    rows = encode_rows(table, spec, registered.contexts.design.drugs)
+    part = ContextCells(
+        cells.n[perturbed], cells.mean[perturbed], cells.variance[perturbed], cells.cells, cells.context
+    )
+    renumber = np.full(len(contexts.table), -1)
+    renumber[perturbed] = np.arange(len(perturbed))
+    part.context = renumber[cells.context]
+    first = np.unique(contexts.index, return_index=True)[1][perturbed]
+    test = Test(table, np.array([known[tuple(row)] for row in names]), rows.matrix(), rows.drugs, first, part)
+    _warn_of_leaks(model, test)
+    return test
+
+
+def _warn_of_leaks(model: GIM, test: Test) -> None:
+    columns = [c for c in test.table.columns if c != "n_cells"]
+    seen = {tuple(row) for row in model.contexts[columns].astype(str).to_numpy()}
+    both = sum(tuple(row) in seen for row in test.table[columns].astype(str).to_numpy())
+    if both:
+        warnings.warn(
+            f"adata_test: {both} of {len(test.table)} conditions were in the training data, so their scores say nothing "
+            "about new conditions. Split by condition with scgim.pp.split_contexts.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def features_of(model: GIM, data: Any, test: Test) -> Any:
+    """Features of the held-out contexts under the registered key, as :meth:`scgim.model.GIM.predict` takes them."""
+    registered = model.registered
+    key, of = registered.spec.features, registered.features
+    if key is None or of is None:
+        return None
+    if of.level == "context":
+        if key not in data.obsm:
+            raise KeyError(f"features: adata_test.obsm[{key!r}] is missing; the model was fitted with it.")
+        values = data.obsm[key]
+        return np.asarray(values.iloc[test.first] if hasattr(values, "iloc") else values[test.first], dtype=float)
+    new = [drug for drug in test.drugs if drug not in of.rows]
+    if not new or key not in data.uns:
+        return None
+    table = data.uns[key]
+    return table[table.index.astype(str).isin(new)]
