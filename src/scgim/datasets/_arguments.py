@@ -7,8 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scgim.datasets._fault import check_faults
+from scgim.datasets._mechanisms import ACTIVATIONS, CURVES
+
 CHOICES = {
-    "mechanism": ("linear", "neural"),
+    "mechanism": ("linear", "neural", *CURVES),
+    "activation": tuple(ACTIVATIONS),
     "intervention": ("shift", "hard", "activity"),
     "noise": ("gaussian", "counts", "zero_inflated_lognormal"),
     "features": ("principal_components", "projection", "noise"),
@@ -28,6 +32,7 @@ LEAST = {
     "cell_line_effect_sd": 0,
     "batch_sd": 0,
     "background_sd": 0,
+    "hidden_units": 1,
 }
 
 
@@ -65,6 +70,9 @@ def check(settings: dict[str, Any]) -> None:
         raise ValueError(
             f"dropout and zeros must hold 0 <= dropout < zeros < 1, found {settings['dropout']} and {settings['zeros']}."
         )
+    if not settings["weight_sd"] > 0:
+        raise ValueError(f"weight_sd must be positive, found {settings['weight_sd']}.")
+    check_faults(settings["faults"], settings)
     if settings["n_control"] < 2 * settings["n_batches"]:
         raise ValueError(f"n_control must be at least 2 for each of the n_batches, found {settings['n_control']}.")
 
@@ -98,3 +106,8 @@ def drug_names(settings: dict[str, Any]) -> list[str]:
     """drug_01, drug_02, ..., new drugs last."""
     n = settings["n_drugs"] + settings["n_new_drugs"]
     return [f"drug_{d + 1:0{len(str(n))}d}" for d in range(n)]
+
+
+def gene_names(n_genes: int) -> list[str]:
+    """gene_01, gene_02, ..."""
+    return [f"gene_{g + 1:0{len(str(n_genes))}d}" for g in range(n_genes)]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-Row = tuple[dict[int, float], str, int]  # dose of each drug, split, number of cells
+from scgim.datasets._rows import perturbed_rows
 
 
 def plan(settings: dict[str, Any], names: list[str], rng: np.random.Generator) -> tuple[pd.DataFrame, np.ndarray]:
@@ -17,17 +17,20 @@ def plan(settings: dict[str, Any], names: list[str], rng: np.random.Generator) -
     The controls of all groups of cells (cell line x batch) come first; group 0 is the first line in the first batch.
     """
     n_lines, n_batches = settings["n_cell_lines"], settings["n_batches"]
-    rows = _rows(settings, rng)
+    rows = perturbed_rows(settings, rng)
+    for fault in settings["faults"]:
+        rows = fault.change_rows(rows, settings)
+    combined = any(len(drugs) > 1 for drugs, _, _ in rows)
     table: list[dict[str, Any]] = []
     amount: list[dict[int, float]] = []
     for line, batch in itertools.product(range(n_lines), range(n_batches)):
         share = settings["n_control"] // n_batches + (batch < settings["n_control"] % n_batches)
-        table.append(_context({}, "train", share, line, batch, settings, names))
+        table.append(_context({}, "train", share, line, batch, settings, names, combined=combined))
         amount.append({})
     for line in range(n_lines):
         for drugs, split, n in rows:
             batch = int(rng.integers(n_batches)) if n_batches > 1 else 0
-            table.append(_context(drugs, split, n, line, batch, settings, names))
+            table.append(_context(drugs, split, n, line, batch, settings, names, combined=combined))
             amount.append(drugs)
     doses = np.zeros((len(table), len(names)))
     for k, drugs in enumerate(amount):
@@ -36,30 +39,20 @@ def plan(settings: dict[str, Any], names: list[str], rng: np.random.Generator) -
     return pd.DataFrame(table, index=pd.Index([str(k) for k in range(len(table))])), doses
 
 
-def _rows(settings: dict[str, Any], rng: np.random.Generator) -> list[Row]:
-    """Perturbed contexts of one cell line."""
-    n_drugs, n_all = settings["n_drugs"], settings["n_drugs"] + settings["n_new_drugs"]
-    doses, n, n_test = settings["doses"], settings["n_cells"], settings["n_test_cells"]
-    rows: list[Row] = [({d: c}, "train", n) for d in range(n_drugs) for c in doses]
-    rows += [({d: c}, "new_dose", n_test) for d in range(n_drugs) for c in settings["new_doses"]]
-    rows += [({d: c}, "new_drug", n_test) for d in range(n_drugs, n_all) for c in doses]
-    if settings["n_pairs"]:
-        every = list(itertools.combinations(range(n_drugs), 2))
-        chosen = rng.choice(len(every), settings["n_pairs"], replace=False)
-        n_train = round(settings["train_pairs"] * len(chosen))
-        for place, pair in enumerate(chosen):
-            drugs = {d: float(rng.choice(doses)) for d in every[pair]}
-            train = place < n_train
-            rows.append((drugs, "train" if train else "new_pair", n if train else n_test))
-    return rows
-
-
 def _context(
-    drugs: dict[int, float], split: str, n: int, line: int, batch: int, settings: dict[str, Any], names: list[str]
+    drugs: dict[int, float],
+    split: str,
+    n: int,
+    line: int,
+    batch: int,
+    settings: dict[str, Any],
+    names: list[str],
+    *,
+    combined: bool,
 ) -> dict[str, Any]:
-    """One row of the table."""
+    """One row of the table; `combined` is whether any context has several drugs."""
     row: dict[str, Any] = {"drug": "+".join(names[d] for d in drugs) or "control"}
-    if settings["n_pairs"]:
+    if combined:
         given = [(names[d], float(c)) for d, c in drugs.items()] + [("control", 0.0)] * 2
         row |= {"drug_1": given[0][0], "drug_2": given[1][0], "dose_1": given[0][1], "dose_2": given[1][1]}
     else:

@@ -9,17 +9,16 @@ import numpy as np
 import pandas as pd
 
 from scgim.datasets import _drugs
-from scgim.datasets._arguments import check, drug_names
+from scgim.datasets._arguments import check, drug_names, gene_names
+from scgim.datasets._assemble import assemble, disturb
+from scgim.datasets._disturbance import Disturbance
+from scgim.datasets._fault import Fault, World
 from scgim.datasets._graphs import causal_order, random_dag
-from scgim.datasets._observe import observe
 from scgim.datasets._plan import background_shifts, group_offsets, plan
-from scgim.datasets._systems import System, random_system, sample
-from scgim.datasets._truth import read_interventions
+from scgim.datasets._systems import REFERENCE, Network, System, random_system, sample
 
 if TYPE_CHECKING:
     import anndata
-
-CHUNK = 50_000  # cells drawn at a time
 
 
 def simulate(
@@ -27,7 +26,7 @@ def simulate(
     *,
     graph: Literal["erdos_renyi", "scale_free"] | np.ndarray = "erdos_renyi",
     edges_per_gene: float = 2.0,
-    mechanism: Literal["linear", "neural"] = "linear",
+    mechanism: Literal["linear", "neural", "tanh", "relu", "square"] = "linear",
     intervention: Literal["shift", "hard", "activity"] = "shift",
     noise: Literal["gaussian", "counts", "zero_inflated_lognormal"] = "gaussian",
     n_drugs: int = 40,
@@ -50,6 +49,10 @@ def simulate(
     background_sd: float = 0.0,
     zeros: float = 0.6,
     dropout: float = 0.0,
+    hidden_units: int = 10,
+    activation: Literal["tanh", "relu", "softplus", "sine"] = "tanh",
+    weight_sd: float = 1.0,
+    faults: Sequence[Fault] = (),
     rng: int | np.random.Generator | None = 0,
 ) -> anndata.AnnData:
     """Simulate cells under drugs that modify a known causal system :cite:p:`schneider2025`.
@@ -77,7 +80,8 @@ def simulate(
     edges_per_gene
         Expected number of edges divided by G.
     mechanism
-        Linear, or one small network a gene.
+        ``"linear"``; ``"neural"``, one small network a gene; or the same curve for every edge, ``"tanh"``, ``"relu"`` or
+        ``"square"`` (a straight line beyond 2) of the parent in its standard deviations from its mean among controls.
     intervention
         What drugs do to their targets: ``"shift"`` adds to the mechanism; ``"hard"`` replaces its mean, cutting the parents
         and keeping the noise; ``"activity"`` multiplies what the children see by ``1 + effect``, with effects at saturation
@@ -130,6 +134,11 @@ def simulate(
         Expected part of zeros, if `noise` makes any. For counts it sets the depth.
     dropout
         Probability that a count is lost, beyond the Poisson zeros.
+    hidden_units, activation, weight_sd
+        Of neural mechanisms: size, function of the hidden units, and standard deviation of the weights of standardised
+        parents.
+    faults
+        What real screens have and the protocol has not, from :mod:`scgim.datasets.faults`.
     rng
         Seed or generator.
 
@@ -154,10 +163,15 @@ def simulate(
         ``graph`` (G, G) bool, ``weights`` (G, G; average slopes in control cells if neural), ``order``, ``noise_sd`` (G),
         ``baseline`` (C, G), ``network`` (neural only); ``drugs`` (D), ``drug_effect`` (D, G) at saturation, ``ec50`` and
         ``hill`` (D); ``line_effect`` (L, D, G), if the effects of the lines differ; ``contexts``, a table of K rows, and in its order ``targets`` (K, G) bool and ``effects`` (K, G); the
-        settings. The context of each cell is in ``.obs["context"]`` (row of the table).
+        settings. The context of each cell is in ``.obs["context"]`` (row of the table). With faults also ``faults``, the
+        parameters of each and what was drawn, and ``disturbance``, what they do to the contexts.
+    `.obs["plate"]`, `.obs["true_plate"]`, `.obs["true_responder"]`, `.obsm["true_hidden"]`, `.varm["true_loadings"]`, `.varm["true_regulator_weights"]`, `.uns["network"]`
+        What faults add, see there. Only ``plate`` and ``network`` are for a method to see.
 
     Raises
     ------
+    TypeError
+        If a fault is none.
     ValueError
         If an argument is outside its range, naming it.
 
@@ -166,21 +180,31 @@ def simulate(
     >>> import scgim
     >>> adata = scgim.datasets.simulate(n_genes=5, edges_per_gene=1, n_drugs=3, n_new_drugs=1, n_test_cells=10)
     >>> train = adata[adata.obs["split"] == "train"].copy()
+
+    Plates that nobody wrote down, and latent factors that drugs move:
+
+    >>> from scgim.datasets import faults
+    >>> screen = [faults.Plates(5, sd=0.2, key=False), faults.LatentFactors(2, drug_sd=1.0)]
+    >>> adata = scgim.datasets.simulate(n_drugs=10, n_new_drugs=0, n_test_cells=10, faults=screen)
     """
     settings = dict(locals())
     check(settings)
     names = drug_names(settings)
-    spawned = np.random.default_rng(rng).spawn(8)
+    settings["var_names"] = gene_names(n_genes)
+    parent = np.random.default_rng(rng)
+    spawned = parent.spawn(8)
     streams = dict(
         zip(("graph", "system", "drugs", "features", "cells", "plan", "groups", "observe"), spawned, strict=True)
     )
+    of_faults = parent.spawn(len(faults))
     if isinstance(graph, str):
         structure, order = random_dag(graph, n_genes, edges_per_gene, streams["graph"])
     else:
         structure = np.asarray(graph) != 0
         order = causal_order(structure)
     offsets = group_offsets(settings, streams["groups"])
-    system = random_system(structure, order, mechanism, offsets, streams["system"])
+    network = Network(hidden_units, activation, weight_sd)
+    system = random_system(structure, order, mechanism, offsets, streams["system"], network)
     if isinstance(features, pd.DataFrame):
         features = features.iloc[streams["features"].permutation(len(features))[: len(names)]]
         settings["features"], names = features, [str(name) for name in features.index]
@@ -189,15 +213,27 @@ def simulate(
     else:
         effect = _drugs.random_drugs(len(names), structure, intervention, max_targets, streams["drugs"])
     contexts, amount = plan(settings, names, streams["plan"])
+    for fault, stream in zip(faults, of_faults, strict=True):
+        effect = fault.change_drugs(effect)
+        contexts, amount = fault.change_contexts(contexts, amount, settings, stream)
     truth = _truth(settings, system, names, effect, contexts, amount)
     if cell_line_effect_sd > 0:
         truth["line_effect"] = _drugs.line_effects(effect, n_cell_lines, cell_line_effect_sd, streams["groups"])
         line = contexts["group"].to_numpy() // n_batches
         truth["effects"] = np.einsum("kd,kdg->kg", _drugs.dose_response(amount), truth["line_effect"][line])
     if background_sd > 0:
-        sd = sample(system, np.zeros(2000, int), np.zeros(2000, int), streams["groups"]).std(0)
+        sd = _gene_sd(system, streams["groups"])
         truth["background"] = background_shifts(settings, contexts, sd, streams["groups"])
-    return _assemble(settings, system, truth, streams)
+    disturbance = Disturbance()
+    if faults:
+        world = World(contexts, _drugs.dose_response(amount), _gene_sd(system, of_faults[0]), settings)
+        disturbance = disturb(truth, world, of_faults)
+    return assemble(settings, system, truth, disturbance, streams)
+
+
+def _gene_sd(system: System, rng: np.random.Generator) -> np.ndarray:
+    """Standard deviation of the genes among control cells of the first group, (G,)."""
+    return sample(system, np.zeros(REFERENCE, int), np.zeros(REFERENCE, int), rng).std(0)
 
 
 def _truth(
@@ -228,66 +264,4 @@ def _truth(
         "noise": settings["noise"],
         "features": settings["features"] if isinstance(settings["features"], str) else "table",
     }
-    if system.network:
-        truth["network"] = dict(system.network)
-    return truth
-
-
-def _assemble(
-    settings: dict[str, Any], system: System, truth: dict[str, Any], streams: dict[str, np.random.Generator]
-) -> anndata.AnnData:
-    """Draw the cells and put everything into one AnnData."""
-    import anndata
-
-    contexts = truth["contexts"]
-    row = np.repeat(np.arange(len(contexts)), contexts["n_cells"])
-    group = contexts["group"].to_numpy()[row]
-    do = read_interventions(truth)
-    x = np.empty((len(row), settings["n_genes"]), np.float32)
-    for start in range(0, len(row), CHUNK):
-        part = slice(start, start + CHUNK)
-        x[part] = sample(system, group[part], row[part], streams["cells"], **do)
-    width = len(str(settings["n_genes"]))
-    var = pd.DataFrame(index=[f"gene_{g + 1:0{width}d}" for g in range(settings["n_genes"])])
-    adata = anndata.AnnData(x, obs=_obs(contexts, row), var=var, uns={"truth": truth})
-    if settings["noise"] != "gaussian":
-        adata.layers["latent"] = x
-        adata.X, size, made = observe(x, settings, streams["observe"])
-        if size is not None:
-            adata.obs["size_factor"] = size
-        truth |= made
-        adata.uns["truth"] = truth
-    if isinstance(settings["features"], pd.DataFrame):
-        columns = [str(name) for name in settings["features"].columns]  # numbers cannot be written
-        adata.uns["features"] = settings["features"].set_axis(truth["drugs"], axis=0).set_axis(columns, axis=1)
-    elif settings["features"] == "principal_components":
-        fitted = ((contexts["split"] == "train") & (contexts["drug"] != "control")).to_numpy()
-        table = _drugs.principal_components(truth["targets"], truth["effects"], fitted, settings["n_features"])
-        adata.obsm["features"] = table[row]
-    else:
-        adata.uns["features"] = _drug_features(settings, truth, streams["features"])
-    return adata
-
-
-def _obs(contexts: pd.DataFrame, row: np.ndarray) -> pd.DataFrame:
-    """Columns of the contexts for each cell; text becomes categorical, the control first."""
-    columns: dict[str, Any] = {}
-    for name in contexts.columns.drop(["group", "n_cells"]):
-        values = contexts[name].to_numpy()
-        if contexts[name].dtype == float:
-            columns[name] = values[row]
-            continue
-        levels = sorted(set(values), key=lambda level: (level != "control", level))
-        columns[name] = pd.Categorical(values[row], categories=levels)
-    columns["context"] = row
-    return pd.DataFrame(columns, index=[f"cell_{i}" for i in range(len(row))])
-
-
-def _drug_features(settings: dict[str, Any], truth: dict[str, Any], rng: np.random.Generator) -> pd.DataFrame:
-    """Features of drugs, one row a drug, new drugs included."""
-    n_features = settings["n_features"]
-    if settings["features"] == "projection":
-        values = _drugs.projection(truth["drug_effect"], n_features, rng)
-    else:
-        values = rng.normal(size=(len(truth["drugs"]), n_features))
-    return pd.DataFrame(values, index=pd.Index(truth["drugs"]), columns=[f"feature_{q + 1}" for q in range(n_features)])
+    return truth | system.mechanisms.stored()

@@ -5,13 +5,24 @@ The sampler shares no code with the engine that is tested on its data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-HIDDEN = 10  # hidden units of a neural mechanism; not from the paper
-SIGNAL_SD = {"linear": 2**0.5, "neural": 1.0}  # sd of what the parents contribute, control cells; not from the paper
-REFERENCE = 2000  # control cells used to standardise neural mechanisms
+from scgim.datasets._disturbance import CellState, Disturbance
+from scgim.datasets._mechanisms import ACTIVATIONS, CURVES, Curved, Linear, Mechanisms, Neural
+
+LINEAR_SD, CURVED_SD = 2**0.5, 1.0  # sd of what the parents contribute among controls; not from the paper
+REFERENCE = 2000  # control cells used to standardise mechanisms that are not linear
+
+
+class Network(NamedTuple):
+    """Size and shape of neural mechanisms; not from the paper."""
+
+    hidden: int = 10
+    activation: str = "tanh"
+    weight_sd: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -22,19 +33,18 @@ class System:
 
     Parameters
     ----------
+    graph
+        (G, G) bool.
     weights
-        Slope of gene j in gene i, (G, G): the coefficients if linear, average slopes in control cells if neural.
+        Slope of gene j in gene i, (G, G): the coefficients if linear, else average slopes in control cells.
     order
         Causal order, (G,).
     baseline
         One row a group of cells, (C, G).
     noise_sd
         (G,).
-    network
-        Empty if linear; else ``w1`` (G, H, G), ``b1`` (G, H), ``w2`` (G, H) and ``b2`` (G,) with
-        ``f_j(x) = w2[j] @ tanh(w1[j] @ x + b1[j]) + b2[j]``.
-    graph
-        (G, G) bool.
+    mechanisms
+        What parents contribute.
     """
 
     graph: np.ndarray
@@ -42,22 +52,23 @@ class System:
     order: np.ndarray
     baseline: np.ndarray
     noise_sd: np.ndarray
-    network: dict[str, np.ndarray] = field(default_factory=dict)
+    mechanisms: Mechanisms
 
     def signal(self, j: int, x: np.ndarray) -> np.ndarray:
         """What the parents contribute to gene j, (n,), for cells x (n, G)."""
         parents = np.flatnonzero(self.graph[:, j])
         if len(parents) == 0:
             return np.zeros(len(x))
-        if not self.network:
-            return x[:, parents] @ self.weights[parents, j]
-        net = self.network
-        hidden = np.tanh(x[:, parents] @ net["w1"][j][:, parents].T + net["b1"][j])  # (n, H)
-        return hidden @ net["w2"][j] + net["b2"][j]
+        return self.mechanisms.signal(j, x[:, parents], parents)
 
 
 def random_system(
-    graph: np.ndarray, order: np.ndarray, mechanism: str, offsets: np.ndarray, rng: np.random.Generator
+    graph: np.ndarray,
+    order: np.ndarray,
+    mechanism: str,
+    offsets: np.ndarray,
+    rng: np.random.Generator,
+    network: Network = Network(),
 ) -> System:
     """Random mechanisms on a graph; nothing here but their kind is from the paper (see `scgim.datasets.simulate`).
 
@@ -67,12 +78,15 @@ def random_system(
     noise_sd = np.exp(rng.uniform(-0.7, 0.3, n_genes))
     # genes without parents get as noise what parents would have brought: variances do not tell the order
     roots = ~graph.any(0)
-    noise_sd[roots] = np.sqrt(noise_sd[roots] ** 2 + SIGNAL_SD[mechanism] ** 2)
+    signal_sd = LINEAR_SD if mechanism == "linear" else CURVED_SD
+    noise_sd[roots] = np.sqrt(noise_sd[roots] ** 2 + signal_sd**2)
     baseline = rng.uniform(-1, 1, n_genes) + offsets
     if mechanism == "linear":
         weights = _linear_weights(graph, order, noise_sd, rng)
-        return System(graph, weights, order, baseline, noise_sd)
-    return _neural_system(graph, order, baseline, noise_sd, rng)
+        return System(graph, weights, order, baseline, noise_sd, Linear(weights))
+    if mechanism == "neural":
+        return _neural_system(graph, order, baseline, noise_sd, network, rng)
+    return _curved_system(graph, order, baseline, noise_sd, mechanism, rng)
 
 
 def _linear_weights(graph: np.ndarray, order: np.ndarray, noise_sd: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -87,51 +101,61 @@ def _linear_weights(graph: np.ndarray, order: np.ndarray, noise_sd: np.ndarray, 
         spread = np.linalg.norm(signal)
         # parents that nearly cancel would be blown up: then scale by the size of the weights instead
         spread = max(spread, 0.5 * np.linalg.norm(weights[parents, j]))
-        weights[parents, j] *= SIGNAL_SD["linear"] / spread
+        weights[parents, j] *= LINEAR_SD / spread
         loading[j] += weights[parents, j] @ loading[parents]
     return weights
 
 
 def _neural_system(
-    graph: np.ndarray, order: np.ndarray, baseline: np.ndarray, noise_sd: np.ndarray, rng: np.random.Generator
+    graph: np.ndarray,
+    order: np.ndarray,
+    baseline: np.ndarray,
+    noise_sd: np.ndarray,
+    network: Network,
+    rng: np.random.Generator,
 ) -> System:
     """One random network a gene, standardised on reference control cells of the first group."""
-    n_genes = len(graph)
-    network = {
-        "w1": np.zeros((n_genes, HIDDEN, n_genes)),
-        "b1": np.zeros((n_genes, HIDDEN)),
-        "w2": np.zeros((n_genes, HIDDEN)),
-        "b2": np.zeros(n_genes),
-    }
+    n_genes, hidden_units = len(graph), network.hidden
+    activation = ACTIVATIONS[network.activation]
+    mechanisms = Neural(
+        w1=np.zeros((n_genes, hidden_units, n_genes)),
+        b1=np.zeros((n_genes, hidden_units)),
+        w2=np.zeros((n_genes, hidden_units)),
+        b2=np.zeros(n_genes),
+        activation=network.activation,
+    )
     weights = np.zeros(graph.shape)
-    system = System(graph, weights, order, baseline, noise_sd, network)
+    system = System(graph, weights, order, baseline, noise_sd, mechanisms)
     x = np.zeros((REFERENCE, n_genes))
     for j in order:
         parents = np.flatnonzero(graph[:, j])
         if len(parents):
             seen = x[:, parents]
-            w1, b1, w2 = _random_network(seen, rng)
-            hidden = np.tanh(seen @ w1.T + b1)
+            w1, b1, w2 = _random_network(seen, network, rng)
+            inner = seen @ w1.T + b1  # (n, H)
+            hidden = activation.value(inner)
             raw = hidden @ w2
-            w2 *= SIGNAL_SD["neural"] / raw.std()
-            network["w1"][j][:, parents], network["b1"][j], network["w2"][j] = w1, b1, w2
-            network["b2"][j] = -(hidden @ w2).mean()
-            weights[parents, j] = ((1 - hidden**2) @ (w2[:, None] * w1)).mean(0)
+            w2 *= CURVED_SD / raw.std()
+            mechanisms.w1[j][:, parents], mechanisms.b1[j], mechanisms.w2[j] = w1, b1, w2
+            mechanisms.b2[j] = -(hidden @ w2).mean()
+            weights[parents, j] = (activation.slope(inner) @ (w2[:, None] * w1)).mean(0)
         x[:, j] = baseline[0, j] + system.signal(j, x) + noise_sd[j] * rng.normal(size=REFERENCE)
     return system
 
 
-def _random_network(x: np.ndarray, rng: np.random.Generator, attempts: int = 50) -> tuple[np.ndarray, ...]:
+def _random_network(
+    x: np.ndarray, network: Network, rng: np.random.Generator, attempts: int = 50
+) -> tuple[np.ndarray, ...]:
     """Weights (H, p), bias (H,), output weights (H,) of a network of parents x (n, p) in which each parent matters."""
     loc, scale = x.mean(0), x.std(0)
     z = (x - loc) / scale
     best, best_share = None, -1.0
     enough = min(0.1, 0.25 / x.shape[1])
     for _ in range(attempts):
-        w1 = rng.normal(0, 1, (HIDDEN, x.shape[1]))
-        b1 = rng.normal(0, 0.5, HIDDEN)
-        w2 = rng.normal(0, 1, HIDDEN)
-        share = _least_share(z, w1, b1, w2, rng)
+        w1 = rng.normal(0, network.weight_sd, (network.hidden, x.shape[1]))
+        b1 = rng.normal(0, 0.5, network.hidden)
+        w2 = rng.normal(0, 1, network.hidden)
+        share = _least_share(z, w1, b1, w2, network.activation, rng)
         if share > best_share:
             best, best_share = (w1, b1, w2), share
         if share >= enough:
@@ -140,18 +164,52 @@ def _random_network(x: np.ndarray, rng: np.random.Generator, attempts: int = 50)
     return w1 / scale, b1 - w1 @ (loc / scale), w2.copy()
 
 
-def _least_share(z: np.ndarray, w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, rng: np.random.Generator) -> float:
+def _least_share(
+    z: np.ndarray, w1: np.ndarray, b1: np.ndarray, w2: np.ndarray, activation: str, rng: np.random.Generator
+) -> float:
     """Smallest part, over parents, of the output's variance that goes with the parent (by permuting it)."""
+    of = ACTIVATIONS[activation].value
     z = z[:500]
     inner = z @ w1.T + b1
-    out = np.tanh(inner) @ w2
-    variance = out.var()
+    out = of(inner) @ w2
+    variance = max(out.var(), 1e-12)  # units that are never active
     shares = []
     for i in range(z.shape[1]):
         other = z[rng.permutation(len(z)), i]
-        moved = np.tanh(inner + np.outer(other - z[:, i], w1[:, i])) @ w2
+        moved = of(inner + np.outer(other - z[:, i], w1[:, i])) @ w2
         shares.append(0.5 * np.mean((out - moved) ** 2) / variance)
     return float(min(shares))
+
+
+def _curved_system(
+    graph: np.ndarray,
+    order: np.ndarray,
+    baseline: np.ndarray,
+    noise_sd: np.ndarray,
+    curve: str,
+    rng: np.random.Generator,
+) -> System:
+    """One curve of each parent, added up and scaled to a fixed variance on reference control cells of the first group."""
+    n_genes, shape = len(graph), CURVES[curve]
+    amplitude = rng.uniform(0.5, 1.5, graph.shape) * rng.choice([-1.0, 1.0], graph.shape) * graph
+    mechanisms = Curved(curve, amplitude, np.zeros(n_genes), np.ones(n_genes), np.zeros(n_genes))
+    weights = np.zeros(graph.shape)
+    system = System(graph, weights, order, baseline, noise_sd, mechanisms)
+    x, bent, slope = (np.zeros((REFERENCE, n_genes)) for _ in range(3))
+    for j in order:
+        parents = np.flatnonzero(graph[:, j])
+        if len(parents):
+            spread = (bent[:, parents] @ amplitude[parents, j]).std()
+            # parents that nearly cancel would be blown up: then scale by the size of what each brings instead
+            spread = max(spread, 0.5 * np.linalg.norm(amplitude[parents, j] * bent[:, parents].std(0)))
+            amplitude[parents, j] *= CURVED_SD / spread
+            weights[parents, j] = amplitude[parents, j] * slope[:, parents].mean(0)
+        x[:, j] = baseline[0, j] + system.signal(j, x) + noise_sd[j] * rng.normal(size=REFERENCE)
+        mechanisms.centre[j], mechanisms.scale[j] = x[:, j].mean(), x[:, j].std()
+        z = (x[:, j] - mechanisms.centre[j]) / mechanisms.scale[j]
+        mechanisms.level[j] = shape.value(z).mean()
+        bent[:, j], slope[:, j] = shape.value(z), shape.slope(z) / mechanisms.scale[j]
+    return system
 
 
 def sample(
@@ -163,6 +221,8 @@ def sample(
     shift: np.ndarray | None = None,
     value: np.ndarray | None = None,
     activity: np.ndarray | None = None,
+    disturbance: Disturbance = Disturbance(),
+    state: CellState = CellState(),
 ) -> np.ndarray:
     """Cells of a system under interventions, (n, G).
 
@@ -182,6 +242,10 @@ def sample(
         Mean that replaces the mechanism, (K, G), NaN where it stays; the noise stays as it is.
     activity
         Parents act on their children as if multiplied by 1 + activity, (K, G).
+    disturbance
+        What acts on contexts besides their drugs.
+    state
+        Which cells respond to their drugs, and hidden variables, of these n cells.
     """
     n_genes = len(system.graph)
     x = np.zeros((len(row), n_genes), order="F")  # genes are read and written one at a time
@@ -189,11 +253,13 @@ def sample(
     for j in system.order:
         mean = system.baseline[group, j] + system.signal(j, active)
         if shift is not None:
-            mean += shift[row, j]
+            mean += state.of_responders(shift[row, j])
+        mean += disturbance.added(j, row, state)
         if value is not None:
             fixed = value[row, j]
-            mean = np.where(np.isnan(fixed), mean, fixed)
-        x[:, j] = mean + system.noise_sd[j] * rng.normal(size=len(row))
+            mean = np.where(np.isnan(fixed) | ~state.responding(len(row)), mean, fixed)
+        noise = system.noise_sd[j] * rng.normal(size=len(row))
+        x[:, j] = mean + noise * disturbance.spread(j, row)
         if activity is not None:
-            active[:, j] = x[:, j] * (1 + activity[row, j])
+            active[:, j] = x[:, j] * (1 + state.of_responders(activity[row, j]))
     return x

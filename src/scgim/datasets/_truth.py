@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from scgim.datasets._disturbance import CellState, Disturbance, read_disturbance
+from scgim.datasets._mechanisms import read_mechanisms
 from scgim.datasets._systems import System, sample
 
 
@@ -18,23 +21,37 @@ def read_system(truth: Mapping[str, Any]) -> System:
         order=np.asarray(truth["order"], int),
         baseline=np.atleast_2d(np.asarray(truth["baseline"], float)),
         noise_sd=np.asarray(truth["noise_sd"], float),
-        network={k: np.asarray(v) for k, v in truth.get("network", {}).items()},
+        mechanisms=read_mechanisms(truth),
     )
 
 
 def read_interventions(truth: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Arguments ``shift``, ``value`` or ``activity`` of the sampler, (K, G) each."""
+    """What drugs do, and the background: arguments ``shift``, ``value`` or ``activity`` of the sampler, (K, G) each."""
     kind, targets, effects = (
         truth["intervention"],
         np.asarray(truth["targets"], bool),
         np.asarray(truth["effects"], float),
     )
     background = np.asarray(truth.get("background", np.zeros_like(effects)), float)
+    if "disturbance" in truth:  # which then holds the background, as it acts on all cells
+        background = np.zeros_like(effects)
     if kind == "hard":
         return {"value": np.where(targets, effects, np.nan), "shift": background}
     if kind == "activity":
         return {"activity": effects, "shift": background}
     return {"shift": effects + background}
+
+
+def draw(
+    truth: Mapping[str, Any], row: np.ndarray, rng: np.random.Generator, system: System | None = None
+) -> tuple[np.ndarray, CellState]:
+    """Fresh cells of the contexts in `row` (n,): expression (n, G) and what the cells have of their own."""
+    disturbance = read_disturbance(truth)
+    state = disturbance.draw(row, rng)
+    group = np.asarray(truth["contexts"]["group"], int)[row]
+    system = read_system(truth) if system is None else system
+    x = sample(system, group, row, rng, **read_interventions(truth), disturbance=disturbance, state=state)
+    return x, state
 
 
 def draw_cells(truth: Mapping[str, Any], contexts: Any, n_cells: int, rng: int | np.random.Generator = 0) -> np.ndarray:
@@ -51,10 +68,8 @@ def draw_cells(truth: Mapping[str, Any], contexts: Any, n_cells: int, rng: int |
     rng
         Seed or generator.
     """
-    contexts = np.asarray(contexts, int)
-    row = np.repeat(contexts, n_cells)
-    group = np.asarray(truth["contexts"]["group"], int)[row]
-    return sample(read_system(truth), group, row, np.random.default_rng(rng), **read_interventions(truth))
+    row = np.repeat(np.asarray(contexts, int), n_cells)
+    return draw(truth, row, np.random.default_rng(rng))[0]
 
 
 def true_means(truth: Mapping[str, Any], contexts: Any, n_cells: int = 2000, rng: int = 0) -> np.ndarray:
@@ -62,14 +77,28 @@ def true_means(truth: Mapping[str, Any], contexts: Any, n_cells: int = 2000, rng
     contexts = np.asarray(contexts, int)
     if truth["mechanism"] != "linear":
         return np.stack([draw_cells(truth, [k], n_cells, rng).mean(0) for k in contexts])
-    system, do = read_system(truth), read_interventions(truth)
-    group = np.asarray(truth["contexts"]["group"], int)
-    mean = np.zeros((len(contexts), len(system.order)))
-    seen = np.zeros_like(mean)
-    for j in system.order:
-        mean[:, j] = system.baseline[group[contexts], j] + system.signal(j, seen) + do["shift"][contexts, j]
-        if "value" in do:
-            fixed = do["value"][contexts, j]
-            mean[:, j] = np.where(np.isnan(fixed), mean[:, j], fixed)
-        seen[:, j] = mean[:, j] * (1 + do["activity"][contexts, j]) if "activity" in do else mean[:, j]
-    return mean
+    system, do, disturbance = read_system(truth), read_interventions(truth), read_disturbance(truth)
+    if disturbance.responding is None:
+        return _linear_means(system, contexts, truth, do, disturbance, responds=True)
+    share = disturbance.responding[contexts, None]
+    responders, others = (
+        _linear_means(system, contexts, truth, do, disturbance, responds=who) for who in (True, False)
+    )
+    return share * responders + (1 - share) * others
+
+
+def _linear_means(
+    system: System,
+    contexts: np.ndarray,
+    truth: Mapping[str, Any],
+    do: Mapping[str, np.ndarray],
+    disturbance: Disturbance,
+    *,
+    responds: bool,
+) -> np.ndarray:
+    """Exact means (M, G) of cells that all respond to their drugs, or of cells that do not: cells without noise."""
+    still = replace(system, noise_sd=np.zeros_like(system.noise_sd))
+    hidden = None if disturbance.hidden_mean is None else disturbance.hidden_mean[contexts]
+    state = CellState(hidden, np.full(len(contexts), responds))
+    group = np.asarray(truth["contexts"]["group"], int)[contexts]
+    return sample(still, group, contexts, np.random.default_rng(0), **do, disturbance=disturbance, state=state)

@@ -1,0 +1,121 @@
+"""What acts on simulated cells besides their drugs: shifts, other spread, hidden variables, cells that do not respond."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+ARRAYS = ("shift", "noise_factor", "loading", "hidden_mean", "hidden_sd", "responding")
+
+
+@dataclass(frozen=True)
+class CellState:
+    """What cells have of their own.
+
+    Parameters
+    ----------
+    hidden
+        Values of the hidden variables, (n, F), or None where there are none.
+    responds
+        Whether the cell responds to its drugs, (n,) bool, or None where all do.
+    """
+
+    hidden: np.ndarray | None = None
+    responds: np.ndarray | None = None
+
+    def responding(self, n_cells: int) -> np.ndarray:
+        """(n,) bool."""
+        return np.ones(n_cells, bool) if self.responds is None else self.responds
+
+    def of_responders(self, effect: np.ndarray) -> np.ndarray:
+        """The effect (n,) of a drug, 0 in cells that do not respond."""
+        return effect if self.responds is None else effect * self.responds
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """What acts on K contexts besides their drugs; None where there is nothing of the sort.
+
+    Parameters
+    ----------
+    shift
+        Added to the mechanisms, (K, G).
+    noise_factor
+        Factor of the standard deviation of the noise, (K, G).
+    loading
+        What a unit of each hidden variable adds to each gene, (F, G).
+    hidden_mean
+        Mean of the hidden variables in each context, (K, F).
+    hidden_sd
+        Their standard deviation between the cells of a context, (F,).
+    responding
+        Probability that a cell responds to its drugs, (K,).
+    truth
+        What ``.uns["truth"]["faults"]`` is told.
+    varm, uns
+        What the AnnData gets besides.
+    """
+
+    shift: np.ndarray | None = None
+    noise_factor: np.ndarray | None = None
+    loading: np.ndarray | None = None
+    hidden_mean: np.ndarray | None = None
+    hidden_sd: np.ndarray | None = None
+    responding: np.ndarray | None = None
+    truth: dict[str, Any] = field(default_factory=dict)
+    varm: dict[str, np.ndarray] = field(default_factory=dict)
+    uns: dict[str, Any] = field(default_factory=dict)
+
+    def added(self, j: int, row: np.ndarray, state: CellState) -> np.ndarray | float:
+        """What is added to the mean of gene j in each cell, (n,), given the contexts of the cells, (n,)."""
+        total: np.ndarray | float = 0.0 if self.shift is None else self.shift[row, j]
+        if self.loading is not None and state.hidden is not None:
+            total = total + state.hidden @ self.loading[:, j]
+        return total
+
+    def spread(self, j: int, row: np.ndarray) -> np.ndarray | float:
+        """Factor of the noise of gene j in each cell, (n,)."""
+        return 1.0 if self.noise_factor is None else self.noise_factor[row, j]
+
+    def draw(self, row: np.ndarray, rng: np.random.Generator) -> CellState:
+        """State of cells of the contexts in `row`, (n,)."""
+        hidden = responds = None
+        if self.hidden_mean is not None and self.hidden_sd is not None:
+            hidden = self.hidden_mean[row] + self.hidden_sd * rng.normal(size=(len(row), len(self.hidden_sd)))
+        if self.responding is not None:
+            responds = rng.random(len(row)) < self.responding[row]
+        return CellState(hidden, responds)
+
+    def stored(self) -> dict[str, np.ndarray]:
+        """The arrays that there are."""
+        return {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
+
+
+def read_disturbance(truth: Mapping[str, Any]) -> Disturbance:
+    """The disturbance in ``adata.uns["truth"]``."""
+    return Disturbance(**{name: np.asarray(value, float) for name, value in truth.get("disturbance", {}).items()})
+
+
+def combine(parts: Sequence[Disturbance]) -> Disturbance:
+    """Several at a time: shifts add up, factors and probabilities multiply, hidden variables stand side by side."""
+
+    def present(name: str) -> list[np.ndarray]:
+        return [getattr(part, name) for part in parts if getattr(part, name) is not None]
+
+    rules = {
+        "shift": lambda arrays: np.sum(arrays, axis=0),
+        "noise_factor": lambda arrays: np.prod(arrays, axis=0),
+        "loading": np.vstack,
+        "hidden_mean": np.hstack,
+        "hidden_sd": np.concatenate,
+        "responding": lambda arrays: np.prod(arrays, axis=0),
+    }
+    arrays = {name: rule(present(name)) for name, rule in rules.items() if present(name)}
+    others: dict[str, dict[str, Any]] = {}
+    for one in fields(Disturbance):
+        if one.name not in rules:
+            others[one.name] = {key: value for part in parts for key, value in getattr(part, one.name).items()}
+    return Disturbance(**arrays, **others)
