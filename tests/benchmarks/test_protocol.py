@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-FOLDER = Path(__file__).parents[1] / "benchmarks" / "protocol"
+FOLDER = Path(__file__).parents[2] / "benchmarks" / "protocol"
 
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the benchmarks are not beside the tests")
 
