@@ -125,7 +125,7 @@ def rows(edges: Edges, floor: dict[str, int]) -> tuple[list[list[str]], list[lis
     steps = [pair for way in ways for pair in zip(way, way[1:], strict=False)]
     tried = []
     for start in range(STARTS):
-        level = [random.Random(start).sample(row, len(row)) for row in level]
+        level = [random.Random(start).sample(row, len(row)) if start else sorted(row) for row in level]
         for _ in range(SWEEPS):
             for k in [*range(1, len(level)), *range(len(level) - 2, -1, -1)]:
                 level[k] = ordered(level, k, steps)
@@ -168,13 +168,13 @@ def words(panel: str, box: str, source: Path) -> str:
     first = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
     text = re.sub(r":\w+:`([^`]*)`|``|`", r"\1", first.partition(" (layer")[0]).rstrip(".")
     for end in (";", ":", ","):
-        while len(text) > MOST_WORDS and end in text:
+        while len(textwrap.wrap(text, LETTERS)) > 2 and end in text:
             text = text.rpartition(end)[0]
-    return "\n".join(textwrap.wrap(text, MOST_WORDS // 2))
+    return "\n".join(textwrap.wrap(text, LETTERS)[:2])
 
 
-MOST_WORDS = 68
-"""Letters in two lines of a box."""
+LETTERS = 34
+"""In a line of a box, of which there are two."""
 
 
 def describe(panels: dict[str, Edges]) -> str:
@@ -254,7 +254,7 @@ def draw(source: Path = SOURCE, path: Path = PICTURE) -> None:
                 "", (0, top - 0.4), (0, top - 0.02), arrowprops={"arrowstyle": "simple", "color": "#AAAAAA", "lw": 0}
             )
         top -= 0.42
-    figure.savefig(path, dpi=110, metadata={"Description": describe(panels), "Software": None})
+    figure.savefig(path, dpi=100, metadata={"Description": describe(panels), "Software": None})
     plt.close(figure)
 
 

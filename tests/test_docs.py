@@ -1,6 +1,7 @@
 """The documentation names every public function, and cites only what is in the bibliography."""
 
 import ast
+import importlib.util
 import re
 from pathlib import Path
 
@@ -62,3 +63,13 @@ def test_every_page_is_in_a_table_of_contents() -> None:
         base = index.parent.relative_to(DOCS)
         listed |= {(base / line.strip()).as_posix() for line in index.read_text(encoding="utf-8").splitlines()}
     assert pages <= listed
+
+
+def test_the_picture_of_the_architecture_is_that_of_the_code() -> None:
+    image = pytest.importorskip("PIL.Image")
+    spec = importlib.util.spec_from_file_location("architecture", DOCS / "architecture.py")
+    architecture = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(architecture)
+    with image.open(architecture.PICTURE) as picture:
+        drawn = picture.text["Description"]
+    assert drawn == architecture.describe(architecture.read()), "draw it again: python docs/architecture.py"

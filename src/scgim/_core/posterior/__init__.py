@@ -1,0 +1,1 @@
+"""Targets, effects and dose curves, given the graph (layer `_core`)."""

@@ -1,0 +1,1 @@
+"""Scores of parents, and searches over orders and graphs (layer `_core`)."""

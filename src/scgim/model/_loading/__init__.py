@@ -1,0 +1,1 @@
+"""Minibatches: rows of an epoch, splits of cells, data modules (layer `model`)."""

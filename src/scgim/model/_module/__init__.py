@@ -1,0 +1,1 @@
+"""The torch module: networks, closed-form expectation, training plan (layer `model`)."""

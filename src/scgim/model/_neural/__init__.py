@@ -1,0 +1,1 @@
+"""Structure of neural mechanisms: parents, starts, changes of activity (layer `model`)."""

@@ -1,0 +1,1 @@
+"""Answers: requests, predicted and counterfactual cells, tables (layer `model`)."""

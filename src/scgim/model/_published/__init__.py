@@ -1,0 +1,1 @@
+"""The published estimator: its module, maps and training plan (layer `model`)."""

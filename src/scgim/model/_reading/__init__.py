@@ -1,0 +1,1 @@
+"""Passes over the cells: columns, expression, covariates, sums (layer `model`)."""

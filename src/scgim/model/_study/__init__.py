@@ -1,0 +1,1 @@
+"""What was registered: contexts, features, prior knowledge, checks (layer `model`)."""
