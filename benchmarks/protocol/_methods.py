@@ -63,7 +63,7 @@ def _predicted(case: Case, model: Any, split: str) -> Result:
     """Scores of predicted means, cells and targets."""
     rows = case.rows(split)
     asked = case.perturbations(rows)
-    features = case.features(rows) if model.settings is not None and model.registered.features is not None else None
+    features = case.features(rows) if model.settings is not None and model.study.features is not None else None
     if isinstance(features, pd.DataFrame) and split == "new_dose":
         features = None  # these drugs are registered
     values = _score.means(case, split, model.predict_mean(asked, features=features).to_numpy())

@@ -22,7 +22,7 @@ def run(model_dir: Path, perturbations: Path, *, features: Path | None, n_cells:
         quiet()
         model = GIM.load(str(model_dir), adata=False)
     with step(f"predicting {len(table)} x {n_cells} cells"):
-        spec = model.registered.spec
+        spec = model.study.spec
         table = _numeric(table, [*spec.dose, *spec.continuous], perturbations)
         if drugs is not None:
             drugs = _numeric(drugs, list(drugs.columns), features)

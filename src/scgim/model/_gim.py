@@ -35,7 +35,7 @@ from scgim.model._study.knowledge import (
 from scgim.model._study.levels import level_names, with_levels
 from scgim.model._study.observation import NOISES, Observation, check_noise, observe_moments
 from scgim.model._study.setup import SetupMixin
-from scgim.model._study.study import CONTINUOUS_KEY, Registered, read_registry
+from scgim.model._study.study import CONTINUOUS_KEY, Study
 from scgim.model._training.compatible import check_published, default_kind
 from scgim.model._training.ensemble import average, fit_ensemble
 from scgim.model._training.history import merge_history, table
@@ -151,7 +151,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         if isinstance(n_ensemble, bool) or not isinstance(n_ensemble, (int, np.integer)) or n_ensemble < 0:
             raise ValueError(f"n_ensemble: expected a whole number of at least 0, found {n_ensemble!r}.")
         n_ensemble = int(n_ensemble)
-        data = self.registered
+        data = self.study
         kind = default_kind(mechanism, noise, structure, effects_by, data) if intervention is None else intervention
         if structure == "cyclic" and (mechanism, kind) != ("linear", "shift"):
             raise ValueError(
@@ -177,52 +177,52 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         self._graph_prior, self._known_targets = graph_prior, known_targets
         self.module = GIMModule.from_design(
             len(data.genes),
-            data.contexts.design,
+            data.design,
             mechanism=mechanism,
             intervention=kind,
             noise=noise,
             structure=structure,
             **module_kwargs,
         )
-        self.contexts_ = data.contexts.to_state()["table"]
+        self.contexts_ = {str(column): data.table[column].tolist() for column in data.table}
         self.fit_: dict[str, Any] | None = None
         self.adjustment_: dict[str, Any] | None = None
         self.observation_: dict[str, Any] | None = None
         self.feature_model_: dict[str, Any] | None = None
         self._model_summary_string = (
-            f"GIM with {len(data.genes)} genes, {len(data.contexts.table)} contexts of {len(self.drugs)} drugs; "
+            f"GIM with {len(data.genes)} genes, {len(data.table)} contexts of {len(self.drugs)} drugs; "
             + ", ".join(f"{key}: {value}" for key, value in self.settings_.items())
         )
         self.init_params_ = self._get_init_params(locals())
 
     @property
-    def registered(self) -> Registered:
+    def study(self) -> Study:
         """What was registered, read from the registry."""
-        cached = self.__dict__.get("_registered")
+        cached = self.__dict__.get("_study")
         if cached is None or cached[0] is not self.registry_:
-            cached = (self.registry_, read_registry(self.registry_))
-            self.__dict__["_registered"] = cached
+            cached = (self.registry_, Study.of(self.registry_))
+            self.__dict__["_study"] = cached
         return cached[1]
 
     @property
     def genes(self) -> list[str]:
         """Names of the modelled genes."""
-        return list(self.registered.genes)
+        return list(self.study.genes)
 
     @property
     def drugs(self) -> tuple[str, ...]:
         """Names of the drugs, without the control."""
-        return self.registered.contexts.design.drugs
+        return self.study.design.drugs
 
     @property
     def design(self) -> Design:
         """Drugs and doses of the contexts, and the levels of the covariate by which effects differ."""
-        return with_levels(self.registered, self.settings_.get("effects_by"))
+        return with_levels(self.study, self.settings_.get("effects_by"))
 
     @property
     def contexts(self) -> pd.DataFrame:
         """One row a context: the registered columns and `n_cells`."""
-        return self.registered.contexts.table.copy()
+        return self.study.table.copy()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -258,20 +258,20 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
     def _predictor(self) -> Predictor:
         state = self.__dict__.get("observation_")
         observation = None if state is None else Observation.from_dict(state)
-        return Predictor(self.fit, self.registered, load_feature_model(self.feature_model_), observation)
+        return Predictor(self.fit, self.study, load_feature_model(self.feature_model_), observation)
 
     def cells(self) -> CellChunks:
         """The training cells in blocks, adjusted for continuous covariates, with their contexts; call it for a pass."""
         if self.adata is None:
             raise ValueError("adata: the model was loaded without data; use GIM.load(path, adata).")
-        manager, data = self.adata_manager, self.registered
+        manager, data = self.adata_manager, self.study
         index = np.asarray(manager.get_from_registry(CONTEXT_KEY)).ravel().astype(np.int64)
         if not data.spec.continuous:
             return CellChunks(self.adata, data.spec, index)
         values = np.asarray(manager.get_from_registry(CONTINUOUS_KEY), dtype=float)
         adjustment = self._adjustment()
         if adjustment is None:
-            adjustment = fit_adjustment(self.adata, data.spec, values, index, len(data.contexts.table))
+            adjustment = fit_adjustment(self.adata, data.spec, values, index, len(data.table))
             self.adjustment_ = adjustment.to_dict()
         return CellChunks(self.adata, data.spec, index, adjustment, values)
 
@@ -341,12 +341,12 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         self.history_: Any = merge_history(searched, trained)
         if self.settings_["structure"] != "gradient":  # which has trained its own
             with threadpool_limits(limits=1):
-                self.feature_model_ = fit_feature_model(self.fit, self.registered, feature_rng)
+                self.feature_model_ = fit_feature_model(self.fit, self.study, feature_rng)
         self.is_trained_ = True
 
     def _epochs_on_disk(self, max_epochs: int | None) -> int | None:
         """No second stage for expression on disk where the closed forms stand, unless it is asked for."""
-        loaded = all(is_loaded(m) for m in matrices(self.adata, self.registered.spec))
+        loaded = all(is_loaded(m) for m in matrices(self.adata, self.study.spec))
         closed = self.settings_["structure"] != "gradient" and self.settings_["mechanism"] != "neural"
         return 0 if max_epochs is None and closed and not loaded else max_epochs
 
@@ -361,7 +361,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         if self.settings_["noise"] == "gaussian":
             moments = cell_moments(cells, len(design.dose), mechanism=basis, block=block)
         else:
-            size = self.adata_manager.get_from_registry(SIZE_FACTOR_KEY) if self.registered.spec.size_factor else None
+            size = self.adata_manager.get_from_registry(SIZE_FACTOR_KEY) if self.study.spec.size_factor else None
             moments, observation = observe_moments(self.settings_["noise"], cells, design, size)
             self.observation_ = observation.to_dict()
         known = known_targets_matrix(self._known_targets, self.drugs, self.genes)

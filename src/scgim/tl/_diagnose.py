@@ -134,7 +134,7 @@ def _contexts(model: GIM, cells: ContextCells, n_cells: int, rng: np.random.Gene
     """Observed against predicted means and standard deviations."""
     contexts, genes = model.contexts, np.array(model.genes, dtype=object)
     rows = contexts.drop(columns="n_cells")
-    of = model.registered.features
+    of = model.study.features
     features = of.values if of is not None and of.level == "context" else None  # (K, Q)
     mean = model.predict_mean(rows, features=features).to_numpy()
     sd = np.zeros_like(mean)

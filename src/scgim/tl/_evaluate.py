@@ -207,8 +207,8 @@ def _baseline_means(
 
 def _inputs(model: GIM, test: Test, features: Any) -> tuple[np.ndarray, np.ndarray]:
     """What baselines know of training (K, Q) and test contexts (m, Q): features and dose, or the dose of each drug."""
-    registered = model.registered
-    design, of = registered.contexts.design, registered.features
+    study = model.study
+    design, of = study.design, study.features
     if of is None:
         width = test.dose.shape[1]
         train_dose = np.pad(design.dose, ((0, 0), (0, width - design.dose.shape[1])))
@@ -224,7 +224,7 @@ def _inputs(model: GIM, test: Test, features: Any) -> tuple[np.ndarray, np.ndarr
     def encode(dose: np.ndarray) -> np.ndarray:
         there = (dose > 0).astype(float)
         summed = there @ table[: dose.shape[1]]
-        return np.column_stack([summed, dose.sum(1), np.log1p(dose).sum(1)]) if registered.spec.dose else summed
+        return np.column_stack([summed, dose.sum(1), np.log1p(dose).sum(1)]) if study.spec.dose else summed
 
     return encode(design.dose), encode(test.dose)
 

@@ -44,10 +44,10 @@ def _read_test(
     model: GIM, data: Any, n_cells: int, rng: np.random.Generator, transform: Transform | None = None
 ) -> Test:
     """The held-out contexts and their cells."""
-    registered = model.registered
-    spec = registered.spec
+    study = model.study
+    spec = study.spec
     frame = read_columns(data, spec)
-    if gene_names(data, spec) != list(registered.genes):
+    if gene_names(data, spec) != list(study.genes):
         raise ValueError(
             "adata_test: expected the genes of the training data in their order; use adata_test[:, model.genes]."
         )
@@ -60,12 +60,12 @@ def _read_test(
     if len(perturbed) == 0:
         raise ValueError("adata_test: found no perturbed cells; it needs cells with another label than the control.")
     table = contexts.table.iloc[perturbed].reset_index(drop=True)
-    known = {tuple(row): k for k, row in enumerate(registered.contexts.groups.astype(str).to_numpy())}
+    known = {tuple(row): k for k, row in enumerate(study.groups.astype(str).to_numpy())}
     names = contexts.groups.astype(str).to_numpy()[contexts.design.group[perturbed]]
     absent = sorted({str(tuple(row)) for row in names if tuple(row) not in known})
     if absent:
         raise ValueError(f"adata_test: batch or covariates {absent[:5]} were not in the training data.")
-    rows = encode_rows(table, spec, registered.contexts.design.drugs)
+    rows = encode_rows(table, spec, study.design.drugs)
     part = ContextCells(
         cells.n[perturbed], cells.mean[perturbed], cells.variance[perturbed], cells.cells, cells.context
     )
@@ -93,8 +93,8 @@ def _warn_of_leaks(model: GIM, test: Test) -> None:
 
 def features_of(model: GIM, data: Any, test: Test) -> Any:
     """Features of the held-out contexts under the registered key, as :meth:`scgim.model.GIM.predict` takes them."""
-    registered = model.registered
-    key, of = registered.spec.features, registered.features
+    study = model.study
+    key, of = study.spec.features, study.features
     if key is None or of is None:
         return None
     if of.level == "context":

@@ -24,9 +24,9 @@ def results_of(model: GIM, params: dict[str, Any]) -> Results:
     params
         Settings to record.
     """
-    fit, registered = model.fit, model.registered
+    fit, study = model.fit, model.study
     weights, probabilities = model.get_graph()
-    modality = registered.modality
+    modality = study.modality
     return Results(
         genes=[str(gene) for gene in fit.genes],
         contexts=model.contexts,

@@ -41,7 +41,7 @@ def test_variables_of_all_modalities_are_one_matrix(mdata: mudata.MuData, screen
     GIM.setup_mudata(mdata, **SETUP)
     model = GIM(mdata)
     assert model.genes == ["rna:g0", "g1", "g2", "protein:g0"]
-    assert model.registered.modality == ["rna", "rna", "rna", "protein"]
+    assert model.study.modality == ["rna", "rna", "rna", "protein"]
     assert model.summary_stats.n_contexts == 10
     np.testing.assert_array_equal(np.concatenate([x for x, _ in model.cells()()]), screen.X)
 

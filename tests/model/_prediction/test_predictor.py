@@ -20,7 +20,7 @@ from scgim.model._reading.cells import Adjustment
 from scgim.model._reading.spec import make_spec
 from scgim.model._study.contexts import derive_contexts
 from scgim.model._study.features import Features
-from scgim.model._study.study import Registered
+from scgim.model._study.study import Study
 
 GENES = ["a", "b", "c"]
 W = np.array([[0, 2.0, 0], [0, 0, -1.0], [0, 0, 0]])
@@ -47,7 +47,7 @@ def make_predictor(
         *[("B", 2.0, "ctrl", 0, "y")] * 2,
     )
     contexts = derive_contexts(frame, SPEC)
-    data = Registered(SPEC, contexts, features, GENES, [None] * 3, False)
+    data = Study(SPEC, contexts.table, contexts.design, contexts.groups, features, GENES, [None] * 3, False)
     mechanisms = Mechanisms(
         kind="linear",
         order=np.arange(3),

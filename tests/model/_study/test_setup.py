@@ -11,7 +11,7 @@ import pytest
 from scipy import sparse
 
 from scgim.model import GIM
-from scgim.model._study.study import read_registry
+from scgim.model._study.study import Study
 
 SETUP: dict[str, Any] = {"perturbation_key": "drug", "dose_key": "dose", "control": "DMSO"}
 
@@ -264,7 +264,7 @@ def test_registry_is_plain(screen: ad.AnnData) -> None:
 
     walk(dict(registry["field_registries"]))
     walk(registry["setup_args"])
-    again = read_registry(pickle.loads(pickle.dumps(registry)))
+    again = Study.of(pickle.loads(pickle.dumps(registry)))
     assert again.features is not None
     assert again.features.names == ("q0", "q1")
     assert again.genes == ["g0", "g1", "g2", "g3"]
@@ -276,7 +276,7 @@ def test_obsm_features_are_kept_by_context(screen: ad.AnnData, frame: bool) -> N
     values[screen.obs["drug"] == "DMSO"] = np.nan  # controls need none
     screen.obsm["f"] = pd.DataFrame(values, index=screen.obs_names, columns=["a", "b"]) if frame else values
     GIM.setup_anndata(screen, **SETUP, features_key="f")
-    found = GIM(screen).registered.features
+    found = GIM(screen).study.features
     assert found is not None
     assert found.values[0].tolist() == [0.0, 0.0]
     assert found.values[-1].tolist() == [10.0, 1.0]

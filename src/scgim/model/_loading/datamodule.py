@@ -198,7 +198,7 @@ def make_data_module(model: Any, loader: dict[str, Any], seed: int, strategy: An
 
     settings = dict(loader)
     own = {key: settings.pop(key) for key in ("balance", "window") if settings.get(key) is not None}
-    spec = model.registered.spec
+    spec = model.study.spec
     loaded = all(is_loaded(m) for m in matrices(model.adata, spec))
     if loaded and not own.get("balance") and "window" not in own:
         settings.pop("balance", None)
@@ -218,7 +218,7 @@ def make_data_module(model: Any, loader: dict[str, Any], seed: int, strategy: An
 
 def held_out_batches(model: Any, index: np.ndarray, batch_size: int = 4096) -> Iterator[dict[str, torch.Tensor]]:
     """Minibatches of some cells of a `GIM`, in every process all of them."""
-    spec = model.registered.spec
+    spec = model.study.spec
     if all(is_loaded(m) for m in matrices(model.adata, spec)):
         yield from model._make_data_loader(adata=model.adata, indices=index, batch_size=batch_size)
         return

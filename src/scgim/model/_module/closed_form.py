@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def prepare(model: Any, module: GIMModule) -> None:
     """Where minibatches hold expression and covariates."""
-    module.expression_keys = tuple(expression_keys(model.registered.spec))
+    module.expression_keys = tuple(expression_keys(model.study.spec))
     adjustment = model._adjustment()
     if adjustment is not None:
         module.covariate_mean = torch.as_tensor(adjustment.mean, dtype=torch.float32)

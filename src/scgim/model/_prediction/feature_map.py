@@ -11,16 +11,16 @@ from scgim.model._published.maps import KIND, AmortisedMaps
 
 if TYPE_CHECKING:
     from scgim._core.learn.fit import Fit
-    from scgim.model._study.study import Registered
+    from scgim.model._study.study import Study
 
 
-def fit_feature_model(fit: Fit, data: Registered, rng: np.random.Generator) -> dict[str, Any] | None:
+def fit_feature_model(fit: Fit, data: Study, rng: np.random.Generator) -> dict[str, Any] | None:
     """Fit the map by cross-validation over drugs, as a plain dict; None without features."""
     if data.features is None:
         return None
     features = data.features
-    values = features.of_drugs(data.contexts.design.drugs) if features.level == "drug" else features.values
-    model = FeatureModel.fit(fit, data.contexts.design, values, level=features.level, rng=rng)
+    values = features.of_drugs(data.design.drugs) if features.level == "drug" else features.values
+    model = FeatureModel.fit(fit, data.design, values, level=features.level, rng=rng)
     return model.to_dict()
 
 

@@ -17,7 +17,7 @@ from scgim.model._prediction.stream import write_stream
 if TYPE_CHECKING:
     from scgim.model._prediction.components import Components
     from scgim.model._prediction.predictor import Predictor
-    from scgim.model._study.study import Registered
+    from scgim.model._study.study import Study
 
 
 def _categorical(values: np.ndarray, codes: np.ndarray) -> pd.Categorical:
@@ -26,7 +26,7 @@ def _categorical(values: np.ndarray, codes: np.ndarray) -> pd.Categorical:
     return pd.Categorical.from_codes(inverse[codes], categories=names.tolist())
 
 
-def labels(request: Request, data: Registered, row: np.ndarray, group: np.ndarray) -> pd.DataFrame:
+def labels(request: Request, data: Study, row: np.ndarray, group: np.ndarray) -> pd.DataFrame:
     """Registered columns of predicted cells; covariates that were left out are those of the drawn baseline group."""
     out: dict[str, Any] = {}
     for column in [*data.spec.columns, *data.spec.continuous]:
@@ -34,8 +34,8 @@ def labels(request: Request, data: Registered, row: np.ndarray, group: np.ndarra
             values = request.table[column].to_numpy()
             text = not pd.api.types.is_numeric_dtype(request.table[column])
             out[column] = _categorical(values, row) if text else values.astype(float)[row]
-        elif column in data.contexts.groups:
-            out[column] = _categorical(data.contexts.groups[column].to_numpy(), group)
+        elif column in data.groups:
+            out[column] = _categorical(data.groups[column].to_numpy(), group)
     return pd.DataFrame(out, index=pd.RangeIndex(len(row)).astype(str))
 
 
@@ -63,7 +63,7 @@ class ForecastMixin:
         }
 
     def _var(self) -> pd.DataFrame:
-        data = self.registered  # type: ignore[attr-defined]
+        data = self.study  # type: ignore[attr-defined]
         var = pd.DataFrame(index=pd.Index(data.genes, dtype=str))
         if data.modality[0] is not None:
             var["modality"] = pd.Categorical(data.modality)
@@ -258,7 +258,7 @@ class ForecastMixin:
             np.random.default_rng(rng),
         )
         row = np.arange(len(x)) if len(request.table) == len(x) else np.zeros(len(x), int)
-        obs = labels(request, self.registered, row, group).set_index(adata.obs_names)  # type: ignore[attr-defined]
+        obs = labels(request, self.study, row, group).set_index(adata.obs_names)  # type: ignore[attr-defined]
         return AnnData(x.astype(np.float32), obs=obs, var=self._var(), uns=self._provenance(counterfactual=True))
 
 

@@ -23,7 +23,7 @@ from scgim.model._published.maps import AmortisedMaps
 if TYPE_CHECKING:
     from scgim.model._study.features import Features
     from scgim.model._study.observation import Observation
-    from scgim.model._study.study import Registered
+    from scgim.model._study.study import Study
 
 BLOCK_VALUES = 2_000_000
 """Values of predicted expression held at once."""
@@ -50,7 +50,7 @@ class Predictor:
     """
 
     fit: Fit
-    data: Registered
+    data: Study
     feature_model: Any = None
     observation: Observation | None = None
     _kinds: np.ndarray = field(init=False)
@@ -70,7 +70,7 @@ class Predictor:
     def _fitted(self) -> dict[tuple, np.ndarray]:
         """Contexts of each combination of drugs and doses."""
         table: dict[tuple, list[int]] = {}
-        for k, dose in enumerate(self.data.contexts.design.dose):
+        for k, dose in enumerate(self.data.design.dose):
             table.setdefault(key_of(dose), []).append(k)
         return {key: np.array(ks) for key, ks in table.items()}
 
@@ -82,10 +82,10 @@ class Predictor:
         contexts = self._fitted.get(key)
         if contexts is not None and self.fit.by_level:
             level = self._level(group)
-            contexts = contexts[self._levels[self.data.contexts.design.group[contexts]] == level]
+            contexts = contexts[self._levels[self.data.design.group[contexts]] == level]
         if contexts is None or len(contexts) == 0:
             return None
-        own = contexts[group[self.data.contexts.design.group[contexts]] > 0]
+        own = contexts[group[self.data.design.group[contexts]] > 0]
         contexts = own if len(own) else contexts
         sd = self.fit.context_effect_sd[contexts]
         weight = 1 / (sd**2 + 1e-12)
@@ -106,7 +106,7 @@ class Predictor:
     @cached_property
     def _levels(self) -> np.ndarray:
         """Level ``(C,)`` of each baseline group; -1 where effects do not differ."""
-        groups = len(self.data.contexts.design.group_names)
+        groups = len(self.data.design.group_names)
         return np.full(groups, -1) if self.fit.group_level is None else np.asarray(self.fit.group_level)
 
     def _level(self, group: np.ndarray) -> int | None:
@@ -117,13 +117,13 @@ class Predictor:
     @cached_property
     def _at_levels(self) -> set[tuple[int, int]]:
         """Drugs and levels that were measured together."""
-        context, drug = np.nonzero(self.data.contexts.design.dose)
-        level = self._levels[self.data.contexts.design.group[context]]
+        context, drug = np.nonzero(self.data.design.dose)
+        level = self._levels[self.data.design.group[context]]
         return set(zip(drug.tolist(), level.tolist(), strict=True))
 
     def _measured(self, key: tuple, group: np.ndarray) -> bool:
         """Whether the drugs and doses were measured in the baseline groups of the row."""
-        return bool((group[self.data.contexts.design.group[self._fitted[key]]] > 0).any())
+        return bool((group[self.data.design.group[self._fitted[key]]] > 0).any())
 
     def _drug(self, d: int, dose: float, level: int | None) -> tuple[np.ndarray, ...]:
         """Posterior of a known drug at any dose; with what its features say, where these are informative.
@@ -138,7 +138,7 @@ class Predictor:
         own = None
         if known is not None and level is None:
             own = known.amplitude[d], np.hypot(known.amplitude_sd[d], self._between)
-        if self.data.contexts.design.has_dose:
+        if self.data.design.has_dose:
             effect, variance = fit.effect_of(d, np.array([dose]), *(own or ()), level=level)
             return probability, effect[0], np.sqrt(variance[0]), self._kinds[d]
         amplitude, sd = own or fit.amplitudes(d, level)[:2]
@@ -149,7 +149,7 @@ class Predictor:
         fit = self.fit
         if fit.other_probability is None or fit.other_amplitude is None or fit.other_amplitude_sd is None:
             return []
-        h = float(hill(np.array(dose), fit.ec50[d], fit.hill[d])) if self.data.contexts.design.has_dose else 1.0
+        h = float(hill(np.array(dose), fit.ec50[d], fit.hill[d])) if self.data.design.has_dose else 1.0
         shift, activity = KINDS.index("shift"), KINDS.index("activity")
         kind = np.where(self._kinds[d] == activity, shift, activity).astype(np.int8)
         return [(fit.other_probability[d], h * fit.other_amplitude[d], h * fit.other_amplitude_sd[d], kind)]
@@ -159,7 +159,7 @@ class Predictor:
         fit, one, shift = self.fit, np.ones(self.n_genes), np.zeros(self.n_genes, np.int8)
         if fit.diffuse is None or fit.diffuse_sd is None or fit.context_sd is None:
             return one, np.zeros(self.n_genes), np.zeros(self.n_genes), shift
-        fraction = float(hill(np.array(dose), fit.ec50[d], fit.hill[d])) if self.data.contexts.design.has_dose else 1.0
+        fraction = float(hill(np.array(dose), fit.ec50[d], fit.hill[d])) if self.data.design.has_dose else 1.0
         off = 1 - fit.probability[d]
         if fit.own_probability is not None or (self._kinds[d] == KINDS.index("activity")).all():
             off = one  # beside activities, what is left over at targets is kept too
@@ -247,7 +247,7 @@ class Predictor:
         if of.level == "context":
             table = cast("np.ndarray", features)[rows]
         else:
-            known = of.of_drugs(self.data.contexts.design.drugs)
+            known = of.of_drugs(self.data.design.drugs)
             table = known if features is None else np.vstack([known, features])
         probability, effect, sd = maps.interventions(request.dose[rows], table)
         kind = self._usual_kind()

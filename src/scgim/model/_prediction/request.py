@@ -14,7 +14,7 @@ from scgim.model._study.contexts import as_labels, encode_rows
 from scgim.model._study.features import Features, drug_table, numeric_table
 
 if TYPE_CHECKING:
-    from scgim.model._study.study import Registered
+    from scgim.model._study.study import Study
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Request:
         return Request(self.table.iloc[index], self.drugs, self.dose[index], self.group[index], offset, size)
 
 
-def _group_weights(frame: pd.DataFrame, data: Registered) -> np.ndarray:
+def _group_weights(frame: pd.DataFrame, data: Study) -> np.ndarray:
     """Weights ``(m, C)`` of the groups that agree with the given covariates, by their numbers of training cells."""
-    groups, design = data.contexts.groups, data.contexts.design
+    groups, design = data.groups, data.design
     size = np.bincount(design.group, weights=design.n_cells, minlength=len(design.group_names))
     agree = np.ones((len(frame), len(size)), bool)
     for column in data.spec.covariates:
@@ -79,7 +79,7 @@ def _group_weights(frame: pd.DataFrame, data: Registered) -> np.ndarray:
     return weight / weight.sum(axis=1, keepdims=True)
 
 
-def make_request(perturbations: Any, data: Registered, adjustment: Adjustment | None) -> Request:
+def make_request(perturbations: Any, data: Study, adjustment: Adjustment | None) -> Request:
     """Encode a table of perturbations.
 
     Parameters
@@ -112,7 +112,7 @@ def make_request(perturbations: Any, data: Registered, adjustment: Adjustment | 
                 f"and found {list(perturbations.columns)}. Put {spec.control!r} where there is no drug."
             )
     frame = perturbations.reset_index(drop=True)
-    rows = encode_rows(frame, spec, data.contexts.design.drugs)
+    rows = encode_rows(frame, spec, data.design.drugs)
     group = _group_weights(frame, data)
     given = [c for c in spec.continuous if c in frame]
     offset = None
@@ -126,7 +126,7 @@ def make_request(perturbations: Any, data: Registered, adjustment: Adjustment | 
     return Request(_asked(frame, data), rows.drugs, rows.matrix(), group, offset, _sizes(frame, data))
 
 
-def _sizes(frame: pd.DataFrame, data: Registered) -> np.ndarray | None:
+def _sizes(frame: pd.DataFrame, data: Study) -> np.ndarray | None:
     """Size factors ``(m,)`` that were asked for, under the registered name."""
     column = data.spec.size_factor
     if column is None or column not in frame:
@@ -140,7 +140,7 @@ def _sizes(frame: pd.DataFrame, data: Registered) -> np.ndarray | None:
     return values
 
 
-def _asked(frame: pd.DataFrame, data: Registered) -> pd.DataFrame:
+def _asked(frame: pd.DataFrame, data: Study) -> pd.DataFrame:
     """The registered columns of the request: drugs and covariates as str, doses as float and 0 for control."""
     spec, out = data.spec, pd.DataFrame(index=frame.index)
     for column in spec.perturbation:
@@ -196,7 +196,7 @@ def _of_drugs(features: Any, registered: Features, unknown: tuple[str, ...]) -> 
     return table.of_drugs(unknown)
 
 
-def read_new_features(features: Any, data: Registered, request: Request) -> np.ndarray | None:
+def read_new_features(features: Any, data: Study, request: Request) -> np.ndarray | None:
     """Features that the request needs: of unknown drugs ``(U, Q)``, or of all rows ``(m, Q)`` for `.obsm` features.
 
     Returns
@@ -210,12 +210,12 @@ def read_new_features(features: Any, data: Registered, request: Request) -> np.n
     TypeError, ValueError
         Wrong type or shape, or features for a model that was set up without.
     """
-    unknown = request.drugs[len(data.contexts.design.drugs) :]
+    unknown = request.drugs[len(data.design.drugs) :]
     if data.features is None:
         if unknown:
             raise KeyError(
                 f"perturbations: drug {unknown[0]!r} was not in the training data, and the model was set up without "
-                f"features. Known drugs: {list(data.contexts.design.drugs)[:10]}. To predict new drugs, set up with "
+                f"features. Known drugs: {list(data.design.drugs)[:10]}. To predict new drugs, set up with "
                 "features_key."
             )
         if features is not None:

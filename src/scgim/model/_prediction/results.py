@@ -80,8 +80,8 @@ class ResultsMixin:
         predictor: Predictor = self._predictor()  # type: ignore[attr-defined]
         data = predictor.data
         if perturbations is None:
-            perturbed = np.flatnonzero(~data.contexts.design.control)
-            rows = data.contexts.table.drop(columns="n_cells").iloc[perturbed]
+            perturbed = np.flatnonzero(~data.design.control)
+            rows = data.table.drop(columns="n_cells").iloc[perturbed]
             return target_table(rows, data.genes, self._of_contexts(predictor, perturbed))
         request = make_request(perturbations, data, self._adjustment())  # type: ignore[attr-defined]
         components = predictor.components(request, read_new_features(features, data, request))
@@ -89,7 +89,7 @@ class ResultsMixin:
 
     @staticmethod
     def _of_contexts(predictor: Predictor, perturbed: np.ndarray) -> tuple[np.ndarray, ...]:
-        fit, design = predictor.fit, predictor.data.contexts.design
+        fit, design = predictor.fit, predictor.data.design
         kind = np.empty((len(perturbed), len(fit.genes)), dtype=object)
         for i, k in enumerate(perturbed):
             drugs = np.flatnonzero(design.dose[k])

@@ -37,11 +37,11 @@ def fit_published(
 ) -> Fit:
     """Trains the published estimator on the cells of `model`; see `refine` for the arguments."""
     own, design, n_genes = model.module, model.design, len(model.genes)
-    gamma = Gamma.of(design, model.registered.features)
+    gamma = Gamma.of(design, model.study.features)
     module = PublishedModule(
         n_genes,
         design,
-        gamma.contexts(design, model.registered.features),
+        gamma.contexts(design, model.study.features),
         n_cells=model.adata.n_obs,
         mechanism=own.mechanism,
         intervention=own.intervention,
@@ -64,7 +64,7 @@ def fit_published(
                 model, module, n_epochs, rng, plan_kwargs, accelerator, devices, loader, kwargs, plan_cls=PublishedPlan
             )
         fit = published_fit(model, module, torch.as_tensor(x), rng)
-        registered = model.registered.features is not None  # without them nothing is known of new drugs
+        registered = model.study.features is not None  # without them nothing is known of new drugs
         model.feature_model_ = AmortisedMaps.of(module, gamma).to_dict() if registered else None
         return fit
     finally:

@@ -9,10 +9,10 @@ import numpy as np
 
 if TYPE_CHECKING:
     from scgim._core.design import Design
-    from scgim.model._study.study import Registered
+    from scgim.model._study.study import Study
 
 
-def level_names(effects_by: Any, data: Registered, intervention: str, structure: str) -> list[str]:
+def level_names(effects_by: Any, data: Study, intervention: str, structure: str) -> list[str]:
     """Levels of the covariate by which effects differ, checked.
 
     Raises
@@ -33,7 +33,7 @@ def level_names(effects_by: Any, data: Registered, intervention: str, structure:
         )
     if structure == "gradient":
         raise ValueError("effects_by: needs structure='search' or 'cyclic', found 'gradient'; leave effects_by out.")
-    names = sorted(set(data.contexts.groups[effects_by]))
+    names = sorted(set(data.groups[effects_by]))
     if len(names) < 2:
         raise ValueError(
             f"effects_by: expected a column with at least two levels, found {names} in {effects_by!r}; leave it out."
@@ -41,10 +41,10 @@ def level_names(effects_by: Any, data: Registered, intervention: str, structure:
     return names
 
 
-def with_levels(data: Registered, effects_by: str | None) -> Design:
+def with_levels(data: Study, effects_by: str | None) -> Design:
     """The design of the contexts, with their levels of the covariate by which effects differ."""
-    design = data.contexts.design
+    design = data.design
     if effects_by is None:
         return design
-    of_group = np.unique(data.contexts.groups[effects_by].to_numpy().astype(str), return_inverse=True)[1]
+    of_group = np.unique(data.groups[effects_by].to_numpy().astype(str), return_inverse=True)[1]
     return replace(design, level=of_group[np.asarray(design.group)])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from scgim._core.design import Design
     from scgim._core.moments.moments import Moments
     from scgim.model._reading.cells import CellChunks
-    from scgim.model._study.study import Registered
+    from scgim.model._study.study import Study
 
 NOISES = ("gaussian", "zero_inflated_lognormal", "poisson_lognormal")
 LOG_LIKE = 10.0  # normalised values reach beyond it, their logarithms hardly
@@ -31,7 +31,7 @@ KEPT_SIZES = 256
 LARGEST_LOG_RATE = 16.0  # counts of more than some millions are not drawn
 
 
-def check_noise(noise: str, settings: dict[str, Any], data: Registered) -> None:
+def check_noise(noise: str, settings: dict[str, Any], data: Study) -> None:
     """The other settings and the values suit the noise model.
 
     Raises
@@ -88,7 +88,7 @@ def check_noise(noise: str, settings: dict[str, Any], data: Registered) -> None:
     return None
 
 
-def _check_gaussian(data: Registered) -> None:
+def _check_gaussian(data: Study) -> None:
     if data.counts:
         _warn(
             f"{_where(data)} holds raw counts or other whole numbers, which 'gaussian' does not describe. Use "
@@ -97,12 +97,12 @@ def _check_gaussian(data: Registered) -> None:
     _unused_sizes("gaussian", data)
 
 
-def _unused_sizes(noise: str, data: Registered) -> None:
+def _unused_sizes(noise: str, data: Study) -> None:
     if data.spec.size_factor:
         _warn(f"size_factor_key={data.spec.size_factor!r} is not used by {noise!r}; 'poisson_lognormal' uses it.")
 
 
-def _where(data: Registered) -> str:
+def _where(data: Study) -> str:
     return " and ".join(locate(layer, modality) for modality, layer in data.spec.layers.items())
 
 

@@ -1,4 +1,4 @@
-"""Set-up of AnnData and MuData: checks, then the fields of the AnnDataManager (layer `model`)."""
+"""Set-up of AnnData and MuData: checks, the fields of the AnnDataManager, and the `Study` behind them (layer `model`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from scgim.model._study.validation import check_matrices, validate
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pandas as pd
     from scvi.data.fields import BaseAnnDataField
+
+    from scgim._core.design import Design
 
 CONTINUOUS_KEY = REGISTRY_KEYS.CONT_COVS_KEY
 
@@ -108,29 +111,35 @@ def spec_of(registry: dict) -> Spec:
 
 
 @dataclass(frozen=True)
-class Registered:
-    """What a registry tells without the data.
+class Study:
+    """What a registry tells without the data: N cells in K contexts, of C baseline groups, with G genes.
 
     Attributes
     ----------
     spec
         What was registered.
-    contexts
-        Contexts of the training cells, without the cells.
+    table
+        One row a context: the registered columns, with doses in the user's unit, and `n_cells`.
+    design
+        Drugs, doses and baseline groups of the contexts.
+    groups
+        ``(C, covariates)``; covariate values of each baseline group, as str.
     features
-        Features of drugs or contexts.
+        Features of drugs or contexts, or None.
     genes
-        Names of the modelled variables.
+        Names of the G modelled variables.
     modality
         Modality of each of them; None for AnnData.
     counts
         Whether the values are raw counts.
     smallest, largest
-        Range of the values.
+        Range of the values, in units of the modelled expression; NaN where a registry does not tell.
     """
 
     spec: Spec
-    contexts: Contexts
+    table: pd.DataFrame
+    design: Design
+    groups: pd.DataFrame
     features: Features | None
     genes: list[str]
     modality: list[str | None]
@@ -138,26 +147,28 @@ class Registered:
     smallest: float = float("nan")
     largest: float = float("nan")
 
+    @classmethod
+    def of(cls, registry: dict) -> Study:
+        """Everything registered, from a registry alone."""
+        fields, spec = registry["field_registries"], spec_of(registry)
+        state = fields[CONTEXT_KEY]["state_registry"]
+        parts = {m: fields[key]["state_registry"] for m, key in zip(spec.layers, expression_keys(spec), strict=True)}
+        named = [(modality, name) for modality, part in parts.items() for name in part["column_names"]]
+        contexts = Contexts.from_state(state)
+        return cls(
+            spec=spec,
+            table=contexts.table,
+            design=contexts.design,
+            groups=contexts.groups,
+            features=None if state["features"] is None else Features.from_state(state["features"]),
+            genes=joint_names(named),
+            modality=[modality for modality, _ in named],
+            counts=all(bool(part["counts"]) for part in parts.values()),
+            smallest=min(_number(part.get("smallest")) for part in parts.values()),
+            largest=max(_number(part.get("largest")) for part in parts.values()),
+        )
 
-def read_registry(registry: dict) -> Registered:
-    """Everything registered, from a registry alone."""
-    fields, spec = registry["field_registries"], spec_of(registry)
-    state = fields[CONTEXT_KEY]["state_registry"]
-    features = None if state["features"] is None else Features.from_state(state["features"])
-    parts = {m: fields[key]["state_registry"] for m, key in zip(spec.layers, expression_keys(spec), strict=True)}
-    named = [(modality, name) for modality, part in parts.items() for name in part["column_names"]]
-    counts = all(bool(part["counts"]) for part in parts.values())
-    low, high = (
-        [float("nan") if part.get(end) is None else part[end] for part in parts.values()]
-        for end in ("smallest", "largest")
-    )
-    return Registered(
-        spec,
-        Contexts.from_state(state),
-        features,
-        joint_names(named),
-        [m for m, _ in named],
-        counts,
-        min(low),
-        max(high),
-    )
+
+def _number(value: float | None) -> float:
+    """NaN for what is not known."""
+    return float("nan") if value is None else value

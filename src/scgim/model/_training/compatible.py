@@ -9,12 +9,12 @@ import numpy as np
 from scgim._core.mechanisms.basis import N_FUNCTIONS
 
 if TYPE_CHECKING:
-    from scgim.model._study.study import Registered
+    from scgim.model._study.study import Study
 
 MAX_WEIGHED = 2e7  # second moments of all contexts up to which kinds are weighed: 160 MB
 
 
-def default_kind(mechanism: str, noise: str, structure: str, effects_by: str | None, data: Registered) -> str:
+def default_kind(mechanism: str, noise: str, structure: str, effects_by: str | None, data: Study) -> str:
     """``"auto"`` where every drug was measured in one context and has no features, else ``"shift"``.
 
     With one context a drug the question is where each drug acts, and a shift alone misses drugs that inhibit. With several
@@ -23,7 +23,7 @@ def default_kind(mechanism: str, noise: str, structure: str, effects_by: str | N
     orders, and second moments of all contexts that are not too many numbers.
     """
     closed = mechanism in N_FUNCTIONS and noise == "gaussian" and structure == "search" and effects_by is None
-    present = np.asarray(data.contexts.design.dose) > 0  # (K, D)
+    present = np.asarray(data.design.dose) > 0  # (K, D)
     if not closed or data.features is not None or (present.sum(axis=0) > 1).any():
         return "shift"
     numbers = len(present) * float(len(data.genes) * N_FUNCTIONS[mechanism]) ** 2
