@@ -1,6 +1,9 @@
+import numpy as np
 import pytest
+from scipy.stats import norm
 
 from scgim.get import targets
+from scgim.get._targets import false_sign_rate
 
 
 def test_table_is_a_copy_and_can_be_filtered(fitted_adata):
@@ -17,3 +20,41 @@ def test_unknown_key_names_the_mend(fitted_adata):
         targets(fitted_adata, key="other")
     with pytest.raises(ValueError, match="min_probability"):
         targets(fitted_adata, min_probability=2)
+
+
+def test_one_row_a_drug_and_gene_with_the_effect_of_the_highest_dose(fitted_adata):
+    table = targets(fitted_adata, level="drug")
+    assert len(table) == 3 * 5
+    own = table[table["perturbation"] == "β-Lapachone"].set_index("gene")
+    assert own.loc["g1", "effect"] == pytest.approx(-1.0)  # -0.5 at the lower dose
+    assert own.loc["g1", "rank"] == 1 and own.loc["g4", "rank"] == 2
+    assert (table["n_contexts"] == 2).all()
+    assert list(table.groupby("perturbation", sort=False)["rank"].apply(list)) == [[1, 2, 3, 4, 5]] * 3
+
+
+def test_the_false_sign_rate_is_that_of_a_gaussian_effect(fitted_adata):
+    rate = false_sign_rate(
+        np.array([0.9, 1.0, 0.0, 1.0]), np.array([1.0, 0.0, 2.0, 3.0]), np.array([1.0, 0.5, 1.0, 0.0])
+    )
+    np.testing.assert_allclose(rate, [0.1 + 0.9 * norm.cdf(-1.0), 0.5, 1.0, 0.0])
+    sure = targets(fitted_adata, max_false_sign_rate=0.15)
+    assert set(sure["gene"]) == {"g0"}
+
+
+def test_symbols_stand_beside_the_genes(fitted_adata):
+    fitted_adata.var["name"] = [f"SYM{i}" for i in range(5)]
+    table = targets(fitted_adata, gene_symbols="name")
+    assert (table["symbol"].str.removeprefix("SYM") == table["gene"].astype(str).str.removeprefix("g")).all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "named"),
+    [
+        ({"level": "cell"}, ValueError, "level"),
+        ({"max_false_sign_rate": 1.5}, ValueError, "max_false_sign_rate"),
+        ({"gene_symbols": "absent"}, KeyError, "gene_symbols"),
+    ],
+)
+def test_wrong_arguments_are_named(fitted_adata, wrong, error, named):
+    with pytest.raises(error, match=named):
+        targets(fitted_adata, **wrong)

@@ -1,44 +1,125 @@
 """The table of targets."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from scipy.special import ndtr
 
 from scgim import _keys
+from scgim.get._tables import as_list, perturbation_names
 
 if TYPE_CHECKING:
     import pandas as pd
 
+LEVELS = ("context", "drug")
 
-def targets(adata: Any, *, key: str = _keys.DEFAULT, min_probability: float = 0.0) -> "pd.DataFrame":
-    """Inferred targets of the fitted contexts.
+
+def targets(
+    adata: Any,
+    *,
+    level: Literal["context", "drug"] = "context",
+    key: str = _keys.DEFAULT,
+    min_probability: float = 0.0,
+    max_false_sign_rate: float | None = None,
+    gene_symbols: str | None = None,
+) -> "pd.DataFrame":
+    """Inferred targets, one row for each fitted context or perturbation and gene.
 
     Parameters
     ----------
     adata
         AnnData or MuData that :func:`scgim.tl.fit` has written to.
+    level
+        ``"context"``: every fitted context (perturbation, dose, batch and covariates). ``"drug"``: every perturbation once,
+        whatever its doses and batches.
     key
         The ``key_added`` of the fit.
     min_probability
         Keep only the genes that are a target with at least this probability.
+    max_false_sign_rate
+        Keep only the genes whose `false_sign_rate` is at most this.
+    gene_symbols
+        Column of ``adata.var`` with other names of the genes, added as a column `symbol`.
 
     Returns
     -------
-    A copy of ``adata.uns[key]["targets"]``: one row for each perturbed context and gene, with the context's columns,
-    `gene`, `probability`, `effect`, `effect_sd` and `rank` (1 is the most probable gene of its context).
+    With ``level="context"`` a copy of ``adata.uns[key]["targets"]``: the context's columns, `gene`, `kind`, `probability`,
+    `effect`, `effect_sd`, `rank` (1 is the first gene of its context) and what else the fit has written, in the order of
+    the contexts. With ``level="drug"`` the columns `perturbation`, `gene`, `kind`, `probability`, `effect` (that of the
+    highest dose, averaged over batches, in units of the modelled expression), `effect_sd`, `rank`, `n_contexts`, sorted
+    by perturbation and rank. Both have `false_sign_rate`: the probability that the gene is no target, or that the
+    effect has the other sign (not from the paper).
 
     Raises
     ------
     KeyError
-        If ``adata`` has not been fitted with this ``key``.
+        If ``adata`` has not been fitted with this ``key``, or ``gene_symbols`` is not a column of ``adata.var``.
     ValueError
-        If ``min_probability`` is not between 0 and 1.
+        If ``level`` is unknown, or a threshold is not between 0 and 1.
 
     Examples
     --------
-    >>> scgim.get.targets(adata, min_probability=0.5)  # doctest: +SKIP
+    >>> scgim.get.targets(adata, level="drug", max_false_sign_rate=0.05)  # doctest: +SKIP
     """
-    if not 0 <= min_probability <= 1:
-        raise ValueError(f"min_probability: expected a number between 0 and 1, found {min_probability!r}.")
-    table = _keys.TARGETS.find(adata, key)
-    if min_probability > 0:
-        table = table[table["probability"] >= min_probability].reset_index(drop=True)
-    return table.copy()
+    if level not in LEVELS:
+        raise ValueError(f"level: expected one of {list(LEVELS)}, found {level!r}.")
+    for name, value in (("min_probability", min_probability), ("max_false_sign_rate", max_false_sign_rate)):
+        if value is not None and not 0 <= value <= 1:
+            raise ValueError(f"{name}: expected a number between 0 and 1, found {value!r}.")
+    table = _keys.TARGETS.find(adata, key).copy()
+    if level == "drug":
+        table = by_drug(table, _keys.PARAMS.find(adata, key))
+    table["false_sign_rate"] = false_sign_rate(
+        *(table[c].to_numpy(float) for c in ("probability", "effect", "effect_sd"))
+    )
+    if gene_symbols is not None:
+        if gene_symbols not in adata.var:
+            raise KeyError(
+                f"gene_symbols={gene_symbols!r} is not a column of adata.var; found {list(adata.var.columns)}."
+            )
+        symbol = dict(zip(adata.var_names.astype(str), adata.var[gene_symbols].astype(str), strict=True))
+        table.insert(table.columns.get_loc("gene") + 1, "symbol", table["gene"].astype(str).map(symbol))
+    keep = table["probability"] >= min_probability
+    if max_false_sign_rate is not None:
+        keep &= table["false_sign_rate"] <= max_false_sign_rate
+    return table[keep].reset_index(drop=True)
+
+
+def false_sign_rate(probability: np.ndarray, effect: np.ndarray, effect_sd: np.ndarray) -> np.ndarray:
+    """Probability that a call "target, with the sign of this effect" is wrong, elementwise.
+
+    ``1 - p + p * Phi(-|effect| / effect_sd)``, for an effect that is Gaussian if the gene is a target.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(effect_sd > 0, np.abs(effect) / effect_sd, np.where(effect == 0, 0.0, np.inf))
+    return 1 - probability + probability * ndtr(-ratio)
+
+
+def by_drug(table: "pd.DataFrame", params: Any) -> "pd.DataFrame":
+    """One row for each perturbation and gene, from one for each context and gene.
+
+    Parameters
+    ----------
+    table
+        Targets of the contexts.
+    params
+        Settings of the fit, which name the columns of perturbations and doses.
+    """
+    columns, doses = as_list(params["perturbation_key"]), as_list(params.get("dose_key"))
+    names, dose = perturbation_names(table, columns, doses, str(params["control"]))
+    table = table.assign(perturbation=names, _dose=np.nan_to_num(dose))
+    numbers = [c for c in ("log_odds", "probability", "effect", "effect_sd") if c in table]
+    by = ["perturbation", "gene"]
+    n_contexts = table.groupby(by, sort=False, observed=True).size().rename("n_contexts")
+    top = table[table["_dose"] == table.groupby("perturbation", sort=False)["_dose"].transform("max")]
+    groups = top.groupby(by, sort=False, observed=True)
+    first = [c for c in table.columns if c in ("kind", "identified")]
+    out = groups[first].first().join(groups[numbers].mean()).join(n_contexts).reset_index()
+    score = out["log_odds"] if "log_odds" in out else out["probability"]
+    ties = (out["effect"] / out["effect_sd"].where(out["effect_sd"] > 0)).abs().fillna(0.0)
+    order = np.lexsort((-ties, -score))
+    rank = out.iloc[order].groupby("perturbation", sort=False).cumcount() + 1
+    out["rank"] = rank.reindex(out.index)
+    place = {name: k for k, name in enumerate(dict.fromkeys(out["perturbation"]))}
+    out = out.iloc[np.lexsort((out["rank"], out["perturbation"].map(place)))].reset_index(drop=True)
+    return out[[*by, *first, *numbers, "rank", "n_contexts"]]

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from scgim import _keys
+from scgim.get._tables import as_list, perturbation_names
 from scgim.pl import _style
-from scgim.pl._data import as_list, find, perturbation_names, read
+from scgim.pl._data import find, read
 
 COLORS = ("#c23b33", "#2f6db3", "#3f8f5b", "#b8862b", "#7a5ea8", "#4aa3a2", "#8a6d5a", "#c76aa0")
 

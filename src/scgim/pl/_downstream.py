@@ -5,16 +5,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from scgim.get._downstream import mean_change
 from scgim.pl import _network, _style
 from scgim.pl._data import Fitted
-
-
-def mean_change(weights: sparse.csr_matrix, shift: np.ndarray) -> np.ndarray:
-    """Change of every gene's mean that follows from shifts, d = shift + A' d: (G, G), (G,) -> (G,)."""
-    from scipy.sparse.linalg import spsolve
-
-    identity = sparse.identity(len(shift), format="csc")
-    return np.asarray(spsolve(sparse.csc_matrix(identity - weights.T), shift)).ravel()
 
 
 def reachable(weights: sparse.csr_matrix, start: list[int]) -> list[int]:

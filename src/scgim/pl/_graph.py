@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from scgim import _keys
+from scgim.get._tables import gene_names
 from scgim.pl import _network, _style
-from scgim.pl._data import gene_names
 
 
 def graph(

@@ -1,0 +1,81 @@
+"""Targets as an AnnData with one row a perturbation."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scgim import _keys
+from scgim.get._tables import measured
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def perturbations(adata: Any, *, key: str = _keys.DEFAULT, dose: str | float = "highest") -> "AnnData":
+    """Perturbations as rows, genes as columns, for clustering and for the perturbation spaces of pertpy.
+
+    Parameters
+    ----------
+    adata
+        AnnData or MuData that :func:`scgim.tl.fit` has written to.
+    key
+        The ``key_added`` of the fit.
+    dose
+        ``"highest"`` for the highest dose of each perturbation, ``"all"`` for one row a dose, or a dose.
+
+    Returns
+    -------
+    AnnData (P, G), pooled over batches:
+
+    `.X` : float32
+        Expected effect: probability of a target times the effect if it is one, in units of the modelled expression.
+    `.layers['effect']`, `.layers['probability']` : float32
+        The two apart.
+    `.obs` : DataFrame
+        `perturbation`, `dose` (nan where none was registered), `n_cells`, `target` (the most probable gene, "unassigned"
+        below 1/2), `target_probability`.
+    `.var` : DataFrame
+        That of ``adata``.
+
+    Raises
+    ------
+    KeyError
+        If ``adata`` has not been fitted with this ``key``.
+    ValueError
+        If no perturbation was measured at ``dose``.
+
+    Examples
+    --------
+    >>> space = scgim.get.perturbations(adata)  # doctest: +SKIP
+    >>> sc.pp.neighbors(space, use_rep="X")  # doctest: +SKIP
+    """
+    from anndata import AnnData
+
+    rows = measured(adata, key, dose)
+    probability = rows.pool(np.asarray(_keys.TARGET_PROBABILITY.find(adata, key), float).T)  # (P, G)
+    effect = rows.pool(np.asarray(_keys.EFFECT.find(adata, key), float).T)  # (P, G)
+    best = probability.argmax(axis=1) if len(probability) else np.zeros(0, int)
+    top = probability.max(axis=1, initial=0.0)
+    genes = np.asarray(adata.var_names, dtype=object)
+    label = np.where(top >= 0.5, genes[best], _keys.UNASSIGNED) if len(best) else np.zeros(0, dtype=object)
+    obs = pd.DataFrame(
+        {
+            "perturbation": pd.Categorical(rows.perturbation),
+            "dose": rows.dose,
+            "n_cells": np.array([n.sum() for n in rows.n_cells], dtype=int),
+            "target": pd.Categorical(label.astype(str)),
+            "target_probability": top.astype(np.float32),
+        },
+        index=_names(rows.perturbation, rows.dose, several=dose == "all"),
+    )
+    out = AnnData((probability * effect).astype(np.float32), obs=obs, var=adata.var.copy())
+    out.layers["effect"], out.layers["probability"] = effect.astype(np.float32), probability.astype(np.float32)
+    return out
+
+
+def _names(perturbation: list[str], dose: np.ndarray, *, several: bool) -> list[str]:
+    """One name a row, with the dose where a perturbation has several rows."""
+    if not several:
+        return list(perturbation)
+    return [name if np.isnan(d) else f"{name} @ {d:g}" for name, d in zip(perturbation, dose, strict=True)]

@@ -1,0 +1,144 @@
+"""From the tables that a fit has written to one row a perturbation: shared by `get` and `pl`."""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scgim import _keys
+
+JOIN = " + "
+"""What stands between the parts of a combination in its name."""
+
+
+@dataclass
+class Measured:
+    """The perturbed contexts of a fit, pooled over batches: P perturbations at one dose each, or at every dose.
+
+    Attributes
+    ----------
+    perturbation
+        ``(P,)``; names, the parts of a combination sorted and joined by " + ".
+    dose
+        ``(P,)``; total dose, nan where none was registered.
+    rows
+        ``(P,)``; the contexts of each, as rows of the table of contexts.
+    n_cells
+        ``(P,)``; the cells of each of these contexts.
+    """
+
+    perturbation: list[str]
+    dose: np.ndarray
+    rows: list[np.ndarray]
+    n_cells: list[np.ndarray]
+
+    def pool(self, values: np.ndarray) -> np.ndarray:
+        """Means over the contexts of each perturbation, weighted by cells: ``(K, G)`` to ``(P, G)``."""
+        if not self.rows:
+            return np.zeros((0, values.shape[1]))
+        pairs = zip(self.rows, self.n_cells, strict=True)
+        return np.stack([np.average(values[rows], axis=0, weights=np.maximum(n, 1)) for rows, n in pairs])
+
+
+def as_list(value: Any) -> list[str]:
+    """One column or several as a list."""
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else [str(v) for v in np.asarray(value, dtype=object).ravel()]
+
+
+def perturbation_names(
+    contexts: pd.DataFrame, columns: list[str], doses: list[str], control: str
+) -> tuple[list[str], np.ndarray]:
+    """The perturbation of each context ("" for control, parts of a combination joined by +) and its total dose."""
+    parts = contexts[columns].astype(str).to_numpy()  # (K, columns)
+    names = [JOIN.join(sorted(p for p in row if p != control)) for row in parts]
+    if not doses:
+        return names, np.full(len(names), np.nan)
+    amount = np.where(parts != control, contexts[doses].to_numpy(float), 0.0)
+    return names, amount.sum(1)
+
+
+def measured(adata: Any, key: str, dose: str | float = "highest") -> Measured:
+    """The perturbed contexts of a fit, one row a perturbation.
+
+    Parameters
+    ----------
+    adata
+        The fitted object.
+    key
+        The ``key_added`` of the fit.
+    dose
+        ``"highest"`` for the highest dose of each perturbation, ``"all"`` for one row a dose, or a dose.
+
+    Raises
+    ------
+    ValueError
+        No perturbation was measured at `dose`.
+    """
+    params, contexts = _keys.PARAMS.find(adata, key), _keys.CONTEXTS.find(adata, key)
+    columns, doses = as_list(params["perturbation_key"]), as_list(params.get("dose_key"))
+    names, total = perturbation_names(contexts, columns, doses, str(params["control"]))
+    table = pd.DataFrame({"name": names, "dose": total, "n": contexts["n_cells"].to_numpy(float)})
+    kept = table[table["name"] != ""]
+    if dose == "highest":
+        top = kept.groupby("name", sort=False)["dose"].transform("max")
+        kept = kept[(kept["dose"] == top) | top.isna()]
+    elif dose != "all":
+        if isinstance(dose, str) or not doses:
+            raise ValueError(
+                f"dose: expected 'highest', 'all' or a number{'' if doses else ' (no dose was registered)'}, found {dose!r}."
+            )
+        kept = kept[np.isclose(kept["dose"], float(dose))]
+        if kept.empty:
+            raise ValueError(
+                f"dose: no perturbation was measured at {dose!r}; found {sorted(set(table['dose'].dropna()))}."
+            )
+    groups = [(name, amount, part) for (name, amount), part in kept.groupby(["name", "dose"], sort=False, dropna=False)]
+    return Measured(
+        perturbation=[name for name, _, _ in groups],
+        dose=np.array([amount for _, amount, _ in groups], float),
+        rows=[part.index.to_numpy() for _, _, part in groups],
+        n_cells=[part["n"].to_numpy() for _, _, part in groups],
+    )
+
+
+def find_perturbation(names: list[str], perturbation: str) -> int:
+    """Row of a perturbation; the parts of a combination in any order, with or without blanks around the plus.
+
+    Raises
+    ------
+    KeyError
+        It was not fitted; the message lists near names.
+    TypeError
+        It is not text.
+    """
+    if not isinstance(perturbation, str):
+        raise TypeError(
+            f"perturbation: expected one name, as text, found {type(perturbation).__name__}; "
+            "the parts of a combination are joined by ' + '."
+        )
+    wanted = {perturbation, JOIN.join(sorted(part.strip() for part in perturbation.split("+")))}
+    for row, name in enumerate(names):
+        if name in wanted or JOIN.join(sorted(part.strip() for part in name.split("+"))) in wanted:
+            return row
+    near = get_close_matches(perturbation, names, n=3) or names[:5]
+    raise KeyError(f"perturbation={perturbation!r} is not among the fitted ones; did you mean one of {near}?")
+
+
+def gene_names(adata: Any, gene_symbols: str | None) -> list[str]:
+    """What genes are called: their index, or a column of ``adata.var`` (the index where that is empty).
+
+    Raises
+    ------
+    KeyError
+        `gene_symbols` is not a column of ``adata.var``.
+    """
+    if gene_symbols is None:
+        return [str(gene) for gene in adata.var_names]
+    if gene_symbols not in adata.var:
+        raise KeyError(f"gene_symbols={gene_symbols!r} is not a column of adata.var; found {list(adata.var.columns)}.")
+    column = adata.var[gene_symbols].astype(object).where(adata.var[gene_symbols].notna(), adata.var_names)
+    return [str(gene) for gene in column]

@@ -1,0 +1,23 @@
+import numpy as np
+import pytest
+
+from scgim.get import perturbations
+
+
+def test_rows_are_perturbations_at_their_highest_dose(fitted_adata, tmp_path):
+    space = perturbations(fitted_adata)
+    assert space.shape == (3, 5)
+    np.testing.assert_allclose(space["β-Lapachone"].X.ravel(), [0, -0.8, 0, 0, 0.24], atol=1e-6)
+    assert list(space.obs["target"]) == ["g0", "g1", "unassigned"]
+    space.write_h5ad(tmp_path / "space.h5ad")
+
+
+def test_every_dose_has_a_row_of_its_own_name(fitted_adata):
+    space = perturbations(fitted_adata, dose="all")
+    assert space.n_obs == 6 and space.obs_names.is_unique
+    assert sorted(set(space.obs["dose"])) == [0.5, 2.0]
+
+
+def test_an_unmeasured_dose_is_named(fitted_adata):
+    with pytest.raises(ValueError, match="dose"):
+        perturbations(fitted_adata, dose=7)
