@@ -1,0 +1,35 @@
+"""Energy distance against scipy and the double loop."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from scgim import metrics
+
+
+@pytest.fixture
+def cells():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(60, 3)), rng.normal(1, 2, size=(45, 3))
+
+
+def test_energy_distance_is_scipys_in_one_dimension(cells):
+    """scipy's energy distance is the square root of twice the Cramer distance, the same quantity."""
+    x, y = (c[:, :1] for c in cells)
+    assert metrics.energy_distance(x, y, squared=False) == pytest.approx(stats.energy_distance(x[:, 0], y[:, 0]))
+    assert metrics.energy_distance(x, y) == pytest.approx(stats.energy_distance(x[:, 0], y[:, 0]) ** 2)
+
+
+def test_energy_distance_in_blocks_is_the_double_loop(cells):
+    x, y = cells
+    pair = lambda a, b: np.mean([[np.linalg.norm(p - q) for q in b] for p in a])
+    expected = 2 * pair(x, y) - pair(x, x) - pair(y, y)
+    assert metrics.energy_distance(x, y) == pytest.approx(expected)
+    assert metrics._energy_distance._mean_pair(x, y, rows=7) == pytest.approx(pair(x, y))
+
+
+def test_energy_distance_floor():
+    """Two samples of one population: about (1/n + 1/m) times the mean pairwise distance."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 500, 20))
+    assert metrics.energy_distance(x, y) == pytest.approx((2 / 500) * np.sqrt(40), rel=0.15)

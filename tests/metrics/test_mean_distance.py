@@ -1,0 +1,18 @@
+"""Distance of means by hand."""
+
+import numpy as np
+import pytest
+
+from scgim import metrics
+
+
+@pytest.fixture
+def cells():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(60, 3)), rng.normal(1, 2, size=(45, 3))
+
+
+def test_mean_distance(cells):
+    x, y = cells
+    assert metrics.mean_distance(x, y) == pytest.approx(np.sqrt(((x.mean(0) - y.mean(0)) ** 2).sum()))
+    assert metrics.mean_distance([[0.0, 0.0]], [[3.0, 4.0]]) == 5

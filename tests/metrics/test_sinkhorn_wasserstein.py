@@ -1,0 +1,36 @@
+"""Entropic transport against exact transport."""
+
+import builtins
+
+import numpy as np
+import pytest
+
+from scgim import metrics
+
+
+@pytest.fixture
+def cells():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(60, 3)), rng.normal(1, 2, size=(45, 3))
+
+
+def test_sinkhorn_comes_close_to_exact_transport(cells):
+    ot = pytest.importorskip("ot")
+    x, y = cells
+    exact = np.sqrt(ot.emd2([], [], ot.dist(x, y)))
+    assert metrics.sinkhorn_wasserstein(x, y, regularisation=0.01, max_iter=5000) == pytest.approx(exact, rel=0.02)
+    assert metrics.sinkhorn_wasserstein(x, y) >= exact
+    assert metrics.sinkhorn_wasserstein(x[:1], x[:1]) == pytest.approx(0, abs=1e-6)
+
+
+def test_sinkhorn_without_pot_says_what_to_install(cells, monkeypatch):
+    real = builtins.__import__
+
+    def refuse(name, *args, **kwargs):
+        if name == "ot":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(ImportError, match=r"pip install .scgim\[eval\]"):
+        metrics.sinkhorn_wasserstein(*cells)
