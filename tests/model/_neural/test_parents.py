@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from scgim.model._module.expectation import Prior
-from scgim.model._neural.batch import Cells, as_graph, reachable, topological, train_batch
+from scgim.model._neural.batch import Cells, as_graph, reachable, topological
 from scgim.model._neural.parents import propose, search_parents
 
 
@@ -24,6 +23,8 @@ def interaction(n=1500, seed=0):
 
 
 TRUE = np.zeros((4, 4), bool)
+
+
 TRUE[[0, 1, 2], [2, 2, 3]] = True
 
 
@@ -48,14 +49,6 @@ def test_forbidden_edges_are_not_proposed():
     empty = [np.array([], int)] * 4
     start = search_parents(interaction(), np.arange(4), empty, allowed=allowed, n_epochs=30, batch_size=256, n_rounds=2)
     assert not as_graph(start.batch.parents)[0, 2]
-
-
-def test_same_seed_same_networks():
-    cells = interaction(900)
-    out = [
-        train_batch(cells, np.arange(4), [(), (), (0, 1), (2,)], Prior.default(4), n_epochs=2, seed=3) for _ in range(2)
-    ]
-    assert torch.equal(out[0].residual, out[1].residual)
 
 
 def test_moves_keep_graphs_acyclic():

@@ -11,11 +11,8 @@ from scgim._core.kinds.abduct import abduct
 from scgim._core.kinds.cells import Atomic
 from scgim._core.learn.fit import Fit
 from scgim._core.mechanisms.additive import Mechanisms
-from scgim.model._prediction.components import Components, compose, nothing
-from scgim.model._prediction.counterfactual import expected
 from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.request import make_request, read_new_features
-from scgim.model._prediction.results import ranks
 from scgim.model._reading.cells import Adjustment
 from scgim.model._reading.spec import make_spec
 from scgim.model._study.contexts import derive_contexts
@@ -23,8 +20,14 @@ from scgim.model._study.features import Features
 from scgim.model._study.study import Study
 
 GENES = ["a", "b", "c"]
+
+
 W = np.array([[0, 2.0, 0], [0, 0, -1.0], [0, 0, 0]])
+
+
 BASELINE = np.array([[1.0, 0.0, 0.5], [3.0, 1.0, 0.5]])
+
+
 SPEC = make_spec(
     perturbation_key=["d1", "d2"],
     control="ctrl",
@@ -189,6 +192,8 @@ class Decoder:
 
 
 BY_DRUG = Features("drug", ("A", "B", "spare"), ("p", "q"), np.array([[0.0, 1], [1, 0], [7, 0]]))
+
+
 BY_CONTEXT = Features("context", (), ("p", "q"), np.zeros((4, 2)))
 
 
@@ -281,18 +286,6 @@ def test_marginal_superposes_drugs() -> None:
     assert (kind == "shift").all()
 
 
-def test_compose_of_each_kind() -> None:
-    atomic = nothing(1, 3, {0, 1, 2})
-    at, kind = (np.zeros(3, int), np.arange(3)), np.arange(3)
-    compose(atomic, at, np.array([1.0, 5.0, -0.5]), kind)
-    compose(atomic, at, np.array([2.0, 7.0, -0.5]), kind)
-    assert atomic.shift.tolist() == [[3.0, 0, 0]]
-    assert atomic.hard is not None and atomic.value is not None and atomic.activity is not None
-    assert atomic.hard.tolist() == [[False, True, False]]
-    assert atomic.value[0, 1] == 6.0
-    assert atomic.activity.tolist() == [[0, 0, -0.75]]
-
-
 def test_hard_interventions_cut_the_parents() -> None:
     predictor = make_predictor(intervention="hard")
     request = make_request(rows(("A", 3.0, "ctrl", 0, "x")), predictor.data, None)
@@ -313,32 +306,6 @@ def test_abduction_inverts_the_model(activity: bool) -> None:
     noise, group = rng.normal(size=(50, 3)), rng.integers(0, 2, 50)
     x = propagate(predictor.fit.mechanisms, atomic, group, noise)
     np.testing.assert_allclose(abduct(predictor.fit.mechanisms, x, atomic, group), noise)
-
-
-def test_expected_interventions_are_posterior_means() -> None:
-    components = Components(
-        np.array([1, 1]),
-        np.array([[0.5, 0.2, 0], [0, 0.9, 0]]),
-        np.array([[2.0, 3.0, 0], [0, 4.0, 0]]),
-        np.zeros((2, 3)),
-        np.array([[0, 1, 0], [0, 1, 0]], np.int8),
-    )
-    atomic = expected(components, 2, 3)
-    assert atomic.shift.tolist() == [[0, 0, 0], [1.0, 0, 0]]
-    assert atomic.hard is not None and atomic.value is not None
-    assert atomic.hard.tolist() == [[False] * 3, [False, True, False]]
-    assert atomic.value[1, 1] == 4.0
-
-
-def test_slots_of_rows() -> None:
-    empty = np.zeros((4, 3))
-    slots = Components(np.array([2, 0, 2, 2]), empty, empty, empty, empty).slots(4)
-    assert slots.tolist() == [[1, -1, -1], [-1, -1, -1], [0, 2, 3], [-1, -1, -1]]
-
-
-def test_ranks_by_probability_then_effect() -> None:
-    found = ranks(np.array([[0.2, 0.9, 0.2, 0.0]]), np.array([[1.0, 0.0, -2.0, 0.0]]))
-    assert found.tolist() == [[3, 1, 2, 4]]
 
 
 def test_fit_without_drug_specific_kinds_is_kept() -> None:

@@ -7,16 +7,23 @@ import pytest
 from scipy import sparse
 
 from scgim.model import GIM
-from scgim.model._reading.cells import CellChunks, fit_adjustment
+from scgim.model._reading.cells import CellChunks
 from scgim.model._reading.passes import cell_moments, map_cells
 from scgim.model._reading.summary import summarise
 from scgim.model._study.study import anndata_spec
 
 da = pytest.importorskip("dask.array")
+
+
 pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2")
 
+
 SETUP = {"perturbation_key": "drug", "control": "DMSO", "dose_key": "dose"}
+
+
 SPEC = anndata_spec(SETUP)
+
+
 N, G, K = 300, 5, 4
 
 
@@ -83,37 +90,6 @@ def test_small_and_large_blocks(cells, form, tmp_path, monkeypatch):
     monkeypatch.setattr("scgim.model._reading.passes.RESULT_BYTES", 1)  # few results wait at once
     monkeypatch.setattr("scgim._core.moments.blocks.CHUNK_VALUES", 1)  # blocks are worked on in pieces
     assert_same(cell_moments(chunks_of(lazy), K), expected)
-
-
-@pytest.mark.parametrize("form", ["csr", "dask", "dask sparse"])
-def test_covariates_are_removed_before(cells, form, tmp_path, rng):
-    values = rng.normal(size=(N, 2))
-    index = cells.obs["context"].to_numpy()
-    adjustment = fit_adjustment(cells, SPEC, values, index, K)
-    adjusted = cells.copy()
-    adjusted.X = cells.X - adjustment.effect(values)
-    lazy = in_form(cells, form, tmp_path)
-    found = cell_moments(chunks_of(lazy, adjustment=adjustment, values=values), K)
-    assert_same(found, cell_moments(chunks_of(adjusted), K), 1e-5)  # float32 on one side
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_summaries_are_equal(cells, form, tmp_path):
-    index = cells.obs["context"].to_numpy()
-    expected, found = (summarise(a, SPEC, index, K) for a in (cells, in_form(cells, form, tmp_path)))
-    np.testing.assert_array_equal(found.low, cells.X.min(axis=0))
-    np.testing.assert_array_equal(found.high, cells.X.max(axis=0))
-    np.testing.assert_allclose(found.within, expected.within, rtol=1e-6)
-    by_hand = sum(cells.X[index == k].astype(float).var(axis=0) * (index == k).sum() for k in range(K)) / N
-    np.testing.assert_allclose(found.within, by_hand, rtol=1e-6)
-
-
-@pytest.mark.parametrize("form", ["csr", "csc", "dask", "dask sparse", "backed"])
-def test_gene_with_a_missing_value_is_found(cells, form, tmp_path):
-    cells.X[217, 3] = np.nan
-    summary = summarise(in_form(cells, form, tmp_path), SPEC, cells.obs["context"].to_numpy(), K)
-    assert summary.n_bad == 1
-    assert summary.bad_gene == 3
 
 
 def test_every_block_is_read_once(cells, monkeypatch):

@@ -1,0 +1,42 @@
+"""The Gibbs sampler over maps from effects to features."""
+
+import numpy as np
+
+from scgim._core.features.backward import Beliefs, learn_blocks
+from scgim._core.features.rows import Rows
+
+
+def test_sampler_matches_ridge_with_known_effects():
+    """With interventions known exactly and noisy features, the weights are a regression's."""
+    rng = np.random.default_rng(4)
+    n_drugs, n_genes = 200, 3
+    on = rng.random((n_drugs, n_genes)) < 0.4
+    effect = np.where(on, rng.normal(size=on.shape) * 3, 0)
+    weights = rng.normal(size=(2 * n_genes, 2))
+    z = np.c_[on, effect]
+    value = 1.5 + z @ weights + 0.3 * rng.normal(size=(n_drugs, 2))
+    beliefs = Beliefs(on.astype(float), effect, np.full(on.shape, 1e-8))
+    rows = Rows(value, np.arange(n_drugs), np.ones(n_drugs), np.ones(n_drugs))
+    (block,), _ = learn_blocks([rows], beliefs, rng=rng)
+    exact = np.linalg.lstsq(np.c_[z, np.ones(n_drugs)], value, rcond=None)[0]
+    np.testing.assert_allclose((block.weights @ block.rotation.T)[:-1], exact, atol=0.03)
+    np.testing.assert_allclose(block.noise, 0.09, rtol=0.3)
+    z1 = np.c_[z, np.ones(n_drugs)]
+    sd = np.sqrt(np.diag(np.linalg.inv(z1.T @ z1)) * 0.09)
+    np.testing.assert_allclose(block.deviations[:-1].std(1).mean(1), sd, rtol=0.35)
+
+
+def test_sampler_rejects_wrong_targets():
+    """A doubtful target that the features contradict loses its probability."""
+    rng = np.random.default_rng(5)
+    n_drugs, n_genes = 60, 6
+    true = np.zeros((n_drugs, n_genes))
+    true[np.arange(n_drugs), rng.integers(0, n_genes, n_drugs)] = rng.choice([-4, 4], n_drugs)
+    on = (true != 0).astype(float)
+    mean = true + 0.05 * rng.normal(size=true.shape)
+    wrong = int(np.flatnonzero(true[0] == 0)[0])
+    on[0, wrong], mean[0, wrong] = 0.8, 1.5
+    value = true @ rng.normal(size=(n_genes, 10)) + 0.01 * rng.normal(size=(n_drugs, 10))
+    rows = Rows(value, np.arange(n_drugs), np.ones(n_drugs), np.ones(n_drugs))
+    _, after = learn_blocks([rows], Beliefs(on, mean, np.full(true.shape, 0.05**2)), rng=rng)
+    assert after.probability[0, wrong] < 0.05
