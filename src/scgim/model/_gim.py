@@ -15,6 +15,7 @@ from scgim._core.learn.fit_search import fit_search
 from scgim._core.mechanisms.basis import N_FUNCTIONS
 from scgim._core.mechanisms.neural import NeuralMechanisms
 from scgim._core.moments.moments import Moments
+from scgim._core.observation import OBSERVATIONS, from_state, to_state
 from scgim.model._loading.splitter import GIMDataSplitter
 from scgim.model._module.module import GIMModule
 from scgim.model._module.plan import GIMTrainingPlan
@@ -25,7 +26,6 @@ from scgim.model._prediction.results import ResultsMixin
 from scgim.model._reading.cells import Adjustment, CellChunks, fit_adjustment
 from scgim.model._reading.expression import is_loaded, matrices
 from scgim.model._reading.keys import CONTEXT_KEY, SIZE_FACTOR_KEY
-from scgim.model._reading.passes import cell_moments
 from scgim.model._study.knowledge import (
     known_targets_matrix,
     normalise_graph_prior,
@@ -33,7 +33,7 @@ from scgim.model._study.knowledge import (
     prior_matrix,
 )
 from scgim.model._study.levels import level_names, with_levels
-from scgim.model._study.observation import NOISES, Observation, check_noise, observe_moments
+from scgim.model._study.observation import ObservedCells, check_noise
 from scgim.model._study.setup import SetupMixin
 from scgim.model._study.study import CONTINUOUS_KEY, Study
 from scgim.model._training.compatible import check_published, default_kind
@@ -146,7 +146,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         _one_of("mechanism", mechanism, MECHANISMS)
         if intervention is not None:
             _one_of("intervention", intervention, INTERVENTIONS)
-        _one_of("noise", noise, NOISES)
+        _one_of("noise", noise, tuple(OBSERVATIONS))
         _one_of("structure", structure, STRUCTURES)
         if isinstance(n_ensemble, bool) or not isinstance(n_ensemble, (int, np.integer)) or n_ensemble < 0:
             raise ValueError(f"n_ensemble: expected a whole number of at least 0, found {n_ensemble!r}.")
@@ -173,7 +173,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
             level_names(effects_by, data, kind, structure)
             self.settings_["effects_by"] = effects_by
         if adata is not None:
-            check_noise(noise, self.settings_, data)
+            check_noise(OBSERVATIONS[noise](), self.settings_, data)
         self._graph_prior, self._known_targets = graph_prior, known_targets
         self.module = GIMModule.from_design(
             len(data.genes),
@@ -187,7 +187,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         self.contexts_ = {str(column): data.table[column].tolist() for column in data.table}
         self.fit_: dict[str, Any] | None = None
         self.adjustment_: dict[str, Any] | None = None
-        self.observation_: dict[str, Any] | None = None
+        self.observation_: dict[str, Any] = to_state(OBSERVATIONS[noise]())
         self.feature_model_: dict[str, Any] | None = None
         self._model_summary_string = (
             f"GIM with {len(data.genes)} genes, {len(data.table)} contexts of {len(self.drugs)} drugs; "
@@ -256,8 +256,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         return None if self.adjustment_ is None else Adjustment.from_dict(self.adjustment_)
 
     def _predictor(self) -> Predictor:
-        state = self.__dict__.get("observation_")
-        observation = None if state is None else Observation.from_dict(state)
+        observation = from_state(self.observation_)
         return Predictor(self.fit, self.study, load_feature_model(self.feature_model_), observation)
 
     def cells(self) -> CellChunks:
@@ -358,12 +357,10 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         block = _scatter_blocks(intervention, design, n_genes * N_FUNCTIONS[basis])
         if progress is not None:
             progress("moments", 0.0)
-        if self.settings_["noise"] == "gaussian":
-            moments = cell_moments(cells, len(design.dose), mechanism=basis, block=block)
-        else:
-            size = self.adata_manager.get_from_registry(SIZE_FACTOR_KEY) if self.study.spec.size_factor else None
-            moments, observation = observe_moments(self.settings_["noise"], cells, design, size)
-            self.observation_ = observation.to_dict()
+        size = self.adata_manager.get_from_registry(SIZE_FACTOR_KEY) if self.study.spec.size_factor else None
+        observed = ObservedCells(cells, len(design.dose), basis, block, size)
+        moments, observation = OBSERVATIONS[self.settings_["noise"]]().learn(observed, design)
+        self.observation_ = to_state(observation)
         known = known_targets_matrix(self._known_targets, self.drugs, self.genes)
 
         def fit_one(sample: Moments, stream: np.random.Generator) -> Fit:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from scgim._core.observation.moves import draw_rates, move_counts, move_zero_inflated
+from scgim._core.observation.poisson_lognormal import draw_rates, move_counts
+from scgim._core.observation.zero_inflated import move_zero_inflated
 
 N = 40_000
 

@@ -9,8 +9,8 @@ import pytest
 from scipy import sparse
 
 import scgim
+from scgim._core.observation import from_state
 from scgim.model import GIM
-from scgim.model._study.observation import Observation
 
 pytestmark = pytest.mark.filterwarnings("ignore:noise. no size_factor_key")
 COLUMNS = {"perturbation_key": "drug", "dose_key": "dose", "control": "control"}
@@ -138,7 +138,7 @@ def test_library_sizes_stand_in_for_size_factors():
     GIM.setup_anndata(adata, **COLUMNS)
     model = GIM(adata, noise="poisson_lognormal")
     model.train(rng=0)
-    state = Observation.from_dict(model.observation_)
+    state = from_state(model.observation_)
     library = np.asarray(adata.X.sum(1)).ravel()
     assert state.size_unit == pytest.approx(library.mean())
     control = library[(adata.obs["drug"] == "control").to_numpy()] / library.mean()
@@ -274,10 +274,3 @@ def test_cells_without_counts_are_refused():
     model = GIM(small(values), noise="poisson_lognormal")
     with pytest.raises(ValueError, match=r"1 cell\(s\) have no counts"):
         model.train()
-
-
-def test_zeros_depend_on_the_mean_in_prediction():
-    observation = Observation("zero_inflated_lognormal", np.ones((1, 1)), 1.0, np.array([[0.0], [-2.0], [1.0]]))
-    np.testing.assert_allclose(observation.zero_probability(np.array([[1.0], [2.0]])), [[0.5], [1 / (1 + np.exp(2))]])
-    mean = observation.expect(np.array([[1.0]]), np.array([[1.5]]), np.zeros(1, int), None)
-    np.testing.assert_allclose(mean, [[0.5 * np.exp(1.5)]])

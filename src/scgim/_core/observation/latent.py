@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from scgim._core.moments.moments import Moments
+from scgim._core.observation.base import Values
 
 SMALLEST_EIGENVALUE = 0.05  # of the correlations within contexts
 SMALLEST_VARIANCE = 1e-3
 FEWEST_CELLS = 10.0
+LINEAR_SHIFTS = {"mechanism": "linear", "intervention": "shift", "structure": "search"}
+"""Settings under which moments of a latent layer suffice."""
 
 
 @dataclass
@@ -74,3 +77,12 @@ def latent_moments(latent: Latent) -> Moments:
         spread=latent.spread / scale**2,
         pair_cells=cells,
     )
+
+
+def check_latent(name: str, values: Values) -> None:
+    """Continuous covariates act on values and not on the latent layer, and are refused with a ValueError."""
+    if values.continuous:
+        raise ValueError(
+            f"continuous_covariate_keys: expected none with noise={name!r}, found {list(values.continuous)}; cut "
+            "them into classes for categorical_covariate_keys."
+        )

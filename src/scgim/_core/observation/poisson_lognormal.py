@@ -4,20 +4,116 @@ A count is Poisson with rate ``size * exp(z)``, and the latent z is Gaussian wit
 context and with one covariance in all of them :cite:p:`aitchison1989`. Then ``E[y] = size * m`` with
 ``log m = mean + variance / 2``, and ``E[y_i y_j] = size**2 m_i m_j exp(cov_ij)``, with ``y (y - 1)`` for ``i = j``, so
 that means and covariances of counts tell those of the latent layer in closed form, without any cell's posterior.
+
+Where the latent layer of a cell moves by a known amount, its counts need not be drawn anew. A count whose rate falls is
+thinned, which is exact and asks for no prior; one whose rate rises keeps what it had and gains what the posterior of its
+rate expects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
 
-from scgim._core.observation.latent import SMALLEST_VARIANCE, Latent
+from scgim._core.design import Design
+from scgim._core.moments.moments import Moments
+from scgim._core.observation.base import Cells, Change, Layer, Mean, Values
+from scgim._core.observation.latent import LINEAR_SHIFTS, SMALLEST_VARIANCE, Latent, check_latent, latent_moments
 
 CountChunk = tuple[Any, np.ndarray, np.ndarray]  # counts (n, G), dense or sparse; context (n,) and size factor (n,)
 HALF = 0.5  # added to the counts of a context before the logarithm
+FEW_GENES = 1000  # of fewer genes than this, the sum of counts is no measure of depth
+KEPT_SIZES = 256  # quantiles of the size factors of control cells, from which those of predicted cells are drawn
+LARGEST_LOG_RATE = 16.0  # counts of more than some millions are not drawn
+LARGEST_CHANGE = 16.0  # logarithms; more is no longer counted
+LARGEST_RATE = 1e7
+NODES = np.linspace(-5.0, 5.0, 61)  # of the grid on which posteriors of rates are drawn, in prior standard deviations
+BLOCK = 50_000  # values whose grids are held at once
+
+
+@dataclass(frozen=True)
+class PoissonLognormal:
+    """``y ~ Poisson(size * exp(z))``: raw counts, whose rates have a Gaussian logarithm z.
+
+    Attributes
+    ----------
+    sizes
+        ``(C, S)``; size factors of control cells of each baseline group, sorted, in units of `size_unit`.
+    size_unit
+        Mean size factor of the cells, in the unit of the data.
+    """
+
+    name: ClassVar[str] = "poisson_lognormal"
+    needs: ClassVar[Mapping[str, str]] = LINEAR_SHIFTS
+    sizes: np.ndarray = field(default_factory=lambda: np.ones((1, 1)))
+    size_unit: float = 1.0
+
+    def check(self, values: Values) -> list[str]:
+        """Values have to be counts of one modality; missing size factors are pointed out."""
+        check_latent(self.name, values)
+        if not values.counts:
+            raise ValueError(
+                f"noise: {self.name!r} needs raw counts, and {values.where} holds other values; name the layer with "
+                "counts, or use noise='gaussian' for logs."
+            )
+        if len(values.modalities) > 1:
+            raise ValueError(
+                f"noise: {self.name!r} has one size factor a cell, found the modalities {list(values.modalities)}; model "
+                "one of them (modalities={'layer': [...]}), or logs of all of them with noise='gaussian'."
+            )
+        if values.size_factor is not None or values.n_genes >= FEW_GENES:
+            return []
+        return [
+            f"no size_factor_key, so that counts of the {values.n_genes} modelled genes stand in for depth, which drugs "
+            "that move these genes distort. Name a column with the counts of all genes, such as 'total_counts' of "
+            "scanpy.pp.calculate_qc_metrics before genes are left out."
+        ]
+
+    def learn(self, cells: Cells, design: Design) -> tuple[Moments, PoissonLognormal]:
+        """Moments of z in two passes, and the size factors of control cells."""
+        size = cells.sizes()
+        unit = float(size.mean())
+        size = size / unit
+
+        def chunks() -> Iterator[CountChunk]:
+            start = 0
+            for x, context in cells():
+                yield x, context, size[start : start + len(context)]
+                start += len(context)
+
+        control, group = np.asarray(design.control)[cells.index], np.asarray(design.group)[cells.index]
+        grid = (np.arange(KEPT_SIZES) + 0.5) / KEPT_SIZES
+        groups = range(len(design.group_names))
+        sizes = np.stack([np.quantile(size[control & (group == c)], grid) for c in groups])  # (C, S)
+        latent = poisson_lognormal_moments(chunks, len(design.dose))
+        return latent_moments(latent), PoissonLognormal(sizes, unit)
+
+    def draw(
+        self, z: np.ndarray, mean: Mean, group: np.ndarray, size: np.ndarray | None, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Counts ``(n, G)``; size factors that are not given are those of control cells of the group."""
+        if size is None:
+            size = self.sizes[group, rng.integers(self.sizes.shape[1], size=len(z))]
+        else:
+            size = size / self.size_unit
+        return rng.poisson(np.exp(np.minimum(z + np.log(size)[:, None], LARGEST_LOG_RATE))).astype(float)
+
+    def expect(self, layer: Layer, group: np.ndarray, size: np.ndarray | None) -> np.ndarray:
+        """``E[y] = size * E[exp(z)]``, ``(r, G)``."""
+        _, log_mean = layer.log_mean()
+        size = self.sizes[group].mean(axis=1) if size is None else size / self.size_unit
+        return size[:, None] * np.exp(log_mean)
+
+    def move(self, x: np.ndarray, change: Change, size: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+        """Counts ``(n, G)`` that are thinned, or gain; the sum over the genes stands in for size factors not given."""
+        before, after, variance = change.means()
+        size = x.sum(axis=1) if size is None else size
+        log_size = np.log(np.maximum(size, 1e-12) / self.size_unit)
+        return move_counts(x, after - before, before, variance, log_size, rng)
 
 
 def _member(context: np.ndarray, n_contexts: int) -> sparse.csr_matrix:
@@ -73,3 +169,53 @@ def _products(chunks: Callable[[], Iterable[CountChunk]], rate: np.ndarray, gain
         e = (dense - size[:, None] * rate[context]) * gain[context]
         out += e.T @ e
     return out
+
+
+def move_counts(
+    count: np.ndarray,
+    change: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    log_size: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Counts after the logarithms of their rates have changed.
+
+    Parameters
+    ----------
+    count
+        ``(n, G)``; Poisson counts.
+    change
+        ``(n, G)``; change of the logarithm of the rate.
+    mean, variance
+        ``(n, G)`` and ``(G,)``; of the latent layer of such cells before the change.
+    log_size
+        ``(n,)``; logarithms of the size factors.
+    rng
+        Random generator.
+    """
+    change = np.clip(change, -LARGEST_CHANGE, LARGEST_CHANGE)
+    count = np.round(count).astype(np.int64)
+    out = np.where(change < 0, rng.binomial(count, np.exp(np.minimum(change, 0.0))), count)
+    row, gene = np.nonzero(change > 0)
+    for start in range(0, len(row), BLOCK):
+        r, g = row[start : start + BLOCK], gene[start : start + BLOCK]
+        rate = draw_rates(count[r, g], mean[r, g] + log_size[r], np.sqrt(variance[g]), rng)
+        out[r, g] += rng.poisson(np.minimum(np.expm1(change[r, g]) * rate, LARGEST_RATE))
+    return out.astype(float)
+
+
+def draw_rates(count: np.ndarray, mean: np.ndarray, sd: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Poisson rates given counts, from a log-normal prior; one draw of the posterior on a grid for each, ``(m,)``.
+
+    Parameters
+    ----------
+    count, mean, sd
+        ``(m,)``; counts, and mean and standard deviation of the logarithms of their rates.
+    """
+    z = mean[:, None] + sd[:, None] * NODES  # (m, Q)
+    log = count[:, None] * z - np.exp(np.minimum(z, LARGEST_CHANGE)) - 0.5 * NODES**2
+    weight = np.exp(log - log.max(axis=1, keepdims=True)).cumsum(axis=1)
+    at = (weight < rng.random((len(z), 1)) * weight[:, -1:]).sum(axis=1)
+    jitter = (rng.random(len(z)) - 0.5) * (NODES[1] - NODES[0])
+    return np.asarray(np.exp(np.minimum(mean + sd * (NODES[at] + jitter), LARGEST_CHANGE)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,6 @@ from scipy import sparse
 
 from scgim._core.kinds.abduct import abduct
 from scgim._core.kinds.cells import Atomic, mean_cells, propagate
-from scgim._core.observation.moves import move_counts, move_zero_inflated
 from scgim.model._prediction.components import Components, compose, nothing
 from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.request import Request, make_request, read_new_features
@@ -19,8 +19,9 @@ from scgim.model._reading.columns import read_columns
 from scgim.model._reading.expression import gene_names, iterate
 
 if TYPE_CHECKING:
+    from scgim._core.mechanisms.additive import Mechanisms
+    from scgim._core.mechanisms.neural import NeuralMechanisms
     from scgim.model._reading.cells import Adjustment
-    from scgim.model._study.observation import Observation
 
 
 def expected(components: Components, n_rows: int, n_genes: int) -> Atomic:
@@ -91,38 +92,45 @@ def counterfactual_cells(
     out = np.empty((adata.n_obs, predictor.n_genes))
     for at, block in iterate(adata, data.spec):
         x = np.asarray(block.toarray() if sparse.issparse(block) else block, dtype=float)[:, column]
-        if predictor.observation is not None:
-            size = x.sum(axis=1) if factual.size is None else factual.size[at]
-            interventions = (before.rows(inverse[at]), after.rows(asked[at]))
-            out[at] = move_observed(predictor, x, interventions, group[at], size, rng)
-            continue
         held = 0.0 if factual.offset is None else factual.offset[at]  # effect of continuous covariates
-        noise = abduct(predictor.fit.mechanisms, x - held, before.rows(inverse[at]), group[at])
-        out[at] = propagate(predictor.fit.mechanisms, after.rows(asked[at]), group[at], noise) + held
+        size = None if factual.size is None else factual.size[at]
+        change = MovedCells(predictor.fit.mechanisms, before.rows(inverse[at]), after.rows(asked[at]), group[at])
+        out[at] = predictor.observation.move(x - held, change, size, rng) + held
     return out, request, group
 
 
-def move_observed(
-    predictor: Predictor,
-    x: np.ndarray,
-    interventions: tuple[Atomic, Atomic],
-    group: np.ndarray,
-    size: np.ndarray,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Counts or zero-inflated values ``(n, G)`` whose latent layer moves from one intervention to another.
+@dataclass(frozen=True)
+class MovedCells:
+    """Interventions on given cells before and after, for a noise model to move their data.
 
-    Mechanisms are linear and interventions shifts, so that the latent layer of every cell moves by the difference of its means.
+    Attributes
+    ----------
+    mechanisms
+        Of the fit.
+    before, after
+        Interventions on the n cells.
+    group
+        ``(n,)``; baseline groups.
     """
-    fit, observation = predictor.fit, cast("Observation", predictor.observation)
-    before, after = (mean_cells(fit.mechanisms, atomic, group) for atomic in interventions)  # (n, G)
-    total = np.linalg.inv(np.eye(predictor.n_genes) - fit.mechanisms.weights())
-    variance = (fit.mechanisms.noise_sd**2) @ total**2  # (G,)
-    if observation.noise == "zero_inflated_lognormal":
-        zero, still = observation.zero_probability(before), observation.zero_probability(after)
-        return move_zero_inflated(x, after - before, zero, still, before, variance, rng)
-    log_size = np.log(np.maximum(size, 1e-12) / observation.size_unit)
-    return move_counts(x, after - before, before, variance, log_size, rng)
+
+    mechanisms: Mechanisms | NeuralMechanisms
+    before: Atomic
+    after: Atomic
+    group: np.ndarray
+
+    def replay(self, x: np.ndarray) -> np.ndarray:
+        """Cells ``(n, G)`` of the causal layer under the new interventions, with the noise that they had."""
+        noise = abduct(self.mechanisms, x, self.before, self.group)
+        return propagate(self.mechanisms, self.after, self.group, noise)
+
+    def means(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Means before and after ``(n, G)``, and variances around them ``(G,)``.
+
+        Mechanisms are linear and interventions shifts, so that every cell moves by the difference of its means.
+        """
+        before, after = (mean_cells(self.mechanisms, atomic, self.group) for atomic in (self.before, self.after))
+        total = np.linalg.inv(np.eye(self.mechanisms.n_genes) - self.mechanisms.weights())
+        return before, after, (self.mechanisms.noise_sd**2) @ total**2
 
 
 def _distinct(request: Request) -> tuple[Request, np.ndarray, np.ndarray]:

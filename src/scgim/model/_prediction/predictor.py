@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from scgim._core.kinds.cells import Atomic, mean_cells, propagate, sample_cells
 from scgim._core.learn.fit import Fit
+from scgim._core.observation import Gaussian, Observation
 from scgim._core.posterior.hill import hill
 from scgim.model._prediction.components import KINDS, Components, Posterior, compose, key_of, nothing
 from scgim.model._prediction.request import Request
@@ -22,7 +23,6 @@ from scgim.model._published.maps import AmortisedMaps
 
 if TYPE_CHECKING:
     from scgim.model._study.features import Features
-    from scgim.model._study.observation import Observation
     from scgim.model._study.study import Study
 
 BLOCK_VALUES = 2_000_000
@@ -46,13 +46,13 @@ class Predictor:
     feature_model
         Map from features to interventions, or None.
     observation
-        From the causal layer to the data; None where they are the same.
+        From the causal layer to the data.
     """
 
     fit: Fit
     data: Study
     feature_model: Any = None
-    observation: Observation | None = None
+    observation: Observation = field(default_factory=Gaussian)
     _kinds: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -313,42 +313,71 @@ class Predictor:
             group = (rng.random((len(row), 1)) >= cumulative[row]).sum(axis=1).clip(max=request.group.shape[1] - 1)
             atomic = self.draw(components, slots, row, rng)
             x = sample_cells(self.fit.mechanisms, atomic, group, rng)
-            if self.observation is not None:
-                mean, depth = mean_cells(self.fit.mechanisms, atomic, group), request.size
-                x = self.observation.draw(x, mean, group, None if depth is None else depth[row], rng)
+            depth = None if request.size is None else request.size[row]
+            x = self.observation.draw(x, partial(mean_cells, self.fit.mechanisms, atomic, group), group, depth, rng)
             yield (x if request.offset is None else x + request.offset[row]), row, group
 
     def mean(self, request: Request, components: Components) -> np.ndarray:
         """Mean cell of each row ``(m, G)``: exact for shifts of linear mechanisms, else an average over draws."""
-        exact = self.fit.mechanisms.kind == "linear" and not components.kind.any()
-        slots = components.slots(len(request.table))
         row, group = np.nonzero(request.group)
-        if self.observation is not None:
-            means = self._observed_mean(request, components, row, group)
-        elif exact:
-            atomic = nothing(len(request.table), self.n_genes, set())
-            np.add.at(atomic.shift, components.row, components.probability * components.effect)
-            means = mean_cells(self.fit.mechanisms, atomic.rows(row), group)
-        else:
-            means = np.stack(
-                [self._average(components, slots, int(r), int(g)) for r, g in zip(row, group, strict=True)]
-            )
+        size = None if request.size is None else request.size[row]
+        means = self.observation.expect(PredictedLayer(self, components, len(request.table), row, group), group, size)
         out = np.zeros((len(request.table), self.n_genes))
         np.add.at(out, row, request.group[row, group][:, None] * means)
         return out if request.offset is None else out + request.offset
 
-    def _observed_mean(
-        self, request: Request, components: Components, row: np.ndarray, group: np.ndarray
-    ) -> np.ndarray:
-        """Means of the data in rows and groups ``(r, G)``, the interventions integrated out; linear mechanisms, shifts.
+    def average(self, components: Components, slots: np.ndarray, row: int, group: int) -> np.ndarray:
+        """Mean of cells with the same random numbers for every row, so that differences between rows are smooth."""
+        rng = np.random.default_rng(0)
+        half = rng.standard_normal((MEAN_DRAWS // 2, self.n_genes))
+        noise = np.concatenate([half, -half])
+        rows = np.full(len(noise), row)
+        atomic = self.draw(components, slots, rows, rng)
+        return propagate(self.fit.mechanisms, atomic, np.full(len(noise), group), noise).mean(axis=0)
 
-        A shift of gene i moves the logarithm of gene j by its total effect; targets are independent of each other.
+
+@dataclass(frozen=True)
+class PredictedLayer:
+    """The causal layer of rows in baseline groups, for a noise model to take to the data.
+
+    Attributes
+    ----------
+    predictor, components
+        The model, and the interventions of the rows of a request.
+    n_rows
+        Rows of the request, m.
+    row, group
+        ``(r,)`` each; row of the request and baseline group.
+    """
+
+    predictor: Predictor
+    components: Components
+    n_rows: int
+    row: np.ndarray
+    group: np.ndarray
+
+    def mean(self) -> np.ndarray:
+        """Means ``(r, G)``: exact for shifts of linear mechanisms, else an average over draws."""
+        components, mechanisms = self.components, self.predictor.fit.mechanisms
+        if mechanisms.kind == "linear" and not components.kind.any():
+            atomic = nothing(self.n_rows, self.predictor.n_genes, set())
+            np.add.at(atomic.shift, components.row, components.probability * components.effect)
+            return mean_cells(mechanisms, atomic.rows(self.row), self.group)
+        slots, pairs = components.slots(self.n_rows), zip(self.row, self.group, strict=True)
+        return np.stack([self.predictor.average(components, slots, int(r), int(g)) for r, g in pairs])
+
+    def log_mean(self) -> tuple[np.ndarray, np.ndarray]:
+        """Means, and logarithms of the means of the exponential, ``(r, G)`` each, the interventions integrated out.
+
+        Mechanisms are linear and interventions shifts. A shift of gene i moves the logarithm of gene j by its total effect;
+        targets are independent of each other.
         """
-        mechanisms, p = self.fit.mechanisms, components.probability
-        total = np.linalg.inv(np.eye(self.n_genes) - mechanisms.weights())  # (G, G), row causes column
-        atomic = nothing(len(request.table), self.n_genes, set())
-        baseline = mean_cells(mechanisms, atomic.rows(row), group)
-        mean, log_mean = np.zeros((2, len(request.table), self.n_genes))
+        components, mechanisms, n_genes = self.components, self.predictor.fit.mechanisms, self.predictor.n_genes
+        p = components.probability
+        total = np.linalg.inv(np.eye(n_genes) - mechanisms.weights())  # (G, G), row causes column
+        atomic = nothing(self.n_rows, n_genes, set())
+        baseline = mean_cells(mechanisms, atomic.rows(self.row), self.group)
+        mean, log_mean = np.zeros((2, self.n_rows, n_genes))
         for c, r in enumerate(components.row):
             hit = np.flatnonzero(p[c] > SMALLEST_PROBABILITY)
             move = (
@@ -358,15 +387,4 @@ class Predictor:
             log_mean[r] += np.log1p(p[c, hit, None] * np.expm1(np.clip(move, -50, 50))).sum(axis=0)
             mean[r] += (p[c, hit] * components.effect[c, hit]) @ total[hit]
         noise = 0.5 * (mechanisms.noise_sd**2) @ total**2
-        size = None if request.size is None else request.size[row]
-        observation = cast("Observation", self.observation)
-        return observation.expect(baseline + mean[row], baseline + log_mean[row] + noise, group, size)
-
-    def _average(self, components: Components, slots: np.ndarray, row: int, group: int) -> np.ndarray:
-        """Mean of cells with the same random numbers for every row, so that differences between rows are smooth."""
-        rng = np.random.default_rng(0)
-        half = rng.standard_normal((MEAN_DRAWS // 2, self.n_genes))
-        noise = np.concatenate([half, -half])
-        rows = np.full(len(noise), row)
-        atomic = self.draw(components, slots, rows, rng)
-        return propagate(self.fit.mechanisms, atomic, np.full(len(noise), group), noise).mean(axis=0)
+        return baseline + mean[self.row], baseline + log_mean[self.row] + noise
