@@ -94,4 +94,4 @@ def test_gene_symbols(fitted_adata):
 def test_many_targets_are_cut(fitted_adata):
     fitted_adata.varm["scgim_target_probability"][:, 1:3] = 0.9
     ax = mechanisms(fitted_adata, "(+/-)-Abacavir / HCl", n_genes=3, show=False)
-    assert "the strongest 1 of 5 targets" in ax.get_title()
+    assert "3 of 5 targets" in ax.get_title()

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from scgim import _keys
-from scgim.get._tables import find_perturbation, gene_names, measured
+from scgim.get._tables import Measured, find_perturbation, gene_names, measured
 
 
 @dataclass
@@ -18,6 +18,7 @@ class Fitted:
     dose: np.ndarray  # (P,) nan where there is none
     probability: np.ndarray  # (P, G)
     effect: np.ndarray  # (P, G)
+    kind: np.ndarray  # (P, G) str, kind of intervention
     genes: list[str]
     exact: bool  # whether changes follow from the edge weights alone (linear mechanisms, shifts)
 
@@ -47,9 +48,29 @@ def read(adata: Any, key: str, *, dose: str | float = "highest", gene_symbols: s
         dose=rows.dose,
         probability=probability,
         effect=effect,
+        kind=_kinds(_keys.TARGETS.find(adata, key), rows, [str(g) for g in adata.var_names], adata, key),
         genes=gene_names(adata, gene_symbols),
         exact=params.get("mechanism") == "linear" and params.get("intervention") == "shift",
     )
+
+
+def _kinds(targets: Any, rows: Measured, genes: list[str], adata: Any, key: str) -> np.ndarray:
+    """Kind of the intervention of each perturbation on each gene, ``(P, G)``; that of its first context."""
+    names = [str(k) for k in np.unique(targets["kind"].astype(str))] if "kind" in targets else []
+    out = np.full((len(rows.rows), len(genes)), names[0] if len(names) == 1 else "shift", dtype=object)
+    if len(names) < 2:
+        return out
+    contexts = _keys.CONTEXTS.find(adata, key)
+    columns = [c for c in contexts.columns if c in targets and c != "n_cells"]
+    place = {gene: g for g, gene in enumerate(genes)}
+    by_context = dict(list(targets.groupby(columns, sort=False, observed=True, dropna=False)))
+    for p, own in enumerate(rows.rows):
+        values = tuple(contexts[columns].iloc[int(own[0])])
+        part = by_context.get(values)
+        if part is not None:
+            at = [place[g] for g in part["gene"].astype(str)]
+            out[p, at] = part["kind"].astype(str).to_numpy()
+    return out
 
 
 def find(fitted: Fitted, perturbation: str) -> int:

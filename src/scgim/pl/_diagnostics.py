@@ -64,16 +64,16 @@ def _contexts(axis: Any, table: "pd.DataFrame") -> None:
     axis.plot(np.arange(len(ratio)), ratio, color=_style.UP, marker=".", markersize=4, linewidth=0.8, label="mean")
     sd = table["sd_ratio"].to_numpy()[np.argsort(-table["ratio"].to_numpy())]
     axis.plot(np.arange(len(sd)), sd, ".", color=_style.DOWN, markersize=4, label="standard deviation")
-    axis.axhline(1, color=_style.MUTED, linewidth=0.8, linestyle="--", zorder=0)
+    axis.axhline(1, color=_style.muted(), linewidth=0.8, linestyle="--", zorder=0)
     axis.set_ylim(bottom=0)
-    axis.set_title("Do predictions fit the contexts?", fontsize=10, loc="left", color=_style.INK)
+    axis.set_title("Do predictions fit the contexts?", fontsize=10, loc="left", color=_style.ink())
     axis.set_xlabel("contexts, the worst first", fontsize=8)
     axis.set_ylabel("observed / expected", fontsize=8)
-    axis.legend(frameon=False, fontsize=8, labelcolor=_style.INK)
+    axis.legend(frameon=False, fontsize=8, labelcolor=_style.ink())
 
 
 def _support(axis: Any, table: "pd.DataFrame") -> None:
-    axis.set_title("What do targets rest on?", fontsize=10, loc="left", color=_style.INK)
+    axis.set_title("What do targets rest on?", fontsize=10, loc="left", color=_style.ink())
     if table.empty:
         _say(axis, "no gene is a target with probability 1/2")
         return
@@ -89,22 +89,22 @@ def _support(axis: Any, table: "pd.DataFrame") -> None:
         alpha=0.65,
         linewidths=0,
     )
-    axis.axhline(3, color=_style.MUTED, linewidth=0.8, linestyle="--", zorder=0)
+    axis.axhline(3, color=_style.muted(), linewidth=0.8, linestyle="--", zorder=0)
     axis.set_yscale("log")
     if high > 5 * low:
         axis.set_xscale("log")
     elif high < 1.5 * low:
         axis.set_xlim(0.5 * low, 1.5 * high)
     axis.set_xlabel("cells of the drug (jittered)", fontsize=8)
-    axis.tick_params(which="minor", labelsize=6.5, color=_style.MUTED, labelcolor=_style.INK)
+    axis.tick_params(which="minor", labelsize=6.5, color=_style.muted(), labelcolor=_style.ink())
     axis.set_ylabel("|effect| / standard deviation", fontsize=8)
     axis.text(
-        0.99, 0.02, "larger dots: more doses", transform=axis.transAxes, ha="right", fontsize=7.5, color=_style.MUTED
+        0.99, 0.02, "larger dots: more doses", transform=axis.transAxes, ha="right", fontsize=7.5, color=_style.muted()
     )
 
 
 def _similar(axis: Any, table: "pd.DataFrame", n_pairs: int) -> None:
-    axis.set_title("Which drugs cannot be told apart?", fontsize=10, loc="left", color=_style.INK)
+    axis.set_title("Which drugs cannot be told apart?", fontsize=10, loc="left", color=_style.ink())
     if table.empty:
         _say(axis, "one drug only")
         return
@@ -116,14 +116,14 @@ def _similar(axis: Any, table: "pd.DataFrame", n_pairs: int) -> None:
     z = np.minimum(part["z"].to_numpy(), 50.0)
     axis.barh(np.arange(len(part)), z, height=0.62, color=[_style.DOWN if d else _style.UP for d in part["distinct"]])
     axis.set_yticks(np.arange(len(part)), names, fontsize=7)
-    axis.axvline(3, color=_style.MUTED, linewidth=0.8, linestyle="--")
+    axis.axvline(3, color=_style.muted(), linewidth=0.8, linestyle="--")
     axis.grid(visible=False, axis="y")
     count = int((~table["distinct"]).sum())
     axis.set_xlabel(f"largest difference / standard deviation ({count} of {len(table)} pairs below 3)", fontsize=8)
 
 
 def _features(axis: Any, table: "pd.DataFrame") -> None:
-    axis.set_title("Are features informative?", fontsize=10, loc="left", color=_style.INK)
+    axis.set_title("Are features informative?", fontsize=10, loc="left", color=_style.ink())
     if table.empty:
         _say(axis, "no features were registered")
         return
@@ -132,7 +132,7 @@ def _features(axis: Any, table: "pd.DataFrame") -> None:
         np.arange(len(part)),
         part["error"],
         height=0.55,
-        color=[_style.DOWN if chosen else "#b9c2cc" for chosen in part["chosen"]],
+        color=[_style.DOWN if chosen else _style.outline() for chosen in part["chosen"]],
     )
     axis.set_yticks(np.arange(len(part)), [str(name) for name in part["map"]], fontsize=8)
     axis.grid(visible=False, axis="y")
@@ -140,6 +140,6 @@ def _features(axis: Any, table: "pd.DataFrame") -> None:
 
 
 def _say(axis: Any, text: str) -> None:
-    axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", fontsize=9, color=_style.MUTED)
+    axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", fontsize=9, color=_style.muted())
     axis.set_xticks([])
     axis.set_yticks([])

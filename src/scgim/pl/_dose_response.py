@@ -80,7 +80,7 @@ def dose_response(
 
         _, ax = plt.subplots(figsize=(5.4, 3.0), layout="constrained")
     _style.clean(ax)
-    ax.axhline(0, color=_style.MUTED, linewidth=0.8, zorder=1)
+    ax.axhline(0, color=_style.muted(), linewidth=0.8, zorder=1)
     for k, gene in enumerate(chosen):
         part = table[table["gene"].astype(str) == fitted.genes[gene]]
         color = COLORS[k % len(COLORS)]
@@ -92,11 +92,11 @@ def dose_response(
     if dose.min() > 0 and dose.max() / dose.min() > 20:
         ax.set_xscale("log")
     ax.set_title(
-        _style.literal(_style.shorten(fitted.perturbation[row], 44)), fontsize=10, loc="left", color=_style.INK
+        _style.literal(_style.shorten(fitted.perturbation[row], 44)), fontsize=10, loc="left", color=_style.ink()
     )
     ax.set_xlabel("dose", fontsize=9)
     ax.set_ylabel("effect", fontsize=9)
-    ax.legend(frameon=False, fontsize=8, labelcolor=_style.INK, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    ax.legend(frameon=False, fontsize=8, labelcolor=_style.ink(), loc="upper left", bbox_to_anchor=(1.01, 1.0))
     return _style.finish(ax.figure, ax, own=own, show=show, return_fig=return_fig)
 
 

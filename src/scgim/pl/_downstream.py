@@ -34,22 +34,24 @@ def draw(
     if not sure:
         targets = [int(probability.argmax())]
     shift = np.where(np.isin(np.arange(len(effect)), targets), effect, 0.0)
-    n_targets = len(targets)
-    targets = sorted(targets, key=lambda g: -probability[g] * abs(effect[g]))[: max(1, n_genes // 3)]
+    n_targets, every = len(targets), set(targets)
+    strongest = sorted(targets, key=lambda g: -probability[g] * abs(effect[g]))[: max(1, n_genes // 2)]
     change = mean_change(weights, shift) if fitted.exact else shift
-    genes, left_out = _select(weights, targets, change, n_genes)
+    genes, left_out = _select(weights, strongest, change, n_genes)
+    targets = [gene for gene in genes if gene in every]  # a target that is drawn is drawn as one
     norm = _style.symmetric(change[genes], quantile=1.0)
     color = _style.diverging()
     nodes = []
+    names = dict(zip(genes, _style.labels([fitted.genes[g] for g in genes], 14), strict=True))
     for gene in genes:
         known = fitted.exact or gene in targets
-        fill = color(norm(change[gene])) if known else "#ffffff"
+        fill = color(norm(change[gene])) if known else _style.paper()
         nodes.append(
             _network.Node(
-                _style.shorten(fitted.genes[gene], 14),
+                names[gene],
                 note=_style.number(change[gene]) if fitted.exact else "",
                 fill=fill,
-                edge=_style.PERTURBATION if gene in targets else "#9aa1a9",
+                edge=_style.ink() if gene in targets else _style.outline(),
                 width=2.2 if gene in targets else 0.9,
                 text=_style.readable(fill),
             )
@@ -60,12 +62,13 @@ def draw(
         _network.Edge(int(i), int(j), float(w)) for i, j, w in zip(part.row, part.col, part.data, strict=True) if i != j
     ]
     drug = len(nodes)
-    dark = _style.PERTURBATION
+    dark = _style.ink()
     name = _style.shorten(fitted.perturbation[row], 40)
-    nodes.append(_network.Node(name, fill=dark, edge=dark, text="#ffffff", wide=True))
+    nodes.append(_network.Node(name, fill=dark, edge=dark, text=_style.paper(), wide=True))
     for gene in targets:
         doubt = "" if probability[gene] >= 0.95 else f"  (p {probability[gene]:.2f})"
-        label = _style.number(effect[gene]) + doubt
+        kind = "" if fitted.kind[row, gene] == "shift" else f"{fitted.kind[row, gene]} "
+        label = kind + _style.number(effect[gene]) + doubt
         edges.append(_network.Edge(drug, index[gene], float(effect[gene]), dark, "-" if sure else (0, (3, 2)), label))
     scene = _network.compose(nodes, edges)
     own = ax is None
@@ -76,7 +79,7 @@ def draw(
     _network.draw(ax, scene)
     _network.edge_legend(ax)
     _color_bar(ax, norm, "change of the mean" if fitted.exact else "effect")
-    ax.set_title(_style.literal(title), fontsize=10, color=_style.MUTED)
+    ax.set_title(_style.literal(title), fontsize=10, color=_style.muted())
     return ax, own
 
 
@@ -96,7 +99,7 @@ def _title(fitted: Fitted, row: int, left_out: int, drawn: str) -> str:
     if fitted.probability[row].max(initial=0.0) < 0.5:
         parts.append("no gene is a target with probability 1/2; the most probable one is drawn")
     if drawn:
-        parts.append(f"the strongest {drawn} targets")
+        parts.append(f"{drawn} targets")
     if left_out:
         parts.append(f"without the {left_out} least changed {'gene' if left_out == 1 else 'genes'}")
     return ", ".join(parts)
@@ -111,5 +114,6 @@ def _color_bar(ax: Any, norm: Any, label: str) -> None:
     cax = ax.inset_axes((1 + 0.08 / width, 1 - (tall + 0.1) / height, 0.11 / width, tall / height))
     bar = ax.figure.colorbar(ScalarMappable(norm, _style.diverging()), cax=cax)
     bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=7, length=2, color=_style.MUTED, labelcolor=_style.INK)
-    bar.set_label(label, fontsize=8, color=_style.INK)
+    cax.grid(visible=False)
+    bar.ax.tick_params(labelsize=7, length=2, color=_style.muted(), labelcolor=_style.ink())
+    bar.set_label(label, fontsize=8, color=_style.ink())

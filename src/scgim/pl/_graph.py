@@ -81,7 +81,11 @@ def graph(
         genes = list(range(min(len(names), 40)))
     index = {gene: k for k, gene in enumerate(genes)}
     share = _share(target_probability, genes)
-    nodes = [_network.Node(_style.shorten(names[g], 14), fill=_shade(s)) for g, s in zip(genes, share, strict=True)]
+    label = _style.labels([names[g] for g in genes], 14)
+    nodes = [
+        _network.Node(text, fill=_shade(s), text=_style.readable(_shade(s)))
+        for text, s in zip(label, share, strict=True)
+    ]
     scene = _network.compose(
         nodes, [_network.Edge(index[i], index[j], w, alpha=0.35 + 0.65 * min(p, 1.0)) for i, j, w, p in edges]
     )
@@ -89,13 +93,13 @@ def graph(
     if own:
         _, ax = _network.figure_for(scene, title=True)
     _network.draw(ax, scene)
-    shaded = [Patch(facecolor=_shade(0.6), edgecolor="#9aa1a9", label="targeted")] if share.any() else None
+    shaded = [Patch(facecolor=_shade(0.6), edgecolor=_style.outline(), label="targeted")] if share.any() else None
     _network.edge_legend(ax, shaded)
     if title is None:
         title = f"{len(genes)} genes, {total} edges"
         if len(edges) < total:
             title = f"{len(edges)} strongest of {total} edges, {len(genes)} of {len(names)} genes"
-    ax.set_title(_style.literal(title), fontsize=10, color=_style.MUTED, loc="center")
+    ax.set_title(_style.literal(title), fontsize=10, color=_style.muted(), loc="center")
     return _style.finish(ax.figure, ax, own=own, show=show, return_fig=return_fig)
 
 
@@ -109,5 +113,5 @@ def _shade(share: float) -> str:
     """White to a soft amber."""
     from matplotlib.colors import LinearSegmentedColormap, to_hex
 
-    scale = LinearSegmentedColormap.from_list("scgim_shade", ["#ffffff", "#f6d58a"])
+    scale = LinearSegmentedColormap.from_list("scgim_shade", [_style.paper(), "#f6d58a"])
     return str(to_hex(scale(0.25 + 0.75 * share if share > 0 else 0.0)))

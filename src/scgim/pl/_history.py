@@ -5,6 +5,8 @@ from typing import Any
 from scgim import _keys
 from scgim.pl import _style
 
+MOST_COLUMNS = 4  # panels side by side
+
 
 def history(
     adata: Any,
@@ -61,10 +63,14 @@ def history(
         raise ValueError(f"metrics: expected some of {found}, found {unknown or metrics}.")
     own = ax is None
     if own:
+        columns = min(len(panels), MOST_COLUMNS)
+        lines = -(-len(panels) // columns)
         figure, grid = plt.subplots(
-            1, len(panels), figsize=(3.1 * len(panels) + 0.3, 2.5), squeeze=False, layout="constrained"
+            lines, columns, figsize=(3.1 * columns + 0.3, 2.4 * lines + 0.1), squeeze=False, layout="constrained"
         )
-        axes = list(grid[0])
+        axes = list(grid.ravel()[: len(panels)])
+        for unused in grid.ravel()[len(panels) :]:
+            unused.set_visible(False)
     elif len(panels) == 1:
         figure, axes = ax.figure, [ax]
     else:
@@ -75,6 +81,6 @@ def history(
         axis.plot(
             part["step"], part["value"], color=_style.DOWN, linewidth=1.6, marker="o" if few else None, markersize=3
         )
-        axis.set_title(f"{stage}: {metric}", fontsize=9, color=_style.INK, loc="left")
-        axis.set_xlabel("step", fontsize=8, color=_style.INK)
+        axis.set_title(f"{stage}: {metric}", fontsize=9, color=_style.ink(), loc="left")
+        axis.set_xlabel("step", fontsize=8, color=_style.ink())
     return _style.finish(figure, axes if own else ax, own=own, show=show, return_fig=return_fig)

@@ -27,8 +27,8 @@ def mechanisms(
     """Draw the inferred mechanisms of action.
 
     Without ``perturbation``: one row a perturbation, one column a gene, causes left of their consequences. The size of a
-    dot is the probability that the gene is a target, its colour the signed effect; perturbations without a target of
-    probability 1/2 are in grey italics.
+    dot is the probability that the gene is a target, its colour the signed effect, its form the kind of intervention where
+    there are several; perturbations without a target of probability 1/2 are in grey italics.
 
     With ``perturbation``: its targets with the effect on each (and the probability p where it is below 0.95), and the part
     of the graph downstream of them. Genes are coloured by the change of
@@ -45,9 +45,9 @@ def mechanisms(
     dose
         ``"highest"`` shows the highest dose of each perturbation, ``"all"`` one row a dose, a number this dose.
     n_genes
-        Show at most this many genes, those that matter most. By default 40, and 25 for one perturbation.
+        Show at most this many genes, the first target of every row before others. By default 40, and 25 for one perturbation.
     n_perturbations
-        Show at most this many rows, those with the strongest effects. By default 60.
+        Show at most this many perturbations, those with the strongest effects, each with all doses asked for. By default 60.
     gene_symbols
         Column of ``adata.var`` with the names to show, instead of ``adata.var_names``.
     title
@@ -88,7 +88,7 @@ def mechanisms(
         return _style.finish(drawn.figure, drawn, own=own, show=show, return_fig=return_fig)
     fitted = read(adata, key, dose=dose, gene_symbols=gene_symbols)
     rows, genes = _overview.choose(fitted, _order(adata, key), n_genes, n_perturbations)
-    labels = [_style.shorten(fitted.label[row], 38) for row in rows]
+    labels = _style.labels([fitted.label[row] for row in rows], 38)
     if title is None:
         title = _selection(len(rows), len(fitted.label), "perturbations", len(genes), len(fitted.genes))
     own = ax is None
@@ -98,7 +98,7 @@ def mechanisms(
     unit = min(box.width / max(len(genes), 1), box.height / max(len(rows), 1)) * 72 / ax.figure.dpi
     _overview.draw(ax, fitted, rows, genes, labels, unit)
     if title:
-        ax.set_title(_style.literal(title), fontsize=9, color=_style.MUTED, loc="left", pad=6)
+        ax.set_title(_style.literal(title), fontsize=9, color=_style.muted(), loc="left", pad=6)
     return _style.finish(ax.figure, ax, own=own, show=show, return_fig=return_fig)
 
 

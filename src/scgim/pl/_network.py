@@ -15,10 +15,10 @@ class Node:
 
     label: str
     note: str = ""
-    fill: Any = "#ffffff"
-    edge: str = "#9aa1a9"
+    fill: Any = field(default_factory=_style.paper)
+    edge: str = field(default_factory=_style.outline)
     width: float = 1.0
-    text: str = _style.INK
+    text: str = field(default_factory=_style.ink)
     wide: bool = False  # a pill of its own width, alone in its layer
 
 
@@ -186,7 +186,8 @@ def _draw_edge(ax: Any, scene: Scene, edge: Edge, ports: dict[tuple[int, int, st
     head_at = (end_x, tip[1] - sign * (reach if edge.weight >= 0 else 1.0))
     points = [start, *points[1:-1], head_at]
     vertices, codes = _curve(points), [Path.MOVETO] + [Path.CURVE4] * (3 * (len(points) - 1))
-    color = edge.color or (_style.UP if edge.weight >= 0 else _style.DOWN)
+    up, down = (_style.RED, _style.BLUE) if _style.is_dark() else (_style.UP, _style.DOWN)
+    color = edge.color or (up if edge.weight >= 0 else down)
     style: dict[str, Any] = {"alpha": edge.alpha, "zorder": 2}
     ax.add_patch(
         PathPatch(
@@ -270,7 +271,7 @@ def _draw_label(
         va="bottom",
         weight="bold",
         zorder=6,
-        path_effects=[withStroke(linewidth=2.5 * scale, foreground="white")],
+        path_effects=[withStroke(linewidth=2.5 * scale, foreground=_style.paper())],
     )
 
 
@@ -306,6 +307,6 @@ def edge_legend(ax: Any, extra: list[Any] | None = None) -> None:
         frameon=False,
         fontsize=8,
         handlelength=2.2,
-        labelcolor=_style.INK,
+        labelcolor=_style.ink(),
         borderaxespad=0.1,
     )

@@ -23,17 +23,16 @@ def choose(fitted: Fitted, order: list[int], n_genes: int | None, n_rows: int | 
         At most so many genes and perturbations.
     """
     probability = fitted.probability  # (P, G)
+    strength = (probability * np.abs(fitted.effect)).max(1, initial=0.0)  # (P,)
+    rows = _strongest(fitted, strength, 60 if n_rows is None else n_rows)
     limit = 40 if n_genes is None else n_genes
     genes = list(order)
     if len(genes) > limit:
-        weight = np.where(probability >= 0.5, probability, 0.0).sum(0) + 1e-3 * probability.sum(0)
-        best = set(np.argsort(-weight, kind="stable")[:limit].tolist())
+        weight = np.where(probability >= 0.5, probability, 0.0).sum(0) + 1e-3 * probability.sum(0)  # (G,)
+        first_of = {int(probability[row].argmax()): None for row in sorted(rows, key=lambda r: -strength[r])}
+        ranked = [*first_of, *np.argsort(-weight, kind="stable").tolist()]  # no row without its first target
+        best = set(list(dict.fromkeys(ranked))[:limit])
         genes = [g for g in genes if g in best]
-    rows = list(range(len(probability)))
-    most = 60 if n_rows is None else n_rows
-    if len(rows) > most:
-        strength = (probability * np.abs(fitted.effect))[:, genes].max(1, initial=0.0)
-        rows = sorted(np.argsort(-strength, kind="stable")[:most].tolist())
     place = {gene: k for k, gene in enumerate(genes)}
 
     def first(row: int) -> tuple[Any, ...]:
@@ -51,6 +50,22 @@ def choose(fitted: Fitted, order: list[int], n_genes: int | None, n_rows: int | 
     return rows, genes
 
 
+def _strongest(fitted: Fitted, strength: np.ndarray, most: int) -> list[int]:
+    """Rows of the perturbations with the strongest effects, at most so many perturbations, each with all of its doses."""
+    names = list(dict.fromkeys(fitted.perturbation))
+    if len(names) <= most:
+        return list(range(len(fitted.perturbation)))
+    best = {name: max(s for s, n in zip(strength, fitted.perturbation, strict=True) if n == name) for name in names}
+    kept = set(sorted(names, key=lambda name: -best[name])[:most])
+    return [row for row, name in enumerate(fitted.perturbation) if name in kept]
+
+
+MARKERS = {"shift": "o", "hard": "s", "activity": "D", "regulator": "^"}
+"""Form of a dot by the kind of intervention."""
+AREA = {"activity": 0.55, "hard": 0.8}
+"""Forms that are larger than a circle of the same nominal size."""
+
+
 def draw(ax: Any, fitted: Fitted, rows: list[int], genes: list[int], labels: list[str], unit: float) -> None:
     """Draw the dots; ``unit`` is the distance of two dots in points."""
     probability = fitted.probability[np.ix_(rows, genes)]  # (rows, genes)
@@ -61,30 +76,54 @@ def draw(ax: Any, fitted: Fitted, rows: list[int], genes: list[int], labels: lis
     biggest = (0.86 * unit) ** 2
     for k in range(len(rows)):
         if k % 2 == 0:
-            ax.axhspan(k - 0.5, k + 0.5, color="#f6f7f8", linewidth=0, zorder=0)
-    ax.vlines(np.arange(len(genes)), -0.5, len(rows) - 0.5, color=_style.FAINT, linewidth=0.5, zorder=1)
+            ax.axhspan(k - 0.5, k + 0.5, color=_style.stripe(), linewidth=0, zorder=0)
+    ax.vlines(np.arange(len(genes)), -0.5, len(rows) - 0.5, color=_style.faint(), linewidth=0.5, zorder=1)
     strong = p >= 0.5
-    ax.scatter(
-        x, y, s=biggest * p, c=effect[y, x], cmap=_style.diverging(), norm=norm, zorder=3,
-        linewidths=np.where(strong, 0.7, 0.3), edgecolors=np.where(strong, "#3c4249", "#b9bec4"),
-    )  # fmt: skip
+    kind = fitted.kind[np.ix_(rows, genes)][y, x]
+    for name in dict.fromkeys(kind):
+        at = kind == name
+        ax.scatter(
+            x[at], y[at], s=biggest * p[at] * AREA.get(name, 1.0), c=effect[y[at], x[at]], cmap=_style.diverging(), norm=norm, zorder=3,
+            marker=MARKERS.get(name, "o"), linewidths=np.where(strong[at], 0.7, 0.3),
+            edgecolors=np.where(strong[at], _style.ink(), _style.outline()),
+        )  # fmt: skip
+    shown = list(dict.fromkeys(kind[strong]))
+    if len(shown) > 1 or (shown and shown[0] != "shift"):
+        _kind_legend(ax, shown)
     ax.set_xlim(-0.6, len(genes) - 0.4)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     size = float(np.clip(unit * 0.47, 4.5, 9.0))
-    ax.set_xticks(np.arange(len(genes)), [_style.literal(_style.shorten(fitted.genes[g], 16)) for g in genes])
+    ax.set_xticks(
+        np.arange(len(genes)), [_style.literal(name) for name in _style.labels([fitted.genes[g] for g in genes], 16)]
+    )
     ax.set_yticks(np.arange(len(rows)), [_style.literal(label) for label in labels])
     ax.xaxis.tick_top()
-    ax.tick_params(length=0, labelsize=size, labelcolor=_style.INK, pad=3)
+    ax.grid(visible=False)
+    ax.tick_params(length=0, labelsize=size, labelcolor=_style.ink(), pad=3)
     long = max((_style.text_width(fitted.genes[g], size) for g in genes), default=0) > unit * 0.95
     for text in ax.get_xticklabels():
         text.set(rotation=90 if long else 0, ha="center", va="bottom")
     for text, row in zip(ax.get_yticklabels(), rows, strict=True):
         if fitted.probability[row].max(initial=0.0) < 0.5:
-            text.set_color(_style.MUTED)
+            text.set_color(_style.muted())
             text.set_style("italic")
     for spine in ax.spines.values():
         spine.set_visible(False)
     _legends(ax, norm, biggest, unit)
+
+
+def _kind_legend(ax: Any, kinds: list[str]) -> None:
+    """Below the dots: which form stands for which kind of intervention."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], linestyle="", marker=MARKERS.get(k, "o"), color=_style.outline(), markersize=6, label=k)
+        for k in kinds
+    ]
+    ax.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(0.0, -0.01), ncols=len(kinds), frameon=False, fontsize=8,
+        labelcolor=_style.ink(), borderaxespad=0.1, handletextpad=0.2,
+    )  # fmt: skip
 
 
 def _legends(ax: Any, norm: Any, biggest: float, unit: float) -> None:
@@ -99,8 +138,8 @@ def _legends(ax: Any, norm: Any, biggest: float, unit: float) -> None:
     cax = ax.inset_axes((left, 1 - bar / height, 0.11 / width, bar / height))
     colorbar = ax.figure.colorbar(ScalarMappable(norm, _style.diverging()), cax=cax)
     colorbar.outline.set_visible(False)
-    colorbar.ax.tick_params(labelsize=7, length=2, color=_style.MUTED, labelcolor=_style.INK)
-    colorbar.set_label("effect", fontsize=8, color=_style.INK)
+    colorbar.ax.tick_params(labelsize=7, length=2, color=_style.muted(), labelcolor=_style.ink())
+    colorbar.set_label("effect", fontsize=8, color=_style.ink())
     levels = [0.25, 0.5, 0.75, 1.0]
     step = max(0.2, 0.95 * unit / 72)
     tall = step * len(levels)
@@ -109,18 +148,20 @@ def _legends(ax: Any, norm: Any, biggest: float, unit: float) -> None:
         left, top = left + 0.75 / width, 0.2
     sizes = ax.inset_axes((left - 0.05 / width, 1 - (top + tall) / height, 0.22 / width, tall / height))
     sizes.scatter(
-        np.zeros(len(levels)), np.arange(len(levels)), s=[biggest * v for v in levels], color="#9aa1a9",
-        linewidths=0.7, edgecolors=["#b9bec4"] + ["#3c4249"] * 3, clip_on=False,
+        np.zeros(len(levels)), np.arange(len(levels)), s=[biggest * v for v in levels], color=_style.outline(),
+        linewidths=0.7, edgecolors=[_style.outline()] + [_style.ink()] * 3, clip_on=False,
     )  # fmt: skip
+    sizes.grid(visible=False)
+    cax.grid(visible=False)
     sizes.set(xlim=(-0.5, 0.5), ylim=(-0.5, len(levels) - 0.5), xticks=[])
     sizes.yaxis.tick_right()
     sizes.set_yticks(range(len(levels)), [f"{v:g}" for v in levels])
-    sizes.tick_params(length=0, labelsize=7, pad=4, labelcolor=_style.INK)
+    sizes.tick_params(length=0, labelsize=7, pad=4, labelcolor=_style.ink())
     sizes.patch.set_visible(False)
     for spine in sizes.spines.values():
         spine.set_visible(False)
     sizes.text(
-        -0.5, len(levels) - 0.25, "target\nprobability", fontsize=8, color=_style.INK, va="bottom", linespacing=1.0
+        -0.5, len(levels) - 0.25, "target\nprobability", fontsize=8, color=_style.ink(), va="bottom", linespacing=1.0
     )
 
 
@@ -134,7 +175,7 @@ def figure_for(fitted: Fitted, rows: list[int], genes: list[int], labels: list[s
     gene = max((_style.text_width(_style.shorten(fitted.genes[g], 16), size) for g in genes), default=0) / 72
     top = (gene if gene > cell * 0.95 else 0.15) + (0.45 if title else 0.15)
     wide, high = len(genes) * cell + 0.05, max(len(rows), 1) * cell
-    right, bottom = 1.15 if high >= 2.2 else 1.9, max(0.15, 1.7 - high) if high < 1.7 else 0.15
+    right, bottom = 1.15 if high >= 2.2 else 1.9, max(0.3, 1.7 - high)  # inches
     total = left + wide + right, top + high + bottom
     figure = plt.figure(figsize=total)
     return figure, figure.add_axes((left / total[0], bottom / total[1], wide / total[0], high / total[1]))

@@ -5,12 +5,66 @@ from typing import Any
 
 import numpy as np
 
-INK = "#22262b"
-MUTED = "#7b828a"
-FAINT = "#e7e9ec"
 UP = "#c23b33"
 DOWN = "#2f6db3"
-PERTURBATION = "#2b2f36"
+BLUE, RED = "#4f8fcb", "#dd6b55"  # lighter, for edges on dark paper
+
+
+def paper() -> str:
+    """Colour of the axes in the style in force; white where it is transparent."""
+    from matplotlib import rcParams
+    from matplotlib.colors import to_hex, to_rgba
+
+    color = to_rgba(rcParams["axes.facecolor"])
+    return str(to_hex(color[:3])) if color[3] > 0 else "#ffffff"
+
+
+def is_dark() -> bool:
+    """Whether the style in force has dark paper."""
+    return _lightness(paper()) < 0.5
+
+
+def ink() -> str:
+    """Colour of text: dark on light paper, light on dark paper, whatever the style says of text."""
+    return "#e9ecef" if is_dark() else "#22262b"
+
+
+def _blend(share: float) -> str:
+    """Paper with a share of ink."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    return str(to_hex(share * np.array(to_rgb(ink())) + (1 - share) * np.array(to_rgb(paper()))))
+
+
+def muted() -> str:
+    """Colour of secondary text."""
+    return _blend(0.6)
+
+
+def outline() -> str:
+    """Colour of thin outlines."""
+    return _blend(0.45)
+
+
+def faint() -> str:
+    """Colour of grid lines."""
+    return _blend(0.1)
+
+
+def stripe() -> str:
+    """Colour of every second row."""
+    return _blend(0.04)
+
+
+def _lightness(color: Any) -> float:
+    """Perceived lightness, 0 to 1."""
+    from matplotlib.colors import to_rgb
+
+    red, green, blue = to_rgb(color)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+READABLE = 0.56  # lightness below which white is easier to read
 
 
 @lru_cache(maxsize=1)
@@ -51,6 +105,18 @@ def shorten(text: str, length: int) -> str:
     return text[: length - tail - 1].rstrip() + "…" + text[len(text) - tail :].lstrip()
 
 
+def labels(names: "list[str]", length: int) -> "list[str]":
+    """The names, cut to `length`; those that would then be the same keep as much of their end as tells them apart."""
+    cut = {name: shorten(name, length) for name in names}
+    for same in set(cut.values()):
+        rivals = [name for name in cut if cut[name] == same]
+        if len(rivals) > 1:
+            tail = next(k for k in range(1, max(map(len, rivals)) + 1) if len({n[-k:] for n in rivals}) == len(rivals))
+            head = max(length - tail - 1, 3)
+            cut |= {name: f"{name[:head]}…{name[-tail:]}" if head + tail + 1 < len(name) else name for name in rivals}
+    return [cut[name] for name in names]
+
+
 def literal(text: str) -> str:
     """``text`` so that matplotlib does not read a dollar sign as mathematics."""
     return text.replace("$", r"\$")
@@ -58,10 +124,7 @@ def literal(text: str) -> str:
 
 def readable(fill: Any) -> str:
     """White or ink, whichever is easier to read on ``fill``."""
-    from matplotlib.colors import to_rgb
-
-    red, green, blue = to_rgb(fill)
-    return "#ffffff" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.56 else INK
+    return "#ffffff" if _lightness(fill) < READABLE else "#22262b"
 
 
 def number(value: float) -> str:
@@ -72,15 +135,15 @@ def number(value: float) -> str:
 
 def clean(axis: Any) -> None:
     """Light grid, no box, small ticks."""
-    axis.grid(color=FAINT, linewidth=0.6)
+    axis.grid(color=faint(), linewidth=0.6)
     axis.set_axisbelow(True)
-    axis.tick_params(labelsize=7.5, color=MUTED, labelcolor=INK)
-    axis.xaxis.label.set_color(INK)
-    axis.yaxis.label.set_color(INK)
+    axis.tick_params(labelsize=7.5, color=muted(), labelcolor=ink())
+    axis.xaxis.label.set_color(ink())
+    axis.yaxis.label.set_color(ink())
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
     for side in ("left", "bottom"):
-        axis.spines[side].set_color(MUTED)
+        axis.spines[side].set_color(muted())
 
 
 def finish(figure: Any, result: Any, *, own: bool, show: bool | None, return_fig: bool) -> Any:

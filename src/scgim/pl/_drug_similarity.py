@@ -1,0 +1,113 @@
+"""Which perturbations share mechanisms."""
+
+from typing import Any
+
+import numpy as np
+
+from scgim import _keys
+from scgim.get import perturbations
+from scgim.pl import _style
+
+CELL = 0.2  # inches a perturbation
+
+
+def drug_similarity(
+    adata: Any,
+    *,
+    key: str = _keys.DEFAULT,
+    n_perturbations: int = 60,
+    title: str | None = None,
+    ax: Any = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> Any:
+    """Draw how similar the inferred interventions of the perturbations are.
+
+    The cosine between the expected effects (probability of a target times the effect) of two perturbations at their highest
+    dose: 1 for the same targets in the same direction, -1 for the opposite, 0 for nothing in common, which is also the
+    value of perturbations without any target. Rows are in the order of an average-linkage clustering.
+
+    Parameters
+    ----------
+    adata
+        AnnData or MuData that :func:`scgim.tl.fit` has written to.
+    key
+        The ``key_added`` of the fit.
+    n_perturbations
+        Show at most this many, those with the strongest effects.
+    title
+        Title of the picture.
+    ax
+        Axes to draw into, made if not given.
+    show
+        Show the figure instead of returning the axes.
+    return_fig
+        Return the figure.
+
+    Returns
+    -------
+    The axes, the figure if ``return_fig``, or None if it was shown.
+
+    Raises
+    ------
+    KeyError
+        If ``adata`` has not been fitted with this ``key``.
+    ValueError
+        If ``n_perturbations`` is below 1.
+
+    Examples
+    --------
+    >>> scgim.pl.drug_similarity(adata)  # doctest: +SKIP
+    """
+    import matplotlib.pyplot as plt
+
+    if n_perturbations < 1:
+        raise ValueError(f"n_perturbations: expected a number of at least 1, found {n_perturbations!r}.")
+    space = perturbations(adata, key=key)
+    effects = np.asarray(space.X, dtype=float)  # (P, G)
+    kept = np.sort(np.argsort(-np.abs(effects).max(axis=1, initial=0.0), kind="stable")[:n_perturbations])
+    similarity = cosine(effects[kept])
+    order = cluster_order(similarity)
+    names = _style.labels(space.obs["perturbation"].astype(str).to_numpy()[kept][order].tolist(), 28)
+    own = ax is None
+    if own:
+        side = max(len(order) * CELL, 1.2)
+        _, ax = plt.subplots(figsize=(side + 2.6, side + 1.6), layout="constrained")
+    image = ax.imshow(similarity[np.ix_(order, order)], cmap=_style.diverging(), vmin=-1, vmax=1)
+    ax.grid(visible=False)
+    text = [_style.literal(name) for name in names]
+    ax.set_xticks(np.arange(len(text)), text, rotation=90, fontsize=7.5, color=_style.ink())
+    ax.set_yticks(np.arange(len(text)), text, fontsize=7.5, color=_style.ink())
+    ax.tick_params(length=0)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    bar = ax.figure.colorbar(image, ax=ax, shrink=0.6, aspect=14)
+    bar.outline.set_visible(False)
+    bar.ax.grid(visible=False)
+    bar.ax.tick_params(labelsize=7, length=2, labelcolor=_style.ink())
+    bar.set_label("cosine of expected effects", fontsize=8, color=_style.ink())
+    if title is None and len(order) < space.n_obs:
+        title = f"{len(order)} of {space.n_obs} perturbations"
+    if title:
+        ax.set_title(_style.literal(title), fontsize=9, color=_style.muted(), loc="left")
+    return _style.finish(ax.figure, ax, own=own, show=show, return_fig=return_fig)
+
+
+def cosine(effects: np.ndarray) -> np.ndarray:
+    """Cosines between rows ``(P, G)`` as ``(P, P)``; 0 for a row of zeros, but 1 with itself."""
+    length = np.linalg.norm(effects, axis=1, keepdims=True)
+    unit = np.divide(effects, length, out=np.zeros_like(effects), where=length > 0)
+    out = unit @ unit.T
+    np.fill_diagonal(out, 1.0)
+    return np.clip(out, -1, 1)
+
+
+def cluster_order(similarity: np.ndarray) -> np.ndarray:
+    """Rows in the order of the leaves of an average-linkage clustering of 1 - similarity."""
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import squareform
+
+    if len(similarity) < 3:
+        return np.arange(len(similarity))
+    distance = squareform(np.maximum(1 - similarity, 0.0), checks=False)
+    return np.asarray(leaves_list(linkage(distance, method="average", optimal_ordering=True)))

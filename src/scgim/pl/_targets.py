@@ -1,0 +1,143 @@
+"""Effect against evidence: every gene of a perturbation, or of all of them, as a point."""
+
+from typing import Any
+
+import numpy as np
+
+from scgim import _keys
+from scgim.get import targets as target_table
+from scgim.get._tables import find_perturbation
+from scgim.pl import _style
+
+FONT, LINES = 7.5, 24  # size of labels, and how many stand below one another at the most
+MOST = 50.0  # log odds drawn at the most: beyond, the height would say nothing but the number of cells
+LIMIT = 1e-6  # probabilities are kept this far from 0 and 1 where log odds are made of them
+
+
+def targets(
+    adata: Any,
+    perturbation: str | None = None,
+    *,
+    key: str = _keys.DEFAULT,
+    min_probability: float = 0.9,
+    n_labels: int = 12,
+    gene_symbols: str | None = None,
+    title: str | None = None,
+    ax: Any = None,
+    show: bool | None = None,
+    return_fig: bool = False,
+) -> Any:
+    """Draw the effect on each gene against the log odds that the gene is a target.
+
+    The picture that a volcano plot is for changes, for direct targets: to the right what a perturbation raises, to the left what it
+    lowers, and the surer the higher (log odds beyond 50 are drawn at 50). Genes above the line of ``min_probability`` are coloured, and the first of them named.
+
+    Parameters
+    ----------
+    adata
+        AnnData or MuData that :func:`scgim.tl.fit` has written to.
+    perturbation
+        One perturbation; all of them together if not given, labels then name the perturbation too.
+    key
+        The ``key_added`` of the fit.
+    min_probability
+        Probability from which genes are coloured.
+    n_labels
+        How many genes to name, the surest first.
+    gene_symbols
+        Column of ``adata.var`` with the names to show.
+    title
+        Title of the picture.
+    ax
+        Axes to draw into, made if not given.
+    show
+        Show the figure instead of returning the axes.
+    return_fig
+        Return the figure.
+
+    Returns
+    -------
+    The axes, the figure if ``return_fig``, or None if it was shown.
+
+    Raises
+    ------
+    KeyError
+        If ``adata`` has not been fitted with this ``key``, or ``perturbation`` is not among the fitted ones.
+    TypeError
+        If ``perturbation`` is not text.
+    ValueError
+        If ``min_probability`` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> scgim.pl.targets(adata, "U0126")  # doctest: +SKIP
+    """
+    import matplotlib.pyplot as plt
+
+    if not 0 < min_probability < 1:
+        raise ValueError(f"min_probability: expected a number between 0 and 1, found {min_probability!r}.")
+    table = target_table(adata, level="drug", key=key, gene_symbols=gene_symbols)
+    names = list(dict.fromkeys(table["perturbation"]))
+    if perturbation is not None:
+        table = table[table["perturbation"] == names[find_perturbation(names, perturbation)]]
+    effect, odds = table["effect"].to_numpy(float), np.clip(log_odds(table), -MOST, MOST)
+    sure = table["probability"].to_numpy(float) >= min_probability
+    own = ax is None
+    if own:
+        _, ax = plt.subplots(figsize=(5.4, 4.2), layout="constrained")
+    _style.clean(ax)
+    ax.axvline(0, color=_style.muted(), linewidth=0.8, zorder=1)
+    ax.axhline(
+        np.log(min_probability / (1 - min_probability)), color=_style.muted(), linewidth=0.8, linestyle="--", zorder=1
+    )
+    color = np.where(effect >= 0, _style.UP, _style.DOWN)
+    ax.scatter(effect[~sure], odds[~sure], s=9, color=_style.outline(), alpha=0.6, linewidths=0, zorder=2)
+    ax.scatter(effect[sure], odds[sure], s=22, c=color[sure], linewidths=0, zorder=3)
+    at = np.flatnonzero(sure)
+    at = at[np.argsort(-odds[at], kind="stable")][:n_labels]
+    genes = table["symbol" if gene_symbols else "gene"].astype(str).to_numpy()[at]
+    text = _style.labels(genes.tolist(), 16)
+    if perturbation is None:
+        drugs = table["perturbation"].astype(str).to_numpy()[at].tolist()
+        text = [f"{drug}: {gene}" for drug, gene in zip(_style.labels(drugs, 16), text, strict=True)]
+    _label(ax, effect[at], odds[at], text)
+    ax.set_xlabel("effect, if the gene is a target", fontsize=9)
+    ax.set_ylabel("log odds of a target", fontsize=9)
+    if title is None:
+        found = f"{int(sure.sum())} of {len(table)} with a probability of at least {min_probability:g}"
+        title = found if perturbation is None else f"{_style.shorten(str(perturbation), 40)}: {found}"
+    ax.set_title(_style.literal(title), fontsize=9, color=_style.muted(), loc="left")
+    return _style.finish(ax.figure, ax, own=own, show=show, return_fig=return_fig)
+
+
+def log_odds(table: Any) -> np.ndarray:
+    """Log odds of a target, as the fit has written them or, in older results, from the probabilities."""
+    if "log_odds" in table:
+        return table["log_odds"].to_numpy(float)
+    p = np.clip(table["probability"].to_numpy(float), LIMIT, 1 - LIMIT)
+    return np.log(p) - np.log1p(-p)
+
+
+def _label(ax: Any, x: np.ndarray, y: np.ndarray, text: list[str]) -> None:
+    """Names in a column at either side, one below the other, each tied to its point by a thin line."""
+    if not len(text):
+        return
+    points = ax.get_window_extent().width * 72 / ax.figure.dpi
+    left, right = ax.get_xlim()
+    low, high = ax.get_ylim()
+    for side in (-1, 1):
+        own = [k for k in range(len(text)) if (x[k] >= 0) == (side > 0)]
+        if own:  # room for the column, as a share of the width
+            room = (max(_style.text_width(text[k], FONT) for k in own) + 14) / points * (right - left) * 1.4
+            ax.set_xlim(*((ax.get_xlim()[0], right + room) if side > 0 else (left - room, ax.get_xlim()[1])))
+    ends = ax.get_xlim()
+    step = (high - low) / LINES
+    for side in (-1, 1):
+        edge, top = ends[1] if side > 0 else ends[0], np.inf
+        for k in sorted((k for k in range(len(text)) if (x[k] >= 0) == (side > 0)), key=lambda k: (-y[k], -abs(x[k]))):
+            top = min(y[k], top - step)
+            ax.annotate(
+                _style.literal(text[k]), (x[k], y[k]), xytext=(edge, top), fontsize=FONT, color=_style.ink(),
+                ha="right" if side > 0 else "left", va="center", zorder=4,
+                arrowprops={"arrowstyle": "-", "color": _style.outline(), "linewidth": 0.5, "shrinkB": 2},
+            )  # fmt: skip

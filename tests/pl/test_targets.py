@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+
+from scgim.pl import targets
+
+
+def test_sure_targets_are_coloured_and_named(fitted_adata):
+    ax = targets(fitted_adata, min_probability=0.75, show=False)
+    names = {text.get_text() for text in ax.texts}
+    assert names == {"(+/-)-Abaca…HCl: g0", "β-Lapachone: g1"}
+    sure = np.asarray(ax.collections[1].get_offsets())
+    np.testing.assert_allclose(np.sort(sure[:, 0]), [-1.0, 2.0])
+    np.testing.assert_allclose(np.sort(sure[:, 1]), np.log([4.0, 9.0]), rtol=1e-5)
+
+
+def test_one_perturbation_names_genes_alone(fitted_adata):
+    ax = targets(fitted_adata, "β-Lapachone", min_probability=0.5, show=False)
+    assert {text.get_text() for text in ax.texts} == {"g1", "g4"}
+    assert "β-Lapachone" in ax.get_title(loc="left")
+
+
+def test_nothing_sure_is_a_picture_too(fitted_adata):
+    assert not targets(fitted_adata, "drug c", show=False).texts
+
+
+@pytest.mark.parametrize(
+    ("perturbation", "kwargs", "error", "named"),
+    [("absent", {}, KeyError, "perturbation"), (None, {"min_probability": 1.0}, ValueError, "min_probability")],
+)
+def test_wrong_arguments_are_named(fitted_adata, perturbation, kwargs, error, named):
+    with pytest.raises(error, match=named):
+        targets(fitted_adata, perturbation, **kwargs)
