@@ -14,13 +14,15 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
         os.environ.setdefault(_name, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
+import systems
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -54,6 +56,36 @@ def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 def rng() -> np.random.Generator:
     """A generator with a fixed seed."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def study() -> systems.Study:
+    """Cells of a linear system: six genes, five drugs at three doses."""
+    return systems.make_study()
+
+
+@pytest.fixture(scope="session")
+def make_study() -> Callable[..., systems.Study]:
+    """Studies of other sizes."""
+    return systems.make_study
+
+
+@pytest.fixture
+def screen() -> "AnnData":
+    """Three drugs with difficult names at three doses, a chain of four genes."""
+    return systems.make_screen()
+
+
+@pytest.fixture
+def screens() -> Callable[..., "AnnData"]:
+    """Screens of other sizes."""
+    return systems.make_screen
+
+
+@pytest.fixture(scope="session")
+def world() -> Callable[..., SimpleNamespace]:
+    """Worlds of drugs with features."""
+    return systems.make_world
 
 
 @pytest.fixture(autouse=True)

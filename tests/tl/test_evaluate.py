@@ -4,22 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scgim import datasets, pl, tl
+import systems
+from scgim import pl, tl
 from scgim.model import GIM
 
 
 @pytest.fixture(scope="module")
 def parts():
-    adata = datasets.simulate(
-        n_genes=6,
-        edges_per_gene=1.0,
-        n_drugs=12,
-        n_new_drugs=3,
-        n_control=200,
-        n_cells=40,
-        n_test_cells=80,
-        max_targets=2,
-    )
+    adata = systems.simulated(n_genes=6, n_drugs=12, n_new_drugs=3, n_cells=40, n_test_cells=80, max_targets=2)
     return {name: adata[adata.obs["split"] == name].copy() for name in ("train", "new_dose", "new_drug")}
 
 

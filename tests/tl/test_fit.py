@@ -6,15 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scgim import _keys, datasets, get, metrics, tl
+import systems
+from scgim import _keys, get, metrics, tl
 from scgim.model import GIM
 
 NAMES = {"drug_1": "(+/-)-Abacavir sulfate / HCl", "drug_2": "β-Lapachone", "drug_3": "drug with spaces"}
 
 
 def simulated(**kwargs):
-    settings = {"n_genes": 6, "edges_per_gene": 1.0, "n_drugs": 8, "n_new_drugs": 2, "n_control": 200, "n_cells": 30}
-    adata = datasets.simulate(**settings | {"n_test_cells": 60, "max_targets": 2} | kwargs)
+    settings = {"n_genes": 6, "n_drugs": 8, "n_new_drugs": 2, "n_cells": 30, "n_test_cells": 60, "max_targets": 2}
+    adata = systems.simulated(**settings | kwargs)
     names = NAMES | {name: name for name in adata.obs["drug"].cat.categories if name not in NAMES}
     adata.obs["drug"] = adata.obs["drug"].cat.rename_categories(names)
     return adata

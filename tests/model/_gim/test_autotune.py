@@ -5,23 +5,13 @@ import pytest
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
 
-from scgim.datasets import simulate
+import systems
 from scgim.model import GIM
 
 
 @pytest.fixture
 def cells():
-    adata = simulate(
-        4,
-        edges_per_gene=1.0,
-        n_drugs=4,
-        n_control=120,
-        n_cells=20,
-        new_doses=(),
-        n_new_drugs=0,
-        features="noise",
-        rng=0,
-    )
+    adata = systems.simulated(n_genes=4, n_drugs=4, n_control=120, n_cells=20, new_doses=(), features="noise")
     GIM.setup_anndata(adata, perturbation_key="drug", dose_key="dose", control="control")
     return adata
 

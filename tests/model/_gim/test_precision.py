@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from scgim.datasets import simulate
+import systems
 from scgim.model import GIM
 from scgim.model._module.module import mean_loss
 from scgim.model._reading.keys import WEIGHT_KEY
@@ -14,17 +14,7 @@ QUIET = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": False, "rng"
 
 @pytest.fixture(scope="module")
 def cells():
-    return simulate(
-        4,
-        mechanism="neural",
-        edges_per_gene=1.0,
-        n_drugs=5,
-        n_control=200,
-        n_cells=20,
-        new_doses=(),
-        n_new_drugs=0,
-        rng=0,
-    )
+    return systems.simulated(n_genes=4, mechanism="neural", n_drugs=5, n_cells=20, new_doses=())
 
 
 def trained(cells, **kwargs):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from scgim.datasets import simulate
+import systems
 from scgim.model import GIM
 from scgim.model._loading.datamodule import GIMDataModule, check_settings
 from scgim.model._reading.keys import CONTEXT_KEY, WEIGHT_KEY
@@ -18,17 +18,7 @@ QUIET = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": False}
 
 @pytest.fixture(scope="module")
 def cells():
-    adata = simulate(
-        5,
-        mechanism="neural",
-        edges_per_gene=1.0,
-        n_drugs=6,
-        n_control=300,
-        n_cells=30,
-        new_doses=(),
-        n_new_drugs=0,
-        rng=0,
-    )
+    adata = systems.simulated(mechanism="neural", n_control=300, n_cells=30, new_doses=())
     return adata[np.random.default_rng(0).permutation(adata.n_obs)].copy()
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-import scgim
+import systems
 from scgim._core.kinds.activity import child_evidence
 from scgim._core.moments.moments import compute_moments
 from scgim._core.structure.score import GeneFit
@@ -92,18 +92,12 @@ def test_expectation_steps_as_fits_of_genes():
 
 
 def simulated(mechanism: str, **kwargs):
-    settings = {"n_genes": 7, "n_drugs": 8, "n_new_drugs": 0, "n_control": 300, "n_cells": 50, "n_test_cells": 5}
+    settings = {"n_genes": 7, "n_drugs": 8, "n_control": 300, "n_cells": 50}
     settings |= {"edges_per_gene": 1.5, "max_targets": 2, "rng": 111}
-    adata = scgim.datasets.simulate(
-        mechanism=mechanism, intervention="activity", features="noise", **{**settings, **kwargs}
-    )
-    train = adata[adata.obs["split"] == "train"].copy()
+    adata = systems.simulated(mechanism=mechanism, intervention="activity", features="noise", **{**settings, **kwargs})
+    train = systems.training(adata)
     GIM.setup_anndata(train, **COLUMNS)
     return train, adata.uns["truth"]
-
-
-def f1(true: np.ndarray, found: np.ndarray) -> float:
-    return 2 * (true & found).sum() / max(true.sum() + found.sum(), 1)
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +115,8 @@ def test_networks_find_activities_better_than_additive_mechanisms(neural):
     true = truth["drug_effect"] != 0
     fit, before = models["neural"].fit, models["additive"].fit
     assert (fit.mechanism, fit.mechanisms.kind, fit.intervention) == ("neural", "neural", "activity")
-    assert f1(true, fit.probability > 0.5) > max(f1(true, before.probability > 0.5), 0.95)
-    assert f1(true, fit.probability > 0.5) > 0.9
+    assert systems.f1(true, fit.probability > 0.5) > max(systems.f1(true, before.probability > 0.5), 0.95)
+    assert systems.f1(true, fit.probability > 0.5) > 0.9
     hit = true & (fit.probability > 0.5)
     assert np.abs((fit.amplitude - truth["drug_effect"])[hit]).mean() < 0.15
     assert (fit.kind == "activity").all()

@@ -23,8 +23,6 @@ def interaction(n=1500, seed=0):
 
 
 TRUE = np.zeros((4, 4), bool)
-
-
 TRUE[[0, 1, 2], [2, 2, 3]] = True
 
 

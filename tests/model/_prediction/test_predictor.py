@@ -20,14 +20,8 @@ from scgim.model._study.features import Features
 from scgim.model._study.study import Study
 
 GENES = ["a", "b", "c"]
-
-
 W = np.array([[0, 2.0, 0], [0, 0, -1.0], [0, 0, 0]])
-
-
 BASELINE = np.array([[1.0, 0.0, 0.5], [3.0, 1.0, 0.5]])
-
-
 SPEC = make_spec(
     perturbation_key=["d1", "d2"],
     control="ctrl",
@@ -192,8 +186,6 @@ class Decoder:
 
 
 BY_DRUG = Features("drug", ("A", "B", "spare"), ("p", "q"), np.array([[0.0, 1], [1, 0], [7, 0]]))
-
-
 BY_CONTEXT = Features("context", (), ("p", "q"), np.zeros((4, 2)))
 
 

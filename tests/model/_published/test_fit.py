@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import scgim
+import systems
 from scgim.model import GIM
 
 QUIET = {"enable_progress_bar": False, "accelerator": "cpu"}
@@ -13,10 +13,7 @@ QUIET = {"enable_progress_bar": False, "accelerator": "cpu"}
 @pytest.mark.parametrize("mechanism", ["linear", "additive", "neural"])
 @pytest.mark.parametrize("intervention", ["shift", "hard"])
 def test_every_kind_trains(mechanism, intervention):
-    adata = scgim.datasets.simulate(
-        4, edges_per_gene=1.0, n_drugs=3, n_control=60, n_cells=10, n_new_drugs=1, n_test_cells=5, rng=0
-    )
-    adata = adata[adata.obs["split"] == "train"].copy()
+    adata = systems.training(systems.simulated(n_genes=4, n_drugs=3, n_control=60, n_cells=10, n_new_drugs=1))
     GIM.setup_anndata(adata, perturbation_key="drug", dose_key="dose", control="control", features_key="features")
     model = GIM(adata, mechanism=mechanism, intervention=intervention, structure="gradient")
     model.train(max_epochs=2, **QUIET)
@@ -29,9 +26,7 @@ def test_every_kind_trains(mechanism, intervention):
 
 @pytest.mark.parametrize("intervention", ["activity", "auto"])
 def test_changes_of_activity_are_refused(intervention):
-    adata = scgim.datasets.simulate(
-        3, edges_per_gene=1, n_drugs=2, n_new_drugs=0, n_control=20, n_cells=5, n_test_cells=2
-    )
+    adata = systems.simulated(n_genes=3, n_drugs=2, n_control=20, n_cells=5, n_test_cells=2)
     GIM.setup_anndata(adata, perturbation_key="drug", dose_key="dose", control="control")
     with pytest.raises(ValueError, match="structure: 'gradient' needs intervention='shift' or 'hard'"):
         GIM(adata, intervention=intervention, structure="gradient")
@@ -47,9 +42,7 @@ def test_changes_of_activity_are_refused(intervention):
     ids=lambda s: next(iter(s)),
 )
 def test_settings_that_it_does_not_use_are_refused(setting):
-    adata = scgim.datasets.simulate(
-        3, edges_per_gene=1, n_drugs=2, n_new_drugs=0, n_control=20, n_cells=5, n_test_cells=2
-    )
+    adata = systems.simulated(n_genes=3, n_drugs=2, n_control=20, n_cells=5, n_test_cells=2)
     GIM.setup_anndata(adata, perturbation_key="drug", dose_key="dose", control="control")
     with pytest.raises(ValueError, match=f"{next(iter(setting))}: structure='gradient' does not use it"):
         GIM(adata, structure="gradient", **setting)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-import scgim
+import systems
 from scgim._core.design import Design
 from scgim.model import GIM
 from scgim.model._published.maps import AmortisedMaps, Gamma
@@ -54,13 +54,11 @@ def test_maps_without_torch_are_those_of_the_module(design):
 
 @pytest.fixture(scope="module")
 def screen_with_new_drugs():
-    return scgim.datasets.simulate(
-        4, edges_per_gene=1.0, n_drugs=5, n_control=60, n_cells=10, n_new_drugs=2, n_test_cells=5, rng=0
-    )
+    return systems.simulated(n_genes=4, n_drugs=5, n_control=60, n_cells=10, n_new_drugs=2)
 
 
 def trained(adata, features="features", **kwargs):
-    train = adata[adata.obs["split"] == "train"].copy()
+    train = systems.training(adata)
     train.obs["drug"] = train.obs["drug"].cat.remove_unused_categories()
     GIM.setup_anndata(train, perturbation_key="drug", dose_key="dose", control="control", features_key=features)
     model = GIM(train, structure="gradient", **kwargs)

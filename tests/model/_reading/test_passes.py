@@ -2,10 +2,9 @@
 
 import anndata as ad
 import numpy as np
-import pandas as pd
 import pytest
-from scipy import sparse
 
+import systems
 from scgim.model import GIM
 from scgim.model._reading.cells import CellChunks
 from scgim.model._reading.passes import cell_moments, map_cells
@@ -13,25 +12,10 @@ from scgim.model._reading.summary import summarise
 from scgim.model._study.study import anndata_spec
 
 da = pytest.importorskip("dask.array")
-
-
 pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2")
-
-
 SETUP = {"perturbation_key": "drug", "control": "DMSO", "dose_key": "dose"}
-
-
 SPEC = anndata_spec(SETUP)
-
-
 N, G, K = 300, 5, 4
-
-
-@pytest.fixture
-def cells(rng) -> ad.AnnData:
-    x = rng.normal(3, 2, (N, G)).astype(np.float32)
-    x[rng.random((N, G)) < 0.3] = 0
-    return ad.AnnData(x, obs=pd.DataFrame({"context": rng.integers(0, K, N)}, index=[f"c{i}" for i in range(N)]))
 
 
 def chunks_of(adata: ad.AnnData, **kwargs) -> CellChunks:
@@ -46,46 +30,20 @@ def assert_same(a, b, tolerance: float = 1e-10) -> None:
             assert np.abs(x - y).max() <= tolerance * np.abs(y).max(), name
 
 
-def in_form(adata: ad.AnnData, form: str, folder) -> ad.AnnData:
-    """The same cells in another place."""
-    out = adata.copy()
-    if form in ("csr", "csc"):
-        out.X = sparse.csr_matrix(out.X) if form == "csr" else sparse.csc_matrix(out.X)
-    elif form.startswith("dask"):
-        source = sparse.csr_matrix(out.X) if "sparse" in form else out.X
-        rows = {"dask": (100, 7, 193), "dask columns": 64, "dask sparse": 64}[form]
-        out.X = da.from_array(source, chunks=(rows, 2 if form == "dask columns" else -1), asarray=False)
-    elif form.startswith("backed"):
-        out.X = sparse.csr_matrix(out.X) if "csr" in form else out.X
-        out.write_h5ad(folder / "cells.h5ad")
-        out = ad.read_h5ad(folder / "cells.h5ad", backed="r")
-    elif form.startswith("zarr"):
-        out.X = sparse.csr_matrix(out.X) if "csr" in form else out.X
-        out.write_zarr(folder / "cells.zarr", chunks=(50, G))
-        import zarr
-
-        group = zarr.open(folder / "cells.zarr", mode="r")
-        out.X = ad.experimental.read_elem_lazy(group["X"], chunks=(60, G))
-    return out
-
-
-FORMS = ["csr", "csc", "dask", "dask columns", "dask sparse", "backed", "backed csr", "zarr", "zarr csr"]
-
-
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", systems.FORMS)
 @pytest.mark.parametrize("mechanism", ["linear", "additive"])
 @pytest.mark.parametrize("blocks", [False, True])
 def test_moments_are_equal_wherever_the_cells_are(cells, form, mechanism, blocks, tmp_path):
     block = np.array([0, 1, 1, 2]) if blocks else None
     expected = cell_moments(chunks_of(cells), K, mechanism=mechanism, block=block)
-    found = cell_moments(chunks_of(in_form(cells, form, tmp_path)), K, mechanism=mechanism, block=block)
+    found = cell_moments(chunks_of(systems.in_form(cells, form, tmp_path)), K, mechanism=mechanism, block=block)
     assert_same(found, expected)
 
 
 @pytest.mark.parametrize("form", ["dask", "dask sparse"])
 def test_small_and_large_blocks(cells, form, tmp_path, monkeypatch):
     expected = cell_moments(chunks_of(cells), K)
-    lazy = in_form(cells, form, tmp_path)
+    lazy = systems.in_form(cells, form, tmp_path)
     monkeypatch.setattr("scgim.model._reading.passes.SMALLEST_BLOCK", 1)  # no block is merged
     monkeypatch.setattr("scgim.model._reading.passes.RESULT_BYTES", 1)  # few results wait at once
     monkeypatch.setattr("scgim._core.moments.blocks.CHUNK_VALUES", 1)  # blocks are worked on in pieces
@@ -124,7 +82,7 @@ def test_results_come_in_the_order_of_the_cells(cells):
 @pytest.mark.slow
 def test_dask_cluster_gives_the_same(cells, tmp_path):
     distributed = pytest.importorskip("distributed")
-    lazy = in_form(cells, "zarr", tmp_path)
+    lazy = systems.in_form(cells, "zarr", tmp_path)
     with (
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, local_directory=str(tmp_path)

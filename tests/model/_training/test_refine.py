@@ -7,33 +7,27 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-import scgim
+import systems
 from scgim.model import GIM
 
 QUIET = {"enable_progress_bar": False, "accelerator": "cpu"}
-
-
 SETUP = {"perturbation_key": "drug", "dose_key": "dose", "control": "control"}
 
 
 def simulated(mechanism="linear", intervention="shift", n_genes=5, seed=0, **kwargs):
-    settings = {"n_drugs": 8, "n_control": 200, "n_cells": 25, "n_new_drugs": 1, "n_test_cells": 5, **kwargs}
-    adata = scgim.datasets.simulate(
-        n_genes, mechanism=mechanism, intervention=intervention, edges_per_gene=1.0, rng=seed, **settings
-    )
-    train = adata[adata.obs["split"] == "train"].copy()
+    settings = {"n_drugs": 8, "n_new_drugs": 1, **kwargs}
+    adata = systems.simulated(n_genes=n_genes, mechanism=mechanism, intervention=intervention, rng=seed, **settings)
+    train = systems.training(adata)
     GIM.setup_anndata(train, **SETUP)
     return train, adata.uns["truth"]
-
-
-def f1(true, found):
-    return 2 * (true & found).sum() / max(true.sum() + found.sum(), 1)
 
 
 def recovery(model, truth):
     rows = [list(truth["drugs"]).index(d) for d in model.fit.drugs]
     targets = np.asarray(truth["drug_effect"])[rows] != 0
-    return f1(np.asarray(truth["graph"]), model.fit.graph != 0), f1(targets, model.fit.probability > 0.5)
+    return systems.f1(np.asarray(truth["graph"]), model.fit.graph != 0), systems.f1(
+        targets, model.fit.probability > 0.5
+    )
 
 
 @pytest.mark.parametrize("mechanism", ["linear", "additive"])

@@ -1,0 +1,217 @@
+"""The tiny systems of the tests, in one place.
+
+- a *study*: cells of a random linear system under single drugs, drawn by numpy alone, with the truth beside them. For numerics.
+- a *screen*: AnnData of a chain of genes, drugs with difficult names, three doses. For whatever registers, saves and asks.
+- *simulated* cells: :func:`scgim.datasets.simulate` at its smallest, with the truth inside. For recovery through the whole model.
+- a *world* of drugs: interventions known up to noise, and features made from them. For maps from features.
+
+The fixtures ``study``, ``screen`` and ``world`` (``conftest.py``) give them; tests that need other sizes take the makers.
+"""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from scgim._core.design import Design
+from scgim._core.moments.moments import Moments, compute_moments
+from scgim.datasets import simulate
+
+STUDY_DOSES = (0.5, 1.0, 2.0)
+EC50, HILL = 0.75, 4.0
+
+
+@dataclass
+class Study:
+    """Cells of a linear system under single drugs, with the truth."""
+
+    graph: np.ndarray  # (G, G) weights, row causes column
+    effect: np.ndarray  # (D, G) at saturation
+    cells: np.ndarray  # (N, G)
+    context: np.ndarray  # (N,)
+    design: Design
+    genes: tuple[str, ...] = field(default_factory=tuple)
+
+    def moments(self, mechanism: str = "linear", *, block: np.ndarray | None = None) -> Moments:
+        """Moments of the cells; with `block` ``(K,)`` the scatter of each block of contexts apart."""
+        return compute_moments(
+            lambda: iter([(self.cells, self.context)]),
+            len(self.design.dose),
+            mechanism=mechanism,
+            block=block,
+        )
+
+
+def make_study(
+    n_genes: int = 6,
+    n_drugs: int = 5,
+    *,
+    intervention: str = "shift",
+    n_control: int = 300,
+    n_cells: int = 40,
+    background: float = 0.0,
+    n_edges: int | None = None,
+    n_groups: int = 1,
+    seed: int = 0,
+) -> Study:
+    """Random graph with about 1.5 edges a gene, one target a drug (two for every third), three doses.
+
+    Under activity interventions each drug weakens the outgoing effects of one gene that has children.
+    """
+    rng = np.random.default_rng(seed)
+    G, D = n_genes, n_drugs
+    order = rng.permutation(G)
+    pairs = [(order[a], order[b]) for a in range(G) for b in range(a + 1, G)]
+    chosen = rng.permutation(len(pairs))[: int(1.5 * G) if n_edges is None else n_edges]
+    graph = np.zeros((G, G))
+    for c in chosen:
+        graph[pairs[c]] = rng.choice([-1, 1]) * rng.uniform(0.5, 1.2)
+    effect = np.zeros((D, G))
+    for d in range(D):
+        if intervention == "activity":
+            effect[d, rng.choice(np.flatnonzero(graph.any(axis=1)))] = rng.uniform(-1, -0.6)
+            continue
+        effect[d, rng.permutation(G)[: 2 if d % 3 == 2 else 1]] = rng.choice([-1, 1]) * rng.uniform(3, 5)
+    noise, baseline = rng.uniform(0.6, 1.3, G), rng.uniform(-1, 1, (n_groups, G))
+    rows = [(g, -1, 0.0, n_control) for g in range(n_groups)]
+    rows += [(g, d, x, n_cells) for g in range(n_groups) for d in range(D) for x in STUDY_DOSES]
+    dose = np.zeros((len(rows), D))
+    parts, context = [], []
+    for k, (g, d, amount, n) in enumerate(rows):
+        shift, hit = background * noise * rng.standard_normal(G) * (d >= 0), np.zeros(G, dtype=bool)
+        if d >= 0:
+            dose[k, d] = amount
+            hit = effect[d] != 0
+            shift = shift + effect[d] * amount**HILL / (EC50**HILL + amount**HILL)
+        x, outgoing = np.zeros((n, G)), np.ones(G)
+        if intervention == "activity":
+            shift, outgoing = np.zeros(G), 1 + shift
+        for j in order:
+            incoming = 0 if intervention == "hard" and hit[j] else (x * outgoing) @ graph[:, j] + baseline[g, j]
+            x[:, j] = incoming + shift[j] + noise[j] * rng.standard_normal(n)
+        parts.append(x)
+        context.append(np.full(n, k))
+    n = np.array([r[3] for r in rows])
+    drugs = tuple(f"drug {d}" for d in range(D))
+    design = Design(drugs, dose, np.array([r[0] for r in rows]), tuple(f"group {g}" for g in range(n_groups)), n)
+    genes = tuple(f"g{j}" for j in range(G))
+    return Study(graph, effect, np.concatenate(parts), np.concatenate(context), design, genes)
+
+
+DRUGS = ("(+/-) JQ1/analogue", "Ünï-drug α", "drug with spaces")
+
+
+def make_screen(
+    seed: int = 0, *, n_genes: int = 4, n_cells: int = 12, drugs: tuple[str, ...] = DRUGS, batches: tuple[str, ...] = ()
+) -> ad.AnnData:
+    """Cells of a chain of genes in which drug d shifts gene d; controls first, doses 0.1, 1 and 10."""
+    rng = np.random.default_rng(seed)
+    rows = [("DMSO", 0.0, b) for b in batches or ("a",) for _ in range(4 * n_cells)] + [
+        (d, c, b) for b in batches or ("a",) for d in drugs for c in (0.1, 1.0, 10.0) for _ in range(n_cells)
+    ]
+    obs = pd.DataFrame(rows, columns=["drug", "dose", "batch"])
+    obs.index = [f"cell{i}" for i in range(len(obs))]
+    x = np.zeros((len(obs), n_genes))
+    for j in range(n_genes):
+        hit = obs["drug"] == drugs[j] if j < len(drugs) else np.zeros(len(obs), bool)
+        shift = np.where(hit, 4 * obs["dose"] / (obs["dose"] + 1), 0.0)
+        base = obs["batch"].map({b: float(i) for i, b in enumerate(batches)}) if batches else 0.0
+        x[:, j] = rng.normal(size=len(obs)) + shift + base + (0.8 * x[:, j - 1] if j else 0.0)
+    var = pd.DataFrame(index=[f"g{j}" for j in range(n_genes)])
+    return ad.AnnData(x.astype(np.float32), obs=obs, var=var)
+
+
+SMALLEST = {"n_genes": 5, "edges_per_gene": 1.0, "n_drugs": 6, "n_control": 200, "n_cells": 25, "n_new_drugs": 0}
+
+
+def simulated(**changes) -> ad.AnnData:
+    """Cells of `scgim.datasets.simulate` at its smallest, with changes of its settings; seed 0 unless `rng` is given."""
+    return simulate(**{**SMALLEST, "n_test_cells": 5, "rng": 0, **changes})
+
+
+def training(adata: ad.AnnData) -> ad.AnnData:
+    """The training cells of a simulated system, with the drugs that they had."""
+    return adata[(adata.obs["split"] == "train").to_numpy()].copy()
+
+
+FORMS = ["csr", "csc", "dask", "dask columns", "dask sparse", "backed", "backed csr", "zarr", "zarr csr"]
+"""In which expression comes; the first two, and those with `sparse` or `csr`, hold zeros implicitly."""
+
+
+def in_form(adata: ad.AnnData, form: str, folder) -> ad.AnnData:
+    """The same cells in another form, or on disk below `folder`."""
+    out = adata.copy()
+    if form in ("csr", "csc"):
+        out.X = sparse.csr_matrix(out.X) if form == "csr" else sparse.csc_matrix(out.X)
+    elif form.startswith("dask"):
+        source = sparse.csr_matrix(out.X) if "sparse" in form else out.X
+        rows = {"dask": (100, 7, 193), "dask columns": 64, "dask sparse": 64}[form]
+        out.X = pytest.importorskip("dask.array").from_array(
+            source, chunks=(rows, 2 if form == "dask columns" else -1), asarray=False
+        )
+    elif form.startswith("backed"):
+        out.X = sparse.csr_matrix(out.X) if "csr" in form else out.X
+        out.write_h5ad(folder / "cells.h5ad")
+        out = ad.read_h5ad(folder / "cells.h5ad", backed="r")
+    elif form.startswith("zarr"):
+        out.X = sparse.csr_matrix(out.X) if "csr" in form else out.X
+        out.write_zarr(folder / "cells.zarr", chunks=(50, out.n_vars))
+        group = pytest.importorskip("zarr").open(folder / "cells.zarr", mode="r")
+        out.X = ad.experimental.read_elem_lazy(group["X"], chunks=(60, out.n_vars))
+    return out
+
+
+def f1(true: np.ndarray, found: np.ndarray) -> float:
+    """Of edges or targets, written without the package."""
+    return 2 * (true & found).sum() / max(true.sum() + found.sum(), 1)
+
+
+def make_world(seed=0, *, n_genes=10, n_drugs=30, n_new=10, n_features=8, level="drug", noise=0.1, informative=True):
+    """Fitted interventions, design, features, and the truth of new drugs."""
+    rng = np.random.default_rng(seed)
+    doses = np.array([0.5, 1.0, 2.0])
+
+    def draw(n):
+        effect = np.zeros((n, n_genes))
+        for row in effect:
+            hit = rng.choice(n_genes, rng.integers(1, 3), replace=False)
+            row[hit] = rng.uniform(2, 6, len(hit)) * rng.choice([-1, 1], len(hit))
+        return effect
+
+    known, new = draw(n_drugs), draw(n_new)
+    drug, dose = np.repeat(np.arange(n_drugs), 3), np.tile(doses, n_drugs)
+    new_drug, new_dose = np.repeat(np.arange(n_new), 3), np.tile(doses, n_new)
+    table = np.zeros((1 + len(drug), n_drugs))
+    table[1 + np.arange(len(drug)), drug] = dose
+    factor, new_factor = (1 / (1 + (0.75 / c) ** 4) for c in (dose, new_dose))
+    on, by = rng.normal(size=(2, n_genes, n_features))
+    if level == "drug":
+        features, new_features = known @ by, (new @ by)[new_drug]
+    else:
+        features = (known[drug] != 0) @ on + (factor[:, None] * known[drug]) @ by
+        new_features = (new[new_drug] != 0) @ on + (new_factor[:, None] * new[new_drug]) @ by
+        features = np.r_[np.zeros((1, n_features)), features]
+    if not informative:
+        features, new_features = rng.normal(size=features.shape), rng.normal(size=(n_new, n_features))[new_drug]
+    fit = SimpleNamespace(
+        probability=np.where(known != 0, 1 - 1e-6, 1e-4),
+        amplitude=known + noise * rng.normal(size=known.shape),
+        amplitude_sd=np.full(known.shape, noise),
+        ec50=np.full(n_drugs, 0.75),
+        hill=np.full(n_drugs, 4.0),
+    )
+    return SimpleNamespace(
+        fit=fit,
+        design=SimpleNamespace(dose=table, has_dose=True),
+        features=features,
+        new_features=new_features,
+        new_drug=new_drug,
+        new_dose=new_dose,
+        new_effect=new,
+        new_shift=new_factor[:, None] * new[new_drug],
+        known=known,
+    )
