@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Design:
-    """Drugs, doses and baseline groups of the K contexts.
+    """Drugs, doses and baseline groups of the K contexts; arrays always.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Design:
     has_dose
         Whether doses were registered; without them effects have no dose curve.
     level
-        ``(K,)``; level of the covariate by which effects differ, or None where they are shared.
+        ``(K,)``; level of the covariate by which effects differ; 0 in all contexts where they are shared, the default.
     """
 
     drugs: tuple[str, ...]
@@ -38,35 +38,88 @@ class Design:
     group_names: tuple[str, ...]
     n_cells: np.ndarray
     has_dose: bool = True
-    level: np.ndarray | None = None
+    level: np.ndarray | None = None  # an array from here on
+
+    def __post_init__(self) -> None:
+        level = np.zeros(len(self.dose), dtype=int) if self.level is None else self.level
+        for name, value, dtype in (
+            ("dose", self.dose, float),
+            ("group", self.group, int),
+            ("n_cells", self.n_cells, None),
+            ("level", level, int),
+        ):
+            object.__setattr__(self, name, np.asarray(value, dtype=dtype))
+
+    @cached_property
+    def present(self) -> np.ndarray:
+        """``(K, D)`` bool; drugs of each context."""
+        return self.dose > 0
 
     @cached_property
     def control(self) -> np.ndarray:
         """``(K,)`` bool; contexts in which no drug is present."""
-        return (np.asarray(self.dose) == 0).all(axis=1)
+        return ~self.present.any(axis=1)
 
     @cached_property
-    def unit(self) -> np.ndarray:
-        """``(K,)`` int; index of the distinct set of drugs of each context, -1 for control."""
-        present = np.asarray(self.dose) > 0  # (K, D)
-        unit = np.full(len(present), -1)
-        if (~self.control).any():
-            unit[~self.control] = np.unique(present[~self.control], axis=0, return_inverse=True)[1].ravel()
-        return unit
+    def single(self) -> np.ndarray:
+        """``(K,)`` bool; contexts with one drug."""
+        return self.present.sum(axis=1) == 1
 
     @property
-    def levels(self) -> np.ndarray:
-        """``(K,)`` int; level of each context, 0 for all where effects are shared."""
-        return np.zeros(len(self.dose), dtype=int) if self.level is None else np.asarray(self.level, dtype=int)
+    def combined(self) -> bool:
+        """Whether some context holds several drugs."""
+        return bool((self.present.sum(axis=1) > 1).any())
+
+    @cached_property
+    def drug_set(self) -> np.ndarray:
+        """``(K,)`` int; index of the distinct set of drugs of each context, -1 for control."""
+        drug_set = np.full(len(self.present), -1)
+        if (~self.control).any():
+            distinct = np.unique(self.present[~self.control], axis=0, return_inverse=True)[1]
+            drug_set[~self.control] = distinct.ravel()
+        return drug_set
+
+    @property
+    def n_drug_sets(self) -> int:
+        """Number of distinct sets of drugs, U."""
+        return int(self.drug_set.max(initial=-1)) + 1
+
+    @property
+    def n_levels(self) -> int:
+        """Number of levels of the covariate by which effects differ, V; 1 where they are shared."""
+        return int(self.level.max(initial=0)) + 1  # type: ignore[union-attr]
+
+    def of(self, drug: int) -> np.ndarray:
+        """Contexts with the drug, alone or beside others."""
+        return np.flatnonzero(self.present[:, drug])
+
+    def alone(self, drug: int) -> np.ndarray:
+        """Contexts with the drug alone."""
+        return np.flatnonzero(self.present[:, drug] & self.single)
+
+    def by_context(self, values: np.ndarray, control: Any = 0.0) -> np.ndarray:
+        """Values of the drug sets ``(U, ...)`` for their contexts ``(K, ...)``; controls get `control`."""
+        out = np.full((len(self.drug_set), *values.shape[1:]), control, dtype=values.dtype)
+        perturbed = self.drug_set >= 0
+        out[perturbed] = values[self.drug_set[perturbed]]
+        return out
+
+    def mean_by_drug(self, values: np.ndarray) -> np.ndarray:
+        """Mean over the drug sets of each drug: its own where it was measured alone; ``(U, G)`` -> ``(D, G)``."""
+        out = np.zeros((len(self.drugs), *values.shape[1:]))
+        for d in range(len(self.drugs)):
+            rows = self.alone(d) if len(self.alone(d)) else self.of(d)
+            out[d] = values[np.unique(self.drug_set[rows])].mean(axis=0) if len(rows) else 0.0
+        return out
 
     def to_dict(self) -> dict[str, Any]:
         """Plain arrays and lists, for saving; without levels, which belong to a model."""
         return {
             "drugs": list(self.drugs),
-            "dose": np.asarray(self.dose, float),
-            "group": np.asarray(self.group),
+            "dose": self.dose,
+            "group": self.group,
             "group_names": list(self.group_names),
-            "n_cells": np.asarray(self.n_cells),
+            "n_cells": self.n_cells,
             "has_dose": bool(self.has_dose),
         }
 
@@ -75,9 +128,9 @@ class Design:
         """Inverse of :meth:`to_dict`."""
         return cls(
             tuple(state["drugs"]),
-            np.asarray(state["dose"], float),
-            np.asarray(state["group"]),
+            state["dose"],
+            state["group"],
             tuple(state["group_names"]),
-            np.asarray(state["n_cells"]),
+            state["n_cells"],
             bool(state["has_dose"]),
         )

@@ -386,7 +386,7 @@ def _scatter_blocks(intervention: str, design: Design, n_functions: int) -> np.n
     """Contexts whose second moments are kept together, ``(K,)``: those of a drug, or each context alone."""
     if intervention == "shift":
         return None
-    block = design.unit + 1 if intervention == "hard" else np.arange(len(design.dose))
+    block = design.drug_set + 1 if intervention == "hard" else np.arange(len(design.dose))
     if (block.max() + 1) * float(n_functions) ** 2 > MAX_SCATTER:
         most = int((MAX_SCATTER / (block.max() + 1)) ** 0.5)
         raise ValueError(

@@ -7,7 +7,7 @@ from scipy.stats import multivariate_normal
 from scgim._core.kinds.activity import ActiveScore, child_evidence, estimates
 from scgim._core.mechanisms import basis
 from scgim._core.moments.moments import compute_moments
-from scgim._core.structure.score import Hyper, ShiftScore
+from scgim._core.structure.score import Prior, ShiftScore
 
 GENE, PARENTS = 2, (0, 1)
 
@@ -29,7 +29,7 @@ def functions(study, moments, mechanism: str, parents) -> np.ndarray:
 @pytest.mark.parametrize("mechanism", ["linear", "additive"])
 def test_estimates_equal_least_squares_over_cells(study, mechanism, rng):
     moments, K = context_moments(study, mechanism), len(study.design.dose)
-    score = ShiftScore(moments, study.design.unit, study.design.group, Hyper.default(6))
+    score = ShiftScore(moments, study.design.drug_set, study.design.group, Prior.default(6))
     parents: dict[int, tuple[int, ...]] = dict.fromkeys(range(6), ()) | {2: (0, 1), 4: (1, 3)}
     fits = [score.gene(j, parents[j]) for j in range(6)]
     children = [
@@ -49,8 +49,8 @@ def test_estimates_equal_least_squares_over_cells(study, mechanism, rng):
             rest = z[rows, j] - fits[j].baseline[0] - zero @ fits[j].coef - part.sum(axis=1)
             for p, i in enumerate(parents[j]):
                 other = part[:, 1 - p] * psi[k, parents[j][1 - p]]
-                top[i] += part[:, p] @ (rest - other) / fits[j].variance
-                bottom[i] += part[:, p] @ part[:, p] / fits[j].variance
+                top[i] += part[:, p] @ (rest - other) / fits[j].noise
+                bottom[i] += part[:, p] @ part[:, p] / fits[j].noise
         has_child = bottom > 0
         np.testing.assert_allclose(value[k, has_child], (top / bottom.clip(1e-300))[has_child], atol=1e-8)
         np.testing.assert_allclose(variance[k, has_child], 1 / bottom[has_child], rtol=1e-8)
@@ -62,9 +62,9 @@ def test_estimates_equal_least_squares_over_cells(study, mechanism, rng):
 def test_score_equals_the_density_of_cells_with_scaled_parents(make_study, mechanism, rng):
     study = make_study(n_genes=4, n_drugs=3, n_control=40, n_cells=12)
     moments = context_moments(study, mechanism)
-    K, unit = len(study.design.dose), study.design.unit
+    K, unit = len(study.design.dose), study.design.drug_set
     psi = np.where(study.design.control[:, None], 0.0, rng.uniform(-1, 0.5, (K, 4)))
-    score = ActiveScore(moments, unit, study.design.group, Hyper.default(4), psi)
+    score = ActiveScore(moments, unit, study.design.group, Prior.default(4), psi)
     score.ridge = 0.0
     fit = score.gene(GENE, PARENTS)
     f = functions(study, moments, mechanism, PARENTS) * (1 + psi[study.context][:, list(PARENTS), None])
@@ -72,11 +72,11 @@ def test_score_equals_the_density_of_cells_with_scaled_parents(make_study, mecha
     f = (f + zero).reshape(len(f), -1)
     z = (study.cells[:, GENE] - moments.loc[GENE]) / moments.scale[GENE]
     residual = z - f @ fit.coef - fit.baseline[0]
-    slab2, p = score.hyper.slab_sd[GENE] ** 2, score.hyper.p_target[GENE]
+    slab2, p = score.prior.effect_sd[GENE] ** 2, score.prior.p_target[GENE]
 
     def log_cells(k: int, shifted: int) -> float:
         r = residual[study.context == k]
-        return multivariate_normal(np.zeros(len(r)), fit.variance * np.eye(len(r)) + shifted * slab2).logpdf(r)
+        return multivariate_normal(np.zeros(len(r)), fit.noise * np.eye(len(r)) + shifted * slab2).logpdf(r)
 
     total = sum(log_cells(k, 0) for k in np.flatnonzero(unit < 0))
     for u in range(unit.max() + 1):
@@ -90,7 +90,7 @@ def test_score_equals_the_density_of_cells_with_scaled_parents(make_study, mecha
 
 def test_without_activity_it_is_the_shift_score(study):
     moments = context_moments(study)
-    arguments = (moments, study.design.unit, study.design.group, Hyper.default(6))
+    arguments = (moments, study.design.drug_set, study.design.group, Prior.default(6))
     one, two = ActiveScore(*arguments, np.zeros((len(moments.n), 6))), ShiftScore(*arguments)
     assert one.gene(GENE, PARENTS).score == two.gene(GENE, PARENTS).score
 
@@ -98,4 +98,4 @@ def test_without_activity_it_is_the_shift_score(study):
 def test_moments_without_scatter_are_refused(study):
     psi = np.full((len(study.design.dose), 6), -0.5)
     with pytest.raises(ValueError, match="moments: .*block=arange"):
-        ActiveScore(study.moments(), study.design.unit, study.design.group, Hyper.default(6), psi)
+        ActiveScore(study.moments(), study.design.drug_set, study.design.group, Prior.default(6), psi)

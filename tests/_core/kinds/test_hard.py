@@ -6,16 +6,16 @@ from scipy.stats import multivariate_normal, norm
 
 from scgim._core.kinds.hard import PSEUDO_CELLS, HardScore
 from scgim._core.mechanisms import basis
-from scgim._core.structure.score import Hyper, ShiftScore
+from scgim._core.structure.score import Prior, ShiftScore
 
 GENE, PARENTS = 2, (0, 1)
 
 
 def make_score(study, mechanism: str = "linear", background: float = 0.0, steps: int = 60) -> HardScore:
-    moments = study.moments(mechanism, block=study.design.unit + 1)
-    hyper = Hyper.default(moments.n_genes)
-    hyper.background_sd[:] = background
-    score = HardScore(moments, study.design.unit, study.design.group, hyper)
+    moments = study.moments(mechanism, block=study.design.drug_set + 1)
+    prior = Prior.default(moments.n_genes)
+    prior.background_sd[:] = background
+    score = HardScore(moments, study.design.drug_set, study.design.group, prior)
     score.n_steps_final, score.ridge = steps, 0.0
     return score
 
@@ -30,7 +30,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 def test_equals_the_density_of_the_cells(make_study, mechanism, background, parents):
     study = make_study(n_genes=4, n_drugs=4, intervention="hard", n_control=60, n_cells=12, n_groups=2)
     score = make_score(study, mechanism, background)
-    m, unit, n = score.moments, study.design.unit, score.moments.n
+    m, unit, n = score.moments, study.design.drug_set, score.moments.n
     fit = score.gene(GENE, parents)
     z = (study.cells - m.loc) / m.scale
     f = basis.evaluate(z[:, list(parents)], mechanism).reshape(len(z), -1)
@@ -40,17 +40,17 @@ def test_equals_the_density_of_the_cells(make_study, mechanism, background, pare
     rho = sigmoid(fit.log_odds)
     spread = [sum(n[k] * z[of[k], GENE].var() for k in np.flatnonzero(unit == u)) for u in range(len(rho))]
     freedom = [sum(n[k] - 1 for k in np.flatnonzero(unit == u)) for u in range(len(rho))]
-    s2 = (rho @ spread + PSEUDO_CELLS * fit.variance) / (rho @ freedom + PSEUDO_CELLS)
+    s2 = (rho @ spread + PSEUDO_CELLS * fit.noise) / (rho @ freedom + PSEUDO_CELLS)
 
     def intact(k):
-        cov = fit.variance * np.eye(len(of[k])) + background**2 * (unit[k] >= 0)  # controls are the baseline
+        cov = fit.noise * np.eye(len(of[k])) + background**2 * (unit[k] >= 0)  # controls are the baseline
         return multivariate_normal(np.zeros(len(of[k])), cov).logpdf(residual[of[k]])
 
     def hit(k):
-        cov = s2 * np.eye(len(of[k])) + score.hyper.slab_sd[GENE] ** 2
+        cov = s2 * np.eye(len(of[k])) + score.prior.effect_sd[GENE] ** 2
         return multivariate_normal(np.zeros(len(of[k])), cov).logpdf(z[of[k], GENE])
 
-    p = score.hyper.p_target[GENE]
+    p = score.prior.p_target[GENE]
     total, odds = sum(intact(k) for k in np.flatnonzero(unit < 0)), []
     for u in range(len(rho)):
         off = np.log1p(-p) + sum(intact(k) for k in np.flatnonzero(unit == u))
@@ -69,10 +69,10 @@ def objective(score: HardScore, study, beta: np.ndarray, v: float, odds: np.ndar
     z = (study.cells - m.loc) / m.scale
     residual = z[:, GENE] - z[:, list(PARENTS)] @ beta[:F] - beta[F:][study.design.group[study.context]]
     rho, total = sigmoid(odds), 0.0
-    for k, u in enumerate(study.design.unit):
+    for k, u in enumerate(study.design.drug_set):
         r = residual[study.context == k]
         weight = 1.0 if u < 0 else 1 - rho[u]
-        error = v / len(r) + score.hyper.background_sd[GENE] ** 2 * (u >= 0)
+        error = v / len(r) + score.prior.background_sd[GENE] ** 2 * (u >= 0)
         total += weight * (norm.logpdf(r.mean(), 0, np.sqrt(error)) - 0.5 * len(r) * r.var() / v)
     return float(total)
 
@@ -83,11 +83,11 @@ def test_fixed_point_is_a_maximum_of_the_objective(make_study, background):
     score = make_score(study, background=background, steps=300)
     fit = score.gene(GENE, PARENTS)
     beta = np.append(fit.coef, fit.baseline)
-    best = objective(score, study, beta, fit.variance, fit.log_odds)
+    best = objective(score, study, beta, fit.noise, fit.log_odds)
     scale = 1 / np.sqrt(score.dof)
     for i in range(len(beta)):
         step = 1e-3 * scale * np.eye(len(beta))[i]
-        up, down = (objective(score, study, beta + s * step, fit.variance, fit.log_odds) for s in (1, -1))
+        up, down = (objective(score, study, beta + s * step, fit.noise, fit.log_odds) for s in (1, -1))
         assert max(up, down) <= best + 1e-6
         assert abs(up - down) < 1e-4
 
@@ -96,7 +96,7 @@ def test_hit_contexts_do_not_bend_the_mechanism(make_study):
     """Coefficients, targets and scores of the truth under hard interventions; the shift score confuses them."""
     study = make_study(n_genes=6, n_drugs=6, intervention="hard", n_cells=60, seed=2)
     score, scale = make_score(study), study.moments().scale
-    drug = study.design.dose[np.unique(study.design.unit, return_index=True)[1][1:]].argmax(axis=1)
+    drug = study.design.dose[np.unique(study.design.drug_set, return_index=True)[1][1:]].argmax(axis=1)
     for j in range(6):
         parents = tuple(np.flatnonzero(study.graph[:, j]))
         fit = score.gene(j, parents)
@@ -104,10 +104,10 @@ def test_hit_contexts_do_not_bend_the_mechanism(make_study):
         if parents:
             np.testing.assert_array_equal(fit.log_odds > 0, study.effect[drug, j] != 0)
         if parents and study.effect[:, j].any():
-            shift = ShiftScore(score.moments, study.design.unit, study.design.group, score.hyper)
+            shift = ShiftScore(score.moments, study.design.drug_set, study.design.group, score.prior)
             assert fit.score > shift.gene(j, parents).score
 
 
 def test_moments_without_scatter_are_refused(study):
     with pytest.raises(ValueError, match="moments: .*`block`"):
-        HardScore(study.moments(), study.design.unit, study.design.group, Hyper.default(6))
+        HardScore(study.moments(), study.design.drug_set, study.design.group, Prior.default(6))

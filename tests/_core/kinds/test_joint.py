@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal, norm, truncnorm
 from scgim._core.kinds.activity import child_evidence
 from scgim._core.kinds.joint import Choice, drug_choice, local_form, log_mass, truncated
 from scgim._core.moments.moments import compute_moments
-from scgim._core.structure.score import Hyper, ShiftScore
+from scgim._core.structure.score import Prior, ShiftScore
 
 GENE, PARENTS = 2, (0, 1)
 EDGE_SD, BACKGROUND = 0.15, 0.2
@@ -20,7 +20,7 @@ def gene_form(study, background: bool):
     """Quadratic form of one gene with two parents, its fit, and the moments."""
     K, G = len(study.design.dose), len(study.genes)
     moments = compute_moments(lambda: iter([(study.cells, study.context)]), K, block=np.arange(K))
-    score = ShiftScore(moments, study.design.unit, study.design.group, Hyper.default(G))
+    score = ShiftScore(moments, study.design.drug_set, study.design.group, Prior.default(G))
     fit = score.gene(GENE, PARENTS)
     child = child_evidence(moments, study.design.group, GENE, np.array(PARENTS), fit)
     variance = np.tile([EDGE_SD**2, EDGE_SD**2, BACKGROUND**2], (K, 1)) * background
@@ -40,7 +40,7 @@ def test_form_equals_the_density_of_the_cells(make_study, background, rng):
     loading = np.column_stack([part, np.ones(rows.sum())])  # of psi and of the shift
 
     def log_density(value, spread):
-        cov = fit.variance * np.eye(len(residual)) + (loading * spread) @ loading.T
+        cov = fit.noise * np.eye(len(residual)) + (loading * spread) @ loading.T
         return multivariate_normal(np.zeros(len(residual)), cov).logpdf(residual - loading @ value)
 
     spread = np.array([EDGE_SD**2, EDGE_SD**2, BACKGROUND**2]) * background
@@ -96,7 +96,7 @@ def test_what_children_share_is_the_parents_activity(rng):
         x[:, j] = 1.5 * factor * x[:, 0] + rng.normal(size=2 * cells)
     moments = compute_moments(lambda: iter([(x, context)]), 2, block=np.arange(2))
     unit, group = np.array([-1, 0]), np.zeros(2, dtype=int)
-    score = ShiftScore(moments, unit, group, Hyper.default(G))
+    score = ShiftScore(moments, unit, group, Prior.default(G))
     forms = []
     for j in range(G):
         parents = np.array([0] if j else [], dtype=int)
@@ -104,9 +104,9 @@ def test_what_children_share_is_the_parents_activity(rng):
         slope = 1.5 * moments.scale[0] / moments.scale[j]
         if j:  # the mechanism of the controls, as the alternation with the graph finds it
             own = (x[context == 0] - moments.loc) / moments.scale
-            fit.coef = np.array([slope])
-            fit.baseline = np.array([own[:, j].mean() - slope * own[:, 0].mean()])
-            fit.residual = moments.mean[:, j, 0] - slope * moments.mean[:, 0, 0] - fit.baseline[0]
+            baseline = own[:, j].mean() - slope * own[:, 0].mean()
+            residual = moments.mean[:, j, 0] - slope * moments.mean[:, 0, 0] - baseline
+            fit = fit._replace(coef=np.array([slope]), baseline=np.array([baseline]), residual=residual)
         child = child_evidence(moments, group, j, parents, fit)
         forms.append(local_form(child, j, G, np.full((2, len(parents) + 1), 0.02**2)))
     odds = np.full(2 * G, np.log(0.25 / 0.75))

@@ -11,7 +11,7 @@ SHIFT = {"n_genes": 10, "n_drugs": 16, "n_cells": 40, "n_control": 400}
 
 def fit_study(study, **kwargs):
     kind = kwargs.get("intervention", "shift")
-    block = {"shift": None, "hard": study.design.unit + 1}.get(kind, np.arange(len(study.design.dose)))
+    block = {"shift": None, "hard": study.design.drug_set + 1}.get(kind, np.arange(len(study.design.dose)))
     kwargs = {"genes": study.genes, "rng": 0} | kwargs
     return fit_search(study.moments(kwargs.get("mechanism", "linear"), block=block), study.design, **kwargs)
 

@@ -5,7 +5,7 @@ import pytest
 
 from scgim._core.moments.moments import compute_moments
 from scgim._core.observation.latent import Latent, latent_moments, nearest_covariance
-from scgim._core.structure.score import EDGE_FACTOR, WITHIN_SHARE, Hyper, ShiftScore, precision
+from scgim._core.structure.score import EDGE_FACTOR, WITHIN_SHARE, Prior, ShiftScore, precision
 
 
 def test_repairs_what_is_no_covariance_and_leaves_what_is():
@@ -29,8 +29,8 @@ def test_without_observation_noise_the_moments_and_scores_are_the_usual_ones(rng
     unit, group = np.array([-1, 0, 0, 1, 1, 2]), np.zeros(6, int)
     latent.mean, latent.within = usual.mean, usual.within  # the same units
     latent.spread = np.zeros((6, 4))
-    ours = ShiftScore(latent, unit, group, Hyper.default(4))
-    theirs = ShiftScore(usual, unit, group, Hyper.default(4))
+    ours = ShiftScore(latent, unit, group, Prior.default(4))
+    theirs = ShiftScore(usual, unit, group, Prior.default(4))
     sets = np.array([[0, 2], [2, 3]])
     np.testing.assert_allclose(ours.score_sets(1, sets), theirs.score_sets(1, sets))
     np.testing.assert_allclose(
@@ -43,13 +43,13 @@ def test_observed_means_are_less_certain(rng):
     moments = compute_moments(lambda: iter([(rng.normal(size=(90, 2)), np.repeat(np.arange(3), 30))]), 3)
     moments.spread = np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]])
     moments.pair_cells = np.full((2, 2), 10.0)
-    score = ShiftScore(moments, np.array([-1, 0, 1]), np.zeros(3, int), Hyper.default(2))
+    score = ShiftScore(moments, np.array([-1, 0, 1]), np.zeros(3, int), Prior.default(2))
     found = score._solve(1, np.array([[0]]))
     c = found["coef"][0, 0]
     expected = found["v"][0] / moments.n + moments.spread[:, 1] + c**2 * moments.spread[:, 0]
     np.testing.assert_allclose(found["error"][0], expected)
     fit = score.gene(1, (0,))
-    bare = fit.variance / moments.n + moments.spread[:, 1] + fit.coef[0] ** 2 * moments.spread[:, 0]
+    bare = fit.noise / moments.n + moments.spread[:, 1] + fit.coef[0] ** 2 * moments.spread[:, 0]
     assert fit.error[0] == pytest.approx(bare[0])  # the control is the baseline
     assert (fit.error[1:] > bare[1:]).all()  # its coefficients are uncertain
 

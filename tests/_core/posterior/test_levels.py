@@ -21,7 +21,7 @@ def dense(d: int, r: np.ndarray, e: np.ndarray, curves: Curves, n_levels: int = 
     """Log density of the residuals, and mean and covariance of (levels' amplitudes, mean amplitude, effects), by conditioning."""
     rows = np.flatnonzero(DOSE[:, d])
     h, level, L = curves.fraction(DOSE)[rows, d], LEVEL[rows], len(rows)
-    slab2, between2, dev2 = curves.slab_sd**2, curves.between_sd**2, curves.deviation_sd**2
+    slab2, between2, dev2 = curves.effect_sd**2, curves.between_sd**2, curves.deviation_sd**2
     amplitudes = np.full((n_levels + 1, n_levels + 1), slab2)
     amplitudes[:n_levels, :n_levels] += between2 * np.eye(n_levels)
     read = np.zeros((L, n_levels + 1))
@@ -118,7 +118,7 @@ def test_without_differences_curves_are_those_of_the_shared_fit(rng):
         if curves.between_sd == 0:
             shared = fit_dose_curves(residual, error, on, replace(design, level=None))
             np.testing.assert_array_equal(curves.ec50, shared.ec50)
-            assert curves.slab_sd == shared.slab_sd
+            assert curves.effect_sd == shared.effect_sd
     assert min(found) == 0
     assert max(found) < 0.15
 
@@ -126,12 +126,12 @@ def test_without_differences_curves_are_those_of_the_shared_fit(rng):
 def test_evidence_of_differences_is_that_of_dense_gaussians(rng):
     """The best ratio maximises the density of all residuals, where the size of effects at one level is kept."""
     residual, error, on = rng.normal(size=(9, 2)), np.full((9, 2), 0.05), np.ones((9, 2), bool)
-    total, flat = 1.7, replace(CURVES, between_sd=0.0, slab_sd=1.7)
+    total, flat = 1.7, replace(CURVES, between_sd=0.0, effect_sd=1.7)
     blocks = level_blocks(residual, error, on, DESIGN, flat.fraction(DOSE))
     found = learn_between(blocks, 3, total, flat.deviation_sd)
 
     def evidence(between: float) -> float:
-        curves = replace(flat, between_sd=between, slab_sd=float(np.sqrt(total**2 - between**2)))
+        curves = replace(flat, between_sd=between, effect_sd=float(np.sqrt(total**2 - between**2)))
         rows = [np.flatnonzero(DOSE[:, d]) for d in range(2)]
         return sum(dense(d, residual[rows[d], j], error[rows[d], j], curves)[0] for d in range(2) for j in range(2))
 

@@ -36,7 +36,7 @@ def test_single_drugs_equal_dense_gaussians(rng):
     residual, error = rng.normal(size=(K, G)), rng.uniform(0.05, 0.4, (K, G))
     p_target = np.linspace(0.05, 0.3, G)
     out = fit_targets(residual, error, SINGLE, CURVES, p_target)
-    slab2, dev2 = CURVES.slab_sd**2, CURVES.deviation_sd**2
+    slab2, dev2 = CURVES.effect_sd**2, CURVES.deviation_sd**2
     for d in range(2):
         rows = np.flatnonzero(SINGLE.dose[:, d])
         h = CURVES.fraction(SINGLE.dose)[rows, d]
@@ -84,10 +84,10 @@ def test_combinations_find_the_most_probable_targets_and_their_effects():
         weights, means = [], []
         for on in product((0, 1), repeat=3):
             loading = h * on
-            cov = curves.slab_sd**2 * loading @ loading.T + 0.04 * np.eye(8)
+            cov = curves.effect_sd**2 * loading @ loading.T + 0.04 * np.eye(8)
             prior = np.prod([0.2 if o else 0.8 for o in on])
             weights.append(np.log(prior) + multivariate_normal(np.zeros(8), cov).logpdf(r[:, 0]))
-            means.append(curves.slab_sd**2 * loading @ loading.T @ np.linalg.solve(cov, r[:, 0]))
+            means.append(curves.effect_sd**2 * loading @ loading.T @ np.linalg.solve(cov, r[:, 0]))
         weight = np.exp(np.array(weights) - max(weights))
         weight /= weight.sum()
         marginal = weight @ np.array(list(product((0, 1), repeat=3)))
@@ -111,7 +111,7 @@ def test_values_of_hit_genes_equal_dense_gaussians(rng):
     np.testing.assert_allclose(out.probability, 1 / (1 + np.exp(-odds)))
     rows = [1, 2, 3]
     h = CURVES.fraction(SINGLE.dose)[rows, 0]
-    prior = CURVES.slab_sd**2 * np.outer(h, h) + CURVES.deviation_sd**2 * np.diag(h**2)
+    prior = CURVES.effect_sd**2 * np.outer(h, h) + CURVES.deviation_sd**2 * np.diag(h**2)
     mean, _ = joint(prior, error[rows, 1], value[rows, 1])
     np.testing.assert_allclose(out.context_effect[rows, 1], mean, atol=1e-9)
 
@@ -139,7 +139,7 @@ def test_curves_are_recovered_from_single_drugs(rng):
     known = amplitude.any(axis=1)
     np.testing.assert_allclose(curves.ec50[known], 0.75, rtol=0.15)
     np.testing.assert_allclose(curves.slope[known], 4.0, rtol=0.25)
-    assert 2 < curves.slab_sd < 4.5
+    assert 2 < curves.effect_sd < 4.5
 
 
 def test_mixture_of_amplitudes_equals_enumerated_components(rng):
@@ -201,7 +201,9 @@ def test_small_differences_are_no_targets_where_effects_are_large():
     design, p = make_design(dose), np.full(G, 0.1)
     curves = fit_dose_curves(residual, error, truth != 0, design, p_target=p)
     out = fit_targets(residual, error, design, curves, p).probability
-    plain = fit_targets(residual, error, design, Curves(curves.ec50, curves.slope, curves.slab_sd, 0.0), p).probability
+    plain = fit_targets(
+        residual, error, design, Curves(curves.ec50, curves.slope, curves.effect_sd, 0.0), p
+    ).probability
     between = [((x > 0.05) & (x < 0.95)).sum() for x in (out, plain)]
     assert between[0] <= 1 < between[1]
     np.testing.assert_array_equal(out > 0.5, amplitude != 0)

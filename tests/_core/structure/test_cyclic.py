@@ -13,7 +13,7 @@ from scgim._core.learn.fit_search import fit_search
 from scgim._core.moments.moments import compute_moments
 from scgim._core.structure.cyclic import CyclicScore, CyclicSearch, is_stable
 from scgim._core.structure.cyclic_start import DenseLikelihood
-from scgim._core.structure.score import Hyper
+from scgim._core.structure.score import Prior
 
 DOSES = (0.5, 1.0, 2.0)
 
@@ -76,8 +76,8 @@ def test_likelihood_is_that_of_the_multivariate_normal():
     x = rng.normal(size=(n.sum(), G)) + rng.normal(size=(4, G))[context]
     moments = compute_moments(lambda: iter([(x, context)]), 4, mechanism="linear")
     z = (x - moments.loc) / moments.scale
-    hyper = Hyper(np.full(G, 0.3), np.full(G, 1.5), np.full(G, 0.2), np.zeros((G, G)))
-    objective = DenseLikelihood(CyclicScore(moments, design.unit, design.group, hyper), ~np.eye(G, dtype=bool))
+    prior = Prior(np.full(G, 0.3), np.full(G, 1.5), np.full(G, 0.2), np.zeros((G, G)))
+    objective = DenseLikelihood(CyclicScore(moments, design.drug_set, design.group, prior), ~np.eye(G, dtype=bool))
 
     def brute(weight, v, base):
         """Sum over which of the genes each drug shifts; the noise of the contexts makes its cells dependent."""
@@ -90,12 +90,12 @@ def test_likelihood_is_that_of_the_multivariate_normal():
             parts = []
             for code in range(1 if unit is None else 2**G):
                 on = np.array([code >> g & 1 for g in range(G)], float)
-                extra = np.zeros(G) if unit is None else hyper.background_sd**2 + on * hyper.slab_sd**2
+                extra = np.zeros(G) if unit is None else prior.background_sd**2 + on * prior.effect_sd**2
                 cov = np.kron(np.eye(rows.sum()), mix.T @ np.diag(v) @ mix) + np.kron(
                     same, mix.T @ np.diag(extra) @ mix
                 )
-                prior = 0.0 if unit is None else np.sum(np.where(on > 0, np.log(0.3), np.log(0.7)))
-                parts.append(prior + multivariate_normal.logpdf(cells, mean, cov))
+                choice = 0.0 if unit is None else np.sum(np.where(on > 0, np.log(0.3), np.log(0.7)))
+                parts.append(choice + multivariate_normal.logpdf(cells, mean, cov))
             total += np.logaddexp.reduce(parts)
         return total
 
@@ -114,7 +114,7 @@ def test_closed_form_of_a_column_is_the_maximum():
     rng = np.random.default_rng(1)
     x, context, design, *_ = cyclic_system(5, rng, n_cycles=2)
     moments = compute_moments(lambda: iter([(x, context)]), len(design.group), mechanism="linear")
-    score = CyclicScore(moments, design.unit, design.group, Hyper.default(5))
+    score = CyclicScore(moments, design.drug_set, design.group, Prior.default(5))
     score.inverse = np.linalg.inv(np.eye(5) - 0.3 * rng.normal(size=(5, 5)) * (1 - np.eye(5)))
     sets = np.array([[0, 2, 3]])
     root = rng.normal(size=(1, 4, 4))
@@ -180,7 +180,7 @@ def test_order_says_whether_there_is_a_cycle():
 def test_unstable_graphs_are_drawn_back(system):
     x, context, design, *_ = system
     moments = compute_moments(lambda: iter([(x, context)]), len(design.group), mechanism="linear")
-    score = CyclicScore(moments, design.unit, design.group, Hyper.default(8))
+    score = CyclicScore(moments, design.drug_set, design.group, Prior.default(8))
     search = CyclicSearch(score, [np.delete(np.arange(8), j) for j in range(8)], dict.fromkeys(range(8), ()))
     assert np.allclose(search._damped(0, np.zeros(8)), 0)
     search.weight[0, 1] = 1.5
@@ -191,4 +191,4 @@ def test_other_mechanisms_are_refused(system):
     x, context, design, *_ = system
     moments = compute_moments(lambda: iter([(x, context)]), len(design.group), mechanism="additive")
     with pytest.raises(ValueError, match="linear"):
-        CyclicScore(moments, design.unit, design.group, Hyper.default(8))
+        CyclicScore(moments, design.drug_set, design.group, Prior.default(8))

@@ -8,13 +8,13 @@ import pytest
 
 from scgim._core.structure.edges import edge_probabilities, inclusion
 from scgim._core.structure.order import OrderSearch, Parents, search
-from scgim._core.structure.score import Hyper, ShiftScore
+from scgim._core.structure.score import Prior, ShiftScore
 from scgim._core.structure.screening import screen
 
 
 def fitted(study) -> OrderSearch:
     moments = study.moments()
-    score = ShiftScore(moments, study.design.unit, study.design.group, Hyper.default(moments.n_genes))
+    score = ShiftScore(moments, study.design.drug_set, study.design.group, Prior.default(moments.n_genes))
     return search(Parents(score, screen(score, 40)), rng=np.random.default_rng(0))
 
 

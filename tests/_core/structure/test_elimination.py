@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from scgim._core.structure.elimination import Elimination, eliminate
-from scgim._core.structure.score import Hyper, ShiftScore
+from scgim._core.structure.score import Prior, ShiftScore
 
 
 def make_score(study, edge_probability=None) -> ShiftScore:
     moments = study.moments()
-    hyper = Hyper.default(moments.n_genes, edge_probability)
-    return ShiftScore(moments, study.design.unit, study.design.group, hyper)
+    prior = Prior.default(moments.n_genes, edge_probability)
+    return ShiftScore(moments, study.design.drug_set, study.design.group, prior)
 
 
 def test_what_is_left_is_the_inverse_of_what_is_left(study):

@@ -5,15 +5,15 @@ import pytest
 
 from scgim._core.learn import order as learn
 from scgim._core.structure.order import EXTRA, OrderSearch, Parents, search
-from scgim._core.structure.score import Hyper, ShiftScore
+from scgim._core.structure.score import Prior, ShiftScore
 from scgim._core.structure.screening import response_order, screen, widen
 
 
 def make_chooser(study, edge_probability=None, most: int = 40) -> Parents:
     moments = study.moments()
-    hyper = Hyper.default(moments.n_genes, edge_probability)
-    score = ShiftScore(moments, study.design.unit, study.design.group, hyper)
-    candidates = [c[np.isfinite(hyper.edge_price[c, j])] for j, c in enumerate(screen(score, most))]
+    prior = Prior.default(moments.n_genes, edge_probability)
+    score = ShiftScore(moments, study.design.drug_set, study.design.group, prior)
+    candidates = [c[np.isfinite(prior.edge_price[c, j])] for j, c in enumerate(screen(score, most))]
     return Parents(score, candidates)
 
 
@@ -139,7 +139,7 @@ def test_response_order_puts_causes_first(make_study):
     assert sorted(order.tolist()) == [0, 1, 2, 3]
     moments = study.moments()
     moments.mean[:, 3] = moments.mean[0, 3]
-    score = ShiftScore(moments, study.design.unit, study.design.group, Hyper.default(4))
+    score = ShiftScore(moments, study.design.drug_set, study.design.group, Prior.default(4))
     assert response_order(score)[0] == 3
 
 
@@ -197,8 +197,8 @@ def learned(study, n_kicks: int = 3, rng: int = 0):
     moments = study.moments()
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(learn.SCORES, "shift", Counted)
-        hyper = Hyper.default(moments.n_genes)
-        found = learn.learn_structure(moments, study.design, hyper, rng=np.random.default_rng(rng), n_kicks=n_kicks)
+        prior = Prior.default(moments.n_genes)
+        found = learn.learn_structure(moments, study.design, prior, rng=np.random.default_rng(rng), n_kicks=n_kicks)
     return found[2], calls[0]
 
 

@@ -7,22 +7,22 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 
 from scgim._core.mechanisms import basis
-from scgim._core.structure.score import Hyper, ShiftScore
+from scgim._core.structure.score import Prior, ShiftScore
 
 GENE, PARENTS = 2, (0, 1)
 
 
-def hyper(n_genes: int, background: float = 0.0) -> Hyper:
-    out = Hyper.default(n_genes)
+def prior(n_genes: int, background: float = 0.0) -> Prior:
+    out = Prior.default(n_genes)
     out.p_target = np.linspace(0.2, 0.4, n_genes)
-    out.slab_sd = np.linspace(0.8, 1.6, n_genes)
+    out.effect_sd = np.linspace(0.8, 1.6, n_genes)
     out.background_sd = np.full(n_genes, background)
     return out
 
 
 def make_score(study, mechanism: str = "linear", background: float = 0.0) -> ShiftScore:
     moments = study.moments(mechanism)
-    return ShiftScore(moments, study.design.unit, study.design.group, hyper(moments.n_genes, background))
+    return ShiftScore(moments, study.design.drug_set, study.design.group, prior(moments.n_genes, background))
 
 
 def functions(study, moments, mechanism: str, parents: tuple[int, ...]) -> np.ndarray:
@@ -32,7 +32,7 @@ def functions(study, moments, mechanism: str, parents: tuple[int, ...]) -> np.nd
 
 def unit_log_density(score: ShiftScore, fit, residual: np.ndarray, context: np.ndarray, unit: np.ndarray, log_cell):
     """Spike and slab mixture over units of log densities `log_cell(cells, shifted)`, shifted None for controls."""
-    p = score.hyper.p_target[GENE]
+    p = score.prior.p_target[GENE]
     total = sum(log_cell(residual[context == k], None) for k in np.flatnonzero(unit < 0))
     odds = []
     for u in range(unit.max() + 1):
@@ -55,14 +55,14 @@ def test_equals_the_density_of_the_cells(make_study, mechanism, background, pare
     f = functions(study, score.moments, mechanism, parents)
     z = (study.cells[:, GENE] - score.moments.loc[GENE]) / score.moments.scale[GENE]
     residual = z - f @ fit.coef - fit.baseline[study.design.group[study.context]]
-    slab2 = score.hyper.slab_sd[GENE] ** 2
+    slab2 = score.prior.effect_sd[GENE] ** 2
 
     def log_cell(r, shifted):
         n = len(r)
         common = 0.0 if shifted is None else background**2 + slab2 * shifted  # every cell of the context moves together
-        return multivariate_normal(np.zeros(n), fit.variance * np.eye(n) + common).logpdf(r)
+        return multivariate_normal(np.zeros(n), fit.noise * np.eye(n) + common).logpdf(r)
 
-    total, odds = unit_log_density(score, fit, residual, study.context, study.design.unit, log_cell)
+    total, odds = unit_log_density(score, fit, residual, study.context, study.design.drug_set, log_cell)
     n = score.moments.n
     price = score.price(GENE, np.array([parents], dtype=int).reshape(1, -1))[0]
     constant = -0.5 * n.sum() * np.log(2 * np.pi) - 0.5 * np.log(n).sum()
@@ -70,23 +70,23 @@ def test_equals_the_density_of_the_cells(make_study, mechanism, background, pare
     np.testing.assert_allclose(fit.log_odds, odds, rtol=1e-7, atol=1e-7)
     for k in range(len(n)):
         assert fit.residual[k] == pytest.approx(residual[study.context == k].mean(), abs=1e-9)
-        assert fit.error[k] == pytest.approx(fit.variance / n[k] + background**2 * (study.design.unit[k] >= 0))
+        assert fit.error[k] == pytest.approx(fit.noise / n[k] + background**2 * (study.design.drug_set[k] >= 0))
 
 
 def test_price_is_prior_odds_and_half_log_n_a_parameter(study):
     for mechanism, functions_ in (("linear", 1), ("additive", 5)):
         score = make_score(study, mechanism)
-        score.hyper.edge_price = np.arange(36.0).reshape(6, 6)
+        score.prior.edge_price = np.arange(36.0).reshape(6, 6)
         price = score.price(2, np.array([[0, 1], [3, 5]]))
         each = 0.5 * np.log(len(study.cells)) * 2 * functions_
         np.testing.assert_allclose(price, [2 + 8 + each, 20 + 32 + each])
 
 
 def test_default_prior_odds():
-    prior = Hyper.default(11)
+    prior = Prior.default(11)
     assert np.exp(-prior.edge_price[0, 1]) == pytest.approx(0.2 / 0.8)
     probability = np.array([[0, 0.5, 0], [0.9, 0, 0.1], [1, 0, 0]])
-    price = Hyper.default(3, probability).edge_price
+    price = Prior.default(3, probability).edge_price
     np.testing.assert_array_equal(np.isinf(price), probability == 0)
     assert price[0, 1] == pytest.approx(0)
     assert price[1, 0] == pytest.approx(-np.log(9))
@@ -107,10 +107,10 @@ def objective(score: ShiftScore, beta: np.ndarray, variance: float, parents: tup
     unit[score.sorted[score.n_control :]] = np.repeat(np.arange(len(score.sizes)), score.sizes)
     group = np.argmax(score.groups[np.argsort(score.sorted)], axis=1)
     residual = flat[:, target] - flat[:, columns] @ c - b[group]
-    error = variance / m.n + score.hyper.background_sd[GENE] ** 2 * (unit >= 0)
+    error = variance / m.n + score.prior.background_sd[GENE] ** 2 * (unit >= 0)
     off = norm.logpdf(residual, 0, np.sqrt(error))
-    on = norm.logpdf(residual, 0, np.sqrt(error + score.hyper.slab_sd[GENE] ** 2))
-    p = score.hyper.p_target[GENE]
+    on = norm.logpdf(residual, 0, np.sqrt(error + score.prior.effect_sd[GENE] ** 2))
+    p = score.prior.p_target[GENE]
     total += off[unit < 0].sum()
     for u in range(unit.max() + 1):
         total += np.logaddexp(np.log1p(-p) + off[unit == u].sum(), np.log(p) + on[unit == u].sum())
@@ -125,17 +125,17 @@ def test_fixed_point_is_a_maximum_of_the_objective(make_study, mechanism, backgr
     score.n_steps_final = 300
     fit = score.gene(GENE, PARENTS)
     beta = np.append(fit.coef, fit.baseline)
-    best = objective(score, beta, fit.variance, PARENTS)
+    best = objective(score, beta, fit.noise, PARENTS)
     scale = 1 / np.sqrt(score.dof)  # about one standard error
     step = 1e-3 * scale
     for i in range(len(beta)):
         away = step * np.eye(len(beta))[i]
-        up, down = (objective(score, beta + s * away, fit.variance, PARENTS) for s in (1, -1))
+        up, down = (objective(score, beta + s * away, fit.noise, PARENTS) for s in (1, -1))
         assert abs(up - down) / (2 * step) * scale < 1e-3
         assert max(up, down) < best + 1e-7
     rng = np.random.default_rng(0)
     for _ in range(20):
-        assert objective(score, beta + scale * rng.normal(size=len(beta)), fit.variance, PARENTS) < best
+        assert objective(score, beta + scale * rng.normal(size=len(beta)), fit.noise, PARENTS) < best
 
 
 @pytest.mark.parametrize("mechanism", ["linear", "additive"])
@@ -166,12 +166,12 @@ def test_batches_equal_single_sets_and_order_of_parents_is_free(study):
 
 
 def test_order_of_contexts_is_free(study):
-    moments, unit, group = study.moments(), study.design.unit, study.design.group
+    moments, unit, group = study.moments(), study.design.drug_set, study.design.group
     flip = np.random.default_rng(1).permutation(len(unit))
     mixed = study.moments()
     mixed.n, mixed.mean = moments.n[flip], moments.mean[flip]
-    a = ShiftScore(moments, unit, group, hyper(6)).gene(GENE, PARENTS)
-    b = ShiftScore(mixed, unit[flip], group[flip], hyper(6)).gene(GENE, PARENTS)
+    a = ShiftScore(moments, unit, group, prior(6)).gene(GENE, PARENTS)
+    b = ShiftScore(mixed, unit[flip], group[flip], prior(6)).gene(GENE, PARENTS)
     assert a.score == pytest.approx(b.score, rel=1e-12)
     np.testing.assert_allclose(a.residual[flip], b.residual, atol=1e-9)
     np.testing.assert_allclose(a.log_odds, b.log_odds, atol=1e-6)
@@ -179,7 +179,7 @@ def test_order_of_contexts_is_free(study):
 
 def test_coefficients_and_targets_of_the_truth_are_found(study):
     score, scale = make_score(study), study.moments().scale
-    drug = study.design.dose[np.unique(study.design.unit, return_index=True)[1][1:]].argmax(axis=1)  # of each unit
+    drug = study.design.dose[np.unique(study.design.drug_set, return_index=True)[1][1:]].argmax(axis=1)  # of each unit
     for j in range(6):
         parents = tuple(np.flatnonzero(study.graph[:, j]))
         fit = score.gene(j, parents)

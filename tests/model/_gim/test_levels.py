@@ -143,7 +143,7 @@ def test_saved_models_predict_the_same(different, tmp_path):
     loaded = GIM.load(str(tmp_path / "model"), train.copy())
     assert loaded.settings["effects_by"] == "cell_line"
     pd.testing.assert_frame_equal(loaded.predict_mean(asked), model.predict_mean(asked))
-    np.testing.assert_array_equal(loaded.design.levels, model.design.levels)
+    np.testing.assert_array_equal(loaded.design.level, model.design.level)
 
 
 def test_fit_writes_the_setting(different):

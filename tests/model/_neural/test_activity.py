@@ -1,7 +1,5 @@
 """Changes of activity under networks: against the linear engine, likelihoods by hand, and simulated truth."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -9,11 +7,12 @@ import torch
 import systems
 from scgim._core.kinds.activity import child_evidence
 from scgim._core.moments.moments import compute_moments
-from scgim._core.structure.score import GeneFit
+from scgim._core.posterior.evidence import Evidence
+from scgim._core.structure.prior import Prior
 from scgim.model import GIM
-from scgim.model._module.expectation import Expectation, Prior
 from scgim.model._module.networks import GeneMechanisms
-from scgim.model._neural.activity import NEAR, chords, expected_interventions, gene_fits, held_out, neural_children
+from scgim.model._module.residuals import Expectation
+from scgim.model._neural.activity import NEAR, chords, expected_interventions, held_out, neural_children
 
 QUIET = {"enable_progress_bar": False, "accelerator": "cpu"}
 COLUMNS = {"perturbation_key": "drug", "dose_key": "dose", "control": "control"}
@@ -65,30 +64,23 @@ def test_linear_networks_tell_what_the_linear_engine_reads_from_moments(psi):
     scaled = torch.as_tensor((x - moments.loc) / moments.scale, dtype=torch.float32)
     zero = torch.as_tensor(-moments.loc / moments.scale, dtype=torch.float32)
     baseline, error = np.array([[0.1, -0.2, 0.3], [0.0, 0.4, -0.1]]), np.full((4, 3), 0.02)
-    state: Expectation = SimpleNamespace(variance=np.array([0.5, 0.7, 0.9]), error=error, baseline=baseline)
+    zeros, coefs = (
+        np.zeros((4, 3)),
+        [net.skip[j, : len(pa)].detach().numpy().astype(float) for j, pa in enumerate(PARENTS)],
+    )
+    noise = np.array([0.5, 0.7, 0.9])
+    evidence = Evidence(baseline, noise, zeros, error, zeros[:1], np.zeros(3), tuple(coefs))
+    state = Expectation(evidence, zeros, zeros, noise, Prior.default(3))
     halves = zip(scaled.split(300), context.split(300), strict=True)
     activity = np.zeros((4, 3))
     activity[2, 0] = psi
     found = neural_children(net, [np.array(p, int) for p in PARENTS], halves, zero, activity, state, group)
     for j, pa in enumerate(PARENTS):
-        coef = net.skip[j, : len(pa)].detach().numpy().astype(float)
-        fit = GeneFit(coef, baseline[:, j], state.variance[j], np.zeros(4), error[:, j], np.zeros(1), 0.0, np.zeros(0))
-        exact = child_evidence(moments, group, j, np.array(pa, int), fit)
+        exact = child_evidence(moments, group, j, np.array(pa, int), evidence.gene(j))
         for name in ("within_linear", "within_square", "mean", "residual", "error", "sampling"):
             np.testing.assert_allclose(
                 getattr(found[j], name), getattr(exact, name), atol=2e-2, rtol=1e-4, err_msg=name
             )
-
-
-def test_expectation_steps_as_fits_of_genes():
-    unit, q = np.array([-1, 0, 0, 1]), np.array([[0, 0], [0.9, 0.1], [0.9, 0.1], [0.5, 1.0]])
-    zero = np.zeros((4, 2))
-    state = Expectation(
-        q, zero, np.zeros((1, 2)), np.ones(2), np.ones(2), zero, zero + 1, np.zeros(2), Prior.default(2)
-    )
-    fits = gene_fits(state, unit)
-    np.testing.assert_allclose(fits[0].log_odds, [np.log(9), 0.0], atol=1e-9)
-    assert fits[1].log_odds[1] > 20
 
 
 def simulated(mechanism: str, **kwargs):

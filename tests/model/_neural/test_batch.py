@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from scgim.model._module.expectation import Prior
+from scgim._core.structure.prior import Prior
 from scgim.model._neural.batch import Cells, train_batch
 
 

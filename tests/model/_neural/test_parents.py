@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from scgim._core.structure.prior import Prior
 from scgim.model._neural.batch import Cells, as_graph, reachable, topological
 from scgim.model._neural.parents import propose, search_parents
 
@@ -42,10 +43,11 @@ def test_search_mends_the_graph(parents):
 
 
 def test_forbidden_edges_are_not_proposed():
-    allowed = ~np.eye(4, dtype=bool)
-    allowed[0, 2] = False
+    probability = np.full((4, 4), 0.5)
+    probability[0, 2] = 0.0
+    prior = Prior.default(4, probability)
     empty = [np.array([], int)] * 4
-    start = search_parents(interaction(), np.arange(4), empty, allowed=allowed, n_epochs=30, batch_size=256, n_rounds=2)
+    start = search_parents(interaction(), np.arange(4), empty, prior=prior, n_epochs=30, batch_size=256, n_rounds=2)
     assert not as_graph(start.batch.parents)[0, 2]
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, logit
 
 from scgim._core.features.rows import Rows
 
@@ -215,7 +216,7 @@ class DrugChain:
         self.own, p_own = own, p[own, self.gene]
         self.unsure = unsure[own, self.gene]
         clipped = np.clip(p_own, 1e-9, 1 - 1e-9)
-        self.log_odds = np.log(clipped) - np.log1p(-clipped)
+        self.log_odds = logit(clipped)
         self.prior_mean, self.prior_var = beliefs.mean[own, self.gene], beliefs.variance[own, self.gene]
         self.on, self.effect = (p_own > 0.5).astype(float), self.prior_mean.copy()
         self.kept: list[tuple[np.ndarray, np.ndarray]] = []
@@ -264,7 +265,7 @@ class DrugChain:
                 - np.log(precision * self.prior_var[:, c])
                 + ((without**2 - left**2) / noise).sum(1)
             )
-            chance = 1 / (1 + np.exp(-np.clip(self.log_odds[:, c] + 0.5 * gain, -500, 500)))
+            chance = expit(self.log_odds[:, c] + 0.5 * gain)
             on = rng.random(len(chance)) < chance
             self.on[:, c] = np.where(self.unsure[:, c], on, self.on[:, c])
             drawn = self.prior_mean[:, c] + right / precision + rng.standard_normal(len(on)) / np.sqrt(precision)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit, logit
 
 from scgim._core.features.decode import DrugPosterior
 
@@ -197,4 +198,4 @@ def calibrate_targets(held: np.ndarray, fitted: np.ndarray, *, label_noise: floa
 def soften(probability: np.ndarray, temperature: float) -> np.ndarray:
     """Divide the log odds by a temperature."""
     p = np.clip(probability, 1e-9, 1 - 1e-9)
-    return 1 / (1 + np.exp(-(np.log(p) - np.log1p(-p)) / temperature))
+    return expit(logit(p) / temperature)

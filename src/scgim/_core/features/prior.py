@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, logit
 
 from scgim._core.posterior.hill import hill
 from scgim._core.posterior.slab import learn_slab
@@ -50,7 +51,7 @@ class PopulationPrior:
     @property
     def probability(self) -> np.ndarray:
         """(G,) probability of being a target."""
-        return 1 / (1 + np.exp(-self.log_odds))
+        return expit(self.log_odds)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain arrays and floats."""
@@ -118,7 +119,7 @@ def learn_prior(
     mean = ((weight * amplitude).sum(0) + strength * 0.5 * common) / (weight.sum(0) + strength)
     spread = (weight * ((amplitude - mean) ** 2 + amplitude_sd**2)).sum(0) + strength * tau2
     return PopulationPrior(
-        log_odds=np.log(rate) - np.log1p(-rate),
+        log_odds=logit(rate),
         log_size=_log_size((probability > 0.5).sum(1), n_genes),
         mean=mean,
         variance=spread / (weight.sum(0) + strength),

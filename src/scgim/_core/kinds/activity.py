@@ -13,9 +13,10 @@ import numpy as np
 
 from scgim._core.mechanisms import basis
 from scgim._core.moments.moments import Moments
-from scgim._core.structure.score import GeneFit, Hyper, ShiftScore
+from scgim._core.posterior.evidence import GeneFit
+from scgim._core.structure.prior import Prior
+from scgim._core.structure.score import ShiftScore
 
-MAX_NUMBERS = 2e8  # second moments of all contexts that are kept in memory
 NO_CHILD = 1e6  # variance of the activity of a gene without children
 
 
@@ -41,9 +42,14 @@ class ActiveScore(ShiftScore):
     """
 
     def __init__(
-        self, moments: Moments, unit: np.ndarray, group: np.ndarray, hyper: Hyper, activity: np.ndarray | None = None
+        self,
+        moments: Moments,
+        drug_set: np.ndarray,
+        group: np.ndarray,
+        prior: Prior,
+        activity: np.ndarray | None = None,
     ) -> None:
-        super().__init__(moments, unit, group, hyper)
+        super().__init__(moments, drug_set, group, prior)
         if activity is None or not activity.any():
             return
         scatter = check_moments(moments)
@@ -80,31 +86,31 @@ class Children:
 def child_evidence(moments: Moments, group: np.ndarray, j: int, parents: np.ndarray, fit: GeneFit) -> Children:
     """Sufficient statistics of gene j for the activities of its parents."""
     B, scatter = moments.n_functions, check_moments(moments)
-    p = len(parents)
+    p, coef, noise = len(parents), fit.coef, fit.noise
     cols = (parents[:, None] * B + np.arange(B)).ravel()
     every = np.append(cols, j * B)
     S = scatter[:, every[:, None], every]  # (K, pB+1, pB+1)
     flat = moments.mean.reshape(len(S), -1)
     loading = np.zeros((len(every), p))  # contributions of the parents
     for q in range(p):
-        loading[q * B : (q + 1) * B, q] = fit.coef[q * B : (q + 1) * B]
+        loading[q * B : (q + 1) * B, q] = coef[q * B : (q + 1) * B]
     weight = -loading.sum(axis=1)
     weight[-1] = 1.0  # residual of gene j
     against = S @ loading  # (K, pB+1, p)
     linear, square = np.swapaxes(against, 1, 2) @ weight, loading.T @ against  # (K, p), (K, p, p)
     return Children(
         parents,
-        linear / fit.variance,
-        square / fit.variance,
+        linear / noise,
+        square / noise,
         (flat[:, cols] - origin(moments)[cols]) @ loading[:-1],
-        flat[:, j * B] - flat[:, cols] @ fit.coef - fit.baseline[group],
+        flat[:, j * B] - flat[:, cols] @ coef - fit.baseline[group],
         fit.error,
-        fit.variance / np.maximum(moments.n, 1),
+        noise / np.maximum(moments.n, 1),
     )
 
 
 def estimates(
-    children: list[Children], activity: np.ndarray, shifted: np.ndarray, slab_sd: float
+    children: list[Children], activity: np.ndarray, shifted: np.ndarray, effect_sd: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Activity of every gene given those of the others: estimates and variances, ``(K, G)`` each.
 
@@ -116,14 +122,14 @@ def estimates(
         ``(K, G)``; expected activities, of which each gene's own is taken out.
     shifted
         ``(K, G)``; probability that the gene is itself shifted, which leaves less to learn from its mean.
-    slab_sd
+    effect_sd
         Standard deviation of shifts.
     """
     linear, square = np.zeros_like(activity), np.zeros_like(activity)
     for j, child in enumerate(children):
         if not len(child.parents):
             continue
-        weight = (1 - shifted[:, j]) / child.error + shifted[:, j] / (child.error + slab_sd**2)  # (K,)
+        weight = (1 - shifted[:, j]) / child.error + shifted[:, j] / (child.error + effect_sd**2)  # (K,)
         products = child.within_square + (weight[:, None] * child.mean)[:, :, None] * child.mean[:, None]
         psi = activity[:, child.parents]
         own = np.diagonal(products, axis1=1, axis2=2)

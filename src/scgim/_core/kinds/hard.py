@@ -8,9 +8,11 @@ parents around a mean of their own.
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import expit
 
 from scgim._core.moments.moments import Moments
-from scgim._core.structure.score import Hyper, ShiftScore
+from scgim._core.structure.prior import Prior
+from scgim._core.structure.score import ShiftScore
 
 PSEUDO_CELLS = 20.0  # prior weight of the mechanism's noise for the noise of a hit gene
 
@@ -27,47 +29,47 @@ def quadratic(gram: np.ndarray, right: np.ndarray, coef: np.ndarray) -> np.ndarr
 
 
 def weighted_sum(weight: np.ndarray, parts: np.ndarray) -> np.ndarray:
-    """Sum over units: weights ``(M, U)`` and parts ``(M, U, ...)`` -> ``(M, ...)``."""
+    """Sum over drug sets: weights ``(M, U)`` and parts ``(M, U, ...)`` -> ``(M, ...)``."""
     flat = weight[:, None] @ parts.reshape(*parts.shape[:2], int(np.prod(parts.shape[2:])))
     return flat.reshape(len(parts), *parts.shape[2:])
 
 
 class HardScore(ShiftScore):
-    """Score of parent sets under hard interventions; needs moments with the scatter of each unit."""
+    """Score of parent sets under hard interventions; needs moments with the scatter of each drug set."""
 
     n_steps = 3
 
-    def __init__(self, moments: Moments, unit: np.ndarray, group: np.ndarray, hyper: Hyper) -> None:
-        super().__init__(moments, unit, group, hyper)
+    def __init__(self, moments: Moments, drug_set: np.ndarray, group: np.ndarray, prior: Prior) -> None:
+        super().__init__(moments, drug_set, group, prior)
         if moments.scatter is None or moments.block is None:
             raise ValueError(
-                "moments: hard interventions need the scatter of each unit; pass `block` to compute_moments."
+                "moments: hard interventions need the scatter of each drug set; pass `block` to compute_moments."
             )
         block = moments.block[self.sorted][self.n_control + self.starts]
         self.scatter = moments.scatter[block]  # (U, G*B, G*B)
         counts = self.n[self.n_control :] - 1
-        self.unit_dof = np.add.reduceat(counts, self.starts)  # (U,)
+        self.set_dof = np.add.reduceat(counts, self.starts)  # (U,)
 
     def _on(self, j: int, s2: np.ndarray) -> np.ndarray:
-        """Log density of the units when gene j is hit, for noise variances ``(M,)`` -> ``(M, U)``."""
+        """Log density of the drug sets when gene j is hit, for noise variances ``(M,)`` -> ``(M, U)``."""
         target = j * self.n_functions
         spread = self.scatter[:, target, target]  # (U,)
         mean = self.flat[self.n_control :, target]  # (K',)
-        wide = s2[:, None] / self.n[self.n_control :] + self.hyper.slab_sd[j] ** 2
+        wide = s2[:, None] / self.n[self.n_control :] + self.prior.effect_sd[j] ** 2
         means = np.add.reduceat(np.log(wide) + mean**2 / wide, self.starts, axis=1)
-        within = self.unit_dof * np.log(s2)[:, None] + spread / s2[:, None]
-        return np.log(self.hyper.p_target[j]) - 0.5 * (means + within)
+        within = self.set_dof * np.log(s2)[:, None] + spread / s2[:, None]
+        return np.log(self.prior.p_target[j]) - 0.5 * (means + within)
 
     def _off(self, j: int, gram: np.ndarray, right: np.ndarray, fit: dict[str, np.ndarray]) -> np.ndarray:
-        """Log density of the units when the mechanism of gene j is intact, ``(M, U)``."""
+        """Log density of the drug sets when the mechanism of gene j is intact, ``(M, U)``."""
         target = j * self.n_functions
         F = right.shape[-1]
         c = fit["coef"][:, :F]
         spread = self.scatter[:, target, target] + quadratic(gram, right, c[:, None])  # (M, U)
         square, error = fit["residual"][:, self.n_control :] ** 2, fit["error"][:, self.n_control :]
         means = np.add.reduceat(np.log(error) + square / error, self.starts, axis=1)
-        within = self.unit_dof * np.log(fit["v"])[:, None] + spread / fit["v"][:, None]
-        return np.log1p(-self.hyper.p_target[j]) - 0.5 * (means + within)
+        within = self.set_dof * np.log(fit["v"])[:, None] + spread / fit["v"][:, None]
+        return np.log1p(-self.prior.p_target[j]) - 0.5 * (means + within)
 
     def effects(self, residual: np.ndarray, error: np.ndarray) -> np.ndarray:
         """Squared values of the perturbed contexts, ``(K', G)``."""
@@ -88,14 +90,14 @@ class HardScore(ShiftScore):
         gram_all, right_all = total[cols[:, :, None], cols[:, None, :]], total[cols, target]
         spread_all, spread_u = total[target, target], self.scatter[:, target, target]
         ridge = self.ridge * self.dof * np.eye(F)
-        omega2 = self.hyper.background_sd[j] ** 2
+        omega2 = self.prior.background_sd[j] ** 2
         rho = np.zeros((M, len(self.starts)))
         fit: dict[str, np.ndarray] = {"coef": np.zeros((M, F + C)), "v": np.ones(M)}
         for step in range(n_steps + 1):
             gram = gram_all - weighted_sum(rho, gram_u) + ridge
             right = right_all - weighted_sum(rho, right_u)
             spread = spread_all - rho @ spread_u
-            dof = np.maximum(self.dof - rho @ self.unit_dof, 2.0)
+            dof = np.maximum(self.dof - rho @ self.set_dof, 2.0)
             if step == 0:
                 lhs = self._start(fit, gram, right, x, y, F)
             else:
@@ -104,12 +106,12 @@ class HardScore(ShiftScore):
             fit["v"] = np.maximum((spread + quadratic(gram, right, c)) / dof, 1e-8)
             fit["residual"] = y - (x @ fit["coef"][:, :, None])[..., 0]
             fit["error"] = fit["v"][:, None] / self.n + omega2 * self.perturbed
-            hit = rho @ self.unit_dof
+            hit = rho @ self.set_dof
             s2 = (rho @ spread_u + PSEUDO_CELLS * fit["v"]) / (hit + PSEUDO_CELLS)
             off, on = self._off(j, gram_u, right_u, fit), self._on(j, s2)
-            rho = 1 / (1 + np.exp(np.clip(off - on, -500, 500)))
+            rho = expit(on - off)
         control = slice(0, self.n_control)
-        rest = self.dof - self.unit_dof.sum()  # degrees of freedom of the controls
+        rest = self.dof - self.set_dof.sum()  # degrees of freedom of the controls
         c = fit["coef"][:, :F]
         gram_c, right_c = gram_all - gram_u.sum(axis=1), right_all - right_u.sum(axis=1)
         spread = spread_all - spread_u.sum() + quadratic(gram_c, right_c, c)

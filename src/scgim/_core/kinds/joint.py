@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import log_ndtr
+from scipy.special import expit, log_ndtr
 
 from scgim._core.kinds.activity import Children
 
@@ -217,7 +217,7 @@ class Choice:
         odds, mean, variance = self.conditional(on)
         total, weighted, square = np.zeros((3, len(on)))
         for _ in range(N_SWEEPS):
-            p = 1 / (1 + np.exp(-np.clip(odds, -500, 500)))
+            p = expit(odds)
             weight = p + 1e-9
             total += weight
             weighted += weight * mean

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from scipy.special import logit
 
+from scgim._core.arrays import override
 from scgim._core.design import Design
 from scgim._core.kinds.activity import ActiveScore, Children, child_evidence, estimates
 from scgim._core.kinds.joint import Choice, LocalForm, drug_choice, local_form
@@ -21,11 +23,13 @@ from scgim._core.learn.order import Progress, learn_structure
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.curves import Curves, fit_dose_curves
 from scgim._core.posterior.drift import diffuse_fields
+from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.targets import Targets, by_context
 from scgim._core.structure.edges import edge_probabilities
+from scgim._core.structure.learn_prior import BACKGROUNDS, MOST_TARGETS, evidence_given, learn_prior
 from scgim._core.structure.order import OrderSearch, Parents, search
-from scgim._core.structure.prior import BACKGROUNDS, MOST_TARGETS, gene_fits, update_hyper
-from scgim._core.structure.score import GeneFit, Hyper, ShiftScore
+from scgim._core.structure.prior import Prior
+from scgim._core.structure.score import ShiftScore
 from scgim._core.structure.screening import screen
 
 N_ROUNDS = 4
@@ -46,11 +50,11 @@ class Kind:
 
 
 def all_children(
-    moments: Moments, design: Design, parents: dict[int, tuple[int, ...]], fits: list[GeneFit]
+    moments: Moments, design: Design, parents: dict[int, tuple[int, ...]], evidence: Evidence
 ) -> list[Children]:
     """Evidence of every gene on the activities of its parents, with mechanisms at full activity."""
     return [
-        child_evidence(moments, np.asarray(design.group), j, np.array(parents[j], dtype=int), fits[j])
+        child_evidence(moments, design.group, j, np.array(parents[j], dtype=int), evidence.gene(j))
         for j in range(moments.n_genes)
     ]
 
@@ -65,14 +69,14 @@ class ActiveFit:
     """
 
     def __init__(
-        self, moments: Moments, design: Design, hyper: Hyper, *, shifts: bool, background: float | str, known: Any
+        self, moments: Moments, design: Design, prior: Prior, *, shifts: bool, background: float | str, known: Any
     ) -> None:
-        self.moments, self.design, self.hyper = moments, design, hyper
+        self.moments, self.design, self.prior = moments, design, prior
         self.shifts, self.background, self.known = shifts, background, known
         D = len(design.drugs)
         flat = Curves(np.zeros(D), np.ones(D), START_SD, 0.2 * START_SD)
-        self.activity = Kind(flat, float(hyper.p_target[0]))
-        self.shift = Kind(flat, float(hyper.p_target[0]))
+        self.activity = Kind(flat, float(prior.p_target[0]))
+        self.shift = Kind(flat, float(prior.p_target[0]))
         shape = (len(moments.n), moments.n_genes)
         self.psi, self.shifted, self.active = np.zeros(shape), np.zeros(shape), np.zeros(shape)
         self.kinds = (self.activity, self.shift)
@@ -83,23 +87,22 @@ class ActiveFit:
         """Prior log odds ``(D, 2G)`` of activities, then of shifts, and prior variances ``(2G,)``."""
         G, D = self.moments.n_genes, len(self.design.drugs)
         a, s = self.activity, self.shift.curves
-        p = np.append(np.full(G, a.p_target), self.hyper.p_target)
-        odds = np.tile(np.log(p) - np.log1p(-p), (D, 1))
+        p = np.append(np.full(G, a.p_target), self.prior.p_target)
+        odds = np.tile(logit(p), (D, 1))
         if self.known is not None:
-            both = np.tile(self.known, (1, 2))
-            odds[both == 1], odds[both == 0] = 30.0, -30.0
+            odds = override(odds, np.tile(self.known, (1, 2)))
         heard = np.zeros(G, dtype=bool)
         heard[[i for pa in self.parents.values() for i in pa]] = True
         odds[:, :G][:, ~heard] = NEVER  # without children there is nothing whose activity could change
         if not self.shifts:
             odds[:, G:] = NEVER
-        variance = np.full(2 * G, a.curves.slab_sd**2)
-        variance[G:] = s.slab_sd**2 + (0 if self.design.has_dose else s.deviation_sd**2)
+        variance = np.full(2 * G, a.curves.effect_sd**2)
+        variance[G:] = s.effect_sd**2 + (0 if self.design.has_dose else s.deviation_sd**2)
         return odds, variance
 
     def factors(self) -> np.ndarray:
         """Part of the full effect in each context, for activities and shifts, ``(K, D, 2)``."""
-        dose = np.asarray(self.design.dose)
+        dose = self.design.dose
         return np.stack([self.activity.curves.fraction(dose), self.shift.curves.fraction(dose)], axis=2)
 
     def forms(self, children: list[Children], edge_sd: float) -> list[LocalForm]:
@@ -110,7 +113,7 @@ class ActiveFit:
         off = [k.curves.deviation_sd * self.design.has_dose * most[:, i] for i, k in enumerate(self.kinds)]
         out = []
         for j, child in enumerate(children):
-            own = (self.hyper.background_sd[j] ** 2 + self.shifted[:, j] * off[1] ** 2) * perturbed
+            own = (self.prior.background_sd[j] ** 2 + self.shifted[:, j] * off[1] ** 2) * perturbed
             edges = [(edge_sd**2 + self.active[:, i] * off[0] ** 2) * perturbed for i in child.parents]
             out.append(local_form(child, j, G, np.column_stack([*edges, own])))
         return out
@@ -120,16 +123,16 @@ class ActiveFit:
         odds, variance = self.prior_odds()
         factor = np.repeat(self.factors(), self.moments.n_genes, axis=2)  # (K, D, 2G)
         for d in range(len(self.design.drugs)):
-            rows = np.flatnonzero(np.asarray(self.design.dose)[:, d] > 0)
+            rows = self.design.of(d)
             others = expected[rows].sum(axis=1) - expected[rows, d]
             yield d, rows, drug_choice(forms, rows, factor[rows, d], others, variance, odds[d])
 
-    def update(self, fits: list[GeneFit], rng: np.random.Generator) -> None:
+    def update(self, evidence: Evidence, rng: np.random.Generator) -> None:
         """Posterior of shifts and activities given the graph, their sizes, and the background of effects."""
         m, design, kind = self.moments, self.design, self.activity
-        children = self.children(fits)
-        self.update_curves(children, fits)
-        combined = bool(((np.asarray(design.dose) > 0).sum(axis=1) > 1).any())
+        children = self.children(evidence)
+        self.update_curves(children, evidence)
+        combined = design.combined
         expected = np.zeros((len(m.n), len(design.drugs), 2 * m.n_genes))
         for _ in range(2):
             forms = self.forms(children, kind.background)
@@ -145,28 +148,23 @@ class ActiveFit:
             if self.background == "auto":
                 kind.background = self.edge_background(children, expected, found[0] > 0.5)
 
-    def children(self, fits: list[GeneFit]) -> list[Children]:
+    def children(self, evidence: Evidence) -> list[Children]:
         """What every gene tells of the activities of its parents."""
-        return all_children(self.moments, self.design, {j: tuple(p) for j, p in self.parents.items()}, fits)
+        return all_children(self.moments, self.design, {j: tuple(p) for j, p in self.parents.items()}, evidence)
 
-    def update_curves(self, children: list[Children], fits: list[GeneFit]) -> None:
+    def update_curves(self, children: list[Children], evidence: Evidence) -> None:
         """Dose curves and sizes of both kinds, from estimates given the present interventions."""
         design, kind = self.design, self.activity
-        residual = np.stack([f.residual for f in fits], axis=1)
-        error = np.stack([f.error for f in fits], axis=1)
-        on = np.zeros(residual.shape, dtype=bool)
-        odds, perturbed = np.stack([f.log_odds for f in fits], axis=1), design.unit >= 0
-        on[perturbed] = odds[design.unit[perturbed]] > 0
-        self.shift.curves = fit_dose_curves(residual, error, on, design)
-        estimate, variance = estimates(children, self.psi, self.shifted, float(self.hyper.slab_sd[0]))
+        self.shift.curves = fit_dose_curves(evidence.residual, evidence.error, evidence.on(design), design)
+        estimate, variance = estimates(children, self.psi, self.shifted, float(self.prior.effect_sd[0]))
         if (self.active > 0.5).any():
             kind.curves = fit_dose_curves(estimate, variance + kind.background**2, self.active > 0.5, design)
-            kind.curves.slab_sd = float(np.clip(kind.curves.slab_sd, 0.3, 1.0))  # psi = -1 is full inhibition
+            kind.curves.effect_sd = float(np.clip(kind.curves.effect_sd, 0.3, 1.0))  # psi = -1 is full inhibition
 
     def take(self, probability: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> None:
         """Keeps the posterior ``(D, 2G)`` of both kinds."""
-        G, dose = self.moments.n_genes, np.asarray(self.design.dose)
-        rows = [np.flatnonzero(dose[:, d] > 0) for d in range(len(dose[0]))]
+        G, dose = self.moments.n_genes, self.design.dose
+        rows = [self.design.of(d) for d in range(len(self.design.drugs))]
         for i, kind in enumerate(self.kinds):
             at, h = slice(i * G, (i + 1) * G), self.factors()[:, :, i]
             pieces = [(h[r, d, None] * mean[d, at], h[r, d, None] * sd[d, at]) for d, r in enumerate(rows)]
@@ -186,8 +184,7 @@ class ActiveFit:
         for form in forms:
             diagonal = np.einsum("kpp->kp", form.square)
             told[:, form.variables[:-1]] += diagonal[:, :-1]
-        dose = np.asarray(design.dose)
-        seen = np.array([told[dose[:, d] > 0].max(axis=0, initial=0.0) for d in range(len(design.drugs))])
+        seen = np.array([told[design.of(d)].max(axis=0, initial=0.0) for d in range(len(design.drugs))])
         informed = seen > 1 / START_SD**2  # (D, G)
         found = float(probability[informed].sum())
         kind.p_target = float(np.clip((found + 1) / (informed.sum() + G / 2), 0.2 / G, self.most / G))
@@ -204,22 +201,22 @@ class ActiveFit:
     def round(self, order: np.ndarray | None, n_kicks: int, rng: np.random.Generator) -> tuple[Any, ...]:
         """Graph given the activities, then shifts and activities given the graph."""
         m, design = self.moments, self.design
-        score = ActiveScore(m, design.unit, design.group, self.hyper, self.psi)
-        allowed = [c[np.isfinite(self.hyper.edge_price[c, j])] for j, c in enumerate(screen(score, 40))]
+        score = ActiveScore(m, design.drug_set, design.group, self.prior, self.psi)
+        allowed = [c[np.isfinite(self.prior.edge_price[c, j])] for j, c in enumerate(screen(score, 40))]
         chooser = Parents(score, allowed)
         state: OrderSearch = search(chooser, rng=rng, order=order, n_kicks=n_kicks)
         self.parents = dict(state.parents)  # the search goes on to draw orders
         for _ in range(2):
-            self.update(gene_fits(score, state.parents), rng)
-            score = ActiveScore(m, design.unit, design.group, self.hyper, self.psi)
-        fits = gene_fits(score, state.parents)
-        return score, chooser, state, fits
+            self.update(evidence_given(score, state.parents), rng)
+            score = ActiveScore(m, design.drug_set, design.group, self.prior, self.psi)
+        evidence = evidence_given(score, state.parents)
+        return score, chooser, state, evidence
 
 
 def fit_active(
     moments: Moments,
     design: Design,
-    hyper: Hyper,
+    prior: Prior,
     *,
     genes: tuple[str, ...],
     intervention: str,
@@ -235,26 +232,26 @@ def fit_active(
     """
     if intervention == "auto":
         shifts = learn_structure(
-            moments, design, hyper, rng=rng, background=background, n_kicks=n_kicks, progress=progress
+            moments, design, prior, rng=rng, background=background, n_kicks=n_kicks, progress=progress
         )
         fit = assemble_shifts(moments, design, shifts, genes, known_targets, background, rng)
         if fit is not None:
             return fit
-    run = ActiveFit(moments, design, hyper, shifts=intervention == "auto", background=background, known=known_targets)
+    run = ActiveFit(moments, design, prior, shifts=intervention == "auto", background=background, known=known_targets)
     if background == "auto":
-        run.hyper = replace(hyper, background_sd=np.full(moments.n_genes, START_BACKGROUND))
+        run.prior = replace(prior, background_sd=np.full(moments.n_genes, START_BACKGROUND))
     order: np.ndarray | None = None
     history: list[dict[str, Any]] = []
     for round_ in range(N_ROUNDS):
         last = round_ == N_ROUNDS - 1
-        score, chooser, state, fits = run.round(order, n_kicks if last else 0, rng)
+        score, chooser, state, evidence = run.round(order, n_kicks if last else 0, rng)
         order = np.array(state.order)
         history.append({"stage": f"search {round_ + 1}", "score": state.total})
         if progress is not None:
             progress(f"search {round_ + 1}", state.total)
         if not last:
-            run.hyper = update_hyper(score, fits, background=background)
-    mechanisms = assemble_mechanisms(score, state, fits)
+            run.prior = learn_prior(score, evidence, background=background)
+    mechanisms = assemble_mechanisms(score, state.order, state.parents, evidence)
     return Fit(
         genes=genes,
         drugs=tuple(design.drugs),
@@ -264,7 +261,7 @@ def fit_active(
         graph=mechanisms.strength,
         graph_probability=edge_probabilities(chooser, state, rng=rng),
         history=history,
-        **combine(run, moments.scale, run.children(fits)),
+        **combine(run, moments.scale, run.children(evidence)),
     )
 
 
@@ -279,14 +276,16 @@ def assemble_shifts(
 ) -> Fit | None:
     """The fit by shifts alone, from a learned structure; None where a change of activity is probable beside them."""
     score, chooser, state, history = found
-    run = ActiveFit(moments, design, score.hyper, shifts=True, background=background, known=known_targets)
+    run = ActiveFit(moments, design, score.prior, shifts=True, background=background, known=known_targets)
     run.parents = dict(state.parents)
-    fits = gene_fits(score, state.parents)
-    run.update(fits, rng)
+    evidence = evidence_given(score, state.parents)
+    run.update(evidence, rng)
     if (run.active > 0.5).any():
         return None
     probability = edge_probabilities(chooser, state, rng=rng)
-    fit = assemble(score, design, state, fits, probability, genes, "shift", known_targets, history)
+    fit = assemble(
+        score, design, state.order, state.parents, evidence, probability, genes, "shift", known_targets, history
+    )
     settings = {"p_activity": run.activity.p_target, "activity_background_sd": run.activity.background}
     return replace(fit, intervention="auto", settings=fit.settings | settings)
 
@@ -320,10 +319,10 @@ def combine(run: ActiveFit, scale: np.ndarray, children: list[Children]) -> dict
         run.activity.curves,
         {
             "p_activity": run.activity.p_target,
-            "activity_sd": run.activity.curves.slab_sd,
+            "activity_sd": run.activity.curves.effect_sd,
             "activity_background_sd": run.activity.background,
-            "p_target": float(run.hyper.p_target[0]),
-            "slab_sd": float(run.hyper.slab_sd[0]),
+            "p_target": float(run.prior.p_target[0]),
+            "effect_sd": float(run.prior.effect_sd[0]),
         },
     )
     shift = run.shift.targets
@@ -347,11 +346,11 @@ def combine(run: ActiveFit, scale: np.ndarray, children: list[Children]) -> dict
         }
         context["context_probability"] = 1 - (1 - activity.context_probability) * (1 - shift.context_probability)
         kind = np.where(scaled, "activity", "shift")
-        background = run.hyper.background_sd * scale
+        background = run.prior.background_sd * scale
         weight = (scaled & (activity.probability > 0.5)).sum(axis=1) > (~scaled & (shift.probability > 0.5)).sum(axis=1)
         other = run.shift.curves
         curves = Curves(
-            np.where(weight, curves.ec50, other.ec50), np.where(weight, curves.slope, other.slope), other.slab_sd, 0.0
+            np.where(weight, curves.ec50, other.ec50), np.where(weight, curves.slope, other.slope), other.effect_sd, 0.0
         )
     return {
         **drug,

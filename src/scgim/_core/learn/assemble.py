@@ -6,27 +6,30 @@ from typing import Any
 
 import numpy as np
 
+from scgim._core.arrays import override
 from scgim._core.design import Design
 from scgim._core.learn.fit import Fit
 from scgim._core.mechanisms.additive import Mechanisms, from_standardised
 from scgim._core.posterior.curves import Curves, fit_dose_curves
 from scgim._core.posterior.drift import diffuse_fields
+from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.levels import level_fields
 from scgim._core.posterior.targets import Targets, fit_targets, fit_values
-from scgim._core.structure.order import OrderSearch
-from scgim._core.structure.score import GeneFit, ShiftScore
+from scgim._core.structure.score import ShiftScore
 
 
-def assemble_mechanisms(score: ShiftScore, state: OrderSearch, fits: list[GeneFit]) -> Mechanisms:
+def assemble_mechanisms(
+    score: ShiftScore, order: list[int], parents: dict[int, tuple[int, ...]], evidence: Evidence
+) -> Mechanisms:
     """Mechanisms on the expression scale."""
     m = score.moments
     return from_standardised(
         m.mechanism,
-        np.array(state.order),
-        [np.array(state.parents[j], dtype=int) for j in range(len(fits))],
-        [f.coef.reshape(-1, m.n_functions) for f in fits],
-        np.stack([f.baseline for f in fits], axis=1),
-        np.array([f.variance for f in fits]),
+        np.array(order),
+        [np.array(parents[j], dtype=int) for j in range(m.n_genes)],
+        [coef.reshape(-1, m.n_functions) for coef in evidence.coef],
+        evidence.baseline,
+        evidence.noise,
         m.loc,
         m.scale,
         m.slope,
@@ -37,8 +40,9 @@ def assemble_mechanisms(score: ShiftScore, state: OrderSearch, fits: list[GeneFi
 def assemble(
     score: ShiftScore,
     design: Design,
-    state: OrderSearch,
-    fits: list[GeneFit],
+    order: list[int],
+    parents: dict[int, tuple[int, ...]],
+    evidence: Evidence,
     edge_probability: np.ndarray,
     genes: tuple[str, ...],
     intervention: str,
@@ -47,27 +51,22 @@ def assemble(
 ) -> Fit:
     """Posterior of targets and effects, and everything on the expression scale."""
     m = score.moments
-    residual = np.stack([f.residual for f in fits], axis=1)  # (K, G)
-    error = np.stack([f.error for f in fits], axis=1)
-    odds = np.stack([f.log_odds for f in fits], axis=1)  # (U, G)
-    on = np.zeros(residual.shape, dtype=bool)
-    perturbed = design.unit >= 0
-    on[perturbed] = odds[design.unit[perturbed]] > 0
+    residual, error, on = evidence.residual, evidence.error, evidence.on(design)  # (K, G)
     small: dict[str, np.ndarray] = {}
     if intervention == "hard":
-        targets, curves = _hard_targets(score, design, error, on, odds, known_targets)
+        targets, curves = _hard_targets(score, design, evidence, known_targets)
     else:
-        curves = fit_dose_curves(residual, error, on, design, p_target=score.hyper.p_target)
-        targets = fit_targets(residual, error, design, curves, score.hyper.p_target, known=known_targets)
-        fraction = curves.fraction(np.asarray(design.dose))
+        curves = fit_dose_curves(residual, error, on, design, p_target=score.prior.p_target)
+        targets = fit_targets(residual, error, design, curves, score.prior.p_target, known=known_targets)
+        fraction = curves.fraction(design.dose)
         small = diffuse_fields(
-            residual, error, score.hyper.background_sd, design, fraction, targets.probability, m.scale
+            residual, error, score.prior.background_sd, design, fraction, targets.probability, m.scale
         )
-    mechanisms = assemble_mechanisms(score, state, fits)
+    mechanisms = assemble_mechanisms(score, order, parents, evidence)
     settings = {
-        "p_target": float(score.hyper.p_target[0]),
-        "slab_sd": float(score.hyper.slab_sd[0]),
-        "curve_slab_sd": curves.slab_sd,
+        "p_target": float(score.prior.p_target[0]),
+        "effect_sd": float(score.prior.effect_sd[0]),
+        "curve_effect_sd": curves.effect_sd,
         "curve_deviation_sd": curves.deviation_sd,
     }
     return Fit(
@@ -86,7 +85,7 @@ def assemble(
         targets.context_probability,
         targets.context_effect * m.scale,
         targets.context_effect_sd * m.scale,
-        score.hyper.background_sd * m.scale,
+        score.prior.background_sd * m.scale,
         np.full((len(design.drugs), len(genes)), intervention),
         history,
         settings,
@@ -99,24 +98,11 @@ def assemble(
 
 
 def _hard_targets(
-    score: ShiftScore,
-    design: Design,
-    error: np.ndarray,
-    on: np.ndarray,
-    odds: np.ndarray,
-    known_targets: np.ndarray | None,
+    score: ShiftScore, design: Design, evidence: Evidence, known_targets: np.ndarray | None
 ) -> tuple[Targets, Curves]:
-    """Targets and values under hard interventions: the value of a hit gene is its mean, on the expression scale."""
+    """Targets and values under hard interventions: the value of a hit gene is its mean, in sd from an expression of zero."""
     m = score.moments
-    value = m.mean[:, :, 0] + m.loc / m.scale  # (K, G) standard deviations from an expression of zero
-    curves = fit_dose_curves(value, error, on, design)
-    D, G = len(design.drugs), m.n_genes
-    known = np.full((D, G), np.nan) if known_targets is None else np.array(known_targets, dtype=float)
-    present = np.asarray(design.dose) > 0  # (K, D)
-    log_prior = np.zeros((D, G))
-    for d in range(D):
-        alone = np.flatnonzero(present[:, d] & (present.sum(axis=1) == 1))
-        rows = alone if len(alone) else np.flatnonzero(present[:, d])
-        log_prior[d] = odds[np.unique(design.unit[rows])].mean(axis=0)
-    log_prior = np.where(np.isnan(known), log_prior, np.where(known == 1, 30.0, -30.0))
-    return fit_values(value, error, design, curves, log_prior), curves
+    value = m.mean[:, :, 0] + m.loc / m.scale  # (K, G)
+    curves = fit_dose_curves(value, evidence.error, evidence.on(design), design)
+    log_odds = override(design.mean_by_drug(evidence.log_odds), known_targets)  # (D, G)
+    return fit_values(value, evidence.error, design, curves, log_odds), curves

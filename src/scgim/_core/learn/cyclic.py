@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
+from scipy.special import expit
 
 from scgim._core.design import Design
 from scgim._core.learn.assemble import assemble
@@ -13,20 +13,12 @@ from scgim._core.learn.fit import Fit
 from scgim._core.learn.order import Progress, learn_structure
 from scgim._core.moments.moments import Moments
 from scgim._core.structure.cyclic import CyclicScore, CyclicSearch
-from scgim._core.structure.prior import gene_fits, update_hyper
-from scgim._core.structure.score import Hyper
+from scgim._core.structure.learn_prior import evidence_given, learn_prior
+from scgim._core.structure.prior import Prior
 from scgim._core.structure.screening import screen
 
 N_STARTS = 5
 """Starts that must bring nothing before the search stops, under the first prior."""
-
-
-@dataclass
-class _State:
-    """What `assemble` reads of a search."""
-
-    order: list[int]
-    parents: dict[int, tuple[int, ...]]
 
 
 def causal_order(parents: dict[int, tuple[int, ...]]) -> tuple[list[int], bool]:
@@ -48,17 +40,17 @@ def edge_probabilities(search: CyclicSearch) -> np.ndarray:
         new = [int(i) for i in search.candidates[j] if i not in now and i != j]
         if new:
             added = search._values(j, [(*now, i) for i in new])
-            out[new, j] = 1 / (1 + np.exp(np.clip(base - added, -500, 500)))
+            out[new, j] = expit(added - base)
         for i in now:
             without = search._values(j, [tuple(p for p in now if p != i)])[0]
-            out[i, j] = 1 / (1 + np.exp(np.clip(without - base, -500, 500)))
+            out[i, j] = expit(base - without)
     return out
 
 
 def fit_cyclic(
     moments: Moments,
     design: Design,
-    hyper: Hyper,
+    prior: Prior,
     *,
     genes: tuple[str, ...],
     n_kicks: int,
@@ -71,19 +63,19 @@ def fit_cyclic(
 
     Parameters
     ----------
-    moments, design, hyper, genes, background, known_targets, rng, progress
+    moments, design, prior, genes, background, known_targets, rng, progress
         See `scgim._core.engine.fit_search`; linear mechanisms, shift interventions.
     n_kicks
         Restarts of the order search that must bring nothing before it stops.
     """
     plain, _, state, history = learn_structure(
-        moments, design, hyper, rng=rng, background=background, n_kicks=n_kicks, progress=progress
+        moments, design, prior, rng=rng, background=background, n_kicks=n_kicks, progress=progress
     )
-    candidates = [c[np.isfinite(hyper.edge_price[c, j])] for j, c in enumerate(screen(plain, 40))]
-    sparse = np.minimum(plain.hyper.p_target, 1.0 / len(genes))  # without cycles, feedback looks like targets
-    hyper, parents = replace(plain.hyper, p_target=sparse), dict(state.parents)
+    candidates = [c[np.isfinite(prior.edge_price[c, j])] for j, c in enumerate(screen(plain, 40))]
+    sparse = np.minimum(plain.prior.p_target, 1.0 / len(genes))  # without cycles, feedback looks like targets
+    prior, parents = replace(plain.prior, p_target=sparse), dict(state.parents)
     for round_ in range(3):
-        score = CyclicScore(moments, design.unit, design.group, hyper)
+        score = CyclicScore(moments, design.drug_set, design.group, prior)
         search = CyclicSearch(score, candidates, parents)
         total = search.search(rng, 0 if round_ else N_STARTS)
         parents = search.parents
@@ -91,12 +83,11 @@ def fit_cyclic(
         if progress is not None:
             progress(f"cycles {round_ + 1}", total)
         if round_ < 2:
-            hyper = update_hyper(score, gene_fits(score, parents), background=background)
+            prior = learn_prior(score, evidence_given(score, parents), background=background)
     order, cyclic = causal_order(parents)
-    fits = gene_fits(score, parents)
+    evidence = evidence_given(score, parents)
     probability = edge_probabilities(search)
-    found: Any = _State(order, parents)
-    fit = assemble(score, design, found, fits, probability, genes, "shift", known_targets, history)
+    fit = assemble(score, design, order, parents, evidence, probability, genes, "shift", known_targets, history)
     return replace(
         fit,
         mechanisms=replace(fit.mechanisms, cyclic=cyclic),

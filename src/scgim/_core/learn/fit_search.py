@@ -14,8 +14,8 @@ from scgim._core.learn.fit import Fit
 from scgim._core.learn.order import Progress, learn_structure
 from scgim._core.moments.moments import Moments
 from scgim._core.structure.edges import edge_probabilities
-from scgim._core.structure.prior import gene_fits
-from scgim._core.structure.score import Hyper
+from scgim._core.structure.learn_prior import evidence_given
+from scgim._core.structure.prior import Prior
 
 
 def fit_search(
@@ -67,15 +67,26 @@ def fit_search(
     """
     rng = np.random.default_rng(rng)
     G = moments.n_genes
-    hyper = Hyper.default(G, graph_prior)
+    prior = Prior.default(G, graph_prior)
     kicks = (20 if G <= 50 else 3 if G <= 150 else 1) if n_kicks is None else n_kicks
     shared: dict[str, Any] = {"n_kicks": kicks, "background": background, "rng": rng, "progress": progress}
     named: dict[str, Any] = {"genes": tuple(genes), "known_targets": known_targets}
     if intervention in ("activity", "auto"):
-        return fit_active(moments, design, hyper, intervention=intervention, **named, **shared)
+        return fit_active(moments, design, prior, intervention=intervention, **named, **shared)
     if cyclic:
-        return fit_cyclic(moments, design, hyper, **named, **shared)
-    score, chooser, state, history = learn_structure(moments, design, hyper, intervention=intervention, **shared)
-    fits = gene_fits(score, state.parents)
+        return fit_cyclic(moments, design, prior, **named, **shared)
+    score, chooser, state, history = learn_structure(moments, design, prior, intervention=intervention, **shared)
+    evidence = evidence_given(score, state.parents)
     probability = edge_probabilities(chooser, state, rng=rng)
-    return assemble(score, design, state, fits, probability, tuple(genes), intervention, known_targets, history)
+    return assemble(
+        score,
+        design,
+        state.order,
+        state.parents,
+        evidence,
+        probability,
+        tuple(genes),
+        intervention,
+        known_targets,
+        history,
+    )

@@ -11,9 +11,10 @@ from scgim._core.design import Design
 from scgim._core.kinds.hard import HardScore
 from scgim._core.moments.moments import Moments
 from scgim._core.structure.elimination import eliminate
+from scgim._core.structure.learn_prior import evidence_given, learn_prior
 from scgim._core.structure.order import OrderSearch, Parents, search
-from scgim._core.structure.prior import gene_fits, update_hyper
-from scgim._core.structure.score import Hyper, ShiftScore
+from scgim._core.structure.prior import Prior
+from scgim._core.structure.score import ShiftScore
 from scgim._core.structure.screening import screen, widen
 
 SCORES: dict[str, type[ShiftScore]] = {"shift": ShiftScore, "hard": HardScore}
@@ -32,7 +33,7 @@ def _report(progress: Progress | None, stage: str, history: list[dict[str, Any]]
 def learn_structure(
     moments: Moments,
     design: Design,
-    hyper: Hyper,
+    prior: Prior,
     *,
     rng: np.random.Generator,
     intervention: str = "shift",
@@ -46,10 +47,10 @@ def learn_structure(
     history: list[dict[str, Any]] = []
     few = moments.n_genes <= 50
     kind = SCORES[intervention]
-    score = kind(moments, design.unit, design.group, hyper)
+    score = kind(moments, design.drug_set, design.group, prior)
     order, likely = eliminate(score)
     candidates = [np.union1d(*lists) for lists in zip(screen(score, n_candidates), likely, strict=True)]
-    candidates = [c[np.isfinite(hyper.edge_price[c, j])] for j, c in enumerate(candidates)]
+    candidates = [c[np.isfinite(prior.edge_price[c, j])] for j, c in enumerate(candidates)]
     for round_ in range(3):
         chooser = Parents(score, candidates, max_parents)
         report = _report(progress, f"search {round_ + 1}", history)
@@ -60,8 +61,8 @@ def learn_structure(
         report(state.total)
         order = np.array(state.order)
         if round_ < 2:
-            new = update_hyper(score, gene_fits(score, state.parents), background=background)
-            score = kind(moments, design.unit, design.group, new)
+            new = learn_prior(score, evidence_given(score, state.parents), background=background)
+            score = kind(moments, design.drug_set, design.group, new)
             if not few:
                 candidates = widen(score, candidates, state.parents)
     return score, chooser, state, history

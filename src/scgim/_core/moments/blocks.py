@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from scgim._core.arrays import member
 from scgim._core.moments.moments import Frame, Sums, chunk_sums
 
 CHUNK_VALUES = 4_000_000
@@ -139,16 +140,15 @@ class BlockSummary:
             part.n_bad, part.bad_gene = int(bad.sum()), int(x.indices[at]) if sparse.issparse(x) else at % x.shape[1]
             return
         part.whole = part.whole and bool((values == np.floor(values)).all())
-        n = len(context)
-        member = sparse.csr_matrix((np.ones(n), (context, np.arange(n))), shape=(len(part.contexts), n))
+        sums = member(context, len(part.contexts))
         x = x.astype(np.float64)
         if sparse.issparse(x):
             low, high = (np.asarray(f(axis=0).toarray()).ravel() for f in (x.min, x.max))
-            part.total += (member @ x).toarray()
+            part.total += (sums @ x).toarray()
             part.square += np.asarray(x.multiply(x).sum(axis=0)).ravel()
         else:
             low, high = x.min(axis=0), x.max(axis=0)
             x -= self.shift
-            part.total += member @ x
+            part.total += sums @ x
             part.square += np.einsum("ij,ij->j", x, x)
         part.low, part.high = np.minimum(part.low, low), np.maximum(part.high, high)

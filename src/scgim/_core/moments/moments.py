@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
+from scgim._core.arrays import dense, member
 from scgim._core.mechanisms import basis
 
 Chunk = tuple[Any, np.ndarray]  # cells (n, G), dense or sparse; context of each cell (n,)
@@ -88,8 +88,8 @@ class Frame:
     def functions(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
         """Functions ``(n, F)`` of cells ``(n, G)``, dense or sparse, and the sums ``(F,)`` of their derivatives."""
         if self.mechanism == "linear":
-            return _dense(x) - self.loc, np.full(len(self.loc), float(x.shape[0]))
-        z = (_dense(x) - self.loc) / self.scale
+            return dense(x) - self.loc, np.full(len(self.loc), float(x.shape[0]))
+        z = (dense(x) - self.loc) / self.scale
         slope = basis.derivative(z, self.mechanism).sum(axis=0)
         return basis.evaluate(z, self.mechanism).reshape(len(z), -1), slope.ravel()
 
@@ -138,14 +138,6 @@ class Sums:
             self.second[blocks] += part.second
         self.slope += part.slope
 
-    def merge(self, other: Sums) -> Sums:
-        """Sums over both parts; both have to cover all contexts."""
-        return Sums(self.n + other.n, self.first + other.first, self.second + other.second, self.slope + other.slope)
-
-
-def _dense(x: Any) -> np.ndarray:
-    return np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float64)
-
 
 def chunk_sums(x: Any, context: np.ndarray, frame: Frame, block: np.ndarray | None = None) -> Sums:
     """Sums of one chunk, for the contexts and blocks that occur in it.
@@ -164,8 +156,8 @@ def chunk_sums(x: Any, context: np.ndarray, frame: Frame, block: np.ndarray | No
     f, slope = frame.functions(x)
     contexts, local = np.unique(np.asarray(context), return_inverse=True)
     local = local.ravel()
-    member = sparse.csr_matrix((np.ones(len(f)), (local, np.arange(len(f)))), shape=(len(contexts), len(f)))
-    n, first = np.bincount(local, minlength=len(contexts)).astype(float), np.asarray(member @ f)
+    sums = member(local, len(contexts))
+    n, first = np.bincount(local, minlength=len(contexts)).astype(float), np.asarray(sums @ f)
     if block is None:
         return Sums(n, first, f.T @ f, slope, contexts)
     blocks, of_context = np.unique(block[contexts], return_inverse=True)
@@ -179,7 +171,7 @@ def chunk_sums(x: Any, context: np.ndarray, frame: Frame, block: np.ndarray | No
 
 def origin(x: Any) -> np.ndarray:
     """Origin ``(G,)`` of a linear pass, from its first cells."""
-    return _dense(x).mean(axis=0)
+    return dense(x).mean(axis=0)
 
 
 def location_scale(total: Sums, frame: Frame) -> tuple[np.ndarray, np.ndarray]:

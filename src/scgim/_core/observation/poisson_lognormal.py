@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import sparse
 
+from scgim._core.arrays import dense, member
 from scgim._core.design import Design
 from scgim._core.moments.moments import Moments
 from scgim._core.observation.base import Cells, Change, Layer, Mean, Values
@@ -116,12 +116,6 @@ class PoissonLognormal:
         return move_counts(x, after - before, before, variance, log_size, rng)
 
 
-def _member(context: np.ndarray, n_contexts: int) -> sparse.csr_matrix:
-    return sparse.csr_matrix(
-        (np.ones(len(context)), (np.asarray(context), np.arange(len(context)))), shape=(n_contexts, len(context))
-    )
-
-
 def poisson_lognormal_moments(chunks: Callable[[], Iterable[CountChunk]], n_contexts: int) -> Latent:
     """Moments of the latent layer, in two passes over the cells.
 
@@ -134,10 +128,10 @@ def poisson_lognormal_moments(chunks: Callable[[], Iterable[CountChunk]], n_cont
     """
     n, power, total = np.zeros(n_contexts), np.zeros((3, n_contexts)), None
     for x, context, size in chunks():
-        member = _member(context, n_contexts)
+        of_context = member(context, n_contexts)
         n += np.bincount(context, minlength=n_contexts)
-        power += np.stack([member @ size**p for p in (1, 2, 3)])
-        part = np.asarray((member @ x).todense() if sparse.issparse(x) else member @ x, dtype=float)
+        power += np.stack([of_context @ size**p for p in (1, 2, 3)])
+        part = dense(of_context @ x)
         total = part if total is None else total + part
     if total is None:
         raise ValueError("chunks: expected at least one chunk of cells, found none.")
@@ -165,8 +159,7 @@ def _products(chunks: Callable[[], Iterable[CountChunk]], rate: np.ndarray, gain
     """Sums over the cells of products of weighted differences from the context's rate, ``(G, G)``."""
     out = np.zeros((rate.shape[1],) * 2)
     for x, context, size in chunks():
-        dense = np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=float)
-        e = (dense - size[:, None] * rate[context]) * gain[context]
+        e = (dense(x) - size[:, None] * rate[context]) * gain[context]
         out += e.T @ e
     return out
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import sparse
+from scipy.special import expit, logit
 
+from scgim._core.arrays import dense, member
 from scgim._core.design import Design
 from scgim._core.moments.moments import Chunk, Moments
 from scgim._core.observation.base import Cells, Change, Layer, Mean, Values, unused_sizes
@@ -67,7 +68,7 @@ class ZeroInflatedLognormal:
     def zero_probability(self, mean: np.ndarray) -> np.ndarray:
         """Probability of a zero where z has this mean, ``(n, G)``."""
         intercept, slope, centre = self.zeros
-        return 1 / (1 + np.exp(-np.clip(intercept + slope * (mean - centre), -30, 30)))
+        return expit(np.clip(intercept + slope * (mean - centre), -30, 30))
 
     def draw(
         self, z: np.ndarray, mean: Mean, group: np.ndarray, size: np.ndarray | None, rng: np.random.Generator
@@ -89,9 +90,9 @@ class ZeroInflatedLognormal:
 
 def logs(x: Any) -> tuple[np.ndarray, np.ndarray]:
     """Logarithms of positive values ``(n, G)``, 0 elsewhere, and where values are positive."""
-    dense = np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=float)
-    there = dense > 0
-    return np.log(np.where(there, dense, 1.0)), there
+    values = dense(x)
+    there = values > 0
+    return np.log(np.where(there, values, 1.0)), there
 
 
 def zero_inflated_moments(chunks: Callable[[], Iterable[Chunk]], n_contexts: int) -> tuple[Latent, np.ndarray]:
@@ -111,9 +112,9 @@ def zero_inflated_moments(chunks: Callable[[], Iterable[Chunk]], n_contexts: int
     n, count, total = np.zeros(n_contexts), None, None
     for x, context in chunks():
         y, there = logs(x)
-        member = sparse.csr_matrix((np.ones(len(y)), (context, np.arange(len(y)))), shape=(n_contexts, len(y)))
+        of_context = member(context, n_contexts)
         n += np.bincount(context, minlength=n_contexts)
-        parts = member @ there.astype(float), member @ y
+        parts = of_context @ there.astype(float), of_context @ y
         count = parts[0] if count is None else count + parts[0]
         total = parts[1] if total is None else total + parts[1]
     if count is None or total is None:
@@ -158,9 +159,9 @@ def fit_zeros(n: np.ndarray, zeros: np.ndarray, mean: np.ndarray, n_steps: int =
     centre = (weight * mean).sum(axis=0) / weight.sum(axis=0)
     d = mean - centre
     p = np.clip((weight * zeros).sum(axis=0) / weight.sum(axis=0), 1e-4, 1 - 1e-4)
-    a, b = np.log(p / (1 - p)), np.zeros_like(p)
+    a, b = logit(p), np.zeros_like(p)
     for _ in range(n_steps):
-        q = 1 / (1 + np.exp(-np.clip(a + b * d, -30, 30)))
+        q = expit(np.clip(a + b * d, -30, 30))
         w = weight * np.maximum(q * (1 - q), 1e-6)
         r = weight * (zeros - q)
         ga, gb = r.sum(axis=0), (r * d).sum(axis=0) - RIDGE * b

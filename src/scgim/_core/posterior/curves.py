@@ -29,9 +29,11 @@ class Curves:
 
     ec50: np.ndarray  # (D,)
     slope: np.ndarray  # (D,)
-    slab_sd: float
+    effect_sd: float
     deviation_sd: float
-    slab: np.ndarray | None = None  # (C, 3) components of the amplitudes' distribution; one Gaussian of slab_sd if None
+    slab: np.ndarray | None = (
+        None  # (C, 3) components of the amplitudes' distribution; one Gaussian of effect_sd if None
+    )
     axes: np.ndarray | None = None  # (2, D, 2) of the posterior of (log ec50, log slope)
     between_sd: float = 0.0  # of amplitudes between levels of a covariate
 
@@ -46,7 +48,7 @@ class Curves:
 
     def components(self) -> np.ndarray:
         """(C, 3) weight, mean and variance of the amplitudes' components."""
-        return single_slab(self.slab_sd**2) if self.slab is None else self.slab
+        return single_slab(self.effect_sd**2) if self.slab is None else self.slab
 
 
 def fit_dose_curves(
@@ -66,30 +68,29 @@ def fit_dose_curves(
         ``(G,)``; prior probability of a target. With it the form of the effects' distribution is learned, too.
     """
     curves = _fit_curves(residual, error, on, design)
-    if design.level is not None:
-        blocks = level_blocks(residual, error, on, design, curves.fraction(np.asarray(design.dose)))
-        between = learn_between(blocks, int(design.levels.max()) + 1, curves.slab_sd, curves.deviation_sd)
+    if design.n_levels > 1:
+        blocks = level_blocks(residual, error, on, design, curves.fraction(design.dose))
+        between = learn_between(blocks, design.n_levels, curves.effect_sd, curves.deviation_sd)
         if between > 0:
-            mean_sd = float(np.sqrt(curves.slab_sd**2 - between**2))
-            curves = replace(curves, slab_sd=mean_sd, between_sd=between)
+            mean_sd = float(np.sqrt(curves.effect_sd**2 - between**2))
+            curves = replace(curves, effect_sd=mean_sd, between_sd=between)
         else:
             curves = _fit_curves(residual, error, on, replace(design, level=None))
-    if p_target is None or not ((np.asarray(design.dose) > 0).sum(axis=1) == 1).any():
+    if p_target is None or not design.single.any():
         return curves
     return replace(curves, slab=_learn_slab(residual, error, design, curves, p_target))
 
 
 def _fit_curves(residual: np.ndarray, error: np.ndarray, on: np.ndarray, design: Design) -> Curves:
     """Dose curves and size of effects; each level of a drug has an amplitude of its own."""
-    dose, D = np.asarray(design.dose), len(design.drugs)
-    single = (dose > 0).sum(axis=1) == 1
+    dose, D, single = design.dose, len(design.drugs), design.single
     effects = residual[on & single[:, None]]
     slab = float(np.sqrt(np.mean(effects**2))) if len(effects) else 1.0
     levels = np.unique(dose[single][dose[single] > 0])
     pairs = []
     for d in range(D):
-        drug = np.flatnonzero(single & (dose[:, d] > 0))
-        for rows in [drug[design.levels[drug] == v] for v in np.unique(design.levels[drug])]:
+        drug = design.alone(d)
+        for rows in [drug[design.level[drug] == v] for v in np.unique(design.level[drug])]:
             pairs += [
                 (d, dose[rows, d], residual[rows, j], error[rows, j]) for j in np.flatnonzero(on[rows].any(axis=0))
             ]
@@ -105,7 +106,7 @@ def _fit_curves(residual: np.ndarray, error: np.ndarray, on: np.ndarray, design:
     return Curves(best.ec50, best.slope, float(np.sqrt(slab2)), float(k * np.sqrt(slab2)), axes=best.axes)
 
 
-def _deviation(pairs: Pairs, slab_sd: float, fraction: float) -> float:
+def _deviation(pairs: Pairs, effect_sd: float, fraction: float) -> float:
     """Standard deviation between contexts of one drug and dose; none where no drug was measured twice."""
     twice = [p for p in pairs if len(p[1]) > 1]
     if not twice:
@@ -113,29 +114,27 @@ def _deviation(pairs: Pairs, slab_sd: float, fraction: float) -> float:
 
     def evidence(k: float) -> float:
         each = (
-            rank_one_log_density(r[None], e[None], np.full((1, len(r)), fraction), slab_sd**2, (k * slab_sd) ** 2)
+            rank_one_log_density(r[None], e[None], np.full((1, len(r)), fraction), effect_sd**2, (k * effect_sd) ** 2)
             for _, _, r, e in twice
         )
         return float(sum(value[0, 0] for value in each))
 
-    return slab_sd * max(DEVIATIONS, key=evidence)
+    return effect_sd * max(DEVIATIONS, key=evidence)
 
 
 def _learn_slab(
     residual: np.ndarray, error: np.ndarray, design: Design, curves: Curves, p_target: np.ndarray
 ) -> np.ndarray:
     """Components of the amplitudes' distribution, from all genes of the drugs that were measured alone."""
-    dose = np.asarray(design.dose)
-    single = (dose > 0).sum(axis=1) == 1
-    h = curves.fraction(dose)
+    h = curves.fraction(design.dose)
     estimates, variances = [], []
-    for d in range(dose.shape[1]):
-        rows = np.flatnonzero(single & (dose[:, d] > 0))
+    for d in range(len(design.drugs)):
+        rows = design.alone(d)
         if len(rows):
             own = h[rows, d]
             e = error[rows].T + (curves.deviation_sd * own) ** 2  # (G, L)
-            sums = level_sums(residual[rows].T, e, own, design.levels[rows], int(design.levels.max()) + 1)
+            sums = level_sums(residual[rows].T, e, own, design.level[rows], design.n_levels)
             weight, estimate, _ = pool_levels(sums, curves.between_sd**2)
             estimates.append(estimate)
             variances.append(1 / np.maximum(weight, 1e-12))
-    return learn_hidden_slab(np.array(estimates), np.array(variances), p_target, curves.slab_sd**2)
+    return learn_hidden_slab(np.array(estimates), np.array(variances), p_target, curves.effect_sd**2)

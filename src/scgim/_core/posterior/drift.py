@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scgim._core.arrays import sum_by
 from scgim._core.design import Design
 
 DRUG_SD = np.array([0.0, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.4, 0.55, 0.8])
@@ -51,7 +52,7 @@ def against_controls(residual: np.ndarray, error: np.ndarray, design: Design) ->
     """
     residual, error = residual.copy(), error.copy()
     for group in np.unique(design.group):
-        rows = np.flatnonzero(np.asarray(design.group) == group)
+        rows = np.flatnonzero(design.group == group)
         control = rows[design.control[rows]]
         if len(control):
             precision = 1 / error[control]
@@ -77,9 +78,8 @@ def fit_diffuse(
     probability
         ``(D, G)``; that the gene is a target: it then says nothing of the other genes.
     """
-    present = np.asarray(design.dose) > 0
-    single = np.flatnonzero(present.sum(axis=1) == 1)
-    drug = present[single].argmax(axis=1)
+    single = np.flatnonzero(design.single)
+    drug = design.present[single].argmax(axis=1)
     residual, error = against_controls(residual, error, design)
     r, e, h = residual[single], error[single], fraction[single, drug][:, None]
     D, G = probability.shape
@@ -88,7 +88,7 @@ def fit_diffuse(
     for context in CONTEXT_SD:
         precision = 1 / (e + context**2)  # (K', G)
         a, b, c = (
-            _by_drug(values, drug, D)
+            sum_by(values, drug, D)
             for values in (h**2 * precision, h * precision * r, np.log(precision) - precision * r**2)
         )  # (D, G)
         for wide in DRUG_SD:
@@ -136,10 +136,3 @@ def diffuse_fields(
     sampling = error - (background_sd**2)[None] * ~design.control[:, None]
     out = fit_diffuse(residual, np.maximum(sampling, 1e-12), design, fraction, probability)
     return {"diffuse": out.mean * scale, "diffuse_sd": out.sd * scale, "context_sd": out.context_sd * scale}
-
-
-def _by_drug(values: np.ndarray, drug: np.ndarray, n_drugs: int) -> np.ndarray:
-    """Sums over the contexts of each drug, ``(K', G)`` -> ``(D, G)``."""
-    out = np.zeros((n_drugs, values.shape[1]))
-    np.add.at(out, drug, values)
-    return out

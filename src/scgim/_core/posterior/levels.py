@@ -95,7 +95,7 @@ def split_levels(
     return amplitude, (1 - gain) * between2 + (1 - gain) ** 2 * variance
 
 
-def learn_between(blocks: Blocks, n_levels: int, slab_sd: float, deviation_sd: float) -> float:
+def learn_between(blocks: Blocks, n_levels: int, effect_sd: float, deviation_sd: float) -> float:
     """Standard deviation of effects between levels, by evidence, where that of all effects is known.
 
     Parameters
@@ -104,7 +104,7 @@ def learn_between(blocks: Blocks, n_levels: int, slab_sd: float, deviation_sd: f
         For each drug: residual means and variances ``(G', L)`` at its targets, fractions and levels ``(L,)``.
     n_levels
         Number of levels V.
-    slab_sd
+    effect_sd
         Standard deviation of effects at one level, which the levels' mean and their differences share.
     deviation_sd
         Standard deviation around the dose curve at full effect.
@@ -112,11 +112,11 @@ def learn_between(blocks: Blocks, n_levels: int, slab_sd: float, deviation_sd: f
     sums = [level_sums(r, e + (deviation_sd * h) ** 2, h, level, n_levels) for r, e, h, level in blocks]
 
     def cost(ratio: float) -> float:
-        between2 = (ratio * slab_sd) ** 2
+        between2 = (ratio * effect_sd) ** 2
         total = 0.0
         for one in sums:
             weight, estimate, log = pool_levels(one, between2)
-            spread = slab_sd**2 - between2 + 1 / weight
+            spread = effect_sd**2 - between2 + 1 / weight
             total += float((log - 0.5 * (np.log(weight * spread) + estimate**2 / spread)).sum())
         return -total
 
@@ -127,7 +127,7 @@ def learn_between(blocks: Blocks, n_levels: int, slab_sd: float, deviation_sd: f
     low, high = RATIOS[max(best - 1, 0)], RATIOS[min(best + 1, len(RATIOS) - 1)]
     found = minimize_scalar(cost, bounds=(low, high), method="bounded", options={"xatol": 1e-3})
     ratio = found.x if found.fun < values.min() else RATIOS[best]
-    return float(ratio * slab_sd)
+    return float(ratio * effect_sd)
 
 
 def level_blocks(
@@ -144,14 +144,13 @@ def level_blocks(
     fraction
         ``(K, D)``; fraction of the full effect of each drug.
     """
-    present = np.asarray(design.dose) > 0
-    single, out = present.sum(axis=1) == 1, []
-    for d in range(present.shape[1]):
-        rows = np.flatnonzero(single & present[:, d])
+    out = []
+    for d in range(len(design.drugs)):
+        rows = design.alone(d)
         genes = np.flatnonzero(on[rows].any(axis=0))
         if len(genes):
             at = np.ix_(rows, genes)
-            out.append((residual[at].T, error[at].T, fraction[rows, d], design.levels[rows]))
+            out.append((residual[at].T, error[at].T, fraction[rows, d], design.level[rows]))
     return out
 
 
@@ -160,7 +159,7 @@ def level_fields(effects: LevelEffects | None, design: Design, between_sd: float
     if effects is None:
         return {}
     group_level = np.zeros(len(design.group_names), dtype=int)
-    group_level[np.asarray(design.group)] = design.levels
+    group_level[design.group] = design.level
     return {
         "level_amplitude": effects.amplitude * scale,
         "level_amplitude_sd": effects.sd * scale,

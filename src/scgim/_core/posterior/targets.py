@@ -12,8 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit, logit
 
+from scgim._core.arrays import override
 from scgim._core.design import Design
+from scgim._core.effects import Effects
 from scgim._core.posterior.curves import Curves
 from scgim._core.posterior.levels import (
     LevelEffects,
@@ -72,7 +75,7 @@ def _drug_update(
     share = np.exp(log - total[:, None])  # (G, C)
     on = within - 0.5 * np.log(weight) + total
     off = -0.5 * (np.log(e) + r**2 / e).sum(axis=1)
-    p = 1 / (1 + np.exp(np.clip(off - on - log_prior, -500, 500)))
+    p = expit(on - off + log_prior)
     amplitude = (share * mean).sum(axis=1)
     variance = (share * (1 / spread + (mean - amplitude[:, None]) ** 2)).sum(axis=1)
     at_level, level_variance = split_levels(sums, between2, amplitude, variance)  # (V, G)
@@ -114,24 +117,21 @@ def fit_targets(
     n_sweeps
         Sweeps over the drugs where combinations were measured.
     """
-    dose, (K, G), D = np.asarray(design.dose), residual.shape, len(design.drugs)
-    h = curves.fraction(dose)  # (K, D)
-    log_prior = np.broadcast_to(np.log(p_target) - np.log1p(-p_target), (D, G)).copy()
-    if known is not None:
-        log_prior[known == 1], log_prior[known == 0] = 30.0, -30.0
-    probability, amplitude, sd = np.zeros((D, G)), np.zeros((D, G)), np.full((D, G), curves.slab_sd)
+    (K, G), D = residual.shape, len(design.drugs)
+    h = curves.fraction(design.dose)  # (K, D)
+    log_prior = override(np.tile(logit(p_target), (D, 1)), known)
+    probability, amplitude, sd = np.zeros((D, G)), np.zeros((D, G)), np.full((D, G), curves.effect_sd)
     levels = _no_effects(D, G, design, curves)
-    rows = [np.flatnonzero(dose[:, d] > 0) for d in range(D)]
+    rows = [design.of(d) for d in range(D)]
     pieces: list[tuple[np.ndarray, np.ndarray]] = [(np.zeros((len(r), G)), np.zeros((len(r), G))) for r in rows]
-    combined = bool(((dose > 0).sum(axis=1) > 1).any())
     expected = np.zeros((K, G))
-    for _ in range(n_sweeps if combined else 1):
+    for _ in range(n_sweeps if design.combined else 1):
         before = probability.copy()
         for d in range(D):
             if len(rows[d]) == 0:
                 continue
             own = probability[d] * pieces[d][0]
-            r, at = residual[rows[d]] - (expected[rows[d]] - own), design.levels[rows[d]]
+            r, at = residual[rows[d]] - (expected[rows[d]] - own), design.level[rows[d]]
             out = _drug_update(r, error[rows[d]], h[rows[d], d], curves, log_prior[d], at, levels.sd.shape[1])
             probability[d], amplitude[d], sd[d], pieces[d] = *out[:3], (out.effect, out.effect_sd)
             levels.amplitude[d], levels.sd[d] = out.level_amplitude, out.level_sd
@@ -141,12 +141,12 @@ def fit_targets(
     own = [residual[r] - expected[r] + probability[d] * pieces[d][0] for d, r in enumerate(rows)]
     axes = _add_curves(own, error, design, curves, probability, sd, levels, pieces)
     found = by_context(probability, amplitude, sd, rows, pieces, (K, G), axes)
-    return found if design.level is None else replace(found, levels=levels)
+    return found if design.n_levels == 1 else replace(found, levels=levels)
 
 
 def _no_effects(n_drugs: int, n_genes: int, design: Design, curves: Curves) -> LevelEffects:
-    sd = float(np.hypot(curves.slab_sd, curves.between_sd))
-    return LevelEffects.empty(n_drugs, int(design.levels.max(initial=0)) + 1, n_genes, sd)
+    sd = float(np.hypot(curves.effect_sd, curves.between_sd))
+    return LevelEffects.empty(n_drugs, design.n_levels, n_genes, sd)
 
 
 def _add_curves(
@@ -172,18 +172,18 @@ def _add_curves(
     """
     if curves.axes is None:
         return None
-    dose, axes = np.asarray(design.dose), np.zeros((2, *sd.shape))
+    axes = np.zeros((2, *sd.shape))
     levels.axes = np.zeros((2, *levels.sd.shape))
     ends = [[curves.moved(a, by) for by in (1.0, -1.0)] for a in range(2)]
-    fractions = [[end.fraction(dose) for end in pair] for pair in ends]
+    fractions = [[end.fraction(design.dose) for end in pair] for pair in ends]
     for d in range(len(sd)):
-        index, genes = np.flatnonzero(dose[:, d] > 0), np.flatnonzero(probability[d] > LIKELY)
+        index, genes = design.of(d), np.flatnonzero(probability[d] > LIKELY)
         if len(index) == 0 or len(genes) == 0:
             continue
         effect_sd = pieces[d][1]
         even = np.zeros(len(genes))
         for a in range(2):
-            r, e, at = residual[d][:, genes], error[np.ix_(index, genes)], design.levels[index]
+            r, e, at = residual[d][:, genes], error[np.ix_(index, genes)], design.level[index]
             up, down = (
                 _drug_update(r, e, fractions[a][b][index, d], end, even, at, levels.sd.shape[1])
                 for b, end in enumerate(ends[a])
@@ -206,22 +206,22 @@ def fit_values(value: np.ndarray, error: np.ndarray, design: Design, curves: Cur
     log_odds
         ``(D, G)``; posterior log odds that a drug hits a gene.
     """
-    dose, shape, D = np.asarray(design.dose), value.shape, len(design.drugs)
-    h = curves.fraction(dose)
-    probability = 1 / (1 + np.exp(-np.clip(log_odds, -500, 500)))
-    amplitude, sd = np.zeros((D, shape[1])), np.full((D, shape[1]), curves.slab_sd)
+    shape, D = value.shape, len(design.drugs)
+    h = curves.fraction(design.dose)
+    probability = expit(log_odds)
+    amplitude, sd = np.zeros((D, shape[1])), np.full((D, shape[1]), curves.effect_sd)
     levels = _no_effects(D, shape[1], design, curves)
-    rows = [np.flatnonzero(dose[:, d] > 0) for d in range(D)]
+    rows = [design.of(d) for d in range(D)]
     pieces = [(np.zeros((len(r), shape[1])), np.zeros((len(r), shape[1]))) for r in rows]
     for d in range(D):
         if len(rows[d]):
-            even, at = np.zeros(shape[1]), design.levels[rows[d]]
+            even, at = np.zeros(shape[1]), design.level[rows[d]]
             out = _drug_update(value[rows[d]], error[rows[d]], h[rows[d], d], curves, even, at, levels.sd.shape[1])
             amplitude[d], sd[d], pieces[d] = out.amplitude, out.sd, (out.effect, out.effect_sd)
             levels.amplitude[d], levels.sd[d] = out.level_amplitude, out.level_sd
     axes = _add_curves([value[r] for r in rows], error, design, curves, probability, sd, levels, pieces)
     found = by_context(probability, amplitude, sd, rows, pieces, shape, axes)
-    return found if design.level is None else replace(found, levels=levels)
+    return found if design.n_levels == 1 else replace(found, levels=levels)
 
 
 def by_context(
@@ -234,11 +234,9 @@ def by_context(
     axes: np.ndarray | None = None,
 ) -> Targets:
     """Sums the drugs of each context: probability that any targets the gene, and the effect given that one does."""
-    none, mean, square = np.ones(shape), np.zeros(shape), np.zeros(shape)
-    for d, index in enumerate(rows):
-        none[index] *= 1 - probability[d]
-        mean[index] += probability[d] * pieces[d][0]
-        square[index] += probability[d] * pieces[d][1] ** 2
-    any_ = 1 - none
-    safe = np.maximum(any_, 1e-300)
-    return Targets(probability, amplitude, sd, any_, mean / safe, np.sqrt(square / safe), axes)
+    context = np.concatenate([*rows, np.zeros(0, dtype=int)]).astype(int)  # (c,) of each drug in each of its contexts
+    drug = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
+    empty = np.zeros((0, shape[1]))
+    effect, effect_sd = (np.concatenate([*(p[i] for p in pieces), empty]) for i in range(2))  # (c, G)
+    any_ = Effects(probability[drug], effect, effect_sd).superpose(context, shape[0])
+    return Targets(probability, amplitude, sd, any_.probability, any_.mean, any_.sd, axes)

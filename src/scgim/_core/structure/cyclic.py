@@ -15,7 +15,8 @@ import numpy as np
 
 from scgim._core.moments.moments import Moments
 from scgim._core.structure.cyclic_start import dense_start
-from scgim._core.structure.score import Hyper, ShiftScore
+from scgim._core.structure.prior import Prior
+from scgim._core.structure.score import ShiftScore
 
 LARGEST_RADIUS = 0.98
 """Spectral radius up to which a system counts as stable."""
@@ -33,14 +34,14 @@ class CyclicScore(ShiftScore):
 
     Parameters
     ----------
-    moments, unit, group, hyper
+    moments, drug_set, group, prior
         See `ShiftScore`; linear mechanisms.
     """
 
     n_steps = 4
 
-    def __init__(self, moments: Moments, unit: np.ndarray, group: np.ndarray, hyper: Hyper) -> None:
-        super().__init__(moments, unit, group, hyper)
+    def __init__(self, moments: Moments, drug_set: np.ndarray, group: np.ndarray, prior: Prior) -> None:
+        super().__init__(moments, drug_set, group, prior)
         if moments.mechanism != "linear":
             raise ValueError(f"moments: expected those of linear mechanisms for cycles, found {moments.mechanism!r}.")
         self.n_total = float(moments.n.sum())

@@ -32,19 +32,19 @@ class DenseLikelihood:
     """
 
     def __init__(self, score: ShiftScore, allowed: np.ndarray) -> None:
-        G, hyper = score.n_genes, score.hyper
+        G, prior = score.n_genes, score.prior
         self.score = score
         self.allowed = torch.as_tensor((allowed & ~np.eye(G, dtype=bool)).astype(float))
         self.within, self.mean = torch.as_tensor(score.within), torch.as_tensor(score.flat)
         self.n = torch.as_tensor(np.asarray(score.n, float))[:, None]
         self.group = torch.as_tensor(score.groups)
-        self.unit = torch.as_tensor(np.repeat(np.arange(len(score.starts)), score.sizes))
-        self.slab2 = torch.as_tensor(hyper.slab_sd**2)
-        self.log_off, self.log_on = (torch.as_tensor(np.log(p)) for p in (1 - hyper.p_target, hyper.p_target))
+        self.drug_set = torch.as_tensor(np.repeat(np.arange(len(score.starts)), score.sizes))
+        self.slab2 = torch.as_tensor(prior.effect_sd**2)
+        self.log_off, self.log_on = (torch.as_tensor(np.log(p)) for p in (1 - prior.p_target, prior.p_target))
 
-    def _by_unit(self, values: torch.Tensor) -> torch.Tensor:
+    def _by_drug_set(self, values: torch.Tensor) -> torch.Tensor:
         out = torch.zeros(len(self.score.starts), values.shape[1], dtype=values.dtype)
-        return out.index_add(0, self.unit, values)
+        return out.index_add(0, self.drug_set, values)
 
     def __call__(
         self, weight: torch.Tensor, log_v: torch.Tensor, baseline: torch.Tensor, background: float, penalty: float = 0.0
@@ -60,8 +60,8 @@ class DenseLikelihood:
         value = value + 0.5 * (error[:c].log() + residual[:c] ** 2 / error[:c]).sum()
         square, narrow = residual[c:] ** 2, error[c:] + background**2
         wide = narrow + self.slab2
-        off = self.log_off - 0.5 * self._by_unit(narrow.log() + square / narrow)
-        on = self.log_on - 0.5 * self._by_unit(wide.log() + square / wide)
+        off = self.log_off - 0.5 * self._by_drug_set(narrow.log() + square / narrow)
+        on = self.log_on - 0.5 * self._by_drug_set(wide.log() + square / wide)
         value = value - torch.logaddexp(off, on).sum()
         return value / N + penalty * (weight**2 + 1e-4).sqrt().sum()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import expit
 
 from scgim._core.structure.order import EXTRA, OrderSearch, Parents
 
@@ -12,10 +13,10 @@ def inclusion(chooser: Parents, j: int, parents: tuple[int, ...], allowed: np.nd
     out = np.zeros(len(allowed))
     with_all = chooser.value(j, parents)
     added = np.where(allowed, chooser.with_one_more(j, parents)[0], -np.inf)
-    out[allowed] = 1 / (1 + np.exp(np.clip(with_all - added[allowed], -500, 500)))
+    out[allowed] = expit(added[allowed] - with_all)
     rests = chooser.values(j, [tuple(y for y in parents if y != x) for x in parents]) if parents else []
     for x, without in zip(parents, rests, strict=True):
-        out[x] = 1 / (1 + np.exp(np.clip(without - with_all, -500, 500)))
+        out[x] = expit(with_all - without)
     return out
 
 

@@ -50,8 +50,8 @@ class Elimination:
         return out
 
     def hits(self, response: np.ndarray, precision: float, j: int) -> np.ndarray:
-        """Which units move gene j given all other genes that are left, ``(K',)`` -> ``(U,)``."""
-        error = self.inverse_n / precision + self.score.hyper.background_sd[j] ** 2
+        """Which drug sets move gene j given all other genes that are left, ``(K',)`` -> ``(U,)``."""
+        error = self.inverse_n / precision + self.score.prior.background_sd[j] ** 2
         off, on = self.score.branches((response[None] / precision) ** 2, error[None], j)
         return (on > off)[0]
 
@@ -66,7 +66,7 @@ class Elimination:
         near = np.flatnonzero(self.adjacent[j] & self.left)
         if not len(near):
             return 0
-        forbidden = int(np.isinf(self.score.hyper.edge_price[near, j]).sum())
+        forbidden = int(np.isinf(self.score.prior.edge_price[near, j]).sum())
         precision, response = self.without(j, near)
         pairs = (self.related(precision).sum() - self.adjacent[np.ix_(near, near)].sum()) // 2
         now = np.stack([self.hits(response[:, k], precision[k, k], a) for k, a in enumerate(near.tolist())], axis=1)

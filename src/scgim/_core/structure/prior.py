@@ -1,48 +1,67 @@
-"""Empirical Bayes: prior of targets, size of effects and background of each gene, given residuals (layer `_core`)."""
+"""Prior of the interventions, and the price of the graph (layer `_core`)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
-from scgim._core.structure.score import GeneFit, Hyper, ShiftScore
-
-BACKGROUNDS = np.array([0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7])
-MOST_TARGETS = 3.0  # targets a drug that the prior allows for, at the most: sparse mechanism shifts
-
-
-def gene_fits(score: ShiftScore, parents: dict[int, tuple[int, ...]]) -> list[GeneFit]:
-    """The fit of every gene given its parents."""
-    return [score.gene(j, parents[j]) for j in range(score.n_genes)]
+USUAL_TARGETS = 2.0  # of a drug: sparse mechanism shifts
+USUAL_EDGES = 2.0  # into a gene
+FEWEST_GENES = 4  # as if there were so many, so that no usual target or edge is certain
+TINY = 1e-9  # edges that are certain have a price that is finite
+LARGEST_BONUS = 20.0  # log odds of an edge that is certain
 
 
-def update_hyper(score: ShiftScore, fits: list[GeneFit], *, background: float | str) -> Hyper:
-    """Empirical Bayes: prior of targets, size of effects, and background variance per gene, given residuals."""
-    residual = np.stack([f.residual for f in fits], axis=1)[score.sorted][score.n_control :]  # (K', G)
-    error = np.stack([f.error for f in fits], axis=1)[score.sorted][score.n_control :]
-    rho = 1 / (1 + np.exp(-np.clip(np.stack([f.log_odds for f in fits], axis=1), -500, 500)))  # (U, G)
-    G = score.n_genes
-    p = float(np.clip((rho.sum() + 1.0) / (rho.size + G / 2.0), 0.2 / G, MOST_TARGETS / G))
-    rho_k = np.repeat(rho, score.sizes, axis=0)
-    size = score.effects(residual, error)
-    slab2 = (rho_k * np.maximum(size, 0)).sum() / max(rho_k.sum(), 1e-9)
-    slab = np.full(G, np.sqrt(np.clip(slab2, 0.05, 25.0))) if rho_k.sum() > 1 else score.hyper.slab_sd
-    hyper = Hyper(np.full(G, p), slab, score.hyper.background_sd, score.hyper.edge_price)
-    hyper.background_sd = (
-        _background(score, hyper, residual, error) if background == "auto" else np.full(G, float(background))
-    )
-    return hyper
+@dataclass
+class Prior:
+    """Prior of the interventions and price of the graph.
 
+    Attributes
+    ----------
+    p_target
+        ``(G,)``; prior probability that a drug targets a gene.
+    effect_sd
+        ``(G,)``; standard deviation of effects, in standard deviations of the gene.
+    background_sd
+        ``(G,)``; omega, standard deviation of the differences between contexts where no drug acts.
+    edge_price
+        ``(G, G)``; price of an edge, minus the log prior odds; infinite where it is forbidden.
+    """
 
-def _background(score: ShiftScore, hyper: Hyper, residual: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Background standard deviation of each gene on a grid, drawn towards that of all genes."""
-    base = error - score.hyper.background_sd**2  # sampling variance alone
-    loglik = np.zeros((len(BACKGROUNDS), score.n_genes))
-    old = score.hyper
-    score.hyper = hyper
-    for k, omega in enumerate(BACKGROUNDS):
-        for j in range(score.n_genes):
-            off, on = score.branches(residual[None, :, j] ** 2, base[None, :, j] + omega**2, j)
-            loglik[k, j] = np.logaddexp(off, on).sum()
-    score.hyper = old
-    pooled = loglik.mean(axis=1, keepdims=True) * 5.0
-    return BACKGROUNDS[(loglik + pooled).argmax(axis=0)]
+    p_target: np.ndarray
+    effect_sd: np.ndarray
+    background_sd: np.ndarray
+    edge_price: np.ndarray
+
+    @classmethod
+    def default(cls, n_genes: int, edge_probability: np.ndarray | None = None) -> Prior:
+        """Two targets a drug and two edges a gene, effects of one standard deviation, no background.
+
+        Parameters
+        ----------
+        n_genes
+            Number of genes G.
+        edge_probability
+            ``(G, G)``; prior probability of each edge, 0 where it is forbidden, row causes column.
+        """
+        g = max(n_genes, FEWEST_GENES)
+        if edge_probability is None:
+            probability = np.full((n_genes, n_genes), USUAL_EDGES / (g - 1))
+        else:
+            probability = np.asarray(edge_probability, float)
+        with np.errstate(divide="ignore"):
+            price = np.log1p(-np.minimum(probability, 1 - TINY)) - np.log(probability)
+        return cls(
+            np.full(n_genes, USUAL_TARGETS / g), np.ones(n_genes), np.zeros(n_genes), np.maximum(price, -LARGEST_BONUS)
+        )
+
+    def of(self, genes: np.ndarray) -> Prior:
+        """The prior of some genes, with repeats allowed; prices of the edges into them, ``(G, M)``."""
+        return replace(
+            self,
+            p_target=self.p_target[genes],
+            effect_sd=self.effect_sd[genes],
+            background_sd=self.background_sd[genes],
+            edge_price=self.edge_price[:, genes],
+        )

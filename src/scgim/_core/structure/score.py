@@ -9,66 +9,15 @@ one gene are scored in one batch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from scipy.special import expit
 
 from scgim._core.moments.moments import Moments
+from scgim._core.posterior.evidence import GeneFit
+from scgim._core.structure.prior import Prior
 
 WITHIN_SHARE = 0.5  # of the cells that noisy covariances are worth, for what is left of a gene beside its parents
 EDGE_FACTOR = 2.0  # of the price of edges that noisy covariances suggest
-
-
-@dataclass
-class Hyper:
-    """Prior of the interventions and price of the graph.
-
-    Attributes
-    ----------
-    p_target
-        ``(G,)``; prior probability that a drug targets a gene.
-    slab_sd
-        ``(G,)``; standard deviation of effects, in standard deviations of the gene.
-    background_sd
-        ``(G,)``; omega, standard deviation of the differences between contexts where no drug acts.
-    edge_price
-        ``(G, G)``; price of an edge, minus the log prior odds; infinite where it is forbidden.
-    """
-
-    p_target: np.ndarray
-    slab_sd: np.ndarray
-    background_sd: np.ndarray
-    edge_price: np.ndarray
-
-    @classmethod
-    def default(cls, n_genes: int, edge_probability: np.ndarray | None = None) -> Hyper:
-        """Two targets a drug, two edges a gene, effects of one standard deviation, no background."""
-        g = max(n_genes, 3)
-        if edge_probability is None:
-            probability = np.full((n_genes, n_genes), 2.0 / (g - 1))
-        else:
-            probability = np.asarray(edge_probability, float)
-        with np.errstate(divide="ignore"):
-            price = np.log1p(-np.minimum(probability, 1 - 1e-9)) - np.log(probability)
-        return cls(np.full(n_genes, 2.0 / g), np.ones(n_genes), np.zeros(n_genes), np.maximum(price, -20.0))
-
-
-@dataclass
-class GeneFit:
-    """One gene given its parents, in standardised units.
-
-    ``coef`` (p*B,), ``baseline`` (C,), ``variance`` v, ``residual`` (K,) means against the baseline, ``error`` (K,)
-    their variance when the gene is not a target, ``log_odds`` (U,) of being a target of each unit.
-    """
-
-    coef: np.ndarray
-    baseline: np.ndarray
-    variance: float
-    residual: np.ndarray
-    error: np.ndarray
-    log_odds: np.ndarray
-    score: float
-    coef_cov: np.ndarray
 
 
 def precision(dof: float, pair_cells: np.ndarray | None) -> tuple[float, np.ndarray | None]:
@@ -94,29 +43,29 @@ class ShiftScore:
     ----------
     moments
         Of the cells.
-    unit
+    drug_set
         ``(K,)``; contexts that share targets (the doses of a drug or of a combination), -1 for control.
     group
         ``(K,)``; contexts that share a baseline.
-    hyper
+    prior
         Prior and prices; may be exchanged between searches.
     """
 
     n_steps = 2  # steps of expectation maximisation while searching; responsibilities are nearly 0 or 1
     n_steps_final = 10
 
-    def __init__(self, moments: Moments, unit: np.ndarray, group: np.ndarray, hyper: Hyper) -> None:
-        self.moments, self.hyper = moments, hyper
+    def __init__(self, moments: Moments, drug_set: np.ndarray, group: np.ndarray, prior: Prior) -> None:
+        self.moments, self.prior = moments, prior
         self.n_genes, self.n_functions = moments.n_genes, moments.n_functions
-        unit = np.asarray(unit)
-        self.sorted = np.argsort(unit, kind="stable")  # controls first
-        ordered = unit[self.sorted]
+        drug_set = np.asarray(drug_set)
+        self.sorted = np.argsort(drug_set, kind="stable")  # controls first
+        ordered = drug_set[self.sorted]
         self.n_control = int((ordered < 0).sum())
         self.labels, starts = np.unique(ordered[self.n_control :], return_index=True)
         self.starts = starts  # within the perturbed contexts
         self.sizes = np.diff(np.append(starts, len(ordered) - self.n_control))
         self.n = moments.n[self.sorted]
-        self.flat = moments.mean.reshape(len(unit), -1)[self.sorted]  # (K, G*B)
+        self.flat = moments.mean.reshape(len(drug_set), -1)[self.sorted]  # (K, G*B)
         self.self_mean = self.flat[:, :: self.n_functions]  # (K, G) the genes as children
         self.within = moments.within
         self.cross = moments.within[:, :: self.n_functions]  # (G*B, G) parents with children
@@ -128,7 +77,7 @@ class ShiftScore:
         self.ridge = 1e-4 if self.n_functions > 1 else 1e-9
         self.parameter_price = 0.5 * np.log(moments.n.sum())
         self._centred_cache: tuple[np.ndarray, np.ndarray] | None = None
-        is_control = np.arange(len(unit)) < self.n_control
+        is_control = np.arange(len(drug_set)) < self.n_control
         self.perturbed = (~is_control).astype(float)  # the controls are the baseline: no background there
         weight = self.groups * (self.n * is_control)[:, None]
         empty = weight.sum(axis=0) == 0
@@ -149,17 +98,17 @@ class ShiftScore:
 
     def price(self, j: int, sets: np.ndarray) -> np.ndarray:
         """Price of parent sets ``(M, p)`` of gene j -> ``(M,)``."""
-        edges = self.hyper.edge_price[sets, j]
+        edges = self.prior.edge_price[sets, j]
         if self.price_factor is not None:
             return ((edges + self.parameter_price * self.n_functions) * self.price_factor[sets, j]).sum(axis=-1)
         return edges.sum(axis=-1) + self.parameter_price * sets.shape[-1] * self.n_functions
 
     def branches(self, square: np.ndarray, error: np.ndarray, j: int) -> tuple[np.ndarray, np.ndarray]:
-        """Log density of each unit's residuals, off and on: (M, K') perturbed contexts -> two (M, U)."""
-        wide = error + self.hyper.slab_sd[j] ** 2
+        """Log density of the residuals of each drug set, off and on: (M, K') perturbed contexts -> two (M, U)."""
+        wide = error + self.prior.effect_sd[j] ** 2
         off = np.add.reduceat(np.log(error) + square / error, self.starts, axis=1)
         on = np.add.reduceat(np.log(wide) + square / wide, self.starts, axis=1)
-        p = self.hyper.p_target[j]
+        p = self.prior.p_target[j]
         return np.log1p(-p) - 0.5 * off, np.log(p) - 0.5 * on
 
     def effects(self, residual: np.ndarray, error: np.ndarray) -> np.ndarray:
@@ -195,7 +144,7 @@ class ShiftScore:
         if F:
             free -= np.einsum("mkf,mf->mk", x[:, :, :F], coef[:, :F])
         coef[:, F:] = free @ self.start_baseline.T
-        omega2, slab2 = self.hyper.background_sd[j] ** 2, self.hyper.slab_sd[j] ** 2
+        omega2, slab2 = self.prior.background_sd[j] ** 2, self.prior.effect_sd[j] ** 2
         xt = np.ascontiguousarray(np.moveaxis(x, 1, 2))  # (M, F+C, K)
         lhs, dof = gram, self.within_dof
         for step in range(n_steps + 1):
@@ -204,7 +153,7 @@ class ShiftScore:
             residual = y - np.einsum("mfk,mf->mk", xt, coef)
             error = v[:, None] / self.n + omega2 * self.perturbed + self.observed(j, cols, coef[:, :F])  # (M, K)
             off, on = self.branches(residual[:, self.n_control :] ** 2, error[:, self.n_control :], j)
-            rho = 1 / (1 + np.exp(np.clip(off - on, -500, 500)))  # (M, U)
+            rho = expit(on - off)  # (M, U)
             if step == n_steps:
                 break
             weight = 1 / error
@@ -274,7 +223,7 @@ class ShiftScore:
         v = np.maximum(v, 1e-8)
         beyond = (flat[:, every] - flat[:, P] @ slopes).reshape(len(flat), *C.shape)  # (K, M, B)
         residual = (child[:, j] - flat[:, P] @ own)[None] - np.einsum("kmb,mb->mk", beyond, alpha)
-        error = v[:, None] / self.n + self.hyper.background_sd[j] ** 2 * self.perturbed
+        error = v[:, None] / self.n + self.prior.background_sd[j] ** 2 * self.perturbed
         if self.spread is not None:
             near = self.spread[:, j] + self.spread[:, list(base)] @ own**2  # of the parents without the candidate
             error = error + near + alpha[:, :1] ** 2 * self.spread[:, candidates].T
@@ -294,9 +243,9 @@ class ShiftScore:
         out = self._solve(j, np.array([parents], dtype=int).reshape(1, -1), self.n_steps_final)
         F = len(parents) * self.n_functions
         back = np.argsort(self.sorted)
-        cov = np.linalg.inv(out["lhs"][0])
         if self.spread is not None:  # coefficients are known less well: what large changes of parents make of that
             x = np.hstack([self.flat[:, self.columns(np.array(parents, dtype=int))], self.groups])
+            cov = np.linalg.inv(out["lhs"][0])
             out["error"] = out["error"] + np.einsum("kf,fg,kg->k", x, cov, x) * self.perturbed
             c = self.n_control
             off, on = self.branches(out["residual"][:, c:] ** 2, out["error"][:, c:], j)
@@ -309,5 +258,4 @@ class ShiftScore:
             out["error"][0, back],
             out["odds"][0],
             float(out["score"][0]),
-            cov[:F, :F],
         )

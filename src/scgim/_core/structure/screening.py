@@ -43,7 +43,7 @@ def widen(
     out = []
     for j, listed in enumerate(candidates):
         free = np.setdiff1d(np.arange(score.n_genes), (*parents[j], j))
-        free = free[np.isfinite(score.hyper.edge_price[free, j])]
+        free = free[np.isfinite(score.prior.edge_price[free, j])]
         gain = score.coarse_added(j, parents[j], free) if len(free) else np.zeros(0)
         out.append(np.union1d(listed, free[np.argsort(-gain, kind="stable")[:most]]))
     return out

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from scgim.model._module.expectation import Expectation, expectation
+from scgim.model._module.expectation import expectation
 from scgim.model._module.module import GIMModule, as_residuals
+from scgim.model._module.residuals import Expectation
 from scgim.model._reading.sample import dense_blocks
 from scgim.model._study.study import expression_keys
 
@@ -36,6 +37,6 @@ def closed_form(model: Any, module: GIMModule, state: Expectation | None) -> Exp
         sums += module.residual_sums(z - module.mechanisms(module.seen(z, k)), z, k).to(sums)
     group = module.group.cpu().numpy()
     probability = None if state is None else state.probability
-    new = expectation(as_residuals(sums), module.unit, group, module.prior, hard=module.hard, probability=probability)
+    new = expectation(as_residuals(sums), module.drug_set, group, module.prior, module.kind, probability=probability)
     module.apply_expectation(new)
     return new

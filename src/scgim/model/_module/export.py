@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from scgim._core.arrays import override
 from scgim._core.design import Design
 from scgim._core.learn.fit import Fit
 from scgim._core.mechanisms import basis
@@ -17,8 +18,8 @@ from scgim._core.posterior.curves import Curves, fit_dose_curves
 from scgim._core.posterior.drift import diffuse_fields
 from scgim._core.posterior.levels import level_fields
 from scgim._core.posterior.targets import Targets, fit_targets, fit_values
-from scgim.model._module.expectation import Expectation
 from scgim.model._module.module import GIMModule
+from scgim.model._module.residuals import Expectation
 
 SAMPLE = 2000  # cells from which the size of edges is read
 
@@ -94,24 +95,16 @@ def export_mechanisms(module: GIMModule, order: np.ndarray, strength: np.ndarray
 
 def posterior(
     module: GIMModule, state: Expectation, design: Design, known: np.ndarray | None
-) -> tuple[Targets, Curves, float]:
+) -> tuple[Targets, Curves]:
     """Targets and dose curves given the residuals; the unit of the values: standard deviations of the gene."""
-    on = state.probability > 0.5
-    if not module.hard:
-        p = np.full(module.n_genes, state.prior.p_target)
-        curves = fit_dose_curves(state.residual, state.error, on, design, p_target=p)
-        return fit_targets(state.residual, state.error, design, curves, p, known=known), curves, state.prior.p_target
+    evidence, on, p = state.evidence, state.probability > 0.5, state.prior.p_target
+    if not module.kind.reads_genes:
+        curves = fit_dose_curves(evidence.residual, evidence.error, on, design, p_target=p)
+        return fit_targets(evidence.residual, evidence.error, design, curves, p, known=known), curves
     value = state.effect + _numpy(module.loc) / _numpy(module.scale)
-    curves = fit_dose_curves(value, state.error, on, design)
-    present, prior = np.asarray(design.dose) > 0, np.zeros((len(design.drugs), module.n_genes))
-    for d in range(len(design.drugs)):
-        alone = np.flatnonzero(present[:, d] & (present.sum(axis=1) == 1))
-        rows = alone if len(alone) else np.flatnonzero(present[:, d])
-        q = np.clip(state.probability[rows].mean(axis=0), 1e-12, 1 - 1e-12)
-        prior[d] = np.log(q / (1 - q))
-    if known is not None:
-        prior = np.where(np.isnan(known), prior, np.where(known == 1, 30.0, -30.0))
-    return fit_values(value, state.error, design, curves, prior), curves, state.prior.p_target
+    curves = fit_dose_curves(value, evidence.error, on, design)
+    log_odds = override(design.mean_by_drug(evidence.log_odds), known)
+    return fit_values(value, evidence.error, design, curves, log_odds), curves
 
 
 def assemble(
@@ -151,13 +144,15 @@ def assemble(
         Added to that of the start.
     """
     strength = edge_strength(module, z, rng)
-    targets, curves, p_target = posterior(module, state, design, known)
+    targets, curves = posterior(module, state, design, known)
     scale = _numpy(module.scale)
     mechanisms = export_mechanisms(module, order, strength)
     small: dict[str, Any] = {}
     if start.diffuse is not None:
-        fraction, background = curves.fraction(np.asarray(design.dose)), state.prior.background_sd
-        small = diffuse_fields(state.residual, state.error, background, design, fraction, targets.probability, scale)
+        fraction, background = curves.fraction(design.dose), state.prior.background_sd
+        small = diffuse_fields(
+            state.evidence.residual, state.evidence.error, background, design, fraction, targets.probability, scale
+        )
     return replace(
         start,
         **small,
@@ -181,9 +176,9 @@ def assemble(
         history=[*start.history, *(history or [])],
         settings={
             **start.settings,
-            "p_target": p_target,
-            "slab_sd": float(np.sqrt(state.prior.slab2)),
-            "curve_slab_sd": curves.slab_sd,
+            "p_target": float(state.prior.p_target[0]),
+            "effect_sd": float(state.prior.effect_sd[0]),
+            "curve_effect_sd": curves.effect_sd,
             "curve_deviation_sd": curves.deviation_sd,
         },
     )

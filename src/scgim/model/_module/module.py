@@ -15,8 +15,10 @@ from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
 from torch import nn
 
 from scgim._core.mechanisms import basis
-from scgim.model._module.expectation import Expectation, Prior, Residuals
+from scgim._core.structure.prior import Prior
+from scgim.model._module.kinds import TRAINED, TrainedKind
 from scgim.model._module.networks import GeneMechanisms
+from scgim.model._module.residuals import Expectation, Residuals
 from scgim.model._reading.keys import CONTEXT_KEY, WEIGHT_KEY
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ COVARIATES_KEY = "extra_continuous_covs"  # scvi.REGISTRY_KEYS.CONT_COVS_KEY
 def context_names(design: Design) -> tuple[str, ...]:
     """Drugs, doses and group of every context, for messages."""
     names = []
-    for dose, group in zip(np.asarray(design.dose), design.group, strict=True):
+    for dose, group in zip(design.dose, design.group, strict=True):
         parts = [f"{design.drugs[d]} at {dose[d]:g}" if design.has_dose else design.drugs[d] for d in dose.nonzero()[0]]
         label = " + ".join(parts) or "control"
         names.append(f"{label} ({design.group_names[group]})" if len(design.group_names) > 1 else label)
@@ -97,9 +99,9 @@ class GIMModule(BaseModuleClass):
         super().__init__()
         K, C = len(design.group), len(design.group_names)
         self.mechanism, self.intervention, self.noise, self.structure = mechanism, intervention, noise, structure
-        self.edge_penalty, self.ridge, self.hard = edge_penalty, ridge, intervention == "hard"
-        self.n_hidden = n_hidden
-        self.names, self.unit = context_names(design), np.asarray(design.unit)
+        self.edge_penalty, self.ridge, self.n_hidden = edge_penalty, ridge, n_hidden
+        self.kind: TrainedKind = TRAINED.get(intervention, TRAINED["shift"])
+        self.names, self.drug_set = context_names(design), design.drug_set
         self.expression_keys: tuple[str, ...] = (X_KEY,)
         most = 12 if mechanism == "neural" else SEARCHED_PARENTS
         P = min(max(n_genes - 1, 1), most) if max_parents is None else max_parents
@@ -108,8 +110,8 @@ class GIMModule(BaseModuleClass):
         self.log_noise = nn.Parameter(torch.zeros(n_genes))
         self.register_buffer("loc", torch.zeros(n_genes))
         self.register_buffer("scale", torch.ones(n_genes))
-        self.register_buffer("group", torch.as_tensor(np.asarray(design.group), dtype=torch.long))
-        self.register_buffer("dose", torch.as_tensor(np.asarray(design.dose), dtype=torch.float32))
+        self.register_buffer("group", torch.as_tensor(design.group, dtype=torch.long))
+        self.register_buffer("dose", torch.as_tensor(design.dose, dtype=torch.float32))
         self.register_buffer("probability", torch.zeros(K, n_genes))
         self.register_buffer("effect", torch.zeros(K, n_genes))
         self.register_buffer("own_variance", torch.ones(n_genes))
@@ -161,12 +163,7 @@ class GIMModule(BaseModuleClass):
         """Expected under the posterior of the interventions, of every cell and gene, ``(n, G)``, standardised."""
         q, effect = self.probability[context], self.effect[context]
         error = residual - self.baseline[self.group[context]]
-        if self.hard:
-            intact = 0.5 * error.square() * torch.exp(-2 * self.log_noise) + self.log_noise
-            cut = 0.5 * (z - effect).square() / self.own_variance + 0.5 * self.own_variance.log()
-            return (1 - q) * intact + q * cut
-        error = error - q * effect
-        return 0.5 * error.square() * torch.exp(-2 * self.log_noise) + self.log_noise
+        return self.kind.nll(z, error, q, effect, self.log_noise, self.own_variance)
 
     def loss(
         self,
@@ -208,9 +205,9 @@ class GIMModule(BaseModuleClass):
         self.prior = state.prior
         self.probability.copy_(torch.as_tensor(state.probability))
         self.effect.copy_(torch.as_tensor(state.effect))
-        self.baseline.copy_(torch.as_tensor(state.baseline))
-        self.log_noise.copy_(torch.as_tensor(0.5 * np.log(state.variance)))
-        self.own_variance.copy_(torch.as_tensor(state.own_variance))
+        self.baseline.copy_(torch.as_tensor(state.evidence.baseline))
+        self.log_noise.copy_(torch.as_tensor(0.5 * np.log(state.evidence.noise)))
+        self.own_variance.copy_(torch.as_tensor(state.own_noise))
 
     @torch.no_grad()
     def set_scale(self, loc: np.ndarray, scale: np.ndarray) -> None:

@@ -91,15 +91,15 @@ class GIMTrainingPlan(TrainingPlan):
         module = self.module
         state = expectation(
             as_residuals(sums),
-            module.unit,
+            module.drug_set,
             module.group.cpu().numpy(),
             module.prior,
-            hard=module.hard,
+            module.kind,
             learn_prior=self.learn_prior,
             probability=module.probability.double().cpu().numpy(),
         )
         module.apply_expectation(state)
-        self.log("score", float(state.score.sum()), on_epoch=True, batch_size=1, rank_zero_only=True)
+        self.log("score", float(state.evidence.score.sum()), on_epoch=True, batch_size=1, rank_zero_only=True)
 
     def on_validation_epoch_end(self) -> None:
         """Keeps the weights of the epoch that describes held-out cells best."""

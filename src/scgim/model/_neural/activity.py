@@ -24,13 +24,14 @@ from scgim._core.kinds.cells import Atomic
 from scgim._core.learn.alternate import ActiveFit, combine
 from scgim._core.learn.fit import Fit
 from scgim._core.posterior.curves import Curves
+from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.hill import hill
-from scgim._core.structure.score import GeneFit, Hyper
+from scgim._core.structure.prior import Prior
 from scgim.model._module.closed_form import closed_form
-from scgim.model._module.expectation import Expectation
 from scgim.model._module.export import edge_strength, export_mechanisms, parents_of
 from scgim.model._module.module import GIMModule
 from scgim.model._module.networks import GeneMechanisms
+from scgim.model._module.residuals import Expectation
 from scgim.model._module.runner import better
 from scgim.model._neural.batch import Cells, train_batch
 from scgim.model._neural.start import edge_probability, load_networks, neural_cells, start_networks
@@ -60,7 +61,7 @@ class NeuralActive(ActiveFit):
 
     told: list[Children]
 
-    def children(self, fits: list[GeneFit]) -> list[Children]:
+    def children(self, evidence: Evidence) -> list[Children]:
         """What every gene tells of the activities of its parents."""
         return self.told
 
@@ -144,19 +145,19 @@ def neural_children(
             values = torch.cat([moves[order, j, : len(pa)], residual[order, j, None]], 1).double().cpu().numpy()
             first[j][k] += np.add.reduceat(values, starts)
             second[j][k] += np.add.reduceat(values[:, :, None] * values[:, None], starts)
-    out = []
+    out, evidence = [], state.evidence
     for j, pa in enumerate(parents):
         mean = first[j] / np.maximum(n, 1)[:, None]
         scatter = second[j] - n[:, None, None] * mean[:, :, None] * mean[:, None]
-        v = state.variance[j]
-        error = state.error[:, j]
+        v = evidence.noise[j]
+        error = evidence.error[:, j]
         out.append(
             Children(
                 np.asarray(pa, dtype=int),
                 scatter[:, :-1, -1] / v,
                 scatter[:, :-1, :-1] / v,
                 mean[:, :-1],
-                mean[:, -1] - state.baseline[group, j],
+                mean[:, -1] - evidence.baseline[group, j],
                 error,
                 v / np.maximum(n, 1),
             )
@@ -164,29 +165,18 @@ def neural_children(
     return out
 
 
-def gene_fits(state: Expectation, unit: np.ndarray) -> list[GeneFit]:
-    """An expectation step as `ActiveFit` reads it."""
-    first = np.array([np.flatnonzero(unit == u)[0] for u in range(int(unit.max(initial=-1)) + 1)], dtype=int)
-    q = np.clip(state.probability[first], 1e-12, 1 - 1e-12)  # (U, G)
-    odds, empty = np.log(q) - np.log1p(-q), np.zeros(0)
-    return [
-        GeneFit(empty, state.baseline[:, j], float(v), state.residual[:, j], state.error[:, j], odds[:, j], 0.0, empty)
-        for j, v in enumerate(state.variance)
-    ]
-
-
 def start_run(model: Any, fit: Fit, scale: np.ndarray, n: np.ndarray) -> NeuralActive:
     """The alternation, at what the additive fit has found."""
     G, settings, design = len(fit.genes), fit.settings, model.design
     known = known_targets_matrix(model._known_targets, model.drugs, model.genes)
-    hyper = Hyper(
-        np.full(G, settings["p_target"]), np.full(G, settings["slab_sd"]), fit.background_sd / scale, np.zeros((G, G))
+    prior = Prior(
+        np.full(G, settings["p_target"]), np.full(G, settings["effect_sd"]), fit.background_sd / scale, np.zeros((G, G))
     )
     counts: Any = Counts(n, G)
     run = NeuralActive(
         counts,
         design,
-        hyper,
+        prior,
         shifts=fit.intervention == "auto",
         background="auto",
         known=None if known is None else np.where(known, 1.0, np.nan),
@@ -210,18 +200,17 @@ def update(
     """Shifts and activities given the networks; the module takes over the activities."""
     parents = [np.flatnonzero(row) for row in networks.mask.cpu().numpy()]
     parents = [networks.candidates[j].cpu().numpy()[columns] for j, columns in enumerate(parents)]
-    zero, group = -module.loc / module.scale, np.asarray(run.design.group)
+    zero, group = -module.loc / module.scale, run.design.group
     prior = state.prior
-    G = run.moments.n_genes
-    run.hyper = replace(
-        run.hyper,
-        p_target=np.full(G, prior.p_target),
-        slab_sd=np.full(G, np.sqrt(prior.slab2)),
+    run.prior = replace(
+        run.prior,
+        p_target=prior.p_target,
+        effect_sd=prior.effect_sd,
         background_sd=prior.background_sd,
     )
     run.told = neural_children(networks, parents, blocks, zero, run.psi, state, group)
     run.parents = {j: tuple(int(i) for i in pa) for j, pa in enumerate(parents)}
-    run.update(gene_fits(state, module.unit), rng)
+    run.update(state.evidence, rng)
     module.activity.copy_(torch.as_tensor(run.psi))
 
 
@@ -297,7 +286,7 @@ def alternate(
             n_hidden=batch.networks.bias.shape[1],
         )
         if progress is not None:
-            progress(f"activities {round_ + 1}", float(batch.state.score.sum()))
+            progress(f"activities {round_ + 1}", float(batch.state.evidence.score.sum()))
     return replace(start, batch=batch)
 
 

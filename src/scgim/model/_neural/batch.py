@@ -15,8 +15,11 @@ import numpy as np
 import torch
 
 from scgim._core.mechanisms import basis
-from scgim.model._module.expectation import Expectation, Prior, Residuals, expectation
+from scgim._core.structure.prior import Prior
+from scgim.model._module.expectation import expectation
+from scgim.model._module.kinds import TRAINED, TrainedKind
 from scgim.model._module.networks import GeneMechanisms
+from scgim.model._module.residuals import Expectation, Residuals
 
 logger = logging.getLogger(__name__)
 PARAMETERS_PER_PARENT = 6  # effective number, for the price of an edge
@@ -28,9 +31,9 @@ class Cells:
 
     z: torch.Tensor  # (n, G)
     context: torch.Tensor  # (n,)
-    unit: np.ndarray  # (K,)
+    drug_set: np.ndarray  # (K,)
     group: np.ndarray  # (K,)
-    hard: bool = False
+    kind: TrainedKind = TRAINED["shift"]
     seen: torch.Tensor | None = None  # (n, G) what children see of each gene, where that is not the gene itself
 
     @property
@@ -40,7 +43,7 @@ class Cells:
 
     def sums(self, values: torch.Tensor) -> torch.Tensor:
         """Sums over the cells of each context, in float64 on the CPU: (n, M) -> (K, M)."""
-        total = torch.zeros(len(self.unit), values.shape[1], dtype=torch.float64)
+        total = torch.zeros(len(self.drug_set), values.shape[1], dtype=torch.float64)
         return total.index_add_(0, self.context.cpu(), values.double().cpu())
 
 
@@ -58,9 +61,9 @@ class Batch:
 def residual_sums(cells: Cells, y: torch.Tensor, residual: torch.Tensor) -> Residuals:
     """Sums for the expectation step: genes ``y`` and residuals, ``(n, M)`` each."""
     n = cells.sums(torch.ones(len(y), 1)).numpy() + np.zeros((1, y.shape[1]))
-    values = [residual, residual.double() ** 2, *([y, y.double() ** 2] if cells.hard else [])]
+    values = [residual, residual.double() ** 2, *([y, y.double() ** 2] if cells.kind.reads_genes else [])]
     sums = [cells.sums(v).numpy() for v in values]
-    return Residuals(n, *sums, *([] if cells.hard else [np.zeros_like(n)] * 2))
+    return Residuals(n, *sums, *([] if cells.kind.reads_genes else [np.zeros_like(n)] * 2))
 
 
 def warm_start(networks: GeneMechanisms, parents: list[tuple[int, ...]], genes: np.ndarray, start: Batch) -> None:
@@ -119,7 +122,7 @@ def train_batch(
     networks.to(device)
     if start is not None:
         warm_start(networks, parents, genes, start)
-    prior = Prior(prior.p_target, prior.slab2, prior.background_sd[genes])
+    prior = prior.of(np.asarray(genes))
     index = torch.as_tensor(genes, device=device)
     residual = _residual(cells, networks, index)
     state = _expect(cells, index, residual, prior, learn=start is None)
@@ -132,8 +135,8 @@ def train_batch(
         if epoch:
             residual = _residual(cells, networks, index)
             state = _expect(cells, index, residual, state.prior, learn=start is None, probability=state.probability)
-        offset, weight = _targets(state, device, hard=cells.hard)
-        half_log = torch.as_tensor(0.5 / state.variance, dtype=torch.float32, device=device)
+        offset, weight = _targets(state, device, cells.kind)
+        half_log = torch.as_tensor(0.5 / state.evidence.noise, dtype=torch.float32, device=device)
         for rows in torch.randperm(N, generator=generator).to(device).split(batch_size):
             z, k = cells.z[rows], cells.context[rows]
             error = z[:, index] - networks(cells.inputs[rows]) - offset[k] - _baseline(state, device)[group[rows]]
@@ -149,15 +152,13 @@ def train_batch(
 
 
 def _baseline(state: Expectation, device: torch.device) -> torch.Tensor:
-    return torch.as_tensor(state.baseline, dtype=torch.float32, device=device)
+    return torch.as_tensor(state.evidence.baseline, dtype=torch.float32, device=device)
 
 
-def _targets(state: Expectation, device: torch.device, *, hard: bool) -> tuple[torch.Tensor, torch.Tensor]:
+def _targets(state: Expectation, device: torch.device, kind: TrainedKind) -> tuple[torch.Tensor, torch.Tensor]:
     """What is taken off the cells of each context before the regression, and their weight, ``(K, M)`` each."""
     q = torch.as_tensor(state.probability, dtype=torch.float32, device=device)
-    if hard:
-        return torch.zeros_like(q), 1 - q
-    return q * torch.as_tensor(state.effect, dtype=torch.float32, device=device), torch.ones_like(q)
+    return kind.regression_target(q, torch.as_tensor(state.effect, dtype=torch.float32, device=device))
 
 
 @torch.no_grad()
@@ -177,7 +178,7 @@ def _expect(
 ) -> Expectation:
     stats = residual_sums(cells, cells.z[:, index], residual)
     return expectation(
-        stats, cells.unit, cells.group, prior, hard=cells.hard, learn_prior=learn, probability=probability
+        stats, cells.drug_set, cells.group, prior, cells.kind, learn_prior=learn, probability=probability
     )
 
 

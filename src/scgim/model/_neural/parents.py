@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
-from scgim.model._module.expectation import Prior
+from scgim._core.structure.prior import Prior
 from scgim.model._module.networks import GeneMechanisms
 from scgim.model._neural.batch import (
     PARAMETERS_PER_PARENT,
@@ -83,12 +84,7 @@ def pick(batch: Batch, rows: list[int]) -> Batch:
     networks = GeneMechanisms(len(rows), source.mask.shape[1], kind="neural", n_hidden=source.bias.shape[1])
     networks.load_state_dict({k: v[rows] for k, v in source.state_dict().items()})
     networks.to(source.mask.device)
-    old = batch.state
-    by_column = ("probability", "effect", "baseline", "residual", "error")
-    values = {k: getattr(old, k)[:, rows] for k in by_column}
-    values |= {k: getattr(old, k)[rows] for k in ("variance", "own_variance", "score")}
-    prior = Prior(old.prior.p_target, old.prior.slab2, old.prior.background_sd[rows])
-    return Batch(batch.genes[rows], parents, networks, type(old)(**values, prior=prior), batch.residual[:, rows])
+    return Batch(batch.genes[rows], parents, networks, batch.state.of(rows), batch.residual[:, rows])
 
 
 def _keys(moves: list[Move], n_genes: int) -> list[tuple[int, tuple[int, ...]]]:
@@ -117,8 +113,7 @@ def search_parents(
     order: np.ndarray,
     parents: list[np.ndarray],
     *,
-    allowed: np.ndarray | None = None,
-    edge_price: np.ndarray | None = None,
+    prior: Prior | None = None,
     n_rounds: int = 4,
     n_epochs: int = 40,
     max_parents: int = 10,
@@ -134,10 +129,8 @@ def search_parents(
         In memory, standardised.
     order, parents
         Causal order ``(G,)`` and parents of each gene to start from.
-    allowed
-        ``(G, G)`` bool; edges that may be there, all if None.
-    edge_price
-        ``(G, G)``; minus the log prior odds of each edge.
+    prior
+        Of the interventions, and the prices of edges; the usual ones if None.
     n_rounds, n_epochs
         Rounds of proposals, epochs of the first training; proposals take a third of them.
     max_parents
@@ -151,11 +144,11 @@ def search_parents(
     """
     G = cells.z.shape[1]
     genes = np.arange(G)
-    may = ~np.eye(G, dtype=bool) if allowed is None else allowed & ~np.eye(G, dtype=bool)
-    price = np.full((G, G), np.log(max(G - 3, 1) / 2.0)) if edge_price is None else edge_price
-    price = price + 0.5 * np.log(len(cells.z)) * PARAMETERS_PER_PARENT
+    prior = Prior.default(G) if prior is None else prior
+    may = np.isfinite(prior.edge_price) & ~np.eye(G, dtype=bool)
+    price = prior.edge_price + 0.5 * np.log(len(cells.z)) * PARAMETERS_PER_PARENT
     sets = [tuple(sorted(int(p) for p in pa)) for pa in parents]
-    batch = train_batch(cells, genes, sets, Prior.default(G), n_epochs=n_epochs, seed=seed, **training)
+    batch = train_batch(cells, genes, sets, prior, n_epochs=n_epochs, seed=seed, **training)
     probability, active = np.full((G, G), np.nan), set(range(G))
     tabu: set[tuple[str, int, int]] = set()
     history: list[dict[str, Any]] = []
@@ -164,7 +157,7 @@ def search_parents(
         open_ = may & ~as_graph(sets) & ~paths.T & (np.array([len(pa) for pa in sets]) < max_parents)
         additions = screen_additions(cells, batch, open_, float(np.nanmin(price[may])))
         moves = propose(sets, additions, tabu, active, may, max_parents)
-        total = float(batch.state.score.sum() - sum(price[list(pa), j].sum() for j, pa in enumerate(sets)))
+        total = float(batch.state.evidence.score.sum() - sum(price[list(pa), j].sum() for j, pa in enumerate(sets)))
         history.append({"stage": f"networks {round_ + 1}", "score": total})
         if progress is not None:
             progress(f"networks {round_ + 1}", total)
@@ -183,14 +176,14 @@ def search_parents(
             **training,
         )
         row = {key: G + m for m, key in enumerate(keys)}
-        score = trial.state.score
+        score = trial.state.evidence.score
         for move in moves:
             for j, pa in move.sets.items():
                 new = score[row[j, tuple(sorted(pa))]] - price[list(pa), j].sum()
                 move.gain += float(new - score[j] + price[list(sets[j]), j].sum())
             if move.kind != "turn":
                 sign = 1 if move.kind == "add" else -1
-                probability[move.edge] = 1 / (1 + np.exp(np.clip(-sign * move.gain / TEMPERATURE, -50, 50)))
+                probability[move.edge] = expit(sign * move.gain / TEMPERATURE)
         chosen = _accept(moves, sets, tabu)
         rows = [row[j, tuple(sorted(chosen[j]))] if j in chosen else j for j in range(G)]
         batch = pick(trial, rows)

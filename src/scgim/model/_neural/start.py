@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from scgim._core.learn.fit import Fit
+from scgim._core.structure.prior import Prior
 from scgim.model._module.module import GIMModule
 from scgim.model._neural.batch import Batch, Cells
 from scgim.model._neural.parents import NeuralStart, search_parents
@@ -28,7 +29,7 @@ def neural_cells(model: Any, module: GIMModule, fit: Fit, held: np.ndarray, rng:
     z = torch.as_tensor((x - module.loc.cpu().numpy()) / module.scale.cpu().numpy())
     k = torch.as_tensor(context)
     seen = module.seen(z, k) if module.scaled else None
-    return Cells(z, k, module.unit, np.asarray(model.design.group), module.hard, seen)
+    return Cells(z, k, module.drug_set, model.design.group, module.kind, seen)
 
 
 def start_networks(
@@ -41,18 +42,11 @@ def start_networks(
     progress: Callable[[str, float], None] | None,
 ) -> NeuralStart:
     """Parents and first weights of neural mechanisms, from another graph, such as that of the additive engine."""
-    prior, allowed, price = prior_matrix(model._graph_prior, module.n_genes), None, None
-    if prior is not None:
-        allowed = prior > 0
-        with np.errstate(divide="ignore"):
-            price = np.where(allowed, np.log1p(-np.minimum(prior, 1 - 1e-9)) - np.log(np.maximum(prior, 1e-9)), 1e9)
-            price = np.maximum(price, -20.0)
     start = search_parents(
         cells,
         order,
         [np.asarray(pa, dtype=int) for pa in parents],
-        allowed=allowed,
-        edge_price=price,
+        prior=Prior.default(module.n_genes, prior_matrix(model._graph_prior, module.n_genes)),
         max_parents=module.mechanisms.mask.shape[1],
         n_hidden=module.mechanisms.bias.shape[1],
         seed=int(rng.integers(2**31)),

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import logit
 
 from scgim._core.learn.fit import Fit
 from scgim._core.posterior.curves import fit_dose_curves
 from scgim._core.posterior.targets import fit_values
 from scgim.model._module.closed_form import prepare
-from scgim.model._module.expectation import Residuals
 from scgim.model._module.export import edge_strength, export_mechanisms
 from scgim.model._module.module import as_residuals
+from scgim.model._module.residuals import Residuals
 from scgim.model._module.runner import loader_settings, run_training
 from scgim.model._neural.batch import reachable, topological
 from scgim.model._published.maps import AmortisedMaps, Gamma
@@ -95,25 +96,23 @@ def published_fit(model: Any, module: PublishedModule, x: torch.Tensor, rng: np.
     probability = np.where(design.control[:, None], 0.0, probability)
     targets = (probability > 0.5).astype(float)
     sums = _final_sums(model, module)
-    hit, n = targets > 0.5, np.maximum(sums.n, 1)
+    hit, n, stays = targets > 0.5, np.maximum(sums.n, 1), module.kind.intact(targets)
+    offset, _ = module.kind.regression_target(torch.as_tensor(targets), torch.as_tensor(effect))
     baseline = np.zeros((len(design.group_names), G))
-    centred = sums.mean - (0.0 if module.hard else targets * effect)
+    centred = sums.mean - offset.numpy()
     for c in range(len(baseline)):
-        weight = sums.n * (~hit if module.hard else 1.0) * (design.group == c)[:, None]
+        weight = sums.n * stays * (design.group == c)[:, None]
         baseline[c] = (weight * centred).sum(axis=0) / np.maximum(weight.sum(axis=0), 1e-9)
-    stays = ~hit if module.hard else np.ones_like(hit)
-    variance = (stays * sums.scatter).sum(axis=0) / np.maximum((stays * np.maximum(sums.n - 1, 0)).sum(axis=0), 1)
+    variance = (stays * sums.scatter).sum(axis=0) / np.maximum((stays * sums.freedom).sum(axis=0), 1)
     module.baseline.copy_(torch.as_tensor(baseline))
     module.log_noise.copy_(torch.as_tensor(0.5 * np.log(np.maximum(variance, 1e-6))))
     scale, loc = module.scale.double().cpu().numpy(), module.loc.double().cpu().numpy()
-    value = effect + loc / scale if module.hard else effect
+    value = effect + loc / scale if module.kind.reads_genes else effect
     error = np.maximum(variance, 1e-6) / n
     curves = fit_dose_curves(value, error, hit, design)
-    present = np.asarray(design.dose) > 0
     odds = np.zeros((D, G))
     for d in range(D):
-        p = np.clip(probability[present[:, d]].mean(axis=0), 1e-12, 1 - 1e-12) if present[:, d].any() else 0.5
-        odds[d] = np.log(p / (1 - p))
+        odds[d] = logit(np.clip(probability[design.of(d)].mean(axis=0), 1e-12, 1 - 1e-12)) if len(design.of(d)) else 0.0
     out = fit_values(value, error, design, curves, odds)
     z = ((x.to(module.loc.device) - module.loc) / module.scale).float()
     strength = edge_strength(module, z, rng)
@@ -138,6 +137,6 @@ def published_fit(model: Any, module: PublishedModule, x: torch.Tensor, rng: np.
         np.zeros(G),
         np.full((D, G), module.intervention),
         [],
-        {"structure": "gradient", "curve_slab_sd": curves.slab_sd, "curve_deviation_sd": curves.deviation_sd,
-         "p_target": 2.0 / max(G, 4), "slab_sd": curves.slab_sd},
+        {"structure": "gradient", "curve_effect_sd": curves.effect_sd, "curve_deviation_sd": curves.deviation_sd,
+         "p_target": float(module.prior.p_target[0]), "effect_sd": curves.effect_sd},
     )  # fmt: skip

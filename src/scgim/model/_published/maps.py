@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import expit
 
 from scgim.model._published.module import MAX_LOGIT
 
@@ -119,7 +120,7 @@ class AmortisedMaps:
     def of(cls, module: PublishedModule, gamma: Gamma) -> AmortisedMaps:
         """Of a trained module."""
         loc, scale = (v.double().cpu().numpy() for v in (module.loc, module.scale))
-        offset = loc if module.hard else np.zeros_like(loc)  # a value, or a difference
+        offset = loc if module.kind.reads_genes else np.zeros_like(loc)  # a value, or a difference
         return cls(gamma, _layers(module.g), _layers(module.h), offset, scale, MAX_LOGIT)
 
     @staticmethod
@@ -133,7 +134,7 @@ class AmortisedMaps:
     def probability(self, gamma: np.ndarray) -> np.ndarray:
         """Target probabilities ``(m, G)`` at standardised features ``(m, Q)``."""
         logits = np.clip(_network(self.g, gamma), -self.bound, self.bound)
-        return 1 / (1 + np.exp(-logits))
+        return expit(logits)
 
     def effect(self, gamma: np.ndarray) -> np.ndarray:
         """Standardised effects ``(m, G)``, each given that its gene is a target, beside the genes that are probable ones."""

@@ -177,14 +177,15 @@ class PublishedModule(GIMModule):
     def log_determinant(self, u: torch.Tensor, gate: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Mean of ``log |det(I - J)|`` over cells, with J the derivatives of the mechanisms; zero without cycles."""
         n, G = len(targets), self.n_genes
-        constant = self.mechanisms.kind == "linear" and not self.hard
+        listening = self.kind.listening(targets)
+        constant = self.mechanisms.kind == "linear" and listening is None
         m = min(n, self.n_samples if constant else MAX_DETERMINANTS)
         some = torch.arange(m, device=u.device) * n // m
         slopes = self.mechanisms.slopes(u[:, some], gate[:, some]).transpose(0, 1).float()  # (m, G, P)
         column = self.mechanisms.candidates.expand(m, -1, -1)
         jacobian = torch.zeros(m, G, G, device=u.device).scatter_add(2, column, slopes)
-        if self.hard:
-            jacobian = jacobian * (1 - targets[some].float())[:, :, None]
+        if listening is not None:
+            jacobian = jacobian * listening[some].float()[:, :, None]
         return torch.linalg.slogdet(torch.eye(G, device=u.device) - jacobian)[1].mean()
 
     def loss(
@@ -196,14 +197,7 @@ class PublishedModule(GIMModule):
         out = generative_outputs
         z, target, effect = out["z"], out["targets"], out["effects"]
         error = out["residual"] - self.baseline[self.group[out["context"]]]
-        if self.hard:
-            intact = 0.5 * error.square() * torch.exp(-2 * self.log_noise) + self.log_noise
-            cut = 0.5 * (z - effect).square() * torch.exp(-2 * self.log_own) + self.log_own
-            per_gene = (1 - target) * intact + target * cut
-        else:
-            error = error - target * effect
-            per_gene = 0.5 * error.square() * torch.exp(-2 * self.log_noise) + self.log_noise
-        per_cell = per_gene.sum(1)
+        per_cell = self.kind.nll(z, error, target, effect, self.log_noise, torch.exp(2 * self.log_own)).sum(1)
         loss = mean_loss(per_cell, tensors)
         if self.training:
             loss = loss - out.get("log_determinant", 0.0) + self.log_prior(out["logits"])

@@ -33,7 +33,7 @@ class PublishedPlan(GIMTrainingPlan):
     temperatures
         Of the Gumbel-sigmoid samples, at the start and from then on.
     target_factor
-        Factor of the prior of targets at the start, which is 1 from then on; None for 2, and 0.25 under hard interventions.
+        Factor of the prior of targets at the start, which is 1 from then on; None for that of the kind of intervention.
     kwargs
         Of `GIMTrainingPlan`.
     """
@@ -60,7 +60,7 @@ class PublishedPlan(GIMTrainingPlan):
         self.lr_edges, self.lr_maps = lr_edges, lr_maps
         self.n_blocks, self.growth, self.tolerance, self.fix = n_blocks, growth, tolerance, fix
         self.temperatures = temperatures
-        usual = 0.25 if module.hard else 2.0  # a hard target that is not tried early is never found
+        usual = module.kind.first_factor
         self.target_factor = usual if target_factor is None else target_factor
         module.quadratic = quadratic
         self._block, self._steps = 0, 0

@@ -47,4 +47,4 @@ def with_levels(data: Study, effects_by: str | None) -> Design:
     if effects_by is None:
         return design
     of_group = np.unique(data.groups[effects_by].to_numpy().astype(str), return_inverse=True)[1]
-    return replace(design, level=of_group[np.asarray(design.group)])
+    return replace(design, level=of_group[design.group])

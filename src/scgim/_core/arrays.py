@@ -1,0 +1,46 @@
+"""Small things that many files need: grouped sums, dense blocks, log odds of what is known (layer `_core`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+KNOWN = 30.0
+"""Log odds of a target that is known: its probability differs from one by less than any figure that is shown (1e-13), and
+the odds stay small enough to be added to evidence without losing its digits."""
+
+
+def dense(x: Any, dtype: Any = np.float64) -> np.ndarray:
+    """A block of cells ``(n, G)``, dense or sparse, as an array."""
+    return np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=dtype)
+
+
+def member(context: np.ndarray, n_contexts: int) -> sparse.csr_matrix:
+    """``(K, n)``; one where the cell is in the context, so that ``member @ x`` sums the cells of each."""
+    n = len(context)
+    return sparse.csr_matrix((np.ones(n), (np.asarray(context), np.arange(n))), shape=(n_contexts, n))
+
+
+def sum_by(values: np.ndarray, index: np.ndarray, n: int) -> np.ndarray:
+    """Sums of the rows with each index, ``(m, ...)`` -> ``(n, ...)``; rows with a negative index are left out."""
+    out = np.zeros((n, *values.shape[1:]))
+    used = index >= 0
+    np.add.at(out, index[used], values[used])
+    return out
+
+
+def override(log_odds: np.ndarray, known: np.ndarray | None) -> np.ndarray:
+    """The log odds where nothing is known, else those of certainty.
+
+    Parameters
+    ----------
+    log_odds
+        ``(D, G)``.
+    known
+        ``(D, G)``; 1 for known targets, 0 for known others, NaN where nothing is known; or None.
+    """
+    if known is None:
+        return log_odds
+    return np.where(np.isnan(known), log_odds, np.where(known == 1, KNOWN, -KNOWN))

@@ -1,0 +1,89 @@
+"""Where interventions act, and what they do there: one type for a probability, an effect and its uncertainty (layer `_core`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+SMALLEST = 1e-300  # probability below which an effect is not divided by it
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Posterior of interventions, all arrays of one shape ``(..., G)``.
+
+    Attributes
+    ----------
+    probability
+        That the gene is a target.
+    mean
+        Effect on the gene if it is a target, in the units of the kind of intervention.
+    sd
+        Standard deviation of that effect.
+    """
+
+    probability: np.ndarray
+    mean: np.ndarray
+    sd: np.ndarray
+
+    @classmethod
+    def none(cls, *shape: int) -> Effects:
+        """No targets."""
+        return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the arrays."""
+        return self.probability.shape
+
+    @property
+    def expected(self) -> np.ndarray:
+        """Posterior mean of what is done, targets or not."""
+        return self.probability * self.mean
+
+    def __getitem__(self, index: Any) -> Effects:
+        """Some of them."""
+        return Effects(self.probability[index], self.mean[index], self.sd[index])
+
+    def scale(self, by: np.ndarray | float) -> Effects:
+        """The effects in other units, or at a fraction of the dose."""
+        return Effects(self.probability, self.mean * by, self.sd * by)
+
+    def superpose(self, row: np.ndarray, n_rows: int) -> Effects:
+        """What acts together in each row: ``(c, G)`` -> ``(n_rows, G)``.
+
+        Targets are independent: ``p = 1 - prod(1 - p_c)``, and ``mean = sum(p_c mean_c) / p``, ``sd^2 = sum(p_c sd_c^2) / p``.
+
+        Parameters
+        ----------
+        row
+            ``(c,)``; row in which each acts.
+        n_rows
+            Number of rows.
+        """
+        log_none, mean, square = np.zeros((3, n_rows, *self.shape[1:]))
+        with np.errstate(divide="ignore"):
+            np.add.at(log_none, row, np.log1p(-np.minimum(self.probability, 1.0)))
+        np.add.at(mean, row, self.probability * self.mean)
+        np.add.at(square, row, self.probability * self.sd**2)
+        probability = -np.expm1(log_none)  # with all its digits where it is small
+        safe = np.maximum(probability, SMALLEST)
+        return Effects(probability, mean / safe, np.sqrt(square / safe))
+
+    @classmethod
+    def mix(cls, weights: Sequence[float] | np.ndarray, parts: Sequence[Effects]) -> Effects:
+        """Mixture of posteriors of the same interventions, by weights that sum to one."""
+        probability, expected, square = (
+            np.tensordot(weights, np.stack(values), 1)
+            for values in (
+                [part.probability for part in parts],
+                [part.expected for part in parts],
+                [part.probability * (part.mean**2 + part.sd**2) for part in parts],
+            )
+        )
+        safe = np.maximum(probability, SMALLEST)
+        mean = expected / safe
+        return cls(probability, mean, np.sqrt(np.maximum(square / safe - mean**2, 0)))

@@ -1,0 +1,76 @@
+"""What the contexts tell of every gene, given the mechanisms (layer `_core`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from scgim._core.design import Design
+
+
+class GeneFit(NamedTuple):
+    """One gene given its parents, in standard deviations of the gene; see `Evidence`, of which it is one column."""
+
+    coef: np.ndarray  # (p*B,)
+    baseline: np.ndarray  # (C,)
+    noise: float  # variance
+    residual: np.ndarray  # (K,)
+    error: np.ndarray  # (K,)
+    log_odds: np.ndarray  # (U,)
+    score: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is left of the means of all genes, and of being a target, in standard deviations of the genes.
+
+    Attributes
+    ----------
+    baseline
+        ``(C, G)``; intercept of each gene in each baseline group.
+    noise
+        ``(G,)``; variance of the noise.
+    residual
+        ``(K, G)``; mean of each context beyond what the mechanisms and the baseline say.
+    error
+        ``(K, G)``; variance of `residual` where the gene is not a target: sampling, and background.
+    log_odds
+        ``(U, G)``; log odds that each drug set targets the gene.
+    score
+        ``(G,)``; log marginal likelihood.
+    coef
+        Coefficients of the parents of each gene, ``(p*B,)``; none where mechanisms are networks.
+    """
+
+    baseline: np.ndarray
+    noise: np.ndarray
+    residual: np.ndarray
+    error: np.ndarray
+    log_odds: np.ndarray
+    score: np.ndarray
+    coef: tuple[np.ndarray, ...] = ()
+
+    @classmethod
+    def of(cls, fits: list[GeneFit]) -> Evidence:
+        """From every gene on its own."""
+        return cls(
+            np.stack([f.baseline for f in fits], axis=1),
+            np.array([f.noise for f in fits]),
+            np.stack([f.residual for f in fits], axis=1),
+            np.stack([f.error for f in fits], axis=1),
+            np.stack([f.log_odds for f in fits], axis=1),
+            np.array([f.score for f in fits]),
+            tuple(f.coef for f in fits),
+        )
+
+    def gene(self, j: int) -> GeneFit:
+        """One gene."""
+        coef = self.coef[j] if self.coef else np.zeros(0)
+        column = (self.residual[:, j], self.error[:, j], self.log_odds[:, j], float(self.score[j]))
+        return GeneFit(coef, self.baseline[:, j], float(self.noise[j]), *column)
+
+    def on(self, design: Design) -> np.ndarray:
+        """``(K, G)`` bool; where a target is more probable than none."""
+        return design.by_context(self.log_odds > 0, False)

@@ -1,0 +1,51 @@
+"""Empirical Bayes: prior of targets, size of effects and background of each gene, given residuals (layer `_core`)."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import expit
+
+from scgim._core.posterior.evidence import Evidence
+from scgim._core.structure.prior import Prior
+from scgim._core.structure.score import ShiftScore
+
+BACKGROUNDS = np.array([0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7])
+MOST_TARGETS = 3.0  # targets a drug that the prior allows for, at the most: sparse mechanism shifts
+
+
+def evidence_given(score: ShiftScore, parents: dict[int, tuple[int, ...]]) -> Evidence:
+    """What the contexts tell of every gene given its parents."""
+    return Evidence.of([score.gene(j, parents[j]) for j in range(score.n_genes)])
+
+
+def learn_prior(score: ShiftScore, evidence: Evidence, *, background: float | str) -> Prior:
+    """Empirical Bayes: prior of targets, size of effects, and background variance per gene, given residuals."""
+    residual = evidence.residual[score.sorted][score.n_control :]  # (K', G)
+    error = evidence.error[score.sorted][score.n_control :]
+    rho = expit(evidence.log_odds)  # (U, G)
+    G = score.n_genes
+    p = float(np.clip((rho.sum() + 1.0) / (rho.size + G / 2.0), 0.2 / G, MOST_TARGETS / G))
+    rho_k = np.repeat(rho, score.sizes, axis=0)
+    size = score.effects(residual, error)
+    slab2 = (rho_k * np.maximum(size, 0)).sum() / max(rho_k.sum(), 1e-9)
+    slab = np.full(G, np.sqrt(np.clip(slab2, 0.05, 25.0))) if rho_k.sum() > 1 else score.prior.effect_sd
+    prior = Prior(np.full(G, p), slab, score.prior.background_sd, score.prior.edge_price)
+    prior.background_sd = (
+        _background(score, prior, residual, error) if background == "auto" else np.full(G, float(background))
+    )
+    return prior
+
+
+def _background(score: ShiftScore, prior: Prior, residual: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Background standard deviation of each gene on a grid, drawn towards that of all genes."""
+    base = error - score.prior.background_sd**2  # sampling variance alone
+    loglik = np.zeros((len(BACKGROUNDS), score.n_genes))
+    old = score.prior
+    score.prior = prior
+    for k, omega in enumerate(BACKGROUNDS):
+        for j in range(score.n_genes):
+            off, on = score.branches(residual[None, :, j] ** 2, base[None, :, j] + omega**2, j)
+            loglik[k, j] = np.logaddexp(off, on).sum()
+    score.prior = old
+    pooled = loglik.mean(axis=1, keepdims=True) * 5.0
+    return BACKGROUNDS[(loglik + pooled).argmax(axis=0)]

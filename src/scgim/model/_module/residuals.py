@@ -1,0 +1,104 @@
+"""Sums of the residuals of cells, and the posterior of the interventions that follows from them (layer `model`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from scgim._core.posterior.evidence import Evidence
+from scgim._core.structure.prior import Prior
+
+
+@dataclass
+class Residuals:
+    """Sums over cells; standardised units; all arrays ``(K, M)`` for K contexts and M mechanisms.
+
+    ``first`` and ``second`` are sums of ``y - f(parents)`` and of its square, ``own_first`` and ``own_second`` of the
+    gene ``y`` itself.
+    """
+
+    n: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    own_first: np.ndarray
+    own_second: np.ndarray
+
+    def __add__(self, other: Residuals) -> Residuals:
+        return Residuals(*(getattr(self, k) + getattr(other, k) for k in self.__dataclass_fields__))
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Residual means."""
+        return self.first / np.maximum(self.n, 1)
+
+    @property
+    def scatter(self) -> np.ndarray:
+        """Sums of squares around the residual means."""
+        return np.maximum(self.second - self.first**2 / np.maximum(self.n, 1), 0)
+
+    @property
+    def own_mean(self) -> np.ndarray:
+        """Means of the genes."""
+        return self.own_first / np.maximum(self.n, 1)
+
+    @property
+    def own_scatter(self) -> np.ndarray:
+        """Sums of squares around the means of the genes."""
+        return np.maximum(self.own_second - self.own_first**2 / np.maximum(self.n, 1), 0)
+
+    @property
+    def own_centre(self) -> np.ndarray:
+        """Mean of each gene over contexts, ``(1, M)``: where values of hit genes are expected."""
+        return (self.own_first.sum(axis=0) / np.maximum(self.n.sum(axis=0), 1))[None]
+
+    @property
+    def freedom(self) -> np.ndarray:
+        """Degrees of freedom of the scatter of each context."""
+        return np.maximum(self.n - 1, 0)
+
+
+@dataclass
+class Expectation:
+    """Posterior of the interventions given the mechanisms, in standard deviations of the genes.
+
+    Attributes
+    ----------
+    evidence
+        What the contexts tell of every gene.
+    probability
+        ``(K, M)``; that the drugs of the context target the gene, 0 for controls.
+    effect
+        ``(K, M)``; given a target.
+    own_noise
+        ``(M,)``; variance of the noise of a gene whose mechanism is cut.
+    prior
+        Of the interventions, learned along the way.
+    """
+
+    evidence: Evidence
+    probability: np.ndarray
+    effect: np.ndarray
+    own_noise: np.ndarray
+    prior: Prior
+
+    def of(self, rows: list[int]) -> Expectation:
+        """That of some of the mechanisms."""
+        e = self.evidence
+        part = Evidence(
+            e.baseline[:, rows],
+            e.noise[rows],
+            e.residual[:, rows],
+            e.error[:, rows],
+            e.log_odds[:, rows],
+            e.score[rows],
+        )
+        at = np.asarray(rows)
+        return replace(
+            self,
+            evidence=part,
+            probability=self.probability[:, at],
+            effect=self.effect[:, at],
+            own_noise=self.own_noise[at],
+            prior=self.prior.of(at),
+        )
