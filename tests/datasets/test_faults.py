@@ -275,8 +275,20 @@ def test_only_different_faults():
 
 @pytest.mark.parametrize(
     ("kwargs", "message"),
-    [({"activation": "step"}, "activation"), ({"hidden_units": 0}, "hidden_units"), ({"weight_sd": 0}, "weight_sd")],
+    [
+        ({"effect_size": (3, 1)}, "effect_size"),
+        ({"effect_size": (1, 3), "intervention": "activity"}, "effect_size must be at most 1"),
+        ({"activation": "step"}, "activation"),
+        ({"hidden_units": 0}, "hidden_units"),
+        ({"weight_sd": 0}, "weight_sd"),
+    ],
 )
-def test_bad_networks(kwargs, message):
+def test_bad_arguments(kwargs, message):
     with pytest.raises(ValueError, match=message):
         small(mechanism="neural", **kwargs)
+
+
+def test_sizes_of_effects():
+    effect = small(effect_size=(15, 20)).uns["truth"]["drug_effect"]
+    sizes = np.abs(effect[effect != 0])
+    assert 15 <= sizes.min() <= sizes.max() <= 20

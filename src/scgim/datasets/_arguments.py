@@ -70,11 +70,21 @@ def check(settings: dict[str, Any]) -> None:
         raise ValueError(
             f"dropout and zeros must hold 0 <= dropout < zeros < 1, found {settings['dropout']} and {settings['zeros']}."
         )
-    if not settings["weight_sd"] > 0:
-        raise ValueError(f"weight_sd must be positive, found {settings['weight_sd']}.")
+    _check_sizes(settings)
     check_faults(settings["faults"], settings)
     if settings["n_control"] < 2 * settings["n_batches"]:
         raise ValueError(f"n_control must be at least 2 for each of the n_batches, found {settings['n_control']}.")
+
+
+def _check_sizes(settings: dict[str, Any]) -> None:
+    """Sizes of effects and of the weights of networks."""
+    size = settings["effect_size"]
+    if size is not None and not (len(size) == 2 and 0 < size[0] <= size[1] < np.inf):
+        raise ValueError(f"effect_size must be two positive numbers in ascending order, found {size!r}.")
+    if settings["intervention"] == "activity" and size is not None and size[1] > 1:
+        raise ValueError(f"effect_size must be at most 1 with intervention='activity', found {size!r}.")
+    if not settings["weight_sd"] > 0:
+        raise ValueError(f"weight_sd must be positive, found {settings['weight_sd']}.")
 
 
 def _check_doses(settings: dict[str, Any]) -> None:

@@ -19,13 +19,20 @@ def dose_response(dose: np.ndarray) -> np.ndarray:
 
 
 def random_drugs(
-    n_drugs: int, graph: np.ndarray, intervention: str, max_targets: int, rng: np.random.Generator
+    n_drugs: int,
+    graph: np.ndarray,
+    intervention: str,
+    max_targets: int,
+    rng: np.random.Generator,
+    size: tuple[float, float] | None = None,
 ) -> np.ndarray:
     """Effects at saturation, (D, G), zero where the gene is not a target; 1 to `max_targets` targets a drug.
 
+    Their sizes lie between the two numbers of `size`; None is what `EFFECT` says.
+
     An activity intervention is seen only through children, so its targets are genes that have some (any gene if none has).
     """
-    low, high = EFFECT[intervention]
+    low, high = EFFECT[intervention] if size is None else size
     possible = np.arange(len(graph))
     if intervention == "activity" and graph.any():
         possible = np.flatnonzero(graph.any(1))
@@ -73,17 +80,23 @@ def projection(effect: np.ndarray, n_features: int, rng: np.random.Generator) ->
 
 
 def hidden_rule(
-    table: np.ndarray, graph: np.ndarray, intervention: str, max_targets: int, rng: np.random.Generator, n_axes: int = 5
+    table: np.ndarray,
+    graph: np.ndarray,
+    intervention: str,
+    max_targets: int,
+    rng: np.random.Generator,
+    size: tuple[float, float] | None = None,
+    n_axes: int = 5,
 ) -> np.ndarray:
     """Effects at saturation (D, G) that follow from the drugs' features (D, Q) by a hidden rule; not from the paper.
 
     The features' first principal axes are mixed at random into one score a gene. The genes with the largest scores are the
     targets, 1 to `max_targets` by how large the scores are; sign and size of the effect follow the score.
     """
-    low, high = EFFECT[intervention]
+    low, high = EFFECT[intervention] if size is None else size
     centred = table - table.mean(0)
-    u, size, _ = np.linalg.svd(centred, full_matrices=False)
-    n_axes = min(n_axes, int((size > 1e-8 * max(size[0], 1e-300)).sum()))
+    u, strengths, _ = np.linalg.svd(centred, full_matrices=False)
+    n_axes = min(n_axes, int((strengths > 1e-8 * max(strengths[0], 1e-300)).sum()))
     if n_axes == 0:
         raise ValueError("features must differ between drugs, found the same row for all.")
     axes = u[:, :n_axes] * len(table) ** 0.5  # (D, n_axes), unit variance

@@ -37,6 +37,7 @@ def simulate(
     n_new_drugs: int = 20,
     n_test_cells: int = 500,
     max_targets: int = 3,
+    effect_size: tuple[float, float] | None = None,
     features: Literal["principal_components", "projection", "noise"] | pd.DataFrame = "principal_components",
     n_features: int = 15,
     n_pairs: int = 0,
@@ -105,6 +106,8 @@ def simulate(
         Cells in each test context.
     max_targets
         Largest number of targets of a drug.
+    effect_size
+        Smallest and largest size of effects at saturation; None: 2 and 6, and 0.5 and 1 for ``"activity"``.
     features
         What is known of a perturbation. ``"principal_components"``: of (I, psi) of the contexts, fitted on the perturbed
         training contexts, one row a cell in ``.obsm["features"]``. ``"projection"``: a random projection of each drug's
@@ -209,9 +212,9 @@ def simulate(
         features = features.iloc[streams["features"].permutation(len(features))[: len(names)]]
         settings["features"], names = features, [str(name) for name in features.index]
         values = features.to_numpy(float)
-        effect = _drugs.hidden_rule(values, structure, intervention, max_targets, streams["drugs"])
+        effect = _drugs.hidden_rule(values, structure, intervention, max_targets, streams["drugs"], effect_size)
     else:
-        effect = _drugs.random_drugs(len(names), structure, intervention, max_targets, streams["drugs"])
+        effect = _drugs.random_drugs(len(names), structure, intervention, max_targets, streams["drugs"], effect_size)
     contexts, amount = plan(settings, names, streams["plan"])
     for fault, stream in zip(faults, of_faults, strict=True):
         effect = fault.change_drugs(effect)
