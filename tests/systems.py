@@ -18,6 +18,7 @@ import pytest
 from scipy import sparse
 
 from scgim._core.design import Design
+from scgim._core.mechanisms import MECHANISMS
 from scgim._core.moments.moments import Moments, compute_moments
 from scgim.datasets import simulate
 
@@ -41,7 +42,7 @@ class Study:
         return compute_moments(
             lambda: iter([(self.cells, self.context)]),
             len(self.design.dose),
-            mechanism=mechanism,
+            mechanism=MECHANISMS[mechanism],
             block=block,
         )
 

@@ -12,8 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from scgim._core.learn.fit import Fit
 from scgim._core.learn.fit_search import fit_search
-from scgim._core.mechanisms.basis import N_FUNCTIONS
-from scgim._core.mechanisms.neural import NeuralMechanisms
+from scgim._core.mechanisms import MECHANISMS
 from scgim._core.moments.moments import Moments
 from scgim._core.observation import OBSERVATIONS, from_state, to_state
 from scgim.model._loading.splitter import GIMDataSplitter
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 
     from scgim._core.design import Design
 
-MECHANISMS = ("linear", "additive", "neural")
 INTERVENTIONS = ("shift", "hard", "activity", "auto")
 MAX_SCATTER = 2e8  # numbers kept of the second moments of all contexts or drugs: 1.6 GB
 STRUCTURES = ("search", "gradient", "cyclic")
@@ -143,7 +141,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         **module_kwargs: Any,
     ) -> None:
         super().__init__(adata, registry)
-        _one_of("mechanism", mechanism, MECHANISMS)
+        _one_of("mechanism", mechanism, tuple(MECHANISMS))
         if intervention is not None:
             _one_of("intervention", intervention, INTERVENTIONS)
         _one_of("noise", noise, tuple(OBSERVATIONS))
@@ -236,10 +234,7 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
             raise NotTrainedError("model: not trained yet; run model.train() first.")
         cached = self.__dict__.get("_fit")
         if cached is None or cached[0] is not self.fit_:
-            fit = Fit.from_dict(self.fit_)
-            if isinstance(fit.mechanisms, dict):
-                fit.mechanisms = NeuralMechanisms.from_dict(fit.mechanisms)
-            cached = (self.fit_, fit)
+            cached = (self.fit_, Fit.from_dict(self.fit_))
             self.__dict__["_fit"] = cached
         return cached[1]
 
@@ -346,15 +341,14 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
     def _epochs_on_disk(self, max_epochs: int | None) -> int | None:
         """No second stage for expression on disk where the closed forms stand, unless it is asked for."""
         loaded = all(is_loaded(m) for m in matrices(self.adata, self.study.spec))
-        closed = self.settings_["structure"] != "gradient" and self.settings_["mechanism"] != "neural"
+        closed = self.settings_["structure"] != "gradient" and MECHANISMS[self.settings_["mechanism"]].closed_form
         return 0 if max_epochs is None and closed and not loaded else max_epochs
 
     def _search(self, cells: CellChunks, rng: np.random.Generator, progress: Progress | None) -> Fit:
         """Stage one: moments, then the exact engine."""
-        kind, intervention = self.settings_["mechanism"], self.settings_["intervention"]
-        basis = "additive" if kind == "neural" else kind
+        basis, intervention = MECHANISMS[self.settings_["mechanism"]].basis, self.settings_["intervention"]
         design, n_genes = self.design, len(self.genes)
-        block = _scatter_blocks(intervention, design, n_genes * N_FUNCTIONS[basis])
+        block = _scatter_blocks(intervention, design, n_genes * basis.n_functions)
         if progress is not None:
             progress("moments", 0.0)
         size = self.adata_manager.get_from_registry(SIZE_FACTOR_KEY) if self.study.spec.size_factor else None
@@ -368,7 +362,6 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
                 sample,
                 design,
                 genes=self.genes,
-                mechanism=basis,
                 intervention=intervention,
                 graph_prior=prior_matrix(self._graph_prior, n_genes),
                 known_targets=None if known is None else np.where(known, 1.0, np.nan),

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from scgim._core.kinds.activity import ActiveScore, child_evidence, estimates
-from scgim._core.mechanisms import basis
+from scgim._core.mechanisms import MECHANISMS
 from scgim._core.moments.moments import compute_moments
 from scgim._core.structure.score import Prior, ShiftScore
 
@@ -15,7 +15,9 @@ GENE, PARENTS = 2, (0, 1)
 def context_moments(study, mechanism: str = "linear"):
     """Moments with the scatter of every context."""
     K = len(study.design.dose)
-    return compute_moments(lambda: iter([(study.cells, study.context)]), K, mechanism=mechanism, block=np.arange(K))
+    return compute_moments(
+        lambda: iter([(study.cells, study.context)]), K, mechanism=MECHANISMS[mechanism], block=np.arange(K)
+    )
 
 
 def functions(study, moments, mechanism: str, parents) -> np.ndarray:
@@ -23,7 +25,7 @@ def functions(study, moments, mechanism: str, parents) -> np.ndarray:
     z = (study.cells - moments.loc) / moments.scale
     zero = -moments.loc / moments.scale
     parents = list(parents)
-    return basis.evaluate(z[:, parents], mechanism) - basis.evaluate(zero[parents], mechanism)
+    return MECHANISMS[mechanism].functions(z[:, parents]) - MECHANISMS[mechanism].functions(zero[parents])
 
 
 @pytest.mark.parametrize("mechanism", ["linear", "additive"])
@@ -45,7 +47,7 @@ def test_estimates_equal_least_squares_over_cells(study, mechanism, rng):
         for j in (2, 4):
             f = functions(study, moments, mechanism, parents[j])
             part = np.einsum("npb,pb->np", f, fits[j].coef.reshape(2, -1))[rows]
-            zero = basis.evaluate((-moments.loc / moments.scale)[list(parents[j])], mechanism).ravel()
+            zero = MECHANISMS[mechanism].functions((-moments.loc / moments.scale)[list(parents[j])]).ravel()
             rest = z[rows, j] - fits[j].baseline[0] - zero @ fits[j].coef - part.sum(axis=1)
             for p, i in enumerate(parents[j]):
                 other = part[:, 1 - p] * psi[k, parents[j][1 - p]]
@@ -68,7 +70,7 @@ def test_score_equals_the_density_of_cells_with_scaled_parents(make_study, mecha
     score.ridge = 0.0
     fit = score.gene(GENE, PARENTS)
     f = functions(study, moments, mechanism, PARENTS) * (1 + psi[study.context][:, list(PARENTS), None])
-    zero = basis.evaluate((-moments.loc / moments.scale)[list(PARENTS)], mechanism)
+    zero = MECHANISMS[mechanism].functions((-moments.loc / moments.scale)[list(PARENTS)])
     f = (f + zero).reshape(len(f), -1)
     z = (study.cells[:, GENE] - moments.loc[GENE]) / moments.scale[GENE]
     residual = z - f @ fit.coef - fit.baseline[0]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from scgim._core.kinds.cells import Atomic, mean_cells, propagate, sample_cells
+from scgim._core.mechanisms import MECHANISMS
 from scgim._core.mechanisms.additive import Mechanisms
 
 G, C, N = 5, 2, 40_000
@@ -22,7 +23,9 @@ def system() -> tuple[Mechanisms, np.ndarray]:
     scale = rng.uniform(0.5, 2, G)
     coef = [(weights[p, j] * scale[p] / scale[j])[:, None] for j, p in enumerate(parents)]
     loc, noise = rng.normal(size=G), rng.uniform(0.5, 1.5, G)
-    mechanisms = Mechanisms("linear", order, parents, coef, rng.normal(size=(C, G)), noise, loc, scale, weights)
+    mechanisms = Mechanisms(
+        MECHANISMS["linear"], order, parents, coef, rng.normal(size=(C, G)), noise, loc, scale, weights
+    )
     return mechanisms, weights
 
 
@@ -108,7 +111,7 @@ def test_nonlinear_mean_is_that_of_many_cells(system):
     rng = np.random.default_rng(2)
     coef = [rng.normal(0, 0.4, (len(p), 5)) for p in linear.parents]
     mechanisms = Mechanisms(
-        "additive",
+        MECHANISMS["additive"],
         linear.order,
         linear.parents,
         coef,

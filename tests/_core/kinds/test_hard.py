@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 
 from scgim._core.kinds.hard import PSEUDO_CELLS, HardScore
-from scgim._core.mechanisms import basis
+from scgim._core.mechanisms import MECHANISMS
 from scgim._core.structure.score import Prior, ShiftScore
 
 GENE, PARENTS = 2, (0, 1)
@@ -33,7 +33,7 @@ def test_equals_the_density_of_the_cells(make_study, mechanism, background, pare
     m, unit, n = score.moments, study.design.drug_set, score.moments.n
     fit = score.gene(GENE, parents)
     z = (study.cells - m.loc) / m.scale
-    f = basis.evaluate(z[:, list(parents)], mechanism).reshape(len(z), -1)
+    f = MECHANISMS[mechanism].functions(z[:, list(parents)]).reshape(len(z), -1)
     residual = z[:, GENE] - f @ fit.coef - fit.baseline[study.design.group[study.context]]
     of = [np.flatnonzero(study.context == k) for k in range(len(n))]
     # the noise of a hit gene: pooled over the units by their probability, drawn towards that of the mechanism

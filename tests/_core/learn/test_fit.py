@@ -83,9 +83,7 @@ def test_one_dose_says_little_of_others(study):
     place = np.full(len(study.design.dose), -1)
     place[kept] = np.arange(len(kept))
     cells = place[study.context] >= 0
-    moments = compute_moments(
-        lambda: iter([(study.cells[cells], place[study.context[cells]])]), len(kept), mechanism="linear"
-    )
+    moments = compute_moments(lambda: iter([(study.cells[cells], place[study.context[cells]])]), len(kept))
     design = Design(
         study.design.drugs, study.design.dose[kept], study.design.group[kept], ("all",), study.design.n_cells[kept]
     )

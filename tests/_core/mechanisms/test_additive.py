@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scgim._core.mechanisms import basis
+from scgim._core.mechanisms import MECHANISMS
 from scgim._core.mechanisms.additive import Mechanisms, from_standardised
 
 
@@ -9,16 +9,25 @@ def build(kind: str, rng: np.random.Generator, n_cells: int = 500):
     """Mechanisms of four genes from standardised coefficients, and cells to try them on."""
     x = rng.normal(size=(n_cells, 4)) @ rng.normal(size=(4, 4)) + rng.normal(0, 3, 4)
     loc, scale = x.mean(axis=0), x.std(axis=0)
-    B = basis.N_FUNCTIONS[kind]
+    B = MECHANISMS[kind].n_functions
     parents = [np.array([], dtype=int), np.array([0]), np.array([0, 1]), np.array([2])]
     coef = [rng.normal(size=(len(p), B)) for p in parents]
     z = (x - loc) / scale
-    f = basis.evaluate(z, kind)
+    f = MECHANISMS[kind].functions(z)
     within = np.cov(f.reshape(n_cells, -1).T)
-    slope = basis.derivative(z, kind).mean(axis=0)
+    slope = MECHANISMS[kind].derivatives(z).mean(axis=0)
     baseline, variance = rng.normal(size=(2, 4)), rng.uniform(0.2, 1, 4)
     mechanisms = from_standardised(
-        kind, np.arange(4), parents, coef, baseline, variance, loc, scale, slope, within.reshape(4 * B, 4 * B)
+        MECHANISMS[kind],
+        np.arange(4),
+        parents,
+        coef,
+        baseline,
+        variance,
+        loc,
+        scale,
+        slope,
+        within.reshape(4 * B, 4 * B),
     )
     return mechanisms, x, f, coef, baseline, variance
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from scgim._core.mechanisms import MECHANISMS
 from scgim._core.moments.blocks import BlockSummary, BlockSums, join, reduce_block
 from scgim._core.moments.moments import Frame, Sums, compute_moments, finish
 
@@ -21,7 +22,7 @@ def cells(rng) -> tuple[np.ndarray, np.ndarray]:
 def test_sums_of_a_block_in_pieces(cells, block, rows, monkeypatch):
     monkeypatch.setattr("scgim._core.moments.blocks.chunk_rows", lambda n_genes: rows)
     x, context = cells
-    frame = Frame("linear", x[0], np.ones(G))
+    frame = Frame(MECHANISMS["linear"], x[0], np.ones(G))
     task = pickle.loads(pickle.dumps(BlockSums(frame, block)))
     total = Sums.zeros(K, G, None if block is None else 2)
     total.add(task(x[:50], context[:50]))
@@ -35,7 +36,7 @@ def test_sums_of_a_block_in_pieces(cells, block, rows, monkeypatch):
 def test_effects_of_covariates_are_removed(cells, rng):
     x, context = cells
     values, mean, slope = rng.normal(size=(N, 2)), rng.normal(size=2), rng.normal(size=(2, G))
-    frame = Frame("linear", np.zeros(G), np.ones(G))
+    frame = Frame(MECHANISMS["linear"], np.zeros(G), np.ones(G))
     found = BlockSums(frame, None, (mean, slope))(x, context, values)
     np.testing.assert_allclose(found.second, BlockSums(frame)(x - (values - mean) @ slope, context).second)
 

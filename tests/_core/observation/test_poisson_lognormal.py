@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from scgim._core.observation.poisson_lognormal import poisson_lognormal_moments
+from scgim._core.observation.poisson_lognormal import draw_rates, move_counts, poisson_lognormal_moments
+
+N_MOVED = 40_000
 
 COV = np.array([[0.5, 0.3, 0.0], [0.3, 0.8, -0.2], [0.0, -0.2, 0.4]])
 MEAN = np.array([[0.2, 1.0, -0.5], [1.2, 0.1, -0.5]])
@@ -72,3 +74,35 @@ def test_a_gene_without_counts_in_a_context_is_known_badly(rng):
 def test_no_cells_are_refused():
     with pytest.raises(ValueError, match="chunks"):
         poisson_lognormal_moments(lambda: iter(()), 2)
+
+
+def test_counts_move_to_the_changed_distribution():
+    rng = np.random.default_rng(0)
+    variance, mean = np.array([0.3, 0.3, 0.8, 0.5]), np.array([1.0, 2.0, 0.0, 1.5])
+    change, log_size = np.array([-1.0, 0.7, 1.2, 0.0]), rng.normal(0, 0.3, size=N_MOVED)
+    z = mean + np.sqrt(variance) * rng.standard_normal((N_MOVED, 4))
+    count = rng.poisson(np.exp(z + log_size[:, None])).astype(float)
+    moved = move_counts(count, np.tile(change, (N_MOVED, 1)), np.tile(mean, (N_MOVED, 1)), variance, log_size, rng)
+    fresh = rng.poisson(np.exp(z + change + log_size[:, None]))
+    np.testing.assert_allclose(moved.mean(0), fresh.mean(0), rtol=0.02)
+    np.testing.assert_allclose(moved.var(0), fresh.var(0), rtol=0.1)
+    np.testing.assert_allclose((moved == 0).mean(0), (fresh == 0).mean(0), atol=0.01)
+    np.testing.assert_array_equal(moved[:, 3], count[:, 3])  # nothing happened to this gene
+    assert (moved[:, 0] <= count[:, 0]).all() and (moved[:, 1] >= count[:, 1]).all()
+
+
+@pytest.mark.parametrize("count", [0, 2, 40])
+def test_posterior_of_rates_against_quadrature(count):
+    rng = np.random.default_rng(3)
+    z = np.linspace(-6, 9, 6001)
+    weight = np.exp(count * z - np.exp(z) - 0.5 * (z - 1.0) ** 2 / 0.36)
+    expected = (weight * np.exp(z)).sum() / weight.sum()
+    draws = draw_rates(np.full(N_MOVED, count), np.full(N_MOVED, 1.0), np.full(N_MOVED, 0.6), rng)
+    assert draws.mean() == pytest.approx(expected, rel=0.01)
+
+
+def test_counts_bounded_for_absurd_changes():
+    rng = np.random.default_rng(1)
+    zero = np.zeros((5, 2))
+    moved = move_counts(np.full((5, 2), 3.0), np.array([[-1e3, 1e3]] * 5), zero, np.ones(2), np.zeros(5), rng)
+    assert (moved[:, 0] == 0).all() and np.isfinite(moved).all()

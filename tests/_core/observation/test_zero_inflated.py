@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from scgim._core.observation.zero_inflated import fit_zeros, zero_inflated_moments
+from scgim._core.observation.zero_inflated import fit_zeros, move_zero_inflated, zero_inflated_moments
+
+N_MOVED = 40_000
 
 COV = np.array([[1.0, 0.5, 0.0], [0.5, 1.5, -0.4], [0.0, -0.4, 0.7]])
 MEAN = np.array([[0.0, 1.0, -0.5], [2.0, 0.0, -0.5]])
@@ -70,3 +72,19 @@ def test_zeros_follow_the_mean_where_they_do(rng):
 def test_no_cells_are_refused():
     with pytest.raises(ValueError, match="chunks"):
         zero_inflated_moments(lambda: iter(()), 2)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.5, 0.2), (0.2, 0.6), (0.3, 0.3)])
+def test_zeros_come_and_go_as_their_probability_says(before, after):
+    rng = np.random.default_rng(2)
+    mean, variance, change = np.array([0.5]), np.array([0.4]), 0.8
+    value = np.where(
+        rng.random((N_MOVED, 1)) < before, 0.0, np.exp(mean + np.sqrt(variance) * rng.standard_normal((N_MOVED, 1)))
+    )
+    full = np.ones((N_MOVED, 1))
+    moved = move_zero_inflated(value, change * full, before * full, after * full, mean * full, variance, rng)
+    assert (moved == 0).mean() == pytest.approx(after, abs=0.01)
+    logs = np.log(moved[moved > 0])
+    assert logs.mean() == pytest.approx(1.3, abs=0.02) and logs.var() == pytest.approx(0.4, rel=0.05)
+    kept = (value > 0) & (moved > 0)
+    np.testing.assert_allclose(moved[kept], value[kept] * np.exp(change), rtol=1e-10)

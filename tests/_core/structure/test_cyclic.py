@@ -10,6 +10,7 @@ from scgim._core.kinds.cells import Atomic, mean_cells, sample_cells
 from scgim._core.learn.cyclic import causal_order
 from scgim._core.learn.fit import Fit
 from scgim._core.learn.fit_search import fit_search
+from scgim._core.mechanisms import MECHANISMS
 from scgim._core.moments.moments import compute_moments
 from scgim._core.structure.cyclic import CyclicScore, CyclicSearch, is_stable
 from scgim._core.structure.cyclic_start import DenseLikelihood
@@ -48,7 +49,7 @@ def cyclic_system(n_genes, rng, *, n_cycles=2, n_control=600, n_cells=40):
 
 
 def fit(x, context, design, **kwargs):
-    moments = compute_moments(lambda: iter([(x, context)]), len(design.group), mechanism="linear")
+    moments = compute_moments(lambda: iter([(x, context)]), len(design.group))
     return fit_search(moments, design, genes=[f"g{i}" for i in range(x.shape[1])], rng=0, **kwargs)
 
 
@@ -74,7 +75,7 @@ def test_likelihood_is_that_of_the_multivariate_normal():
     design = Design(("a", "b"), dose, np.zeros(4, int), ("all",), n, has_dose=True)
     context = np.repeat(np.arange(4), n)
     x = rng.normal(size=(n.sum(), G)) + rng.normal(size=(4, G))[context]
-    moments = compute_moments(lambda: iter([(x, context)]), 4, mechanism="linear")
+    moments = compute_moments(lambda: iter([(x, context)]), 4)
     z = (x - moments.loc) / moments.scale
     prior = Prior(np.full(G, 0.3), np.full(G, 1.5), np.full(G, 0.2), np.zeros((G, G)))
     objective = DenseLikelihood(CyclicScore(moments, design.drug_set, design.group, prior), ~np.eye(G, dtype=bool))
@@ -113,7 +114,7 @@ def test_closed_form_of_a_column_is_the_maximum():
     """With all other genes fixed, no other coefficients of a gene have a higher likelihood."""
     rng = np.random.default_rng(1)
     x, context, design, *_ = cyclic_system(5, rng, n_cycles=2)
-    moments = compute_moments(lambda: iter([(x, context)]), len(design.group), mechanism="linear")
+    moments = compute_moments(lambda: iter([(x, context)]), len(design.group))
     score = CyclicScore(moments, design.drug_set, design.group, Prior.default(5))
     score.inverse = np.linalg.inv(np.eye(5) - 0.3 * rng.normal(size=(5, 5)) * (1 - np.eye(5)))
     sets = np.array([[0, 2, 3]])
@@ -179,7 +180,7 @@ def test_order_says_whether_there_is_a_cycle():
 
 def test_unstable_graphs_are_drawn_back(system):
     x, context, design, *_ = system
-    moments = compute_moments(lambda: iter([(x, context)]), len(design.group), mechanism="linear")
+    moments = compute_moments(lambda: iter([(x, context)]), len(design.group))
     score = CyclicScore(moments, design.drug_set, design.group, Prior.default(8))
     search = CyclicSearch(score, [np.delete(np.arange(8), j) for j in range(8)], dict.fromkeys(range(8), ()))
     assert np.allclose(search._damped(0, np.zeros(8)), 0)
@@ -189,6 +190,6 @@ def test_unstable_graphs_are_drawn_back(system):
 
 def test_other_mechanisms_are_refused(system):
     x, context, design, *_ = system
-    moments = compute_moments(lambda: iter([(x, context)]), len(design.group), mechanism="additive")
+    moments = compute_moments(lambda: iter([(x, context)]), len(design.group), mechanism=MECHANISMS["additive"])
     with pytest.raises(ValueError, match="linear"):
         CyclicScore(moments, design.drug_set, design.group, Prior.default(8))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm
 
-from scgim._core.mechanisms import basis
+from scgim._core.mechanisms import MECHANISMS
 from scgim._core.structure.score import Prior, ShiftScore
 
 GENE, PARENTS = 2, (0, 1)
@@ -27,7 +27,7 @@ def make_score(study, mechanism: str = "linear", background: float = 0.0) -> Shi
 
 def functions(study, moments, mechanism: str, parents: tuple[int, ...]) -> np.ndarray:
     z = (study.cells - moments.loc) / moments.scale
-    return basis.evaluate(z[:, list(parents)], mechanism).reshape(len(z), -1)
+    return MECHANISMS[mechanism].functions(z[:, list(parents)]).reshape(len(z), -1)
 
 
 def unit_log_density(score: ShiftScore, fit, residual: np.ndarray, context: np.ndarray, unit: np.ndarray, log_cell):

@@ -9,6 +9,7 @@ from scipy.stats import norm
 
 from scgim._core.design import Design
 from scgim._core.learn.order import learn_structure
+from scgim._core.mechanisms import MECHANISMS
 from scgim._core.mechanisms.additive import Mechanisms
 from scgim.model._module.module import GIMModule, as_residuals, context_names
 from scgim.model._reading.keys import CONTEXT_KEY
@@ -97,10 +98,10 @@ def test_residual_sums_against_loops(design, batch):
 def test_start_from_mechanisms_keeps_their_predictions(design, kind):
     """A module started from mechanisms has the same residuals as they have."""
     rng = np.random.default_rng(0)
-    n_functions = {"linear": 1, "additive": 5}[kind]
+    n_functions = MECHANISMS[kind].n_functions
     parents = [np.array([], int), np.array([0]), np.array([1, 0])]
     mechanisms = Mechanisms(
-        kind,
+        MECHANISMS[kind],
         np.arange(3),
         parents,
         [rng.normal(size=(len(p), n_functions)) for p in parents],

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from scgim._core.mechanisms import basis
-from scgim.model._module.networks import GeneMechanisms
+from scgim._core.mechanisms import MECHANISMS
+from scgim.model._module.networks import GENES, LinearGenes, NeuralGenes
 
 
 def fill(net, rng):
@@ -18,7 +18,7 @@ def fill(net, rng):
 def test_forward_against_one_gene_at_a_time(kind):
     rng = np.random.default_rng(0)
     parents = [np.array([1, 2]), np.array([], int), np.array([0])]
-    net = GeneMechanisms(3, 3, kind=kind, n_hidden=5)
+    net = GENES[kind](3, 3, n_hidden=5)
     net.set_parents(parents)
     fill(net, rng)
     z = rng.normal(size=(7, 3)).astype(np.float32)
@@ -32,13 +32,13 @@ def test_forward_against_one_gene_at_a_time(kind):
             hidden = np.tanh(z[:, pa] @ p["inner"][j, columns] + p["bias"][j])
             expected = hidden @ p["outer"][j] + z[:, pa] @ p["skip"][j, columns]
         else:
-            expected = np.einsum("npb,pb->n", basis.evaluate(z[:, pa], kind), p["coef"][j, columns])
+            expected = np.einsum("npb,pb->n", MECHANISMS[kind].functions(z[:, pa]), p["coef"][j, columns])
         assert np.allclose(out[:, j], expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["linear", "additive", "neural"])
 def test_padding_is_left_out_and_follows_the_mask(kind):
-    net = GeneMechanisms(3, 6, kind=kind, n_hidden=5)
+    net = GENES[kind](3, 6, n_hidden=5)
     net.set_parents([[1, 2], [], [0]])
     fill(net, np.random.default_rng(1))
     z = torch.randn(7, 3)
@@ -55,7 +55,7 @@ def test_padding_is_left_out_and_follows_the_mask(kind):
 
 
 def test_masked_parents_have_no_gradient():
-    net = GeneMechanisms(2, 3, kind="neural")
+    net = NeuralGenes(2, 3)
     net.set_parents([[1], []])
     net(torch.randn(10, 2)).square().sum().backward()
     assert net.inner.grad[0, 1:].abs().max() == 0
@@ -63,13 +63,18 @@ def test_masked_parents_have_no_gradient():
 
 
 def test_cost_grows_with_candidates_and_not_with_genes_squared():
-    net = GeneMechanisms(500, 4, kind="neural", n_hidden=8)
+    net = NeuralGenes(500, 4, n_hidden=8)
     assert sum(p.numel() for p in net.parameters()) < 500 * 100
 
 
-def test_too_many_parents_and_unknown_kind():
-    net = GeneMechanisms(3, 1)
+def test_too_many_parents_are_refused():
+    net = LinearGenes(3, 1)
     with pytest.raises(ValueError, match="max_parents: expected at least 2"):
         net.set_parents([[1, 2], [], []])
-    with pytest.raises(ValueError, match="mechanism: expected one of"):
-        GeneMechanisms(3, 1, kind="cubic")
+
+
+def test_networks_ask_for_more_epochs_and_smaller_batches():
+    assert LinearGenes.n_epochs(9000) == 5
+    assert NeuralGenes.n_epochs(10**6) == 5
+    assert NeuralGenes.n_epochs(9000) > 20
+    assert NeuralGenes.largest_batch < LinearGenes.largest_batch

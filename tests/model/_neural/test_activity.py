@@ -10,7 +10,7 @@ from scgim._core.moments.moments import compute_moments
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.structure.prior import Prior
 from scgim.model import GIM
-from scgim.model._module.networks import GeneMechanisms
+from scgim.model._module.networks import NeuralGenes
 from scgim.model._module.residuals import Expectation
 from scgim.model._neural.activity import NEAR, chords, expected_interventions, held_out, neural_children
 
@@ -19,9 +19,9 @@ COLUMNS = {"perturbation_key": "drug", "dose_key": "dose", "control": "control"}
 PARENTS = [(), (0,), (0, 1)]
 
 
-def networks(*, linear: bool, seed: int = 0) -> GeneMechanisms:
+def networks(*, linear: bool, seed: int = 0) -> NeuralGenes:
     generator = torch.Generator().manual_seed(seed)
-    out = GeneMechanisms(3, 2, kind="neural", n_hidden=4, generator=generator)
+    out = NeuralGenes(3, 2, n_hidden=4, generator=generator)
     out.set_parents(PARENTS, generator)
     with torch.no_grad():
         out.skip.copy_(torch.tensor([[0.0, 0.0], [0.8, 0.0], [-0.5, 1.2]]))
@@ -60,7 +60,7 @@ def test_chords_end_where_the_networks_are_exact():
 def test_linear_networks_tell_what_the_linear_engine_reads_from_moments(psi):
     net, (z, context) = networks(linear=True), cells()
     x, group = z.numpy().astype(float) + 0.4, np.array([0, 0, 1, 1])
-    moments = compute_moments(lambda: iter([(x, context.numpy())]), 4, mechanism="linear", block=np.arange(4))
+    moments = compute_moments(lambda: iter([(x, context.numpy())]), 4, block=np.arange(4))
     scaled = torch.as_tensor((x - moments.loc) / moments.scale, dtype=torch.float32)
     zero = torch.as_tensor(-moments.loc / moments.scale, dtype=torch.float32)
     baseline, error = np.array([[0.1, -0.2, 0.3], [0.0, 0.4, -0.1]]), np.full((4, 3), 0.02)
@@ -106,7 +106,7 @@ def test_networks_find_activities_better_than_additive_mechanisms(neural):
     truth, models = neural
     true = truth["drug_effect"] != 0
     fit, before = models["neural"].fit, models["additive"].fit
-    assert (fit.mechanism, fit.mechanisms.kind, fit.intervention) == ("neural", "neural", "activity")
+    assert (fit.mechanism, fit.mechanisms.mechanism.name, fit.intervention) == ("neural", "neural", "activity")
     assert systems.f1(true, fit.probability > 0.5) > max(systems.f1(true, before.probability > 0.5), 0.95)
     assert systems.f1(true, fit.probability > 0.5) > 0.9
     hit = true & (fit.probability > 0.5)
@@ -153,6 +153,6 @@ def test_additive_fits_stand_where_the_truth_is_linear():
     train, _ = simulated("linear", n_genes=4, n_drugs=5)
     model = GIM(train, mechanism="neural", intervention="activity")
     model.train(max_epochs=0, **QUIET)
-    assert model.fit.mechanism == model.fit.mechanisms.kind == "additive"
+    assert model.fit.mechanism == model.fit.mechanisms.mechanism.name == "additive"
     assert "trained" not in model.fit.settings
     assert len(model.predict(model.contexts[["drug", "dose"]].iloc[[2]], n_cells=3)) == 3

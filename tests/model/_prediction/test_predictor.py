@@ -11,6 +11,7 @@ from scgim._core.kinds.abduct import abduct
 from scgim._core.kinds.cells import Atomic
 from scgim._core.learn.fit import Fit
 from scgim._core.mechanisms.additive import Mechanisms
+from scgim._core.mechanisms.linear import Linear
 from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.request import make_request, read_new_features
 from scgim.model._reading.cells import Adjustment
@@ -46,7 +47,7 @@ def make_predictor(
     contexts = derive_contexts(frame, SPEC)
     data = Study(SPEC, contexts.table, contexts.design, contexts.groups, features, GENES, [None] * 3, False)
     mechanisms = Mechanisms(
-        kind="linear",
+        mechanism=Linear(),
         order=np.arange(3),
         parents=[np.array([], int), np.array([0]), np.array([1])],
         coef=[np.zeros((0, 1)), np.array([[2.0]]), np.array([[-1.0]])],

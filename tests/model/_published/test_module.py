@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from scgim._core.design import Design
-from scgim.model._module.networks import GeneMechanisms
+from scgim.model._module.networks import GENES
 from scgim.model._published.maps import Gamma
 from scgim.model._published.module import PublishedModule, acyclic_graph, acyclicity, gene_order, gumbel_sigmoid
 
@@ -54,7 +54,7 @@ def test_order_agrees_with_the_graph_and_with_weak_edges():
 @pytest.mark.parametrize("kind", ["linear", "additive", "neural"])
 def test_slopes_are_the_derivatives_of_the_mechanisms(kind):
     generator = torch.Generator().manual_seed(0)
-    networks = GeneMechanisms(3, 2, kind=kind, n_hidden=4, generator=generator).double()
+    networks = GENES[kind](3, 2, n_hidden=4, generator=generator).double()
     networks.set_parents([[1, 2], [0, 2], [0]], generator)
     with torch.no_grad():
         for name in ("coef", "skip"):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import systems
+from scgim._core.mechanisms import MECHANISMS
 from scgim.model import GIM
 from scgim.model._reading.cells import CellChunks
 from scgim.model._reading.passes import cell_moments, map_cells
@@ -35,8 +36,10 @@ def assert_same(a, b, tolerance: float = 1e-10) -> None:
 @pytest.mark.parametrize("blocks", [False, True])
 def test_moments_are_equal_wherever_the_cells_are(cells, form, mechanism, blocks, tmp_path):
     block = np.array([0, 1, 1, 2]) if blocks else None
-    expected = cell_moments(chunks_of(cells), K, mechanism=mechanism, block=block)
-    found = cell_moments(chunks_of(systems.in_form(cells, form, tmp_path)), K, mechanism=mechanism, block=block)
+    expected = cell_moments(chunks_of(cells), K, mechanism=MECHANISMS[mechanism], block=block)
+    found = cell_moments(
+        chunks_of(systems.in_form(cells, form, tmp_path)), K, mechanism=MECHANISMS[mechanism], block=block
+    )
     assert_same(found, expected)
 
 

@@ -54,7 +54,7 @@ def test_neural_recovery(intervention):
     edge, target = recovery(model, truth)
     assert edge >= 0.9
     assert target >= 0.9
-    assert model.fit.mechanisms.kind == "neural"
+    assert model.fit.mechanisms.mechanism.name == "neural"
 
 
 def test_neural_model_saves_and_predicts(tmp_path):

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scgim._core.mechanisms import basis
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.evidence import GeneFit
 from scgim._core.structure.prior import Prior
@@ -29,7 +28,7 @@ def check_moments(moments: Moments) -> np.ndarray:
 
 def origin(moments: Moments) -> np.ndarray:
     """Basis functions of an expression of zero, ``(F,)``."""
-    return basis.evaluate(-moments.loc / moments.scale, moments.mechanism).ravel()
+    return moments.mechanism.functions(-moments.loc / moments.scale).ravel()
 
 
 class ActiveScore(ShiftScore):

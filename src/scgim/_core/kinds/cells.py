@@ -11,15 +11,20 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from scgim._core.mechanisms.base import Mechanism
+
 
 class SupportsMechanisms(Protocol):
     """What sampling needs of mechanisms."""
 
-    kind: str
     order: np.ndarray
     parents: list[np.ndarray]
     baseline: np.ndarray
     noise_sd: np.ndarray
+
+    @property
+    def mechanism(self) -> Mechanism:
+        """Their form."""
 
     def active_contribution(self, j: int, x: np.ndarray, activity: np.ndarray) -> np.ndarray:
         """``(n,)``."""
@@ -134,7 +139,7 @@ def mean_cells(
     Exact for linear mechanisms; otherwise an average over `n_draws` cells with the same noise in every row.
     """
     group = np.asarray(group)
-    if mechanisms.kind == "linear":
+    if mechanisms.mechanism.linear:
         return propagate(mechanisms, atomic, group, None)
     rng = np.random.default_rng(0) if rng is None else rng
     half = rng.standard_normal(((n_draws + 1) // 2, atomic.shift.shape[1]))

@@ -255,7 +255,7 @@ def fit_active(
     return Fit(
         genes=genes,
         drugs=tuple(design.drugs),
-        mechanism=moments.mechanism,
+        mechanism=moments.mechanism.name,
         intervention=intervention,
         mechanisms=mechanisms,
         graph=mechanisms.strength,

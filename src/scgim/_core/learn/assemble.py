@@ -72,7 +72,7 @@ def assemble(
     return Fit(
         genes,
         tuple(design.drugs),
-        m.mechanism,
+        m.mechanism.name,
         intervention,
         mechanisms,
         mechanisms.strength,

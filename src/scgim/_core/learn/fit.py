@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from scgim._core.kinds.cells import Atomic
-from scgim._core.mechanisms.additive import Mechanisms
+from scgim._core.mechanisms.neural import mechanisms_from_dict
 from scgim._core.posterior.hill import hill
 
 ARRAYS = (
@@ -234,6 +234,5 @@ class Fit:
         """Inverse of :meth:`to_dict`."""
         state = dict(state)
         state["genes"], state["drugs"] = tuple(state["genes"]), tuple(state["drugs"])
-        if state["mechanisms"].get("kind") in ("linear", "additive"):
-            state["mechanisms"] = Mechanisms.from_dict(state["mechanisms"])
+        state["mechanisms"] = mechanisms_from_dict(state["mechanisms"])
         return cls(**state)

@@ -23,7 +23,6 @@ def fit_search(
     design: Design,
     *,
     genes: tuple[str, ...] | list[str],
-    mechanism: str = "linear",
     intervention: str = "shift",
     graph_prior: np.ndarray | None = None,
     known_targets: np.ndarray | None = None,
@@ -38,14 +37,12 @@ def fit_search(
     Parameters
     ----------
     moments
-        Of the cells, with the basis of `mechanism`.
+        Of the cells; those of the functions of linear or additive mechanisms.
     design
         Drugs and doses of the contexts; with levels of a covariate, effects of shifts and hard interventions may differ
         between these.
     genes
         Names of the G genes.
-    mechanism
-        ``"linear"`` or ``"additive"``.
     intervention
         ``"shift"``, ``"hard"``, which needs moments with the scatter of each unit, or ``"activity"`` and
         ``"auto"`` (shifts and changes of activity, weighed by likelihood), which need that of each context.

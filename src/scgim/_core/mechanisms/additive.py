@@ -1,17 +1,55 @@
-"""Causal mechanisms x_j = f_j(x_pa(j)) + baseline_j + noise_j, linear or additive (layer `_core`).
+"""Causal mechanisms x_j = f_j(x_pa(j)) + baseline_j + noise_j that are sums of functions of the parents (layer `_core`).
 
-The structural causal model of :cite:p:`schneider2025`, section 3. Outside this file everything is on the modelled
-expression scale; inside, genes are standardised.
+The structural causal model of :cite:p:`schneider2025`, section 3; additive functions, between linear mechanisms and
+networks, are not from the paper. Outside this file everything is on the modelled expression scale; inside, genes are
+standardised.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from scgim._core.mechanisms import basis
+from scgim._core.mechanisms.base import Basis
+from scgim._core.mechanisms.linear import Linear
+
+STEEP = 1.5  # of the steps: most of a rise within two thirds of a standard deviation around its middle
+
+
+@dataclass(frozen=True)
+class Additive:
+    """``f(z) = sum_b beta_b phi_b(z)``: a line, a step at the mean, its square, and steps a standard deviation off."""
+
+    name: ClassVar[str] = "additive"
+    linear: ClassVar[bool] = False
+    closed_form: ClassVar[bool] = True
+    n_functions: ClassVar[int] = 5
+
+    @property
+    def basis(self) -> Additive:
+        """Itself."""
+        return self
+
+    def functions(self, z: np.ndarray) -> np.ndarray:
+        """``z, t, t^2, tanh(s (z - 1)), tanh(s (z + 1))`` with ``t = tanh(s z)``: ``(..., G)`` -> ``(..., G, 5)``."""
+        middle = np.tanh(STEEP * z)
+        return np.stack([z, middle, middle**2, np.tanh(STEEP * (z - 1)), np.tanh(STEEP * (z + 1))], axis=-1)
+
+    def derivatives(self, z: np.ndarray) -> np.ndarray:
+        """Of the functions, ``(..., G)`` -> ``(..., G, 5)``."""
+        middle = np.tanh(STEEP * z)
+        slope = STEEP * (1 - middle**2)
+        low, high = (STEEP * (1 - np.tanh(STEEP * (z + s)) ** 2) for s in (-1, 1))
+        return np.stack([np.ones_like(z), slope, 2 * middle * slope, low, high], axis=-1)
+
+    def slope_sums(self, z: np.ndarray) -> np.ndarray:
+        """Sums of the derivatives over cells, ``(n, G)`` -> ``(G, 5)``."""
+        return self.derivatives(z).sum(axis=0)
+
+
+BASES: dict[str, Basis] = {basis.name: basis for basis in (Linear(), Additive())}
 
 
 @dataclass
@@ -20,8 +58,8 @@ class Mechanisms:
 
     Attributes
     ----------
-    kind
-        ``"linear"`` or ``"additive"``.
+    mechanism
+        Their form, linear or additive.
     order
         ``(G,)``; genes, causes first.
     parents
@@ -41,7 +79,7 @@ class Mechanisms:
         Whether genes act on each other in cycles (linear mechanisms only); then `order` is not topological.
     """
 
-    kind: str
+    mechanism: Basis
     order: np.ndarray
     parents: list[np.ndarray]
     coef: list[np.ndarray]
@@ -63,8 +101,8 @@ class Mechanisms:
         if len(pa) == 0:
             return np.zeros((len(x), 0))
         z = (x[:, pa] - self.loc[pa]) / self.scale[pa]
-        f = basis.evaluate(z, self.kind)  # (n, p, B)
-        origin = basis.evaluate(-self.loc[pa] / self.scale[pa], self.kind)  # (p, B)
+        f = self.mechanism.functions(z)  # (n, p, B)
+        origin = self.mechanism.functions(-self.loc[pa] / self.scale[pa])  # (p, B)
         return self.scale[j] * np.einsum("npb,pb->np", f - origin, self.coef[j])
 
     def contribution(self, j: int, x: np.ndarray) -> np.ndarray:
@@ -82,7 +120,7 @@ class Mechanisms:
     def to_dict(self) -> dict[str, Any]:
         """Plain arrays and lists, for saving."""
         return {
-            "kind": self.kind,
+            "mechanism": self.mechanism.name,
             "cyclic": bool(self.cyclic),
             "order": np.asarray(self.order),
             "parents": [np.asarray(p, dtype=int) for p in self.parents],
@@ -93,11 +131,11 @@ class Mechanisms:
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Mechanisms:
         """Inverse of :meth:`to_dict`."""
-        return cls(**state)
+        return cls(**state | {"mechanism": BASES[state["mechanism"]]})
 
 
 def from_standardised(
-    kind: str,
+    mechanism: Basis,
     order: np.ndarray,
     parents: list[np.ndarray],
     coef: list[np.ndarray],
@@ -112,6 +150,8 @@ def from_standardised(
 
     Parameters
     ----------
+    mechanism
+        Their form.
     baseline
         ``(C, G)`` standardised intercepts.
     variance
@@ -122,7 +162,7 @@ def from_standardised(
         ``(G*B, G*B)`` pooled covariance of the basis functions.
     """
     G = len(loc)
-    B = basis.N_FUNCTIONS[kind]
+    B = mechanism.n_functions
     strength, shifted = np.zeros((G, G)), np.array(baseline, dtype=float)
     for j in range(G):
         for i, c in zip(parents[j], coef[j], strict=True):
@@ -131,8 +171,16 @@ def from_standardised(
             sign = np.sign(float(c @ slope[i])) or 1.0
             strength[i, j] = sign * sd * scale[j] / scale[i]
         if len(parents[j]):
-            origin = basis.evaluate(-loc[parents[j]] / scale[parents[j]], kind)
+            origin = mechanism.functions(-loc[parents[j]] / scale[parents[j]])
             shifted[:, j] += float((origin * coef[j]).sum())
     return Mechanisms(
-        kind, np.asarray(order), parents, coef, loc + scale * shifted, scale * np.sqrt(variance), loc, scale, strength
+        mechanism,
+        np.asarray(order),
+        parents,
+        coef,
+        loc + scale * shifted,
+        scale * np.sqrt(variance),
+        loc,
+        scale,
+        strength,
     )

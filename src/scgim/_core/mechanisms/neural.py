@@ -8,12 +8,28 @@ prediction needs no torch. Standardised inside, on the modelled expression scale
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from scgim._core.mechanisms.additive import Additive, Mechanisms
+
 LISTS = ("parents", "inner", "bias", "outer", "skip")
 ARRAYS = ("order", "baseline", "noise_sd", "loc", "scale", "strength")
+
+
+@dataclass(frozen=True)
+class Neural:
+    """``f(z) = outer tanh(inner z + bias) + skip z``, one network a gene; graphs are searched with additive functions first."""
+
+    name: ClassVar[str] = "neural"
+    linear: ClassVar[bool] = False
+    closed_form: ClassVar[bool] = False
+
+    @property
+    def basis(self) -> Additive:
+        """Additive functions: what comes closest, and has a closed form."""
+        return Additive()
 
 
 @dataclass
@@ -34,8 +50,6 @@ class NeuralMechanisms:
         ``(G,)``.
     strength
         ``(G, G)``; signed size of each edge.
-    kind
-        ``"neural"``.
     """
 
     order: np.ndarray
@@ -49,14 +63,14 @@ class NeuralMechanisms:
     loc: np.ndarray
     scale: np.ndarray
     strength: np.ndarray
-    kind: str = "neural"
+    mechanism: ClassVar[Neural] = Neural()
 
     @property
     def n_genes(self) -> int:
         """Number of genes G."""
         return len(self.noise_sd)
 
-    def _network(self, j: int, z: np.ndarray) -> np.ndarray:
+    def network(self, j: int, z: np.ndarray) -> np.ndarray:
         """Standardised parents ``(n, p)`` -> ``(n,)``."""
         return np.tanh(z @ self.inner[j] + self.bias[j]) @ self.outer[j] + z @ self.skip[j]
 
@@ -68,8 +82,8 @@ class NeuralMechanisms:
         """Contribution of all parents to gene j: cells ``(n, G)`` -> ``(n,)``."""
         if len(self.parents[j]) == 0:
             return np.zeros(len(x))
-        origin = self._network(j, self._standardised(j, np.zeros((1, self.n_genes))))
-        return self.scale[j] * (self._network(j, self._standardised(j, x)) - origin)
+        origin = self.network(j, self._standardised(j, np.zeros((1, self.n_genes))))
+        return self.scale[j] * (self.network(j, self._standardised(j, x)) - origin)
 
     def active_contribution(self, j: int, x: np.ndarray, activity: np.ndarray) -> np.ndarray:
         """The same where gene j sees its parents scaled by 1 + activity ``(n, p)``: at -1, as an expression of zero."""
@@ -105,9 +119,15 @@ class NeuralMechanisms:
     def to_dict(self) -> dict[str, Any]:
         """Plain arrays and lists, for saving."""
         lists = {k: [np.asarray(v) for v in getattr(self, k)] for k in LISTS}
-        return {"kind": self.kind, **lists, **{k: np.asarray(getattr(self, k)) for k in ARRAYS}}
+        return {"mechanism": self.mechanism.name, **lists, **{k: np.asarray(getattr(self, k)) for k in ARRAYS}}
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> NeuralMechanisms:
         """Inverse of :meth:`to_dict`."""
-        return cls(**state)
+        return cls(**{k: v for k, v in state.items() if k != "mechanism"})
+
+
+def mechanisms_from_dict(state: dict[str, Any]) -> Mechanisms | NeuralMechanisms:
+    """Inverse of ``to_dict`` of either class."""
+    made_of = NeuralMechanisms if "inner" in state else Mechanisms
+    return made_of.from_dict(state)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from scgim._core.arrays import dense, member
-from scgim._core.mechanisms import basis
+from scgim._core.mechanisms.base import Basis
+from scgim._core.mechanisms.linear import Linear
 
 Chunk = tuple[Any, np.ndarray]  # cells (n, G), dense or sparse; context of each cell (n,)
 
@@ -35,6 +36,8 @@ class Moments:
         ``(G,)``; the standardisation, on the modelled expression scale.
     slope
         ``(G, B)``; average derivative of the basis functions.
+    mechanism
+        Whose functions these are.
     scatter
         ``(U, G*B, G*B)`` or None; within-context scatter (sum of squares) of each block of contexts, where asked for.
     block
@@ -52,7 +55,7 @@ class Moments:
     loc: np.ndarray
     scale: np.ndarray
     slope: np.ndarray
-    mechanism: str = "linear"
+    mechanism: Basis = Linear()
     scatter: np.ndarray | None = None
     block: np.ndarray | None = None
     spread: np.ndarray | None = None
@@ -76,22 +79,20 @@ class Frame:
     Linear functions are summed around any origin `loc` with ``scale = 1`` and standardised by `finish`.
     """
 
-    mechanism: str
+    mechanism: Basis
     loc: np.ndarray  # (G,)
     scale: np.ndarray  # (G,)
 
     @property
     def n_functions(self) -> int:
         """Functions per gene, B."""
-        return basis.N_FUNCTIONS[self.mechanism]
+        return self.mechanism.n_functions
 
     def functions(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
         """Functions ``(n, F)`` of cells ``(n, G)``, dense or sparse, and the sums ``(F,)`` of their derivatives."""
-        if self.mechanism == "linear":
-            return dense(x) - self.loc, np.full(len(self.loc), float(x.shape[0]))
-        z = (dense(x) - self.loc) / self.scale
-        slope = basis.derivative(z, self.mechanism).sum(axis=0)
-        return basis.evaluate(z, self.mechanism).reshape(len(z), -1), slope.ravel()
+        z = dense(x) - self.loc  # (n, G)
+        z /= self.scale
+        return self.mechanism.functions(z).reshape(len(z), -1), self.mechanism.slope_sums(z).ravel()
 
 
 @dataclass
@@ -194,7 +195,7 @@ def sum_chunks(
         if x.shape[0] == 0:
             continue
         if frame is None:
-            frame = Frame("linear", origin(x), np.ones(x.shape[1]))
+            frame = Frame(Linear(), origin(x), np.ones(x.shape[1]))
         part = chunk_sums(x, context, frame, block)
         if total is None:
             total = Sums.zeros(n_contexts, part.first.shape[1], None if block is None else int(block.max()) + 1)
@@ -208,7 +209,7 @@ def compute_moments(
     chunks: Callable[[], Iterable[Chunk]],
     n_contexts: int,
     *,
-    mechanism: str = "linear",
+    mechanism: Basis = Linear(),
     block: np.ndarray | None = None,
     loc: np.ndarray | None = None,
     scale: np.ndarray | None = None,
@@ -223,16 +224,14 @@ def compute_moments(
     n_contexts
         Number of contexts K.
     mechanism
-        ``"linear"`` or ``"additive"``.
+        Whose functions are averaged.
     block
         ``(K,)``; keeps the scatter of each block of contexts apart, for hard and activity interventions.
     loc, scale
         ``(G,)``; the standardisation, where it is known.
     """
-    if mechanism not in basis.N_FUNCTIONS:
-        raise ValueError(f"mechanism: expected one of {sorted(basis.N_FUNCTIONS)}, found {mechanism!r}.")
     known = None if loc is None or scale is None else (loc, scale)
-    if mechanism == "linear":
+    if mechanism.linear:
         total, frame = sum_chunks(chunks(), n_contexts, None, block)
         return finish(total, frame, block, standardisation=known)
     if known is None:
@@ -270,7 +269,7 @@ def finish(
             scatter[u] -= n[k] * np.outer(mean[k], mean[k])
         pooled = scatter.sum(axis=0)
     loc, scale = frame.loc, frame.scale
-    if frame.mechanism == "linear":
+    if frame.mechanism.linear:
         loc, scale = location_scale(total, frame) if standardisation is None else standardisation
         scale = np.where(scale > 0, scale, 1.0)
         mean = np.where(n[:, None] > 0, (mean + frame.loc - loc) / scale, 0.0)

@@ -42,8 +42,9 @@ class CyclicScore(ShiftScore):
 
     def __init__(self, moments: Moments, drug_set: np.ndarray, group: np.ndarray, prior: Prior) -> None:
         super().__init__(moments, drug_set, group, prior)
-        if moments.mechanism != "linear":
-            raise ValueError(f"moments: expected those of linear mechanisms for cycles, found {moments.mechanism!r}.")
+        if not moments.mechanism.linear:
+            found = moments.mechanism.name
+            raise ValueError(f"moments: expected those of linear mechanisms for cycles, found {found!r}.")
         self.n_total = float(moments.n.sum())
         self.inverse = np.eye(self.n_genes)  # (I - A)^-1 of the present system
 

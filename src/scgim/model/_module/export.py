@@ -11,7 +11,6 @@ import torch
 from scgim._core.arrays import override
 from scgim._core.design import Design
 from scgim._core.learn.fit import Fit
-from scgim._core.mechanisms import basis
 from scgim._core.mechanisms.additive import Mechanisms
 from scgim._core.mechanisms.neural import NeuralMechanisms
 from scgim._core.posterior.curves import Curves, fit_dose_curves
@@ -19,24 +18,10 @@ from scgim._core.posterior.drift import diffuse_fields
 from scgim._core.posterior.levels import level_fields
 from scgim._core.posterior.targets import Targets, fit_targets, fit_values
 from scgim.model._module.module import GIMModule
+from scgim.model._module.networks import as_array
 from scgim.model._module.residuals import Expectation
 
 SAMPLE = 2000  # cells from which the size of edges is read
-
-
-def _numpy(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().double().cpu().numpy()
-
-
-def _kept(module: GIMModule) -> list[np.ndarray]:
-    """Columns of the candidates of each gene that are in use."""
-    return [np.flatnonzero(row) for row in _numpy(module.mechanisms.mask)]
-
-
-def parents_of(module: GIMModule) -> list[np.ndarray]:
-    """Parents of each gene."""
-    candidates = module.mechanisms.candidates.cpu().numpy()
-    return [candidates[j][columns] for j, columns in enumerate(_kept(module))]
 
 
 @torch.no_grad()
@@ -57,40 +42,24 @@ def edge_strength(module: GIMModule, z: torch.Tensor, rng: np.random.Generator) 
     other = z[rng.permutation(len(z))]
     u, v = module.mechanisms.inputs(z), module.mechanisms.inputs(other)  # (G, n, P)
     base = module.mechanisms.evaluate(u)
-    scale, strength = _numpy(module.scale), np.zeros((module.n_genes, module.n_genes))
+    scale, strength = as_array(module.scale), np.zeros((module.n_genes, module.n_genes))
     for k in range(u.shape[2]):
         moved = u.clone()
         moved[:, :, k] = v[:, :, k]
         delta, step = module.mechanisms.evaluate(moved) - base, (v - u)[:, :, k].T
         size = (delta.square().mean(0) / step.square().mean(0).clamp(min=1e-12)).sqrt()
         sign = torch.where((delta * step).sum(0) < 0, -1.0, 1.0)
-        used = _numpy(module.mechanisms.mask[:, k]) > 0
+        used = as_array(module.mechanisms.mask[:, k]) > 0
         i, j = module.mechanisms.candidates[:, k].cpu().numpy()[used], np.flatnonzero(used)
-        strength[i, j] = _numpy(size * sign)[used] * scale[j] / scale[i]
+        strength[i, j] = as_array(size * sign)[used] * scale[j] / scale[i]
     return strength
 
 
 def export_mechanisms(module: GIMModule, order: np.ndarray, strength: np.ndarray) -> Mechanisms | NeuralMechanisms:
     """Mechanisms as plain arrays on the expression scale."""
-    loc, scale = _numpy(module.loc), _numpy(module.scale)
-    parents, kept = parents_of(module), _kept(module)
-    baseline, noise = _numpy(module.baseline), scale * np.exp(_numpy(module.log_noise))
-    net = module.mechanisms
-    if module.mechanism != "neural":
-        coef = [c[k] for c, k in zip(_numpy(net.coef), kept, strict=True)]
-        for j, (pa, c) in enumerate(zip(parents, coef, strict=True)):
-            origin = basis.evaluate(-loc[pa] / scale[pa], module.mechanism)
-            baseline[:, j] += (origin * c).sum()
-        return Mechanisms(module.mechanism, order, parents, coef, loc + scale * baseline, noise, loc, scale, strength)
-    inner = [w[k] for w, k in zip(_numpy(net.inner), kept, strict=True)]
-    skip = [w[k] for w, k in zip(_numpy(net.skip), kept, strict=True)]
-    bias, outer = list(_numpy(net.bias)), list(_numpy(net.outer))
-    lists: dict[str, Any] = {"parents": parents, "inner": inner, "bias": bias, "outer": outer, "skip": skip}
-    out = NeuralMechanisms(order, **lists, baseline=baseline, noise_sd=noise, loc=loc, scale=scale, strength=strength)
-    for j, pa in enumerate(parents):  # contributions are zero where all parents are zero, the network's are not
-        at_zero = out._network(j, -loc[pa] / scale[pa])
-        out.baseline[:, j] = loc[j] + scale[j] * (baseline[:, j] + at_zero)
-    return out
+    loc, scale = as_array(module.loc), as_array(module.scale)
+    noise = scale * np.exp(as_array(module.log_noise))
+    return module.mechanisms.to_fit(order, as_array(module.baseline), noise, loc, scale, strength)
 
 
 def posterior(
@@ -101,7 +70,7 @@ def posterior(
     if not module.kind.reads_genes:
         curves = fit_dose_curves(evidence.residual, evidence.error, on, design, p_target=p)
         return fit_targets(evidence.residual, evidence.error, design, curves, p, known=known), curves
-    value = state.effect + _numpy(module.loc) / _numpy(module.scale)
+    value = state.effect + as_array(module.loc) / as_array(module.scale)
     curves = fit_dose_curves(value, evidence.error, on, design)
     log_odds = override(design.mean_by_drug(evidence.log_odds), known)
     return fit_values(value, evidence.error, design, curves, log_odds), curves
@@ -145,7 +114,7 @@ def assemble(
     """
     strength = edge_strength(module, z, rng)
     targets, curves = posterior(module, state, design, known)
-    scale = _numpy(module.scale)
+    scale = as_array(module.scale)
     mechanisms = export_mechanisms(module, order, strength)
     small: dict[str, Any] = {}
     if start.diffuse is not None:

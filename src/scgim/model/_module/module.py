@@ -14,10 +14,9 @@ import torch
 from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
 from torch import nn
 
-from scgim._core.mechanisms import basis
 from scgim._core.structure.prior import Prior
 from scgim.model._module.kinds import TRAINED, TrainedKind
-from scgim.model._module.networks import GeneMechanisms
+from scgim.model._module.networks import GENES
 from scgim.model._module.residuals import Expectation, Residuals
 from scgim.model._reading.keys import CONTEXT_KEY, WEIGHT_KEY
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from scgim._core.design import Design
 
 X_KEY = "X"
-SEARCHED_PARENTS = 20
-"""Most parents that the search gives a gene."""
 COVARIATES_KEY = "extra_continuous_covs"  # scvi.REGISTRY_KEYS.CONT_COVS_KEY
 
 
@@ -58,7 +55,7 @@ class GIMModule(BaseModuleClass):
     structure
         ``"search"``, ``"gradient"`` or ``"cyclic"``; kept for reference, the published estimator has its own module.
     max_parents
-        P, most candidate parents of a gene; by default 12 of a network, else as many as the search allows.
+        P, most candidate parents of a gene; by default what its mechanism allows.
     n_hidden
         H, hidden units of neural mechanisms.
     edge_penalty
@@ -103,9 +100,11 @@ class GIMModule(BaseModuleClass):
         self.kind: TrainedKind = TRAINED.get(intervention, TRAINED["shift"])
         self.names, self.drug_set = context_names(design), design.drug_set
         self.expression_keys: tuple[str, ...] = (X_KEY,)
-        most = 12 if mechanism == "neural" else SEARCHED_PARENTS
-        P = min(max(n_genes - 1, 1), most) if max_parents is None else max_parents
-        self.mechanisms = GeneMechanisms(n_genes, P, kind=mechanism, n_hidden=n_hidden)
+        if mechanism not in GENES:
+            raise ValueError(f"mechanism: expected one of {list(GENES)}, found {mechanism!r}.")
+        genes = GENES[mechanism]
+        P = min(max(n_genes - 1, 1), genes.most_parents) if max_parents is None else max_parents
+        self.mechanisms = genes(n_genes, P, n_hidden=n_hidden)
         self.baseline = nn.Parameter(torch.zeros(C, n_genes))
         self.log_noise = nn.Parameter(torch.zeros(n_genes))
         self.register_buffer("loc", torch.zeros(n_genes))
@@ -115,7 +114,7 @@ class GIMModule(BaseModuleClass):
         self.register_buffer("probability", torch.zeros(K, n_genes))
         self.register_buffer("effect", torch.zeros(K, n_genes))
         self.register_buffer("own_variance", torch.ones(n_genes))
-        self.scaled = mechanism == "neural" and intervention in ("activity", "auto")
+        self.scaled = not genes.mechanism.closed_form and intervention in ("activity", "auto")
         self.register_buffer("activity", torch.zeros(K, n_genes if self.scaled else 0), persistent=self.scaled)
         self.register_buffer("covariate_mean", torch.zeros(0), persistent=False)
         self.register_buffer("covariate_coef", torch.zeros(0, n_genes), persistent=False)
@@ -219,15 +218,7 @@ class GIMModule(BaseModuleClass):
     def load_mechanisms(self, mechanisms: Any) -> None:
         """Starts from linear or additive mechanisms of the exact engine."""
         self.set_scale(mechanisms.loc, mechanisms.scale)
-        self.mechanisms.set_parents(mechanisms.parents)
-        self.mechanisms.coef.zero_()
-        baseline = (mechanisms.baseline - mechanisms.loc) / np.where(mechanisms.scale > 0, mechanisms.scale, 1.0)
-        for j, (pa, coef) in enumerate(zip(mechanisms.parents, mechanisms.coef, strict=True)):
-            if len(pa):
-                self.mechanisms.coef[j, : len(pa)] = torch.as_tensor(coef, dtype=torch.float32)
-                origin = basis.evaluate(-mechanisms.loc[pa] / mechanisms.scale[pa], mechanisms.kind)
-                baseline[:, j] -= (origin * coef).sum()
-        self.baseline.copy_(torch.as_tensor(baseline))
+        self.baseline.copy_(torch.as_tensor(self.mechanisms.from_fit(mechanisms)))
         self.log_noise.copy_(torch.as_tensor(np.log(np.maximum(mechanisms.noise_sd / mechanisms.scale, 1e-4))))
 
     def non_finite_contexts(self, per_cell: torch.Tensor, context: torch.Tensor) -> list[str]:

@@ -2,37 +2,27 @@
 
 The mechanisms of :cite:p:`schneider2025`, linear or one small neural network a gene, and additive basis functions,
 which are not from the paper. Each mechanism reads its own short list of candidate parents, padded to P, so that cost
-grows with G * P and not with G^2.
+grows with G * P and not with G^2. Everything is standardised.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 
-from scgim._core.mechanisms import basis
-
-KINDS = ("linear", "additive", "neural")
-
-
-def basis_functions(z: torch.Tensor, kind: str) -> torch.Tensor:
-    """Torch twin of `scgim._core.mechanisms.basis.evaluate`: ``(...)`` -> ``(..., B)``."""
-    if kind == "linear":
-        return z[..., None]
-    middle = torch.tanh(1.5 * z)
-    return torch.stack([z, middle, middle**2, torch.tanh(1.5 * (z - 1)), torch.tanh(1.5 * (z + 1))], -1)
+from scgim._core.mechanisms.additive import STEEP, Additive, Mechanisms
+from scgim._core.mechanisms.base import Basis, Mechanism
+from scgim._core.mechanisms.linear import Linear
+from scgim._core.mechanisms.neural import Neural, NeuralMechanisms
 
 
-def basis_slopes(z: torch.Tensor) -> torch.Tensor:
-    """Derivatives of the additive `basis_functions`, ``(...)`` -> ``(..., B)``."""
-    middle = torch.tanh(1.5 * z)
-    slope = 1.5 * (1 - middle**2)
-    low, high = (1.5 * (1 - torch.tanh(1.5 * (z + s)) ** 2) for s in (-1, 1))
-    return torch.stack([torch.ones_like(z), slope, 2 * middle * slope, low, high], -1)
+def as_array(tensor: torch.Tensor) -> np.ndarray:
+    """A tensor as an array of float64."""
+    return tensor.detach().double().cpu().numpy()
 
 
 class GeneMechanisms(nn.Module):
@@ -44,14 +34,23 @@ class GeneMechanisms(nn.Module):
         M; the number of genes G in the model, the number of proposals in the structure search.
     n_parents
         P, most candidate parents of a mechanism.
-    kind
-        ``"linear"``, ``"additive"`` or ``"neural"``.
     n_hidden
         H, hidden units of a network.
     generator
         For the initial weights of networks.
+
+    Attributes
+    ----------
+    mechanism
+        Their form.
+    most_parents
+        P of a gene, where it is not given.
     """
 
+    mechanism: ClassVar[Mechanism]
+    most_parents: ClassVar[int]
+    largest_batch: ClassVar[int] = 2048
+    """Cells of a minibatch."""
     candidates: torch.Tensor
     mask: torch.Tensor
 
@@ -60,25 +59,18 @@ class GeneMechanisms(nn.Module):
         n_mechanisms: int,
         n_parents: int,
         *,
-        kind: str = "linear",
         n_hidden: int = 16,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        if kind not in KINDS:
-            raise ValueError(f"mechanism: expected one of {list(KINDS)}, found {kind!r}.")
-        M, P, H = n_mechanisms, max(n_parents, 1), n_hidden
-        self.kind = kind
         self._used: tuple[tuple[int, int], int] | None = None
-        self.register_buffer("candidates", torch.zeros(M, P, dtype=torch.long))
-        self.register_buffer("mask", torch.zeros(M, P))
-        if kind == "neural":
-            self.inner = nn.Parameter(torch.randn(M, P, H, generator=generator) / math.sqrt(P))
-            self.bias = nn.Parameter(0.7 * torch.randn(M, H, generator=generator))
-            self.outer = nn.Parameter(0.3 / math.sqrt(H) * torch.randn(M, H, generator=generator))
-            self.skip = nn.Parameter(torch.zeros(M, P))
-        else:
-            self.coef = nn.Parameter(torch.zeros(M, P, basis.N_FUNCTIONS[kind]))
+        self.register_buffer("candidates", torch.zeros(n_mechanisms, max(n_parents, 1), dtype=torch.long))
+        self.register_buffer("mask", torch.zeros(n_mechanisms, max(n_parents, 1)))
+
+    @staticmethod
+    def n_epochs(n_cells: int) -> int:
+        """Epochs that suffice: few where closed forms are at the optimum already."""
+        return int(np.clip(round(5 * 10_000 / max(n_cells, 1)), 1, 5))
 
     def set_parents(self, parents: list[Any], generator: torch.Generator | None = None) -> None:
         """Sets the candidates of every mechanism; networks get fresh weights of a size that fits their number."""
@@ -91,11 +83,6 @@ class GeneMechanisms(nn.Module):
                 )
             self.candidates[m, : len(pa)] = torch.as_tensor(np.asarray(pa, dtype=np.int64), device=self.mask.device)
             self.mask[m, : len(pa)] = 1.0
-        if self.kind == "neural":
-            count = self.mask.sum(1).clamp(min=1).sqrt()[:, None, None]
-            with torch.no_grad():
-                fresh = torch.randn(self.inner.shape, generator=generator).to(self.inner)
-                self.inner.copy_(fresh / count)
 
     def inputs(self, z: torch.Tensor) -> torch.Tensor:
         """Candidate parents of every mechanism: cells ``(n, G)`` -> ``(M, n, P)``."""
@@ -117,45 +104,247 @@ class GeneMechanisms(nn.Module):
             self._used = state, int(columns.max()) + 1 if len(columns) else 1
         return self._used[1]
 
+    def used_columns(self) -> list[np.ndarray]:
+        """Columns of the candidates of each mechanism that are in use."""
+        return [np.flatnonzero(row) for row in as_array(self.mask)]
+
+    def parents(self) -> list[np.ndarray]:
+        """Parents of each mechanism."""
+        candidates = self.candidates.cpu().numpy()
+        return [candidates[j][columns] for j, columns in enumerate(self.used_columns())]
+
     def evaluate(self, u: torch.Tensor, gate: torch.Tensor | None = None) -> torch.Tensor:
-        """The same from the first P candidate parents ``(M, n, P)``, which are zero where there is none.
+        """Contributions ``(n, M)`` from the first P candidate parents ``(M, n, P)``, which are zero where there is none.
 
         With a `gate` ``(M, n, P)`` between 0 and 1, each parent acts as much as it says.
         """
+        raise NotImplementedError
+
+    def slopes(self, u: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
+        """Derivatives of `evaluate` by the expression of each candidate parent, ``(M, n, P)``."""
+        raise NotImplementedError
+
+    def group_norms(self) -> torch.Tensor:
+        """Size of each candidate edge ``(M, P)``: the norm of all weights that read the parent."""
+        raise NotImplementedError
+
+    def weight_square(self) -> torch.Tensor:
+        """Sum of squares of a network's weights, for the small ridge that keeps them finite."""
+        raise NotImplementedError
+
+    def from_fit(self, mechanisms: Any) -> np.ndarray:
+        """Takes over parents and coefficients of a fit; returns the baselines ``(C, G)`` that go with them."""
+        raise NotImplementedError
+
+    def to_fit(
+        self,
+        order: np.ndarray,
+        baseline: np.ndarray,
+        noise_sd: np.ndarray,
+        loc: np.ndarray,
+        scale: np.ndarray,
+        strength: np.ndarray,
+    ) -> Mechanisms | NeuralMechanisms:
+        """The mechanisms of all genes as plain arrays on the expression scale.
+
+        Parameters
+        ----------
+        order
+            ``(G,)``; genes, causes first.
+        baseline
+            ``(C, G)``; standardised.
+        noise_sd
+            ``(G,)``; on the expression scale.
+        loc, scale
+            ``(G,)``; standardisation.
+        strength
+            ``(G, G)``; signed size of each edge.
+        """
+        raise NotImplementedError
+
+
+class BasisGenes(GeneMechanisms):
+    """Sums of given functions of each parent, with coefficients ``(M, P, B)``."""
+
+    mechanism: ClassVar[Basis]
+    most_parents = 20  # as many as the search gives a gene
+
+    def __init__(self, n_mechanisms: int, n_parents: int, **kwargs: Any) -> None:
+        super().__init__(n_mechanisms, n_parents, **kwargs)
+        self.coef = nn.Parameter(torch.zeros(n_mechanisms, max(n_parents, 1), self.mechanism.n_functions))
+
+    def group_norms(self) -> torch.Tensor:
+        """The norm of the coefficients of each parent, ``(M, P)``."""
+        return (self.coef.square().sum(2) + 1e-12).sqrt() * self.mask
+
+    def weight_square(self) -> torch.Tensor:
+        """Zero: coefficients are not drawn towards zero."""
+        return self.coef.square().sum() * 0
+
+    def at_zero(self, j: int, parents: np.ndarray, coef: np.ndarray, loc: np.ndarray, scale: np.ndarray) -> float:
+        """Contribution of the parents of a gene where their expression is zero."""
+        return float((self.mechanism.functions(-loc[parents] / scale[parents]) * coef).sum())
+
+    @torch.no_grad()
+    def from_fit(self, mechanisms: Any) -> np.ndarray:
+        """Takes over parents and coefficients of a fit; returns the standardised baselines ``(C, G)``."""
+        self.set_parents(mechanisms.parents)
+        self.coef.zero_()
+        loc, scale = mechanisms.loc, mechanisms.scale
+        baseline = (mechanisms.baseline - loc) / np.where(scale > 0, scale, 1.0)  # (C, G)
+        for j, (pa, coef) in enumerate(zip(mechanisms.parents, mechanisms.coef, strict=True)):
+            if len(pa):
+                self.coef[j, : len(pa)] = torch.as_tensor(coef, dtype=torch.float32)
+                baseline[:, j] -= self.at_zero(j, pa, coef, loc, scale)
+        return baseline
+
+    def to_fit(
+        self,
+        order: np.ndarray,
+        baseline: np.ndarray,
+        noise_sd: np.ndarray,
+        loc: np.ndarray,
+        scale: np.ndarray,
+        strength: np.ndarray,
+    ) -> Mechanisms:
+        """The mechanisms of all genes as plain arrays on the expression scale."""
+        parents, baseline = self.parents(), baseline.copy()
+        coef = [c[columns] for c, columns in zip(as_array(self.coef), self.used_columns(), strict=True)]
+        for j, (pa, c) in enumerate(zip(parents, coef, strict=True)):
+            baseline[:, j] += self.at_zero(j, pa, c, loc, scale)
+        return Mechanisms(self.mechanism, order, parents, coef, loc + scale * baseline, noise_sd, loc, scale, strength)
+
+
+class LinearGenes(BasisGenes):
+    """``f_m(u) = sum_p coef_mp u_p``."""
+
+    mechanism = Linear()
+
+    def evaluate(self, u: torch.Tensor, gate: torch.Tensor | None = None) -> torch.Tensor:
+        """Contributions ``(n, M)`` from parents ``(M, n, P)``, gated where a `gate` of that shape is given."""
+        u = u if gate is None else u * gate
+        return torch.bmm(u, self.coef[:, : u.shape[2]]).squeeze(2).T
+
+    def slopes(self, u: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
+        """The coefficients, gated, ``(M, n, P)``."""
         P = u.shape[2]
-        if gate is not None and self.kind != "additive":
-            u = u * gate
-        if self.kind == "linear":
-            return torch.bmm(u, self.coef[:, :P]).squeeze(2).T
-        if self.kind == "additive":
-            f = basis_functions(u, self.kind) * self.mask[:, None, :P, None]  # (M, n, P, B)
-            f = f if gate is None else f * gate[..., None]
-            return torch.bmm(f.flatten(2), self.coef[:, :P].flatten(1)[:, :, None]).squeeze(2).T
+        return gate * self.mask[:, None, :P] * self.coef[:, None, :P, 0]
+
+
+class AdditiveGenes(BasisGenes):
+    """``f_m(u) = sum_p sum_b coef_mpb phi_b(u_p)``, with the functions of `scgim._core.mechanisms.additive.Additive`."""
+
+    mechanism = Additive()
+
+    @staticmethod
+    def functions(z: torch.Tensor) -> torch.Tensor:
+        """Torch twin of `Additive.functions`: ``(...)`` -> ``(..., B)``."""
+        middle = torch.tanh(STEEP * z)
+        return torch.stack([z, middle, middle**2, torch.tanh(STEEP * (z - 1)), torch.tanh(STEEP * (z + 1))], -1)
+
+    @staticmethod
+    def derivatives(z: torch.Tensor) -> torch.Tensor:
+        """Torch twin of `Additive.derivatives`: ``(...)`` -> ``(..., B)``."""
+        middle = torch.tanh(STEEP * z)
+        slope = STEEP * (1 - middle**2)
+        low, high = (STEEP * (1 - torch.tanh(STEEP * (z + s)) ** 2) for s in (-1, 1))
+        return torch.stack([torch.ones_like(z), slope, 2 * middle * slope, low, high], -1)
+
+    def evaluate(self, u: torch.Tensor, gate: torch.Tensor | None = None) -> torch.Tensor:
+        """Contributions ``(n, M)`` from parents ``(M, n, P)``, gated where a `gate` of that shape is given."""
+        P = u.shape[2]
+        f = self.functions(u) * self.mask[:, None, :P, None]  # (M, n, P, B)
+        f = f if gate is None else f * gate[..., None]
+        return torch.bmm(f.flatten(2), self.coef[:, :P].flatten(1)[:, :, None]).squeeze(2).T
+
+    def slopes(self, u: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
+        """``sum_b coef_mpb phi_b'(u_p)``, gated, ``(M, n, P)``."""
+        P = u.shape[2]
+        return gate * self.mask[:, None, :P] * (self.derivatives(u) * self.coef[:, None, :P]).sum(3)
+
+
+class NeuralGenes(GeneMechanisms):
+    """``f_m(u) = outer_m tanh(inner_m u + bias_m) + skip_m u``; weights ``(M, P, H)``, ``(M, H)``, ``(M, H)``, ``(M, P)``."""
+
+    mechanism = Neural()
+    most_parents = 12
+    largest_batch = 512
+
+    def __init__(
+        self, n_mechanisms: int, n_parents: int, *, n_hidden: int = 16, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__(n_mechanisms, n_parents)
+        M, P, H = n_mechanisms, max(n_parents, 1), n_hidden
+        self.inner = nn.Parameter(torch.randn(M, P, H, generator=generator) / math.sqrt(P))
+        self.bias = nn.Parameter(0.7 * torch.randn(M, H, generator=generator))
+        self.outer = nn.Parameter(0.3 / math.sqrt(H) * torch.randn(M, H, generator=generator))
+        self.skip = nn.Parameter(torch.zeros(M, P))
+
+    @staticmethod
+    def n_epochs(n_cells: int) -> int:
+        """About 700 steps."""
+        return int(np.clip(round(40 * 10_000 / max(n_cells, 1)), 5, 100))
+
+    @torch.no_grad()
+    def set_parents(self, parents: list[Any], generator: torch.Generator | None = None) -> None:
+        """Sets the candidates of every network, which gets fresh weights of a size that fits their number."""
+        super().set_parents(parents, generator)
+        count = self.mask.sum(1).clamp(min=1).sqrt()[:, None, None]
+        fresh = torch.randn(self.inner.shape, generator=generator).to(self.inner)
+        self.inner.copy_(fresh / count)
+
+    def evaluate(self, u: torch.Tensor, gate: torch.Tensor | None = None) -> torch.Tensor:
+        """Contributions ``(n, M)`` from parents ``(M, n, P)``, gated where a `gate` of that shape is given."""
+        P = u.shape[2]
+        u = u if gate is None else u * gate
         hidden = torch.tanh(torch.baddbmm(self.bias[:, None], u, self.inner[:, :P]))  # (M, n, H)
         return ((hidden * self.outer[:, None]).sum(2) + (u * self.skip[:, None, :P]).sum(2)).T
 
     def slopes(self, u: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
-        """Derivatives of `evaluate` by the expression of each candidate parent, ``(M, n, P)``."""
+        """``inner_m (outer_m (1 - tanh^2)) + skip_m``, gated, ``(M, n, P)``."""
         P = u.shape[2]
         gate = gate * self.mask[:, None, :P]
-        if self.kind == "linear":
-            return gate * self.coef[:, None, :P, 0]
-        if self.kind == "additive":
-            return gate * (basis_slopes(u) * self.coef[:, None, :P]).sum(3)
         hidden = torch.tanh(torch.baddbmm(self.bias[:, None], u * gate, self.inner[:, :P]))  # (M, n, H)
         inner = torch.bmm((1 - hidden.square()) * self.outer[:, None], self.inner[:, :P].transpose(1, 2))
         return gate * (inner + self.skip[:, None, :P])
 
     def group_norms(self) -> torch.Tensor:
-        """Size of each candidate edge ``(M, P)``: the norm of all weights that read the parent."""
-        if self.kind == "neural":
-            square = (self.inner * self.outer[:, None]).square().sum(2) + self.skip.square()
-        else:
-            square = self.coef.square().sum(2)
+        """The norm of all weights that read each parent, ``(M, P)``."""
+        square = (self.inner * self.outer[:, None]).square().sum(2) + self.skip.square()
         return (square + 1e-12).sqrt() * self.mask
 
     def weight_square(self) -> torch.Tensor:
-        """Sum of squares of a network's weights, for the small ridge that keeps them finite."""
-        if self.kind != "neural":
-            return self.coef.square().sum() * 0
+        """Sum of squares of the weights of the hidden layer."""
         return self.inner.square().sum() + self.outer.square().sum()
+
+    def to_fit(
+        self,
+        order: np.ndarray,
+        baseline: np.ndarray,
+        noise_sd: np.ndarray,
+        loc: np.ndarray,
+        scale: np.ndarray,
+        strength: np.ndarray,
+    ) -> NeuralMechanisms:
+        """The networks of all genes as plain arrays on the expression scale."""
+        parents, columns = self.parents(), self.used_columns()
+        out = NeuralMechanisms(
+            order,
+            parents,
+            inner=[w[k] for w, k in zip(as_array(self.inner), columns, strict=True)],
+            bias=list(as_array(self.bias)),
+            outer=list(as_array(self.outer)),
+            skip=[w[k] for w, k in zip(as_array(self.skip), columns, strict=True)],
+            baseline=baseline.copy(),
+            noise_sd=noise_sd,
+            loc=loc,
+            scale=scale,
+            strength=strength,
+        )
+        for j, pa in enumerate(parents):  # contributions are zero where all parents are zero, the network's are not
+            out.baseline[:, j] += out.network(j, -loc[pa] / scale[pa])
+        out.baseline = loc + scale * out.baseline
+        return out
+
+
+GENES: dict[str, type[GeneMechanisms]] = {g.mechanism.name: g for g in (LinearGenes, AdditiveGenes, NeuralGenes)}

@@ -25,16 +25,9 @@ TRAIN_SIZE = 0.9
 LOADER_KWARGS = ("batch_size", "train_size", "balance", "window", "num_workers", "pin_memory", "datasplitter_kwargs")
 
 
-def heuristic_epochs(mechanism: str, n_cells: int) -> int:
-    """Epochs that suffice: few where closed forms are at the optimum already, about 700 steps for networks."""
-    if mechanism != "neural":
-        return int(np.clip(round(5 * 10_000 / max(n_cells, 1)), 1, 5))
-    return int(np.clip(round(40 * 10_000 / max(n_cells, 1)), 5, 100))
-
-
-def default_batch_size(mechanism: str, n_cells: int) -> int:
+def default_batch_size(module: GIMModule, n_cells: int) -> int:
     """Cells of a minibatch."""
-    return int(np.clip(n_cells // 10, 32, 512 if mechanism == "neural" else 2048))
+    return int(np.clip(n_cells // 10, 32, module.mechanisms.largest_batch))
 
 
 @torch.no_grad()
@@ -62,7 +55,7 @@ def loader_settings(model: Any, module: GIMModule, rng: np.random.Generator, kwa
     """Takes the settings of the splitter out of `kwargs`, with the split of the cells."""
     loader = {k: kwargs.pop(k) for k in LOADER_KWARGS if k in kwargs}
     loader |= loader.pop("datasplitter_kwargs", None) or {}
-    loader.setdefault("batch_size", default_batch_size(module.mechanism, model.adata.n_obs))
+    loader.setdefault("batch_size", default_batch_size(module, model.adata.n_obs))
     size = loader.pop("train_size", None)
     if loader.get("external_indexing") is None:
         context = np.asarray(model.adata_manager.get_from_registry(CONTEXT_KEY)).ravel()

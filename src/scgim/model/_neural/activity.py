@@ -28,9 +28,9 @@ from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.hill import hill
 from scgim._core.structure.prior import Prior
 from scgim.model._module.closed_form import closed_form
-from scgim.model._module.export import edge_strength, export_mechanisms, parents_of
+from scgim.model._module.export import edge_strength, export_mechanisms
 from scgim.model._module.module import GIMModule
-from scgim.model._module.networks import GeneMechanisms
+from scgim.model._module.networks import NeuralGenes
 from scgim.model._module.residuals import Expectation
 from scgim.model._module.runner import better
 from scgim.model._neural.batch import Cells, train_batch
@@ -68,7 +68,7 @@ class NeuralActive(ActiveFit):
 
 @torch.no_grad()
 def chords(
-    networks: GeneMechanisms, z: torch.Tensor, zero: torch.Tensor, psi: torch.Tensor
+    networks: NeuralGenes, z: torch.Tensor, zero: torch.Tensor, psi: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Change of every gene for a unit of its parents' activity, and its residual at full activity.
 
@@ -106,7 +106,7 @@ def chords(
 
 
 def neural_children(
-    networks: GeneMechanisms,
+    networks: NeuralGenes,
     parents: list[Any],
     blocks: Blocks,
     zero: torch.Tensor,
@@ -195,11 +195,10 @@ def start_run(model: Any, fit: Fit, scale: np.ndarray, n: np.ndarray) -> NeuralA
 
 
 def update(
-    run: NeuralActive, module: GIMModule, networks: GeneMechanisms, blocks: Blocks, state: Expectation, rng: Any
+    run: NeuralActive, module: GIMModule, networks: NeuralGenes, blocks: Blocks, state: Expectation, rng: Any
 ) -> None:
     """Shifts and activities given the networks; the module takes over the activities."""
-    parents = [np.flatnonzero(row) for row in networks.mask.cpu().numpy()]
-    parents = [networks.candidates[j].cpu().numpy()[columns] for j, columns in enumerate(parents)]
+    parents = networks.parents()
     zero, group = -module.loc / module.scale, run.design.group
     prior = state.prior
     run.prior = replace(
@@ -311,7 +310,7 @@ def _assemble(
         mechanism="neural",
         mechanisms=mechanisms,
         graph=strength,
-        graph_probability=edge_probability(fit, start, parents_of(module)),
+        graph_probability=edge_probability(fit, start, module.mechanisms.parents()),
         history=[*fit.history, *start.history],
     )
 

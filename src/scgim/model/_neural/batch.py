@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from scgim._core.mechanisms import basis
+from scgim._core.mechanisms.additive import Additive
 from scgim._core.structure.prior import Prior
 from scgim.model._module.expectation import expectation
 from scgim.model._module.kinds import TRAINED, TrainedKind
-from scgim.model._module.networks import GeneMechanisms
+from scgim.model._module.networks import NeuralGenes
 from scgim.model._module.residuals import Expectation, Residuals
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Batch:
 
     genes: np.ndarray  # (M,)
     parents: list[tuple[int, ...]]
-    networks: GeneMechanisms
+    networks: NeuralGenes
     state: Expectation
     residual: torch.Tensor  # (n, M)
 
@@ -66,7 +66,7 @@ def residual_sums(cells: Cells, y: torch.Tensor, residual: torch.Tensor) -> Resi
     return Residuals(n, *sums, *([] if cells.kind.reads_genes else [np.zeros_like(n)] * 2))
 
 
-def warm_start(networks: GeneMechanisms, parents: list[tuple[int, ...]], genes: np.ndarray, start: Batch) -> None:
+def warm_start(networks: NeuralGenes, parents: list[tuple[int, ...]], genes: np.ndarray, start: Batch) -> None:
     """Weights of `start`'s network of the same gene: lost parents fall out, new ones begin with small weights."""
     row = {int(g): m for m, g in enumerate(start.genes)}
     with torch.no_grad():
@@ -115,9 +115,7 @@ def train_batch(
     """
     generator = torch.Generator().manual_seed(seed)
     device, M = cells.z.device, len(genes)
-    networks = GeneMechanisms(
-        M, max(map(len, parents), default=1), kind="neural", n_hidden=n_hidden, generator=generator
-    )
+    networks = NeuralGenes(M, max(map(len, parents), default=1), n_hidden=n_hidden, generator=generator)
     networks.set_parents(parents, generator)
     networks.to(device)
     if start is not None:
@@ -162,7 +160,7 @@ def _targets(state: Expectation, device: torch.device, kind: TrainedKind) -> tup
 
 
 @torch.no_grad()
-def _residual(cells: Cells, networks: GeneMechanisms, index: torch.Tensor) -> torch.Tensor:
+def _residual(cells: Cells, networks: NeuralGenes, index: torch.Tensor) -> torch.Tensor:
     parts = zip(cells.z.split(4096), cells.inputs.split(4096), strict=True)
     return torch.cat([z[:, index] - networks(seen) for z, seen in parts])
 
@@ -228,7 +226,7 @@ def _additive_gains(cells: Cells, batch: Batch, block: int = 100) -> np.ndarray:
     total, z = residual.square().sum(0).clamp(min=1e-9), cells.inputs.cpu()
     gain = np.zeros((z.shape[1], z.shape[1]))
     for start in range(0, z.shape[1], block):
-        f = torch.as_tensor(basis.evaluate(z[:, start : start + block].numpy(), "additive"))  # (n, g, B)
+        f = torch.as_tensor(Additive().functions(z[:, start : start + block].numpy()))  # (n, g, B)
         f = _centre(cells, f.flatten(1)).double().reshape(f.shape)
         gram = torch.einsum("ngb,ngc->gbc", f, f)
         right = (f.flatten(1).T @ residual).reshape(f.shape[1], f.shape[2], -1)  # (g, B, G)

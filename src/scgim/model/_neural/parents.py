@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import expit
 
 from scgim._core.structure.prior import Prior
-from scgim.model._module.networks import GeneMechanisms
+from scgim.model._module.networks import NeuralGenes
 from scgim.model._neural.batch import (
     PARAMETERS_PER_PARENT,
     Batch,
@@ -81,7 +81,7 @@ def pick(batch: Batch, rows: list[int]) -> Batch:
     """Some networks of a batch, as a batch."""
     source = batch.networks
     parents = [batch.parents[r] for r in rows]
-    networks = GeneMechanisms(len(rows), source.mask.shape[1], kind="neural", n_hidden=source.bias.shape[1])
+    networks = NeuralGenes(len(rows), source.mask.shape[1], n_hidden=source.bias.shape[1])
     networks.load_state_dict({k: v[rows] for k, v in source.state_dict().items()})
     networks.to(source.mask.device)
     return Batch(batch.genes[rows], parents, networks, batch.state.of(rows), batch.residual[:, rows])

@@ -359,7 +359,7 @@ class PredictedLayer:
     def mean(self) -> np.ndarray:
         """Means ``(r, G)``: exact for shifts of linear mechanisms, else an average over draws."""
         components, mechanisms = self.components, self.predictor.fit.mechanisms
-        if mechanisms.kind == "linear" and not components.kind.any():
+        if mechanisms.mechanism.linear and not components.kind.any():
             atomic = nothing(self.n_rows, self.predictor.n_genes, set())
             np.add.at(atomic.shift, components.row, components.probability * components.effect)
             return mean_cells(mechanisms, atomic.rows(self.row), self.group)

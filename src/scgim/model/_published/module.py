@@ -178,7 +178,7 @@ class PublishedModule(GIMModule):
         """Mean of ``log |det(I - J)|`` over cells, with J the derivatives of the mechanisms; zero without cycles."""
         n, G = len(targets), self.n_genes
         listening = self.kind.listening(targets)
-        constant = self.mechanisms.kind == "linear" and listening is None
+        constant = self.mechanisms.mechanism.linear and listening is None
         m = min(n, self.n_samples if constant else MAX_DETERMINANTS)
         some = torch.arange(m, device=u.device) * n // m
         slopes = self.mechanisms.slopes(u[:, some], gate[:, some]).transpose(0, 1).float()  # (m, G, P)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scgim._core.mechanisms.base import Basis
+from scgim._core.mechanisms.linear import Linear
 from scgim._core.moments.blocks import BlockSums, join, reduce_block
 from scgim._core.moments.moments import Frame, Moments, Sums, compute_moments, finish, location_scale, origin
 from scgim.model._reading.expression import is_lazy, iterate, matrices
@@ -95,7 +97,7 @@ def _sum_blocks(cells: CellChunks, n_contexts: int, frame: Frame, block: np.ndar
 
 
 def cell_moments(
-    cells: CellChunks, n_contexts: int, *, mechanism: str = "linear", block: np.ndarray | None = None
+    cells: CellChunks, n_contexts: int, *, mechanism: Basis = Linear(), block: np.ndarray | None = None
 ) -> Moments:
     """Moments of the registered cells, wherever they are; one pass for linear mechanisms, two for additive ones.
 
@@ -113,9 +115,9 @@ def cell_moments(
         return compute_moments(cells, n_contexts, mechanism=mechanism, block=block)
     few = min(FIRST_CELLS, int(sources[0].chunks[0][0]) or FIRST_CELLS)  # of the first block alone
     first = join([m[:few].compute() for m in sources])
-    frame = Frame("linear", origin(first), np.ones(first.shape[1]))
-    linear = _sum_blocks(cells, n_contexts, frame, block if mechanism == "linear" else None)
-    if mechanism == "linear":
+    frame = Frame(Linear(), origin(first), np.ones(first.shape[1]))
+    linear = _sum_blocks(cells, n_contexts, frame, block if mechanism.linear else None)
+    if mechanism.linear:
         return finish(linear, frame, block)
     loc, scale = location_scale(linear, frame)
     frame = Frame(mechanism, loc, np.where(scale > 0, scale, 1.0))

@@ -14,6 +14,7 @@ from scgim.model._reading.expression import iterate, locate
 from scgim.model._reading.passes import cell_moments
 
 if TYPE_CHECKING:
+    from scgim._core.mechanisms.base import Basis
     from scgim._core.moments.moments import Moments
     from scgim.model._reading.cells import CellChunks
     from scgim.model._study.study import Study
@@ -68,7 +69,7 @@ class ObservedCells:
 
     chunks: CellChunks
     n_contexts: int
-    mechanism: str
+    mechanism: Basis
     block: np.ndarray | None
     size: np.ndarray | None
 

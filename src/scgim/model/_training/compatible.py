@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scgim._core.mechanisms.basis import N_FUNCTIONS
+from scgim._core.mechanisms import MECHANISMS
 
 if TYPE_CHECKING:
     from scgim.model._study.study import Study
@@ -22,11 +22,11 @@ def default_kind(mechanism: str, noise: str, structure: str, effects_by: str | N
     better met by shifts. ``"auto"`` also needs a closed form: linear or additive mechanisms, gaussian noise, the search over
     orders, and second moments of all contexts that are not too many numbers.
     """
-    closed = mechanism in N_FUNCTIONS and noise == "gaussian" and structure == "search" and effects_by is None
+    closed = MECHANISMS[mechanism].closed_form and noise == "gaussian" and structure == "search" and effects_by is None
     present = np.asarray(data.design.dose) > 0  # (K, D)
     if not closed or data.features is not None or (present.sum(axis=0) > 1).any():
         return "shift"
-    numbers = len(present) * float(len(data.genes) * N_FUNCTIONS[mechanism]) ** 2
+    numbers = len(present) * float(len(data.genes) * MECHANISMS[mechanism].basis.n_functions) ** 2
     return "auto" if numbers <= MAX_WEIGHED else "shift"
 
 

@@ -18,9 +18,9 @@ import torch
 from scgim._core.learn.fit import Fit
 from scgim.model._module.closed_form import closed_form, prepare
 from scgim.model._module.expectation import Expectation
-from scgim.model._module.export import assemble, parents_of
+from scgim.model._module.export import assemble
 from scgim.model._module.module import GIMModule
-from scgim.model._module.runner import better, heuristic_epochs, loader_settings, run_training
+from scgim.model._module.runner import better, loader_settings, run_training
 from scgim.model._neural.activity import fit_active_networks
 from scgim.model._neural.parents import NeuralStart
 from scgim.model._neural.start import edge_probability, neural_cells, start_networks
@@ -53,7 +53,7 @@ def refine(
     fit
         Of the search; None for ``structure="gradient"``.
     max_epochs
-        Of the training; None for `heuristic_epochs`, 0 for none.
+        Of the training; None for what the mechanisms need, 0 for none.
     accelerator, devices
         See :class:`lightning.pytorch.Trainer`.
     rng
@@ -108,18 +108,18 @@ def _refine(
     module: GIMModule = model.module
     active = bool((fit.kind == "activity").any()) and not module.scaled
     exact = active or module.structure == "cyclic" or module.noise != "gaussian"
-    if exact or (max_epochs == 0 and module.mechanism != "neural"):
+    if exact or (max_epochs == 0 and module.mechanisms.mechanism.closed_form):
         return fit  # closed forms stand: activities that change, cycles, and counts and zeros by moments are exact in the engine
     prepare(model, module)
     loader = loader_settings(model, module, rng, kwargs)
-    n_epochs = heuristic_epochs(module.mechanism, model.adata.n_obs) if max_epochs is None else max_epochs
+    n_epochs = module.mechanisms.n_epochs(model.adata.n_obs) if max_epochs is None else max_epochs
     held = loader["external_indexing"][1] if n_epochs else np.array([], dtype=int)
     start: NeuralStart | None = None
     if module.scaled and (fit.kind == "activity").any():
         held, runs = loader["external_indexing"][1], (plan_kwargs, accelerator, devices, loader, kwargs)
         train = partial(run_training, model, module, n_epochs, rng, *runs) if n_epochs else None
         return fit_active_networks(model, module, fit, held, rng, train, progress)
-    if module.mechanism == "neural":
+    if not module.mechanisms.mechanism.closed_form:
         cells, graph = neural_cells(model, module, fit, held, rng), fit.mechanisms
         start = start_networks(model, module, cells, graph.order, graph.parents, rng, progress)
     else:
@@ -145,7 +145,7 @@ def finish(
     probability, order, history = fit.graph_probability, fit.mechanisms.order, []
     if start is not None:
         order, history = start.order, start.history
-        probability = edge_probability(fit, start, parents_of(module))
+        probability = edge_probability(fit, start, module.mechanisms.parents())
     x, _ = sample_cells(model, 4000, rng)
     z = ((torch.as_tensor(x, device=module.loc.device) - module.loc) / module.scale).float()
     known = known_targets_matrix(model._known_targets, model.drugs, model.genes)
