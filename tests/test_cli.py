@@ -58,6 +58,8 @@ def test_predict(fitted, capsys):
         (["predict", "{}/out/model", "{}/wrong.csv"], "number"),
         (["predict", "{}/out/model", "{}/other.csv"], "unheard"),
         (["predict", "{}/out/model", "{}/p.csv", "--out", "x.csv"], "--out"),
+        (["report", "{}/out/model", "--out", "{}/page.html"], "scgim fit --out"),
+        (["report", "{}/out", "--out", "{}/page.txt"], ".html"),
         (["demo", "--dataset", "nothing"], "dataset"),
         (["demo", "--out", "{}/p.txt"], "found a file"),
         (["what"], "what"),
@@ -72,6 +74,11 @@ def test_bad_input_is_one_line_and_code_2(fitted, capsys, arguments, message):
     assert run(*[a.format(fitted) for a in arguments]) == 2
     error = capsys.readouterr().err.strip()
     assert message in error and error.startswith("scgim: ") and "\n" not in error and "Traceback" not in error
+
+
+def test_report_is_one_page(fitted):
+    assert run("report", fitted / "out", "--out", fitted / "page.html") == 0
+    assert "drug_1" in (fitted / "page.html").read_text(encoding="utf-8")
 
 
 def test_help_and_version(capsys):

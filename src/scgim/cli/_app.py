@@ -163,6 +163,36 @@ def predict(
     run(model_dir, perturbations, features=features, n_cells=n_cells, seed=seed, out=out)
 
 
+@app.command
+def report(
+    results: Path,
+    /,
+    *,
+    out: Path = Path("report.html"),
+    title: str | None = None,
+    gene_symbols: str | None = None,
+    key_added: str = "scgim",
+) -> None:
+    """Write one page with the results of a fit, for a reader without Python.
+
+    Parameters
+    ----------
+    results
+        Folder that `scgim fit` has written, or a file (.h5ad, .h5mu or .zarr) with results.
+    out
+        Page to write, .html.
+    title
+        Heading of the page; the name of the folder or file if not given.
+    gene_symbols
+        Column of .var with the names of genes to show.
+    key_added
+        Start of the keys that were written.
+    """
+    from scgim.cli._report import run
+
+    run(results, out=out, title=title, gene_symbols=gene_symbols, key=key_added)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run a command: exit code 0 when it succeeded, 2 for input that cannot be used, with one line that says why."""
     os.environ.setdefault("MPLBACKEND", "Agg")

@@ -98,7 +98,7 @@ def measured(adata: Any, key: str, dose: str | float = "highest") -> Measured:
             )
     groups = [(name, amount, part) for (name, amount), part in kept.groupby(["name", "dose"], sort=False, dropna=False)]
     return Measured(
-        perturbation=[name for name, _, _ in groups],
+        perturbation=[str(name) for name, _, _ in groups],
         dose=np.array([amount for _, amount, _ in groups], float),
         rows=[part.index.to_numpy() for _, _, part in groups],
         n_cells=[part["n"].to_numpy() for _, _, part in groups],

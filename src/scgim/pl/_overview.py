@@ -25,11 +25,11 @@ def choose(fitted: Fitted, order: list[int], n_genes: int | None, n_rows: int | 
     probability = fitted.probability  # (P, G)
     strength = (probability * np.abs(fitted.effect)).max(1, initial=0.0)  # (P,)
     rows = _strongest(fitted, strength, 60 if n_rows is None else n_rows)
-    limit = 40 if n_genes is None else n_genes
+    first_of = {int(probability[row].argmax()): None for row in sorted(rows, key=lambda r: -strength[r])}
+    limit = min(max(40, len(first_of)), 80) if n_genes is None else n_genes
     genes = list(order)
     if len(genes) > limit:
         weight = np.where(probability >= 0.5, probability, 0.0).sum(0) + 1e-3 * probability.sum(0)  # (G,)
-        first_of = {int(probability[row].argmax()): None for row in sorted(rows, key=lambda r: -strength[r])}
         ranked = [*first_of, *np.argsort(-weight, kind="stable").tolist()]  # no row without its first target
         best = set(list(dict.fromkeys(ranked))[:limit])
         genes = [g for g in genes if g in best]
