@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,22 +18,19 @@ from scgim._core.moments.moments import Moments
 from scgim._core.observation import OBSERVATIONS, from_state, to_state
 from scgim.model._loading.splitter import GIMDataSplitter
 from scgim.model._module.module import GIMModule
+from scgim.model._module.options import TrainOptions, parameters
 from scgim.model._module.plan import GIMTrainingPlan
 from scgim.model._prediction.feature_map import fit_feature_model, load_feature_model
 from scgim.model._prediction.forecast import ForecastMixin
 from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.results import ResultsMixin
-from scgim.model._reading.cells import Adjustment, CellChunks, fit_adjustment
-from scgim.model._reading.expression import is_loaded, matrices
+from scgim.model._published.plan import PublishedPlan
+from scgim.model._reading.cells import Adjustment, Cells, fit_adjustment
 from scgim.model._reading.keys import CONTEXT_KEY, SIZE_FACTOR_KEY
-from scgim.model._study.knowledge import (
-    known_targets_matrix,
-    normalise_graph_prior,
-    normalise_known_targets,
-    prior_matrix,
-)
+from scgim.model._study.knowledge import Knowledge, normalise_graph_prior, normalise_known_targets
 from scgim.model._study.levels import level_names, with_levels
 from scgim.model._study.observation import ObservedCells, check_noise
+from scgim.model._study.screen import Screen
 from scgim.model._study.setup import SetupMixin
 from scgim.model._study.study import CONTINUOUS_KEY, Study
 from scgim.model._training.compatible import check_published, default_kind
@@ -254,20 +252,24 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         observation = from_state(self.observation_)
         return Predictor(self.fit, self.study, load_feature_model(self.feature_model_), observation)
 
-    def cells(self) -> CellChunks:
-        """The training cells in blocks, adjusted for continuous covariates, with their contexts; call it for a pass."""
+    def cells(self) -> Cells:
+        """The training cells, adjusted for continuous covariates, with their contexts; call the result for a pass over them."""
         if self.adata is None:
             raise ValueError("adata: the model was loaded without data; use GIM.load(path, adata).")
         manager, data = self.adata_manager, self.study
         index = np.asarray(manager.get_from_registry(CONTEXT_KEY)).ravel().astype(np.int64)
         if not data.spec.continuous:
-            return CellChunks(self.adata, data.spec, index)
+            return Cells(self.adata, data.spec, index)
         values = np.asarray(manager.get_from_registry(CONTINUOUS_KEY), dtype=float)
-        adjustment = self._adjustment()
+        cells, adjustment = Cells(self.adata, data.spec, index, covariates=values), self._adjustment()
         if adjustment is None:
-            adjustment = fit_adjustment(self.adata, data.spec, values, index, len(data.table))
+            adjustment = fit_adjustment(cells, len(data.table))
             self.adjustment_ = adjustment.to_dict()
-        return CellChunks(self.adata, data.spec, index, adjustment, values)
+        return replace(cells, adjustment=adjustment)
+
+    def _screen(self, cells: Cells) -> Screen:
+        knowledge = Knowledge.of(self._graph_prior, self._known_targets, self.drugs, self.genes)
+        return Screen(cells, self.design, tuple(self.genes), self.study.features, knowledge)
 
     def train(
         self,
@@ -276,6 +278,10 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         accelerator: str = "auto",
         devices: int | list[int] | str = "auto",
         rng: int | np.random.Generator | None = 0,
+        batch_size: int | None = None,
+        train_size: float | None = None,
+        balance: float | None = None,
+        window: int | None = None,
         plan_kwargs: dict[str, Any] | None = None,
         progress: Progress | None = None,
         **trainer_kwargs: Any,
@@ -294,18 +300,26 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
             Of the second stage, see :class:`lightning.pytorch.Trainer`.
         rng
             Seed or generator.
+        batch_size
+            Cells of a minibatch; a tenth of the cells by default, within limits.
+        train_size
+            Share of each context's cells that is trained on; 0.9 by default.
+        balance
+            From 0 (each cell once an epoch, the default) to 1 (each context equally often, with importance weights that
+            keep the expected objective).
+        window
+            Cells on disk that are in memory and shuffled together; 64 MB of them by default.
         plan_kwargs
             Settings of the training plan.
         progress
-            Called with the stage and its objective during the search.
+            Called with the stage and its objective.
         **trainer_kwargs
-            Of the minibatches: `batch_size`; `train_size`, the share of each context's cells that is trained on;
-            `balance`, from 0 (each cell once an epoch) to 1 (each context equally often, with importance weights that
-            keep the expected objective); `window`, how many cells on disk are in memory and shuffled together.
-            Everything else goes to :class:`scvi.train.Trainer`: ``precision="bf16-mixed"``, ``strategy="ddp"``.
+            Of :class:`scvi.train.Trainer`, such as ``precision="bf16-mixed"`` or ``strategy="ddp"``.
 
         Raises
         ------
+        TypeError
+            A keyword is unknown; this is checked before anything is run.
         ValueError
             The model was loaded without data, or a setting of the minibatches is out of range.
 
@@ -313,39 +327,42 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         --------
         >>> model.train(rng=0)  # doctest: +SKIP
         """
+        gradient = self.settings_["structure"] == "gradient"
+        options = TrainOptions.sort(
+            PublishedPlan if gradient else GIMTrainingPlan,
+            max_epochs,
+            accelerator,
+            devices,
+            plan_kwargs,
+            {"batch_size": batch_size, "train_size": train_size, "balance": balance, "window": window},
+            trainer_kwargs,
+            also=parameters(GIM.train),
+        )
         rng = np.random.default_rng(rng)
         search_rng, train_rng, feature_rng = rng.spawn(3)
         self.adjustment_ = None
-        cells = self.cells()
-        max_epochs = self._epochs_on_disk(max_epochs)
-        fit = self._search(cells, search_rng, progress) if self.settings_["structure"] != "gradient" else None
+        screen = self._screen(self.cells())
+        fit = None if gradient else self._search(screen, search_rng, progress)
         searched = [] if fit is None else list(fit.history)
-        fit = refine(
-            self,
-            fit,
-            max_epochs=max_epochs,
-            accelerator=accelerator,
-            devices=devices,
-            rng=train_rng,
-            plan_kwargs=plan_kwargs,
-            **trainer_kwargs,
-        )
+        options = replace(options, max_epochs=self._epochs_on_disk(screen.cells, options.max_epochs))
+        fit, maps = refine(screen, fit, self, options, train_rng, progress)
         self.fit_ = fit.to_dict()
         trained: Any = self.history_
         self.history_: Any = merge_history(searched, trained)
-        if self.settings_["structure"] != "gradient":  # which has trained its own
+        self.feature_model_ = None if maps is None else maps.to_dict()
+        if not gradient:  # which has trained its own
             with threadpool_limits(limits=1):
                 self.feature_model_ = fit_feature_model(self.fit, self.study, feature_rng)
         self.is_trained_ = True
 
-    def _epochs_on_disk(self, max_epochs: int | None) -> int | None:
+    def _epochs_on_disk(self, cells: Cells, max_epochs: int | None) -> int | None:
         """No second stage for expression on disk where the closed forms stand, unless it is asked for."""
-        loaded = all(is_loaded(m) for m in matrices(self.adata, self.study.spec))
         closed = self.settings_["structure"] != "gradient" and MECHANISMS[self.settings_["mechanism"]].closed_form
-        return 0 if max_epochs is None and closed and not loaded else max_epochs
+        return 0 if max_epochs is None and closed and not cells.in_memory else max_epochs
 
-    def _search(self, cells: CellChunks, rng: np.random.Generator, progress: Progress | None) -> Fit:
+    def _search(self, screen: Screen, rng: np.random.Generator, progress: Progress | None) -> Fit:
         """Stage one: moments, then the exact engine."""
+        cells = screen.cells
         basis, intervention = MECHANISMS[self.settings_["mechanism"]].basis, self.settings_["intervention"]
         design, n_genes = self.design, len(self.genes)
         block = _scatter_blocks(intervention, design, n_genes * basis.n_functions)
@@ -355,7 +372,6 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         observed = ObservedCells(cells, len(design.dose), basis, block, size)
         moments, observation = OBSERVATIONS[self.settings_["noise"]]().learn(observed, design)
         self.observation_ = to_state(observation)
-        known = known_targets_matrix(self._known_targets, self.drugs, self.genes)
 
         def fit_one(sample: Moments, stream: np.random.Generator) -> Fit:
             return fit_search(
@@ -363,8 +379,8 @@ class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
                 design,
                 genes=self.genes,
                 intervention=intervention,
-                graph_prior=prior_matrix(self._graph_prior, n_genes),
-                known_targets=None if known is None else np.where(known, 1.0, np.nan),
+                graph_prior=screen.knowledge.edges,
+                known_targets=screen.knowledge.targets,
                 cyclic=self.settings_["structure"] == "cyclic",
                 rng=stream,
                 progress=progress,

@@ -9,7 +9,6 @@ import pandas as pd
 
 from scgim.model._prediction.feature_map import load_feature_model
 from scgim.tl._moments import ContextCells, collect
-from scgim.tl._results import context_of_cell
 
 if TYPE_CHECKING:
     from scgim.model import GIM
@@ -62,7 +61,7 @@ def diagnose(model: GIM, *, n_cells: int = 200, rng: int | np.random.Generator |
     if model.adata is None:
         raise ValueError("model: it was loaded without its training data; use scgim.model.GIM.load(path, adata).")
     generator = np.random.default_rng(rng)
-    cells = collect(model.cells(), context_of_cell(model), len(model.contexts), rng=generator)
+    cells = collect(model.cells(), len(model.contexts), rng=generator)
     return {
         "features": _features(model),
         "support": _support(model),

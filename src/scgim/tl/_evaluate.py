@@ -11,11 +11,11 @@ import pandas as pd
 from scgim import metrics as score
 from scgim.metrics import baselines
 from scgim.metrics.baselines import MEAN_BASELINES, shifted_control
+from scgim.model._reading.cells import Transform
 from scgim.tl._held_out import Test, _read_test, features_of
 from scgim.tl._moments import ContextCells, collect
 from scgim.tl._population import move_controls
-from scgim.tl._results import context_of_cell
-from scgim.tl._transform import Transform, make_transform, transformed
+from scgim.tl._transform import make_transform
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -168,8 +168,7 @@ def _read_training(
             "model: it was loaded without its training data, from which baselines and changes are computed; use "
             "scgim.model.GIM.load(path, adata), or baselines=() and metrics=('mean_distance',)."
         )
-    blocks = transformed(model.cells(), transform)
-    return collect(blocks, context_of_cell(model), len(model.contexts), n_cells=max(n_cells, 500), rng=rng)
+    return collect(model.cells().on_scale(transform), len(model.contexts), n_cells=max(n_cells, 500), rng=rng)
 
 
 def _control_means(model: GIM, train: ContextCells) -> np.ndarray:

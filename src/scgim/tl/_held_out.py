@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scgim.model._reading.cells import CellChunks
+from scgim.model._reading.cells import Cells, Transform
 from scgim.model._reading.columns import read_columns
 from scgim.model._reading.expression import gene_names
 from scgim.model._study.contexts import derive_contexts, encode_rows
 from scgim.tl._moments import ContextCells, collect
-from scgim.tl._transform import Transform, transformed
 
 if TYPE_CHECKING:
     from scgim.model import GIM
@@ -54,8 +53,8 @@ def _read_test(
     contexts = derive_contexts(frame, spec)
     adjustment = model._adjustment()
     values = None if adjustment is None else frame[list(spec.continuous)].to_numpy(float)
-    blocks = CellChunks(data, spec, contexts.index, adjustment, values)
-    cells = collect(transformed(blocks, transform), contexts.index, len(contexts.table), n_cells=n_cells, rng=rng)
+    held = Cells(data, spec, contexts.index, adjustment, values, transform)
+    cells = collect(held, len(contexts.table), n_cells=n_cells, rng=rng)
     perturbed = np.flatnonzero(~contexts.design.control)
     if len(perturbed) == 0:
         raise ValueError("adata_test: found no perturbed cells; it needs cells with another label than the control.")

@@ -1,11 +1,11 @@
 """Means, variances and a sample of the cells of each context, in one pass over the cells."""
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import sparse
+
+from scgim.model._reading.cells import Cells
 
 
 @dataclass
@@ -24,8 +24,7 @@ class ContextCells:
 
 
 def collect(
-    blocks: Callable[[], Iterable[tuple[Any, np.ndarray]]],
-    index: np.ndarray,
+    source: Cells,
     n_contexts: int,
     *,
     n_cells: int = 0,
@@ -35,10 +34,8 @@ def collect(
 
     Parameters
     ----------
-    blocks
-        Yields the cells in order, ``(X (n, G), context (n,))``.
-    index
-        Context of each cell, (N,).
+    source
+        The cells.
     n_contexts
         Number of contexts K.
     n_cells
@@ -46,10 +43,11 @@ def collect(
     rng
         Random generator.
     """
+    index = source.index
     chosen = sample_rows(index, n_contexts, n_cells, rng)
     total = square = shift = None
     kept, owner, start = [], [], 0
-    for block, context in blocks():
+    for block, context in source():
         x = np.asarray(block.toarray() if sparse.issparse(block) else block, dtype=np.float64)
         if shift is None:
             shift = x.mean(0)  # sums around a typical value lose no digits

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scgim.tl._results import context_of_cell
-from scgim.tl._transform import Transform
+from scgim.model._reading.cells import Transform
 
 if TYPE_CHECKING:
     from scgim.model import GIM
@@ -51,8 +50,8 @@ def move_controls(
             "population: 'control' moves control cells of the training data, and the model was loaded without them; use "
             "scgim.model.GIM.load(path, adata)."
         )
-    design, context = model.design, context_of_cell(model)
-    adjustment, covariates = model._adjustment(), model.cells().values
+    design, trained = model.design, model.cells()
+    context, adjustment, covariates = trained.index, trained.adjustment, trained.covariates
     rows = test.table.drop(columns="n_cells")
     means, kept = [], []
     for k, group in enumerate(test.group):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scgim.model._reading.keys import CONTEXT_KEY
 from scgim.tl._write import Results
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def results_of(model: GIM, params: dict[str, Any]) -> Results:
         genes=[str(gene) for gene in fit.genes],
         contexts=model.contexts,
         control=np.asarray(model.design.control, bool),
-        context_of_cell=context_of_cell(model),
+        context_of_cell=model.cells().index,
         probability=np.asarray(fit.context_probability),
         effect=np.asarray(fit.context_effect),
         weights=weights,
@@ -41,11 +40,6 @@ def results_of(model: GIM, params: dict[str, Any]) -> Results:
         modality=list(modality) if any(m is not None for m in modality) else [],
         params=params,
     )
-
-
-def context_of_cell(model: GIM) -> np.ndarray:
-    """Row of the contexts table for each cell of the model's data, (N,)."""
-    return np.asarray(model.adata_manager.get_from_registry(CONTEXT_KEY)).ravel().astype(int)
 
 
 def history_table(history: dict[str, pd.DataFrame]) -> pd.DataFrame:

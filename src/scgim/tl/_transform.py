@@ -1,16 +1,14 @@
 """The scale on which predictions are compared with cells, where it is not that of the data."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
+
+from scgim.model._reading.cells import Transform
 
 if TYPE_CHECKING:
     from scgim.model import GIM
 
-Transform = Callable[[np.ndarray], np.ndarray]
-Blocks = Callable[[], Iterable[tuple[Any, np.ndarray]]]
 LOG_NORMALIZE = "log_normalize"
 
 
@@ -59,19 +57,3 @@ def make_transform(transform: "str | Transform | None", model: "GIM") -> Transfo
         return np.log1p(cells / total * target)
 
     return log_normalize
-
-
-def transformed(blocks: Blocks, transform: Transform | None) -> Blocks:
-    """Blocks of cells on the new scale; the same shape is expected of every block."""
-    if transform is None:
-        return blocks
-
-    def new() -> Iterator[tuple[Any, np.ndarray]]:
-        for block, context in blocks():
-            dense = np.asarray(block.toarray() if sparse.issparse(block) else block, dtype=np.float64)
-            out = np.asarray(transform(dense), dtype=np.float64)
-            if out.shape != dense.shape:
-                raise ValueError(f"transform: expected an array of shape {dense.shape} back, found {out.shape}.")
-            yield out, context
-
-    return new

@@ -38,7 +38,7 @@ def module_of(model, **kwargs):
     n = model.adata.n_obs
     split = [np.arange(0, n, 2), np.arange(1, n, 4), np.array([], dtype=int)]
     settings = {"batch_size": 64, "external_indexing": split} | kwargs
-    return GIMDataModule(model.adata_manager, model.study.spec, **settings)
+    return GIMDataModule(model.cells(), **settings)
 
 
 def test_an_epoch_from_disk_is_the_training_cells(path, cells):

@@ -113,7 +113,9 @@ def test_networks_find_activities_better_than_additive_mechanisms(neural):
     assert np.abs((fit.amplitude - truth["drug_effect"])[hit]).mean() < 0.15
     assert (fit.kind == "activity").all()
     held = np.arange(0, models["neural"].adata.n_obs, 7)
-    assert held_out(models["neural"], fit, held) < held_out(models["neural"], before, held)
+    assert held_out(models["neural"]._screen(models["neural"].cells()), fit, held) < held_out(
+        models["neural"]._screen(models["neural"].cells()), before, held
+    )
 
 
 def test_the_module_keeps_activities_and_the_model_saves(neural, tmp_path):
@@ -146,7 +148,7 @@ def test_held_out_likelihood_is_that_of_the_predicted_cells(neural):
             parts = fit.mechanisms.parent_contributions(j, x)[0] * (1 + atomic.activity[k, pa])
             noise = x[0, j] - fit.mechanisms.baseline[design.group[k], j] - parts.sum()
             total += 0.5 * (noise / fit.mechanisms.noise_sd[j]) ** 2 + np.log(fit.mechanisms.noise_sd[j])
-    assert held_out(model, fit, index) == pytest.approx(total / 3, rel=1e-5)
+    assert held_out(model._screen(model.cells()), fit, index) == pytest.approx(total / 3, rel=1e-5)
 
 
 def test_additive_fits_stand_where_the_truth_is_linear():

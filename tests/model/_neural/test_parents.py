@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from scgim._core.structure.prior import Prior
-from scgim.model._neural.batch import Cells, as_graph, reachable, topological
+from scgim.model._neural.batch import Sample, as_graph, reachable, topological
 from scgim.model._neural.parents import propose, search_parents
 
 
@@ -20,7 +20,7 @@ def interaction(n=1500, seed=0):
     x[:, 2] = 1.5 * np.tanh(x[:, 0] * x[:, 1]) + 0.4 * rng.normal(size=n) + shift[context, 2]
     x[:, 3] = np.sin(1.5 * x[:, 2]) + 0.4 * rng.normal(size=n) + shift[context, 3]
     z = (x - x.mean(0)) / x.std(0)
-    return Cells(torch.as_tensor(z, dtype=torch.float32), torch.as_tensor(context), unit, np.zeros(5, int))
+    return Sample(torch.as_tensor(z, dtype=torch.float32), torch.as_tensor(context), unit, np.zeros(5, int))
 
 
 TRUE = np.zeros((4, 4), bool)

@@ -7,7 +7,7 @@ import pytest
 import systems
 from scgim._core.mechanisms import MECHANISMS
 from scgim.model import GIM
-from scgim.model._reading.cells import CellChunks
+from scgim.model._reading.cells import Cells
 from scgim.model._reading.passes import cell_moments, map_cells
 from scgim.model._reading.summary import summarise
 from scgim.model._study.study import anndata_spec
@@ -19,8 +19,8 @@ SPEC = anndata_spec(SETUP)
 N, G, K = 300, 5, 4
 
 
-def chunks_of(adata: ad.AnnData, **kwargs) -> CellChunks:
-    return CellChunks(adata, SPEC, adata.obs["context"].to_numpy(), **kwargs)
+def chunks_of(adata: ad.AnnData, **kwargs) -> Cells:
+    return Cells(adata, SPEC, adata.obs["context"].to_numpy(), **kwargs)
 
 
 def assert_same(a, b, tolerance: float = 1e-10) -> None:
@@ -76,7 +76,7 @@ def test_results_come_in_the_order_of_the_cells(cells):
     lazy = cells.copy()
     lazy.X = da.from_array(cells.X, chunks=(7, -1))
     index = np.arange(N)
-    parts = list(map_cells(lambda x, i, v: (i, x, v), lazy, SPEC, index, index[:, None] * [1.0, 2.0]))
+    parts = list(map_cells(lambda x, i, v: (i, x, v), Cells(lazy, SPEC, index), index, index[:, None] * [1.0, 2.0]))
     np.testing.assert_array_equal(np.concatenate([p[0] for p in parts]), index)
     np.testing.assert_array_equal(np.concatenate([p[1] for p in parts]), cells.X)
     assert all(p[2].shape == (len(p[0]), 2) for p in parts)
@@ -93,7 +93,7 @@ def test_dask_cluster_gives_the_same(cells, tmp_path):
         distributed.Client(cluster),
     ):
         found = cell_moments(chunks_of(lazy), K)
-        summary = summarise(lazy, SPEC, cells.obs["context"].to_numpy(), K)
+        summary = summarise(chunks_of(lazy), K)
     assert_same(found, cell_moments(chunks_of(cells), K))
     np.testing.assert_array_equal(summary.low, cells.X.min(axis=0))
 

@@ -15,12 +15,13 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from scgim.model._loading.rows import WINDOW_VALUES, Draws, RowReader, chunk_starts, shard, visit, windows
 from scgim.model._loading.splitter import GIMDataSplitter
-from scgim.model._reading.expression import is_loaded, matrices
+from scgim.model._reading.cells import DENSE_ROWS, Cells
+from scgim.model._reading.expression import matrices
 from scgim.model._reading.keys import CONTEXT_KEY, WEIGHT_KEY
 from scgim.model._study.study import expression_keys
 
 if TYPE_CHECKING:
-    from scgim.model._reading.spec import Spec
+    from scvi.data import AnnDataManager
 
 
 class GIMDataModule(LightningDataModule):
@@ -31,10 +32,8 @@ class GIMDataModule(LightningDataModule):
 
     Parameters
     ----------
-    adata_manager
-        Of the registered data.
-    spec
-        What was registered.
+    cells
+        Registered cells; minibatches hold them as they are stored, with their covariates.
     batch_size
         Cells of a minibatch.
     external_indexing
@@ -57,8 +56,7 @@ class GIMDataModule(LightningDataModule):
 
     def __init__(
         self,
-        adata_manager: Any,
-        spec: Spec,
+        cells: Cells,
         *,
         batch_size: int,
         external_indexing: list[np.ndarray],
@@ -73,13 +71,11 @@ class GIMDataModule(LightningDataModule):
         self.balance = float(balance)
         self.train_idx, self.val_idx, self.test_idx = (np.asarray(i, dtype=np.int64) for i in external_indexing)
         self.n_train, self.n_val = len(self.train_idx), len(self.val_idx)
-        self.context = np.asarray(adata_manager.get_from_registry(CONTEXT_KEY)).ravel().astype(np.int64)
-        self.covariates: np.ndarray | None = None
-        if spec.continuous:
-            values = adata_manager.get_from_registry(REGISTRY_KEYS.CONT_COVS_KEY)
-            self.covariates = np.asarray(values, dtype=np.float32)
-        sources = matrices(adata_manager.adata, spec)
-        self.keys = expression_keys(spec)
+        self.context = cells.index
+        values = cells.covariates
+        self.covariates = None if values is None else np.asarray(values, dtype=np.float32)
+        sources = matrices(cells.data, cells.spec)
+        self.keys = expression_keys(cells.spec)
         self.reader = RowReader(sources, chunk_starts(sources))
         self.draws = Draws.make(self.train_idx, self.context, self.balance)
         n_genes = sum(m.shape[1] for m in sources)
@@ -175,13 +171,17 @@ def check_settings(batch_size: int, balance: float, window: int | None) -> None:
         raise ValueError(f"window: expected a number of cells of at least 1, found {window!r}.")
 
 
-def make_data_module(model: Any, loader: dict[str, Any], seed: int, strategy: Any) -> GIMDataSplitter | GIMDataModule:
+def make_data_module(
+    cells: Cells, manager: AnnDataManager, loader: dict[str, Any], seed: int, strategy: Any
+) -> GIMDataSplitter | GIMDataModule:
     """scvi-tools' splitter for cells in memory; `GIMDataModule` for cells on disk or where contexts are balanced.
 
     Parameters
     ----------
-    model
-        A `GIM`.
+    cells
+        Registered cells.
+    manager
+        Of the same cells, for scvi-tools' splitter.
     loader
         `batch_size`, `external_indexing`, perhaps `balance` and `window`, and settings of scvi-tools' loader.
     seed
@@ -198,12 +198,10 @@ def make_data_module(model: Any, loader: dict[str, Any], seed: int, strategy: An
 
     settings = dict(loader)
     own = {key: settings.pop(key) for key in ("balance", "window") if settings.get(key) is not None}
-    spec = model.study.spec
-    loaded = all(is_loaded(m) for m in matrices(model.adata, spec))
-    if loaded and not own.get("balance") and "window" not in own:
+    if cells.in_memory and not own.get("balance") and "window" not in own:
         settings.pop("balance", None)
         settings.pop("window", None)
-        return GIMDataSplitter(model.adata_manager, distributed_sampler=use_distributed_sampler(strategy), **settings)
+        return GIMDataSplitter(manager, distributed_sampler=use_distributed_sampler(strategy), **settings)
     if settings.pop("num_workers", 0):
         raise ValueError(
             "num_workers: expected 0 for cells on disk and for balanced contexts, which a thread of the process reads; "
@@ -213,15 +211,13 @@ def make_data_module(model: Any, loader: dict[str, Any], seed: int, strategy: An
     strange = sorted(set(settings) - set(known))
     if strange:
         raise ValueError(f"datasplitter_kwargs: {strange} only apply to cells in memory; leave them out.")
-    return GIMDataModule(model.adata_manager, spec, seed=seed, **settings, **own)
+    return GIMDataModule(cells, seed=seed, **settings, **own)
 
 
-def held_out_batches(model: Any, index: np.ndarray, batch_size: int = 4096) -> Iterator[dict[str, torch.Tensor]]:
-    """Minibatches of some cells of a `GIM`, in every process all of them."""
-    spec = model.study.spec
-    if all(is_loaded(m) for m in matrices(model.adata, spec)):
-        yield from model._make_data_loader(adata=model.adata, indices=index, batch_size=batch_size)
-        return
+def held_out_batches(
+    cells: Cells, index: np.ndarray, batch_size: int = DENSE_ROWS
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Minibatches of some cells ``(n,)``, in every process all of them."""
     none = np.array([], dtype=np.int64)
-    cells = GIMDataModule(model.adata_manager, spec, batch_size=batch_size, external_indexing=[none, index, none])
-    yield from cells.batches(cells.val_idx)
+    module = GIMDataModule(cells, batch_size=batch_size, external_indexing=[none, index, none])
+    yield from module.batches(module.val_idx)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scvi.dataloaders import DataSplitter
 
 from scgim.model._reading.keys import CONTEXT_KEY
+
+if TYPE_CHECKING:
+    from scvi.data import AnnDataManager
 
 KEEP = 10  # contexts with fewer cells are not split
 
@@ -53,7 +56,7 @@ class GIMDataSplitter(DataSplitter):
 
     def __init__(
         self,
-        adata_manager: Any,
+        adata_manager: AnnDataManager,
         train_size: float | None = None,
         *,
         rng: int | np.random.Generator | None = 0,

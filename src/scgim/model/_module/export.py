@@ -21,7 +21,10 @@ from scgim.model._module.module import GIMModule
 from scgim.model._module.networks import as_array
 from scgim.model._module.residuals import Expectation
 
-SAMPLE = 2000  # cells from which the size of edges is read
+SAMPLE = 2000
+"""Cells from which the size of edges is read."""
+STRENGTH_CELLS = 4000
+"""Cells of which `SAMPLE` are drawn: twice as many, since a sample of a pass has a random size."""
 
 
 @torch.no_grad()

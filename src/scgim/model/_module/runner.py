@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,16 +14,17 @@ from scvi.train import TrainRunner
 from scgim.model._loading.datamodule import held_out_batches, make_data_module
 from scgim.model._loading.splitter import split_cells
 from scgim.model._module.module import GIMModule
+from scgim.model._module.options import TrainOptions
 from scgim.model._module.plan import GIMTrainingPlan
-from scgim.model._reading.keys import CONTEXT_KEY
 
 if TYPE_CHECKING:
-    pass
+    from scvi.model.base import BaseModelClass
 
+    from scgim.model._reading.cells import Cells
 
 logger = logging.getLogger(__name__)
 TRAIN_SIZE = 0.9
-LOADER_KWARGS = ("batch_size", "train_size", "balance", "window", "num_workers", "pin_memory", "datasplitter_kwargs")
+"""Share of the cells of a context that are trained on, where the user does not say."""
 
 
 def default_batch_size(module: GIMModule, n_cells: int) -> int:
@@ -31,71 +33,138 @@ def default_batch_size(module: GIMModule, n_cells: int) -> int:
 
 
 @torch.no_grad()
-def held_out_loss(model: Any, module: GIMModule, index: np.ndarray) -> float:
-    """Mean expected negative log-likelihood of some cells."""
+def held_out_loss(cells: Cells, module: GIMModule, index: np.ndarray) -> float:
+    """Mean expected negative log-likelihood of some cells ``(n,)``, in nats a cell."""
     module.eval()
     total = 0.0
-    for batch in held_out_batches(model, index):
+    for batch in held_out_batches(cells, index):
         _, _, loss = module(batch)
         total += float(loss.reconstruction_loss_sum)
     return total / max(len(index), 1)
 
 
-def better(model: Any, module: GIMModule, held: np.ndarray, initial: dict, trained: dict) -> bool:
-    """Whether training improved the likelihood of held-out cells; leaves the better weights in the module."""
-    module.load_state_dict(initial)
-    before = held_out_loss(model, module, held)
-    module.load_state_dict(trained)
-    after = held_out_loss(model, module, held)
-    logger.info("held-out loss %.4f before training, %.4f after", before, after)
-    return after < before
+@dataclass(frozen=True)
+class Training:
+    """Training by minibatches with scvi-tools, split and sized.
 
+    Attributes
+    ----------
+    host
+        The scvi-tools model whose `history_`, `is_trained_` and `trainer` the training sets; nothing else is asked of it.
+    cells
+        Registered cells.
+    options
+        What the user asked for.
+    loader
+        Settings of the minibatches, with their size and with the split of the cells.
+    """
 
-def loader_settings(model: Any, module: GIMModule, rng: np.random.Generator, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Takes the settings of the splitter out of `kwargs`, with the split of the cells."""
-    loader = {k: kwargs.pop(k) for k in LOADER_KWARGS if k in kwargs}
-    loader |= loader.pop("datasplitter_kwargs", None) or {}
-    loader.setdefault("batch_size", default_batch_size(module, model.adata.n_obs))
-    size = loader.pop("train_size", None)
-    if loader.get("external_indexing") is None:
-        context = np.asarray(model.adata_manager.get_from_registry(CONTEXT_KEY)).ravel()
-        train, held = split_cells(context, TRAIN_SIZE if size is None else size, rng)
-        loader["external_indexing"] = [train, held, np.array([], dtype=int)]
-    return loader
+    host: BaseModelClass
+    cells: Cells
+    options: TrainOptions
+    loader: dict[str, Any]
 
+    @classmethod
+    def of(
+        cls,
+        host: BaseModelClass,
+        cells: Cells,
+        options: TrainOptions,
+        module: GIMModule,
+        rng: np.random.Generator,
+        *,
+        largest: int | None = None,
+    ) -> Training:
+        """Splits the cells, unless the user has.
 
-def run_training(
-    model: Any,
-    module: GIMModule,
-    n_epochs: int,
-    rng: np.random.Generator,
-    plan_kwargs: dict[str, Any] | None,
-    accelerator: str,
-    devices: int | list[int] | str,
-    loader: dict[str, Any],
-    kwargs: dict[str, Any],
-    plan_cls: type[GIMTrainingPlan] = GIMTrainingPlan,
-) -> None:
-    """Runs scvi-tools' `TrainRunner`."""
-    kwargs = dict(kwargs)
-    splitter = make_data_module(model, loader, int(rng.integers(2**31)), kwargs.get("strategy"))
-    defaults = {"lr": 1e-3} if plan_cls is GIMTrainingPlan else {}
-    plan = plan_cls(module, **{**defaults, **(plan_kwargs or {})})
-    module.train()
-    model.history_, model.is_trained_ = None, False  # a new training, not a longer one
-    kwargs.setdefault("log_every_n_steps", max(splitter.n_train // loader["batch_size"], 1))
-    if splitter.n_val:
-        kwargs.setdefault("check_val_every_n_epoch", 1)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        warnings.filterwarnings("ignore", message=".*has `__len__` defined.*")  # no workers, equal shards
-        runner = TrainRunner(
-            model,
-            training_plan=plan,
-            data_splitter=splitter,
-            max_epochs=n_epochs,
-            accelerator=accelerator,
-            devices=devices,
-            **kwargs,
-        )
-        runner()
+        Parameters
+        ----------
+        host, cells, options
+            See the class.
+        module
+            To train; the default size of a minibatch depends on its mechanisms.
+        rng
+            Of the split.
+        largest
+            Most cells of a minibatch.
+        """
+        loader = dict(options.loader)
+        loader.setdefault("batch_size", default_batch_size(module, cells.n_cells))
+        if largest is not None:
+            loader["batch_size"] = min(loader["batch_size"], largest)
+        size = loader.pop("train_size", None)
+        if loader.get("external_indexing") is None:
+            train, held = split_cells(cells.index, TRAIN_SIZE if size is None else size, rng)
+            loader["external_indexing"] = [train, held, np.array([], dtype=int)]
+        return cls(host, cells, options, loader)
+
+    @property
+    def train(self) -> np.ndarray:
+        """Positions of the training cells."""
+        return self.loader["external_indexing"][0]
+
+    @property
+    def held(self) -> np.ndarray:
+        """Positions of the cells held out."""
+        return self.loader["external_indexing"][1]
+
+    def better(self, module: GIMModule, initial: dict, trained: dict) -> bool:
+        """Whether training improved the likelihood of held-out cells; leaves the trained weights in the module."""
+        module.load_state_dict(initial)
+        before = held_out_loss(self.cells, module, self.held)
+        module.load_state_dict(trained)
+        after = held_out_loss(self.cells, module, self.held)
+        logger.info("held-out loss %.4f before training, %.4f after", before, after)
+        return after < before
+
+    def run(
+        self,
+        module: GIMModule,
+        n_epochs: int,
+        rng: np.random.Generator,
+        *,
+        plan_cls: type[GIMTrainingPlan] = GIMTrainingPlan,
+        check_every: int = 1,
+    ) -> None:
+        """Runs scvi-tools' `TrainRunner`.
+
+        Parameters
+        ----------
+        module
+            To train; it stands in the host for that time.
+        n_epochs
+            Number of epochs.
+        rng
+            Of the order of the cells.
+        plan_cls
+            Training plan.
+        check_every
+            Epochs from one look at the held-out cells to the next, unless the user gave it.
+        """
+        host, options, trainer = self.host, self.options, dict(self.options.trainer)
+        seed = int(rng.integers(2**31))
+        splitter = make_data_module(self.cells, host.adata_manager, self.loader, seed, trainer.get("strategy"))
+        defaults = {"lr": 1e-3} if plan_cls is GIMTrainingPlan else {}
+        plan = plan_cls(module, **{**defaults, **options.plan})
+        module.train()
+        host.history_, host.is_trained_ = None, False  # a new training, not a longer one
+        trainer.setdefault("log_every_n_steps", max(splitter.n_train // self.loader["batch_size"], 1))
+        if splitter.n_val:
+            trainer.setdefault("check_val_every_n_epoch", check_every)
+        own, host.module = host.module, module
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+                warnings.filterwarnings("ignore", message=".*has `__len__` defined.*")  # no workers, equal shards
+                runner = TrainRunner(
+                    host,
+                    training_plan=plan,
+                    data_splitter=splitter,
+                    max_epochs=n_epochs,
+                    accelerator=options.accelerator,
+                    devices=options.devices,
+                    **trainer,
+                )
+                runner()
+        finally:
+            host.module = own

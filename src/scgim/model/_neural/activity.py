@@ -28,18 +28,18 @@ from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.hill import hill
 from scgim._core.structure.prior import Prior
 from scgim.model._module.closed_form import closed_form
-from scgim.model._module.export import edge_strength, export_mechanisms
+from scgim.model._module.export import STRENGTH_CELLS, edge_strength, export_mechanisms
 from scgim.model._module.module import GIMModule
 from scgim.model._module.networks import NeuralGenes
 from scgim.model._module.residuals import Expectation
-from scgim.model._module.runner import better
-from scgim.model._neural.batch import Cells, train_batch
+from scgim.model._neural.batch import Sample, train_batch
 from scgim.model._neural.start import edge_probability, load_networks, neural_cells, start_networks
-from scgim.model._reading.sample import dense_blocks, sample_cells
-from scgim.model._study.knowledge import known_targets_matrix
 
 if TYPE_CHECKING:
+    from scgim.model._module.runner import Training
     from scgim.model._neural.parents import NeuralStart
+    from scgim.model._reading.cells import Cells
+    from scgim.model._study.screen import Screen
 
 logger = logging.getLogger(__name__)
 N_ROUNDS = 3  # of networks and activities in turn
@@ -165,10 +165,9 @@ def neural_children(
     return out
 
 
-def start_run(model: Any, fit: Fit, scale: np.ndarray, n: np.ndarray) -> NeuralActive:
+def start_run(screen: Screen, fit: Fit, scale: np.ndarray, n: np.ndarray) -> NeuralActive:
     """The alternation, at what the additive fit has found."""
-    G, settings, design = len(fit.genes), fit.settings, model.design
-    known = known_targets_matrix(model._known_targets, model.drugs, model.genes)
+    G, settings, design = len(fit.genes), fit.settings, screen.design
     prior = Prior(
         np.full(G, settings["p_target"]), np.full(G, settings["effect_sd"]), fit.background_sd / scale, np.zeros((G, G))
     )
@@ -179,7 +178,7 @@ def start_run(model: Any, fit: Fit, scale: np.ndarray, n: np.ndarray) -> NeuralA
         prior,
         shifts=fit.intervention == "auto",
         background="auto",
-        known=None if known is None else np.where(known, 1.0, np.nan),
+        known=screen.knowledge.targets,
     )
     sd = settings["activity_sd"]
     run.activity.curves = Curves(fit.ec50, fit.hill, sd, 0.2 * sd)
@@ -214,46 +213,57 @@ def update(
 
 
 def fit_active_networks(
-    model: Any,
+    screen: Screen,
     module: GIMModule,
     fit: Fit,
-    held: np.ndarray,
+    training: Training,
+    n_epochs: int,
     rng: np.random.Generator,
-    train: Callable[[], None] | None,
     progress: Callable[[str, float], None] | None,
 ) -> Fit:
     """Networks in place of additive mechanisms, or the additive fit where held-out cells prefer it.
 
     Parameters
     ----------
-    held
-        Cells that are held out.
-    train
-        Trains the module by minibatches, with the activities as they are; None for no such training.
+    screen
+        Training data.
+    module
+        To train.
+    fit
+        Of the search, with additive mechanisms.
+    training
+        By minibatches, with the activities as they are.
+    n_epochs
+        Of that training; 0 for none.
+    rng
+        Random generator.
+    progress
+        Called with a stage and its score.
     """
-    n = np.bincount(model.cells().index, minlength=len(module.names)).astype(float)
-    run = start_run(model, fit, fit.mechanisms.scale, n)
+    held, prior = training.held, Prior.default(module.n_genes, screen.knowledge.edges)
+    n = np.bincount(screen.cells.index, minlength=len(module.names)).astype(float)
+    run = start_run(screen, fit, fit.mechanisms.scale, n)
     module.activity.copy_(torch.as_tensor(run.psi))
-    cells = neural_cells(model, module, fit, held, rng)
+    cells = neural_cells(screen, module, fit, held, rng)
     graph: Any = fit.mechanisms
-    start = start_networks(model, module, cells, graph.order, graph.parents, rng, progress)
+    start = start_networks(prior, module, cells, graph.order, graph.parents, rng, progress)
     start = alternate(run, module, cells, start, rng, progress)
-    again = start_networks(model, module, cells, start.order, start.batch.parents, rng, progress)
+    again = start_networks(prior, module, cells, start.order, start.batch.parents, rng, progress)
     tested = np.where(np.isnan(again.edge_probability), start.edge_probability, again.edge_probability)
     again = replace(again, edge_probability=tested, history=[*start.history, *again.history])
     start = alternate(run, module, cells, again, rng, progress)
     load_networks(module, start.batch)
-    if train is not None:
+    if n_epochs:
         initial = copy.deepcopy(module.state_dict())
-        train()
-        if len(held) and not better(model, module, held, initial, copy.deepcopy(module.state_dict())):
+        training.run(module, n_epochs, rng)
+        if len(held) and not training.better(module, initial, copy.deepcopy(module.state_dict())):
             module.load_state_dict(initial)
-    state = closed_form(model, module, start.batch.state)
-    update(run, module, module.mechanisms, _blocks(model, module), state, rng)
-    state = closed_form(model, module, state)
-    out = _assemble(model, module, run, fit, start, rng)
+    state = closed_form(screen.cells, module, start.batch.state)
+    update(run, module, module.mechanisms, _blocks(screen.cells, module), state, rng)
+    state = closed_form(screen.cells, module, state)
+    out = _assemble(screen.cells, module, run, fit, start, rng)
     if len(held):
-        before, after = (held_out(model, f, held) for f in (fit, out))
+        before, after = (held_out(screen, f, held) for f in (fit, out))
         logger.info("held-out loss %.4f with additive mechanisms, %.4f with networks", before, after)
         return out if after < before else fit
     return out
@@ -262,7 +272,7 @@ def fit_active_networks(
 def alternate(
     run: NeuralActive,
     module: GIMModule,
-    cells: Cells,
+    cells: Sample,
     start: NeuralStart,
     rng: np.random.Generator,
     progress: Callable[[str, float], None] | None,
@@ -289,17 +299,17 @@ def alternate(
     return replace(start, batch=batch)
 
 
-def _blocks(model: Any, module: GIMModule) -> Blocks:
+def _blocks(cells: Cells, module: GIMModule) -> Blocks:
     """All cells, standardised."""
-    for x, context in dense_blocks(model):
+    for x, context in cells.dense():
         z = (torch.as_tensor(x, device=module.loc.device) - module.loc) / module.scale
         yield z, torch.as_tensor(context, device=module.loc.device)
 
 
 def _assemble(
-    model: Any, module: GIMModule, run: NeuralActive, fit: Fit, start: NeuralStart, rng: np.random.Generator
+    cells: Cells, module: GIMModule, run: NeuralActive, fit: Fit, start: NeuralStart, rng: np.random.Generator
 ) -> Fit:
-    x, _ = sample_cells(model, 4000, rng)
+    x, _ = cells.sample(STRENGTH_CELLS, rng)
     z = ((torch.as_tensor(x, device=module.loc.device) - module.loc) / module.scale).float()
     strength = edge_strength(module, z, rng)
     mechanisms: Any = export_mechanisms(module, start.order, strength)
@@ -338,16 +348,12 @@ def expected_interventions(fit: Fit, dose: np.ndarray) -> Atomic:
     return Atomic(shift=shift, activity=activity)
 
 
-def held_out(model: Any, fit: Fit, index: np.ndarray) -> float:
-    """Mean negative log-likelihood of some cells under a fit, at the posterior means of its interventions."""
-    design, kept = model.design, np.zeros(model.adata.n_obs, dtype=bool)
-    kept[index] = True
-    atomic = expected_interventions(fit, np.asarray(design.dose))
-    total, start = 0.0, 0
-    for x, context in dense_blocks(model):
-        rows = np.flatnonzero(kept[start : start + len(x)])
-        start += len(x)
-        k = context[rows]
-        noise = abduct(fit.mechanisms, x[rows].astype(float), atomic.rows(k), np.asarray(design.group)[k])
+def held_out(screen: Screen, fit: Fit, index: np.ndarray) -> float:
+    """Mean negative log-likelihood of some cells under a fit, at the posterior means of its interventions, in nats a cell."""
+    group = np.asarray(screen.design.group)  # (K,)
+    moved = expected_interventions(fit, np.asarray(screen.design.dose))
+    total = 0.0
+    for x, context in screen.cells.only(index).dense():
+        noise = abduct(fit.mechanisms, x.astype(float), moved.rows(context), group[context])  # (n, G) sd
         total += float((0.5 * noise**2 + np.log(fit.mechanisms.noise_sd)).sum())
     return total / len(index)

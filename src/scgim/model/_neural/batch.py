@@ -26,7 +26,7 @@ PARAMETERS_PER_PARENT = 6  # effective number, for the price of an edge
 
 
 @dataclass
-class Cells:
+class Sample:
     """Standardised cells in memory and their contexts."""
 
     z: torch.Tensor  # (n, G)
@@ -58,7 +58,7 @@ class Batch:
     residual: torch.Tensor  # (n, M)
 
 
-def residual_sums(cells: Cells, y: torch.Tensor, residual: torch.Tensor) -> Residuals:
+def residual_sums(cells: Sample, y: torch.Tensor, residual: torch.Tensor) -> Residuals:
     """Sums for the expectation step: genes ``y`` and residuals, ``(n, M)`` each."""
     n = cells.sums(torch.ones(len(y), 1)).numpy() + np.zeros((1, y.shape[1]))
     values = [residual, residual.double() ** 2, *([y, y.double() ** 2] if cells.kind.reads_genes else [])]
@@ -83,7 +83,7 @@ def warm_start(networks: NeuralGenes, parents: list[tuple[int, ...]], genes: np.
 
 
 def train_batch(
-    cells: Cells,
+    cells: Sample,
     genes: np.ndarray,
     parents: list[tuple[int, ...]],
     prior: Prior,
@@ -160,13 +160,13 @@ def _targets(state: Expectation, device: torch.device, kind: TrainedKind) -> tup
 
 
 @torch.no_grad()
-def _residual(cells: Cells, networks: NeuralGenes, index: torch.Tensor) -> torch.Tensor:
+def _residual(cells: Sample, networks: NeuralGenes, index: torch.Tensor) -> torch.Tensor:
     parts = zip(cells.z.split(4096), cells.inputs.split(4096), strict=True)
     return torch.cat([z[:, index] - networks(seen) for z, seen in parts])
 
 
 def _expect(
-    cells: Cells,
+    cells: Sample,
     index: torch.Tensor,
     residual: torch.Tensor,
     prior: Prior,
@@ -180,7 +180,7 @@ def _expect(
     )
 
 
-def screen_additions(cells: Cells, batch: Batch, allowed: np.ndarray, price: float, most: int = 2) -> list[tuple]:
+def screen_additions(cells: Sample, batch: Batch, allowed: np.ndarray, price: float, most: int = 2) -> list[tuple]:
     """Parents that the residuals ask for: a regression of each residual on functions of one more gene.
 
     Parameters
@@ -214,13 +214,13 @@ def screen_additions(cells: Cells, batch: Batch, allowed: np.ndarray, price: flo
     return out
 
 
-def _centre(cells: Cells, values: torch.Tensor) -> torch.Tensor:
+def _centre(cells: Sample, values: torch.Tensor) -> torch.Tensor:
     """Values ``(n, F)`` less the mean of their context."""
     n = cells.sums(torch.ones(len(values), 1)).clamp(min=1)
     return values - (cells.sums(values) / n).to(values.dtype)[cells.context.cpu()]
 
 
-def _additive_gains(cells: Cells, batch: Batch, block: int = 100) -> np.ndarray:
+def _additive_gains(cells: Sample, batch: Batch, block: int = 100) -> np.ndarray:
     """What a regression of each residual on the basis functions of each gene would gain, ``(G, G)``."""
     residual = _centre(cells, batch.residual.cpu()).double()
     total, z = residual.square().sum(0).clamp(min=1e-9), cells.inputs.cpu()

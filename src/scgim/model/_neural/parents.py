@@ -15,7 +15,7 @@ from scgim.model._module.networks import NeuralGenes
 from scgim.model._neural.batch import (
     PARAMETERS_PER_PARENT,
     Batch,
-    Cells,
+    Sample,
     as_graph,
     reachable,
     screen_additions,
@@ -109,7 +109,7 @@ def _accept(moves: list[Move], parents: list[tuple[int, ...]], tabu: set) -> Set
 
 
 def search_parents(
-    cells: Cells,
+    cells: Sample,
     order: np.ndarray,
     parents: list[np.ndarray],
     *,

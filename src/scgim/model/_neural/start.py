@@ -10,32 +10,31 @@ import torch
 from scgim._core.learn.fit import Fit
 from scgim._core.structure.prior import Prior
 from scgim.model._module.module import GIMModule
-from scgim.model._neural.batch import Batch, Cells
+from scgim.model._neural.batch import Batch, Sample
 from scgim.model._neural.parents import NeuralStart, search_parents
-from scgim.model._reading.sample import sample_cells
-from scgim.model._study.knowledge import prior_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from scgim.model._study.screen import Screen
 
 SEARCH_CELLS = 20_000  # cells on which the parents of neural mechanisms are searched
 
 
-def neural_cells(model: Any, module: GIMModule, fit: Fit, held: np.ndarray, rng: np.random.Generator) -> Cells:
+def neural_cells(screen: Screen, module: GIMModule, fit: Fit, held: np.ndarray, rng: np.random.Generator) -> Sample:
     """Standardised cells on which networks are searched, without those held out."""
     module.set_scale(fit.mechanisms.loc, fit.mechanisms.scale)
-    x, context = sample_cells(model, SEARCH_CELLS, rng, held)
+    x, context = screen.cells.sample(SEARCH_CELLS, rng, held)
     z = torch.as_tensor((x - module.loc.cpu().numpy()) / module.scale.cpu().numpy())
     k = torch.as_tensor(context)
     seen = module.seen(z, k) if module.scaled else None
-    return Cells(z, k, module.drug_set, model.design.group, module.kind, seen)
+    return Sample(z, k, module.drug_set, screen.design.group, module.kind, seen)
 
 
 def start_networks(
-    model: Any,
+    prior: Prior,
     module: GIMModule,
-    cells: Cells,
+    cells: Sample,
     order: np.ndarray,
     parents: Sequence[Any],
     rng: np.random.Generator,
@@ -46,7 +45,7 @@ def start_networks(
         cells,
         order,
         [np.asarray(pa, dtype=int) for pa in parents],
-        prior=Prior.default(module.n_genes, prior_matrix(model._graph_prior, module.n_genes)),
+        prior=prior,
         max_parents=module.mechanisms.mask.shape[1],
         n_hidden=module.mechanisms.bias.shape[1],
         seed=int(rng.integers(2**31)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,79 +15,89 @@ from scgim.model._module.closed_form import prepare
 from scgim.model._module.export import edge_strength, export_mechanisms
 from scgim.model._module.module import as_residuals
 from scgim.model._module.residuals import Residuals
-from scgim.model._module.runner import loader_settings, run_training
+from scgim.model._module.runner import Training
 from scgim.model._neural.batch import reachable, topological
 from scgim.model._published.maps import AmortisedMaps, Gamma
 from scgim.model._published.module import PublishedModule, acyclic_graph
 from scgim.model._published.plan import PublishedPlan
-from scgim.model._reading.sample import dense_blocks, sample_cells
+
+if TYPE_CHECKING:
+    from scvi.model.base import BaseModelClass
+
+    from scgim.model._module.module import GIMModule
+    from scgim.model._module.options import TrainOptions
+    from scgim.model._reading.cells import Cells
+    from scgim.model._study.screen import Screen
 
 N_STEPS = 4000
 """Minibatches of a training, unless epochs are given."""
+SCALE_CELLS = 20_000
+"""Cells from which location and scale of the genes are taken."""
+LARGEST_BATCH = 512
+"""Cells of a minibatch: more would leave an epoch with too few steps."""
 
 
 def fit_published(
-    model: Any,
-    *,
-    max_epochs: int | None,
-    rng: np.random.Generator,
-    plan_kwargs: dict[str, Any] | None,
-    accelerator: str,
-    devices: Any,
-    **kwargs: Any,
-) -> Fit:
-    """Trains the published estimator on the cells of `model`; see `refine` for the arguments."""
-    own, design, n_genes = model.module, model.design, len(model.genes)
-    gamma = Gamma.of(design, model.study.features)
+    screen: Screen, own: GIMModule, host: BaseModelClass, options: TrainOptions, rng: np.random.Generator
+) -> tuple[Fit, AmortisedMaps | None]:
+    """Trains the published estimator.
+
+    Parameters
+    ----------
+    screen
+        Training data.
+    own
+        Module whose settings are taken over.
+    host, options
+        See :class:`scgim.model._module.runner.Training`.
+    rng
+        Random generator.
+
+    Returns
+    -------
+    The fit, and the maps from features to interventions; None without features, where nothing is known of new drugs.
+    """
+    design, features, cells = screen.design, screen.features, screen.cells
+    gamma = Gamma.of(design, features)
     module = PublishedModule(
-        n_genes,
+        len(screen.genes),
         design,
-        gamma.contexts(design, model.study.features),
-        n_cells=model.adata.n_obs,
+        gamma.contexts(design, features),
+        n_cells=cells.n_cells,
         mechanism=own.mechanism,
         intervention=own.intervention,
         structure="gradient",
         n_hidden=own.n_hidden,
         ridge=own.ridge,
     )
-    prepare(model, module)
-    x, _ = sample_cells(model, 20_000, rng)
+    prepare(cells, module)
+    x, _ = cells.sample(SCALE_CELLS, rng)
     module.set_scale(x.mean(axis=0), x.std(axis=0))
-    loader = loader_settings(model, module, rng, kwargs)
-    loader["batch_size"] = min(loader["batch_size"], 512)
-    steps = max(len(loader["external_indexing"][0]) / loader["batch_size"], 1)  # of an epoch
-    n_epochs = int(np.clip(N_STEPS / steps, 20, 2000)) if max_epochs is None else max_epochs
-    kwargs.setdefault("check_val_every_n_epoch", max(n_epochs // 20, 1))
-    model.module = module
-    try:
-        if n_epochs:
-            run_training(
-                model, module, n_epochs, rng, plan_kwargs, accelerator, devices, loader, kwargs, plan_cls=PublishedPlan
-            )
-        fit = published_fit(model, module, torch.as_tensor(x), rng)
-        registered = model.study.features is not None  # without them nothing is known of new drugs
-        model.feature_model_ = AmortisedMaps.of(module, gamma).to_dict() if registered else None
-        return fit
-    finally:
-        model.module = own  # of the shapes that a loaded model has; graph, mechanisms and maps are in fit and maps
+    training = Training.of(host, cells, options, module, rng, largest=LARGEST_BATCH)
+    steps = max(len(training.train) / training.loader["batch_size"], 1)  # of an epoch
+    n_epochs = int(np.clip(N_STEPS / steps, 20, 2000)) if options.max_epochs is None else options.max_epochs
+    if n_epochs:
+        training.run(module, n_epochs, rng, plan_cls=PublishedPlan, check_every=max(n_epochs // 20, 1))
+    fit = published_fit(screen, module, torch.as_tensor(x), rng)
+    return fit, None if features is None else AmortisedMaps.of(module, gamma)
 
 
 @torch.no_grad()
-def _final_sums(model: Any, module: PublishedModule) -> Residuals:
+def _final_sums(cells: Cells, module: PublishedModule) -> Residuals:
     """Residuals of all cells under the final graph, whose edges are in the mask."""
     device = module.loc.device
     total = torch.zeros(5, len(module.names), module.n_genes, dtype=torch.float64)
-    for x, context in dense_blocks(model):
+    for x, context in cells.dense():
         z = (torch.as_tensor(x, device=device) - module.loc) / module.scale
         total += module.residual_sums(z - module.mechanisms(z), z, torch.as_tensor(context, device=device)).to(total)
     return as_residuals(total)
 
 
 @torch.no_grad()
-def published_fit(model: Any, module: PublishedModule, x: torch.Tensor, rng: np.random.Generator) -> Fit:
+def published_fit(screen: Screen, module: PublishedModule, x: torch.Tensor, rng: np.random.Generator) -> Fit:
     """Thresholded graph, probabilities and effects of the trained module."""
     module.eval()
-    design, G, D = model.design, module.n_genes, len(model.drugs)
+    design, G, D = screen.design, module.n_genes, len(screen.design.drugs)
     edge = module.edge_probability().double().cpu().numpy()
     graph = acyclic_graph(edge)
     candidates = module.mechanisms.candidates.cpu().numpy()
@@ -95,7 +105,7 @@ def published_fit(model: Any, module: PublishedModule, x: torch.Tensor, rng: np.
     probability, effect = AmortisedMaps.read(module)
     probability = np.where(design.control[:, None], 0.0, probability)
     targets = (probability > 0.5).astype(float)
-    sums = _final_sums(model, module)
+    sums = _final_sums(screen.cells, module)
     hit, n, stays = targets > 0.5, np.maximum(sums.n, 1), module.kind.intact(targets)
     offset, _ = module.kind.regression_target(torch.as_tensor(targets), torch.as_tensor(effect))
     baseline = np.zeros((len(design.group_names), G))
@@ -119,8 +129,8 @@ def published_fit(model: Any, module: PublishedModule, x: torch.Tensor, rng: np.
     parents = [tuple(int(i) for i in np.flatnonzero(graph[:, j])) for j in range(G)]
     order = topological(parents, np.argsort(-reachable(graph).sum(axis=1), kind="stable"))
     return Fit(
-        tuple(model.genes),
-        tuple(model.drugs),
+        tuple(screen.genes),
+        tuple(design.drugs),
         module.mechanism,
         module.intervention,
         export_mechanisms(module, order, strength),

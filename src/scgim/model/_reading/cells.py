@@ -1,20 +1,25 @@
-"""Continuous covariates: their linear effect on each gene is removed before fitting (layer `model`; not from the paper).
+"""Cells: one class through which all expression is read, freed of continuous covariates (layer `model`; not from the paper).
 
-Slopes are estimated within contexts, so that a covariate that a drug changes (such as the cell cycle) does not take the
+The linear effect of continuous covariates on each gene is removed before fitting. Slopes are estimated within contexts, so that a covariate that a drug changes (such as the cell cycle) does not take the
 drug's effect with it. Categorical covariates and batches are baselines of the model instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from scgim.model._reading.expression import iterate
+from scgim.model._reading.expression import is_loaded, iterate, matrices
 from scgim.model._reading.spec import Spec
+
+Transform = Callable[[np.ndarray], np.ndarray]
+"""From cells ``(n, G)`` to as many on another scale."""
+DENSE_ROWS = 4096
+"""Cells of a dense block: some tens of megabytes at a few thousand genes."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +29,9 @@ class Adjustment:
     Attributes
     ----------
     mean
-        ``(q,)``; value to which expression is adjusted.
+        ``(q,)``; value to which expression is adjusted, in the units of the covariates.
     coef
-        ``(q, G)``; change of expression per unit.
+        ``(q, G)``; change of expression per unit of a covariate, on the scale of the data.
     """
 
     mean: np.ndarray
@@ -50,37 +55,138 @@ class Adjustment:
         return cls(np.asarray(state["mean"], float), np.asarray(state["coef"], float))
 
 
-def fit_adjustment(data: Any, spec: Spec, values: np.ndarray, index: np.ndarray, n_contexts: int) -> Adjustment:
-    """Least-squares slopes within contexts; one pass over the cells.
-
-    Parameters
-    ----------
-    values
-        ``(N, q)``; covariates of the cells.
-    index
-        ``(N,)``; contexts of the cells.
-    """
-    n = np.maximum(np.bincount(index, minlength=n_contexts), 1)[:, None]
-    member = sparse.csr_matrix((np.ones(len(index)), (index, np.arange(len(index)))), shape=(n_contexts, len(index)))
-    centred = values - (member @ values / n)[index]
-    cross: Any = 0.0
-    for rows, block in iterate(data, spec):
-        cross = cross + np.asarray(centred[rows].T @ block, dtype=float)
-    return Adjustment(values.mean(axis=0), np.linalg.lstsq(centred.T @ centred, cross, rcond=1e-10)[0])
-
-
 @dataclass(frozen=True)
-class CellChunks:
-    """Blocks of adjusted cells with their contexts; calling it starts a new pass."""
+class Cells:
+    """Registered cells with their contexts: all that reads expression starts here. N cells, G genes, q covariates.
+
+    Attributes
+    ----------
+    data
+        AnnData or MuData.
+    spec
+        What was registered.
+    index
+        ``(N,)``; context of each cell.
+    adjustment
+        Effect of continuous covariates that blocks are freed of; None where there are none.
+    covariates
+        ``(N, q)``; continuous covariates, in the user's units.
+    transform
+        From cells ``(n, G)`` to as many on another scale, or None for the scale of the data.
+    kept
+        ``(N,)`` bool; cells that are shown, or None for all of them.
+    """
 
     data: Any
     spec: Spec
     index: np.ndarray
     adjustment: Adjustment | None = None
-    values: np.ndarray | None = None
+    covariates: np.ndarray | None = None
+    transform: Transform | None = None
+    kept: np.ndarray | None = None
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells N, shown or not."""
+        return len(self.index)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether all expression is in memory."""
+        return all(is_loaded(matrix) for matrix in matrices(self.data, self.spec))
+
+    def only(self, rows: np.ndarray) -> Cells:
+        """The same, showing only some cells: their positions ``(n,)``, or a mask ``(N,)``."""
+        kept = np.zeros(self.n_cells, dtype=bool)
+        kept[rows] = True
+        return replace(self, kept=kept if self.kept is None else kept & self.kept)
+
+    def on_scale(self, transform: Transform | None) -> Cells:
+        """The same, on another scale."""
+        return replace(self, transform=transform)
 
     def __call__(self) -> Iterator[tuple[Any, np.ndarray]]:
+        """One pass: blocks ``(n, G)`` in the order of the cells, adjusted, sparse where the data are and can stay so, with contexts ``(n,)``."""
         for rows, block in iterate(self.data, self.spec):
-            if self.adjustment is not None and self.values is not None:
-                block = self.adjustment.remove(block, self.values[rows])
-            yield block, self.index[rows]
+            context = self.index[rows]
+            if self.adjustment is not None and self.covariates is not None:
+                block = self.adjustment.remove(block, self.covariates[rows])
+            if self.transform is not None:
+                block = _transformed(block, self.transform)
+            if self.kept is not None:
+                there = np.flatnonzero(self.kept[rows])
+                block, context = block[there], context[there]
+            yield block, context
+
+    def dense(self, size: int = DENSE_ROWS) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """One pass in blocks of at most `size` cells, ``(n, G)`` dense float32, with contexts ``(n,)``."""
+        for block, context in self():
+            x = _dense(block, np.float32)
+            for start in range(0, len(x), size):
+                yield x[start : start + size], context[start : start + size]
+
+    def sample(
+        self, n_cells: int, rng: np.random.Generator, without: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """About `n_cells` cells ``(n, G)``, dense float32, and contexts ``(n,)``; all of them where they are few.
+
+        Parameters
+        ----------
+        n_cells
+            Expected number of cells.
+        rng
+            Random generator.
+        without
+            Positions of cells that are left out.
+        """
+        kept = rng.random(self.n_cells) < n_cells / max(self.n_cells, 1)
+        if without is not None:
+            kept[without] = False
+        blocks, contexts = zip(*((_dense(x, np.float32), context) for x, context in self.only(kept)()), strict=True)
+        return np.concatenate(blocks), np.concatenate(contexts)
+
+
+def _dense(block: Any, dtype: type) -> np.ndarray:
+    return np.asarray(block.toarray() if sparse.issparse(block) else block, dtype=dtype)
+
+
+def _transformed(block: Any, transform: Transform) -> np.ndarray:
+    """A block ``(n, G)`` on another scale.
+
+    Raises
+    ------
+    ValueError
+        The function returns another shape.
+    """
+    x = _dense(block, np.float64)
+    out = np.asarray(transform(x), dtype=np.float64)
+    if out.shape != x.shape:
+        raise ValueError(f"transform: expected an array of shape {x.shape} back, found {out.shape}.")
+    return out
+
+
+def fit_adjustment(cells: Cells, n_contexts: int) -> Adjustment:
+    """Least-squares slopes of the covariates within contexts; one pass over the cells.
+
+    Parameters
+    ----------
+    cells
+        Cells with covariates, not adjusted yet.
+    n_contexts
+        Number of contexts K.
+
+    Raises
+    ------
+    ValueError
+        The cells have no covariates.
+    """
+    index, values = cells.index, cells.covariates
+    if values is None:
+        raise ValueError("cells: expected covariates, found none.")
+    n = np.maximum(np.bincount(index, minlength=n_contexts), 1)[:, None]
+    member = sparse.csr_matrix((np.ones(len(index)), (index, np.arange(len(index)))), shape=(n_contexts, len(index)))
+    centred = values - (member @ values / n)[index]  # (N, q), within contexts
+    cross: Any = 0.0  # (q, G)
+    for rows, block in iterate(cells.data, cells.spec):
+        cross = cross + np.asarray(centred[rows].T @ block, dtype=float)
+    return Adjustment(values.mean(axis=0), np.linalg.lstsq(centred.T @ centred, cross, rcond=1e-10)[0])

@@ -18,8 +18,7 @@ from scgim._core.moments.moments import Frame, Moments, Sums, compute_moments, f
 from scgim.model._reading.expression import is_lazy, iterate, matrices
 
 if TYPE_CHECKING:
-    from scgim.model._reading.cells import CellChunks
-    from scgim.model._reading.spec import Spec
+    from scgim.model._reading.cells import Cells
 
 RESULT_BYTES = 256_000_000
 """Results of blocks that may wait in memory at once."""
@@ -30,27 +29,25 @@ FIRST_CELLS = 256
 
 
 def map_cells(
-    task: Callable[..., Any], data: Any, spec: Spec, *per_cell: np.ndarray, result_bytes: int = 1_000_000
+    task: Callable[..., Any], cells: Cells, *per_cell: np.ndarray, result_bytes: int = 1_000_000
 ) -> Iterator[Any]:
-    """Results of `task` for blocks of cells, in the order of the cells.
+    """Results of `task` for blocks of cells as they are stored, not adjusted, in the order of the cells.
 
     Parameters
     ----------
     task
         Called with a block ``(n, G)`` of expression, dense or sparse by row, and the same rows of each of `per_cell`. It
         has to survive pickling where the workers of a cluster call it.
-    data
-        AnnData or MuData.
-    spec
-        What was registered.
+    cells
+        Registered cells.
     per_cell
         Arrays with one row a cell, ``(N,)`` or ``(N, q)``.
     result_bytes
         Size of one result, which bounds how many blocks are under way at once.
     """
-    sources = matrices(data, spec)
+    sources = matrices(cells.data, cells.spec)
     if not all(is_lazy(m) for m in sources):
-        for rows, block in iterate(data, spec):
+        for rows, block in iterate(cells.data, cells.spec):
             yield task(block, *(values[rows] for values in per_cell))
         return
     out = _lazy_results(task, sources, per_cell)
@@ -83,21 +80,21 @@ def _lazy_results(task: Callable[..., Any], sources: list[Any], per_cell: tuple[
     )
 
 
-def _sum_blocks(cells: CellChunks, n_contexts: int, frame: Frame, block: np.ndarray | None) -> Sums:
+def _sum_blocks(cells: Cells, n_contexts: int, frame: Frame, block: np.ndarray | None) -> Sums:
     """Sums over all cells of a lazy matrix."""
     columns, covariates = [cells.index], None
-    if cells.adjustment is not None and cells.values is not None:
-        columns, covariates = [cells.index, cells.values], (cells.adjustment.mean, cells.adjustment.coef)
+    if cells.adjustment is not None and cells.covariates is not None:
+        columns, covariates = [cells.index, cells.covariates], (cells.adjustment.mean, cells.adjustment.coef)
     n_functions = len(frame.loc) * frame.n_functions
     total = Sums.zeros(n_contexts, n_functions, None if block is None else int(block.max()) + 1)
     task = BlockSums(frame, block, covariates)
-    for part in map_cells(task, cells.data, cells.spec, *columns, result_bytes=total.second.nbytes):
+    for part in map_cells(task, cells, *columns, result_bytes=total.second.nbytes):
         total.add(part)
     return total
 
 
 def cell_moments(
-    cells: CellChunks, n_contexts: int, *, mechanism: Basis = Linear(), block: np.ndarray | None = None
+    cells: Cells, n_contexts: int, *, mechanism: Basis = Linear(), block: np.ndarray | None = None
 ) -> Moments:
     """Moments of the registered cells, wherever they are; one pass for linear mechanisms, two for additive ones.
 

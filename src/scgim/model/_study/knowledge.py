@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,34 @@ EDGES_PER_GENE = 2.0
 """Expected number of parents of a gene where nothing is known."""
 HIGHEST = 0.999
 """Prior probabilities above this are lowered to it, so that data can speak against an edge."""
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What is known of a system before its cells are looked at.
+
+    Attributes
+    ----------
+    edges
+        ``(G, G)``; prior probability of each edge, row causes column, 0 where forbidden; None where nothing is known.
+    targets
+        ``(D, G)``; 1 where a drug is known to act, NaN elsewhere; None where nothing is known.
+    """
+
+    edges: np.ndarray | None = None
+    targets: np.ndarray | None = None
+
+    @classmethod
+    def of(
+        cls,
+        prior: dict[str, Any] | None,
+        pairs: list[list[str]] | None,
+        drugs: tuple[str, ...],
+        genes: list[str],
+    ) -> Knowledge:
+        """From what `normalise_graph_prior` and `normalise_known_targets` return."""
+        known = known_targets_matrix(pairs, drugs, genes)
+        return cls(prior_matrix(prior, len(genes)), None if known is None else np.where(known, 1.0, np.nan))
 
 
 def base_probability(n_genes: int) -> float:

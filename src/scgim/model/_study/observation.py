@@ -16,7 +16,7 @@ from scgim.model._reading.passes import cell_moments
 if TYPE_CHECKING:
     from scgim._core.mechanisms.base import Basis
     from scgim._core.moments.moments import Moments
-    from scgim.model._reading.cells import CellChunks
+    from scgim.model._reading.cells import Cells
     from scgim.model._study.study import Study
 
 
@@ -67,7 +67,7 @@ class ObservedCells:
         ``(N,)``; registered size factors, or None.
     """
 
-    chunks: CellChunks
+    chunks: Cells
     n_contexts: int
     mechanism: Basis
     block: np.ndarray | None
@@ -91,7 +91,7 @@ class ObservedCells:
         return library_sizes(self.chunks) if self.size is None else np.asarray(self.size, dtype=float).ravel()
 
 
-def library_sizes(cells: CellChunks) -> np.ndarray:
+def library_sizes(cells: Cells) -> np.ndarray:
     """Counts of each cell over the modelled genes ``(N,)``; one pass.
 
     Raises

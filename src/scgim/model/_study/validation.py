@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from scgim.model._reading.cells import Cells
 from scgim.model._reading.columns import read_columns, read_dose
 from scgim.model._reading.expression import gene_names, locate, matrices, parts
 from scgim.model._reading.spec import Spec
@@ -151,7 +152,7 @@ def check_expression(data: Any, spec: Spec, contexts: Contexts) -> Summary:
     """
     genes = gene_names(data, spec)
     where = " and ".join(locate(spec.layers[m], m) for m, _ in parts(data, spec))
-    summary = summarise(data, spec, contexts.index, len(contexts.table))
+    summary = summarise(Cells(data, spec, contexts.index), len(contexts.table))
     if summary.n_bad:
         raise ValueError(
             f"layer: {where} holds NaN or infinite values, the first in gene {genes[summary.bad_gene]!r}; replace them "

@@ -1,0 +1,172 @@
+"""What a user asks of a training, checked before anything is run (layer `model`)."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+from scvi.train import Trainer
+
+from scgim.model._loading.datamodule import check_settings
+
+LOADER = ("num_workers", "pin_memory", "datasplitter_kwargs")
+"""Keywords besides the named ones that go to the minibatches."""
+RUNNER = ("trainer_config", "ckpt_path")
+"""Keywords of scvi-tools' `TrainRunner`, which hands everything else to its `Trainer`."""
+MEANT = {
+    "seed": "rng",
+    "random_state": "rng",
+    "random_seed": "rng",
+    "epochs": "max_epochs",
+    "n_epochs": "max_epochs",
+    "use_gpu": "accelerator",
+    "gpus": "devices",
+}
+"""Names that other packages have for the same thing."""
+MENDS = {
+    "copy": "results are written into the object; to keep it as it is, pass adata.copy()",
+    "inplace": "results are written into the object; to keep it as it is, pass adata.copy()",
+}
+
+
+def parameters(function: Callable[..., Any]) -> set[str]:
+    """Names of the parameters of a function, without `self` and those that gather others."""
+    gather = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return {n for n, p in inspect.signature(function).parameters.items() if p.kind not in gather and n != "self"}
+
+
+def plan_parameters(plan: type) -> set[str]:
+    """Settings of a training plan: those of the class and of the plans that it hands the rest to."""
+    names: set[str] = set()
+    for cls in plan.__mro__:
+        if "__init__" in vars(cls):
+            signature = inspect.signature(cls.__init__)  # type: ignore[misc]
+            names |= parameters(cls.__init__)  # type: ignore[misc]
+            if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.parameters.values()):
+                break
+    return names - {"module"}
+
+
+def trainer_parameters() -> set[str]:
+    """Settings of scvi-tools' and Lightning's trainers, and of the minibatches."""
+    return (parameters(Trainer.__init__) | parameters(pl.Trainer.__init__)).union(LOADER, RUNNER)
+
+
+def refuse_unknown(given: Iterable[str], allowed: Iterable[str], also: Iterable[str] = (), **places: set[str]) -> None:
+    """Refuse keywords that nothing would read.
+
+    Parameters
+    ----------
+    given
+        Keywords.
+    allowed
+        Those that are read.
+    also
+        Further parameters of the function called, for the hint.
+    places
+        Name of an argument that takes a dict, and the names that are meant for it.
+
+    Raises
+    ------
+    TypeError
+        The first of them is named, with the one that was probably meant.
+    """
+    allowed, also = set(allowed), set(also)
+    for name in given:
+        if name in allowed:
+            continue
+        place = next((argument for argument, names in places.items() if name in names), None)
+        close = difflib.get_close_matches(name, sorted(allowed | also), n=1, cutoff=0.75)
+        meant = MEANT.get(name) or (close[0] if close else None)
+        if name in MENDS:
+            hint = MENDS[name]
+        elif place is not None:
+            hint = f"write {place}={{{name!r}: ...}}"
+        elif meant is not None:
+            hint = f"did you mean {meant!r}?"
+        else:
+            hint = "leave it out"
+        raise TypeError(f"{name}: unknown argument; {hint}")
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Settings of a training, sorted by who reads them.
+
+    Attributes
+    ----------
+    max_epochs
+        Epochs; None lets the model choose, 0 is no training.
+    accelerator, devices
+        Of Lightning.
+    plan
+        Of the training plan.
+    loader
+        Of the minibatches.
+    trainer
+        Of scvi-tools' trainer.
+    """
+
+    max_epochs: int | None = None
+    accelerator: str = "auto"
+    devices: int | list[int] | str = "auto"
+    plan: dict[str, Any] = field(default_factory=dict)
+    loader: dict[str, Any] = field(default_factory=dict)
+    trainer: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def sort(
+        cls,
+        plan_cls: type,
+        max_epochs: int | None,
+        accelerator: str,
+        devices: int | list[int] | str,
+        plan_kwargs: dict[str, Any] | None,
+        minibatches: dict[str, Any],
+        further: dict[str, Any],
+        also: Iterable[str] = (),
+    ) -> TrainOptions:
+        """Check and sort.
+
+        Parameters
+        ----------
+        plan_cls
+            Training plan that will be used.
+        max_epochs, accelerator, devices
+            See the class.
+        plan_kwargs
+            Settings of the plan.
+        minibatches
+            `batch_size`, `train_size`, `balance` and `window`; those that are None are left out.
+        further
+            All other keywords.
+        also
+            Parameters of the function that was called, for hints.
+
+        Raises
+        ------
+        TypeError
+            A keyword is unknown; the message says which one was probably meant.
+        ValueError
+            A value is out of range.
+        """
+        plan, planned = dict(plan_kwargs or {}), plan_parameters(plan_cls)
+        refuse_unknown(further, trainer_parameters(), also, plan_kwargs=planned)
+        refuse_unknown(plan, planned)
+        whole = isinstance(max_epochs, (int, np.integer)) and not isinstance(max_epochs, bool)
+        if max_epochs is not None and not (whole and max_epochs >= 0):
+            raise ValueError(f"max_epochs: expected a whole number of at least 0 or None, found {max_epochs!r}.")
+        loader = {name: value for name, value in minibatches.items() if value is not None}
+        loader |= {name: further[name] for name in LOADER if name in further}
+        loader |= loader.pop("datasplitter_kwargs", None) or {}
+        check_settings(loader.get("batch_size", 1), loader.get("balance", 0.0), loader.get("window"))
+        share = loader.get("train_size", 1.0)
+        if not 0 < share <= 1:
+            raise ValueError(f"train_size: expected a number above 0 and up to 1, found {share!r}.")
+        trainer = {name: value for name, value in further.items() if name not in LOADER}
+        return cls(max_epochs, accelerator, devices, plan, loader, trainer)
