@@ -75,7 +75,7 @@ def test_a_sample_is_all_cells_where_they_are_few_and_leaves_out_what_it_is_told
 
 
 def test_covariates_are_removed_before_the_scale_is_changed(values, rng):
-    age, slope = rng.normal(size=(N, 1)), np.array([[1.0, -2.0, 0.5]])
+    age, slope = rng.normal(size=(M, 1)), np.array([[1.0, -2.0, 0.5]])
     cells = cells_of(values, adjustment=Adjustment(np.array([0.3]), slope), covariates=age)
     ((block, _),) = cells.on_scale(np.exp)()
     assert np.allclose(block, np.exp(values - (age - 0.3) @ slope))
