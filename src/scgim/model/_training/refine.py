@@ -17,9 +17,9 @@ import torch
 from scgim._core.learn.fit import Fit
 from scgim._core.structure.prior import Prior
 from scgim.model._module.closed_form import closed_form, prepare
-from scgim.model._module.residuals import Expectation
 from scgim.model._module.export import STRENGTH_CELLS, assemble
 from scgim.model._module.module import GIMModule
+from scgim.model._module.residuals import Expectation
 from scgim.model._module.runner import Training
 from scgim.model._neural.activity import fit_active_networks
 from scgim.model._neural.parents import NeuralStart
