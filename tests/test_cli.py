@@ -36,7 +36,7 @@ def test_fit_leaves_results(fitted):
     assert {"gene", "probability"} <= set(pd.read_csv(out / "targets.csv"))
 
 
-def test_predict(fitted, capsys):
+def test_predict_writes_the_cells_asked_for(fitted, capsys):
     drug = ad.read_h5ad(fitted / "a.h5ad").obs["drug"].cat.categories[1]
     pd.DataFrame({"drug": [drug], "dose": [0.7]}).to_csv(fitted / "p.csv", index=False)
     assert run("predict", fitted / "out" / "model", fitted / "p.csv", "--n-cells", 9, "--out", fitted / "p.h5ad") == 0
@@ -81,7 +81,7 @@ def test_report_is_one_page(fitted):
     assert "drug_1" in (fitted / "page.html").read_text(encoding="utf-8")
 
 
-def test_help_and_version(capsys):
+def test_help_and_version_are_told(capsys):
     for arguments in (["--help"], ["fit", "--help"], ["--version"]):
         assert run(*arguments) == 0
     text = capsys.readouterr().out

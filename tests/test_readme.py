@@ -19,7 +19,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_python_example_runs() -> None:
+def test_example_of_the_readme_runs_and_finds_the_truth() -> None:
     (example,) = blocks("python")
     names: dict = {}
     exec(compile(example, "README.md", "exec"), names)
@@ -32,7 +32,7 @@ def test_python_example_runs() -> None:
     assert set(names["cells"].obs["dose"]) == {1.75}
 
 
-def test_commands_parse() -> None:
+def test_commands_of_the_readme_parse() -> None:
     from scgim.cli import app
 
     commands = [line for block in blocks("bash") for line in re.findall(r"scgim .*", block)]

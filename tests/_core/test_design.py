@@ -24,7 +24,7 @@ def test_doses_of_one_drug_or_combination_share_a_drug_set():
     assert sorted(set(drug_set.tolist())) == [-1, 0, 1, 2]
 
 
-def test_round_trip():
+def test_design_survives_its_dict():
     again = Design.from_dict(DESIGN.to_dict())
     assert (again.drugs, again.group_names, again.has_dose) == (DESIGN.drugs, DESIGN.group_names, True)
     for name in ("dose", "group", "n_cells", "drug_set"):

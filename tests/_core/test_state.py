@@ -77,7 +77,7 @@ def test_nested_objects_come_back() -> None:
     ],
     ids=repr,
 )
-def test_values_come_back(value: Any) -> None:
+def test_values_come_back_as_they_went(value: Any) -> None:
     assert same(through_json(value), value)
 
 

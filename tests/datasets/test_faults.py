@@ -120,7 +120,7 @@ def test_penetrance_may_differ_between_drugs():
     assert of_drug.max() > 0.75
 
 
-def test_drift_of_contexts_and_of_drugs():
+def test_drift_moves_contexts_and_drugs():
     adata = small(faults.Drift(context_sd=0.0, drug_sd=0.3))
     truth = adata.uns["truth"]
     shift, contexts = truth["disturbance"]["shift"], truth["contexts"]
@@ -192,7 +192,7 @@ def test_drugs_that_were_only_measured_together():
 
 
 @pytest.mark.parametrize("mechanism", ["tanh", "relu", "square"])
-def test_curved_mechanisms(mechanism):
+def test_residuals_of_curved_mechanisms_are_the_noise(mechanism):
     """Residuals given the curves are the noise; what parents bring has a variance of about one among controls."""
     shape = {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0)}
     shape["square"] = lambda z: np.where(np.abs(z) < 2, z**2 / 2, 2 * np.abs(z) - 2)
@@ -210,7 +210,7 @@ def test_curved_mechanisms(mechanism):
 
 
 @pytest.mark.parametrize("activation", ["relu", "softplus", "sine"])
-def test_networks_of_other_shapes(activation):
+def test_networks_of_other_shapes_draw_finite_cells(activation):
     truth = small(mechanism="neural", hidden_units=4, activation=activation, weight_sd=2.0).uns["truth"]
     assert truth["network"]["w1"].shape == (10, 4, 10)
     cells = draw_cells(truth, [0], 4000)
@@ -230,7 +230,7 @@ EVERYTHING = (
 
 
 @pytest.mark.parametrize("mechanism", ["linear", "relu"])
-def test_round_trip_of_all_faults(tmp_path, mechanism):
+def test_truth_of_all_faults_survives_writing(tmp_path, mechanism):
     adata = small(*EVERYTHING, mechanism=mechanism, n_batches=2, noise="counts")
     adata.write_h5ad(tmp_path / "a.h5ad")
     back = anndata.read_h5ad(tmp_path / "a.h5ad")
@@ -259,12 +259,12 @@ def test_round_trip_of_all_faults(tmp_path, mechanism):
         (faults.OnlyTogether(4), "OnlyTogether: n_pairs must be between 1 and half the drugs, 3"),
     ],
 )
-def test_bad_faults(fault, message):
+def test_faults_out_of_range_are_refused(fault, message):
     with pytest.raises(ValueError, match=message):
         small(fault)
 
 
-def test_only_different_faults():
+def test_same_fault_twice_is_refused():
     with pytest.raises(ValueError, match="same fault twice"):
         small(faults.Drift(), faults.Drift())
     with pytest.raises(TypeError, match="scgim.datasets.faults"):

@@ -41,7 +41,7 @@ def server(tmp_path):
         running.shutdown()
 
 
-def test_directory(tmp_path):
+def test_file_is_found_in_a_directory_or_its_folder(tmp_path):
     """The file itself, or a folder named after the data set."""
     (tmp_path / "toy").mkdir()
     (tmp_path / "toy" / "file.csv").write_bytes(CONTENT)
@@ -49,25 +49,25 @@ def test_directory(tmp_path):
         assert fetch("toy", "file.csv", "http://nowhere.invalid", SHA256, place) == tmp_path / "toy" / "file.csv"
 
 
-def test_environment_variable(tmp_path, monkeypatch):
+def test_file_is_found_where_the_environment_says(tmp_path, monkeypatch):
     (tmp_path / "file.csv").write_bytes(CONTENT)
     monkeypatch.setenv(ENVIRONMENT, str(tmp_path))
     assert fetch("toy", "file.csv", "http://nowhere.invalid", SHA256) == tmp_path / "file.csv"
 
 
-def test_directory_without_the_file(tmp_path):
+def test_directory_without_the_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"directory=.*file\.csv.*Download http://nowhere"):
         fetch("toy", "file.csv", "http://nowhere.invalid/file.csv", SHA256, tmp_path)
 
 
-def test_wrong_checksum_in_directory(tmp_path):
+def test_wrong_checksum_in_a_directory_is_refused(tmp_path):
     (tmp_path / "file.csv").write_bytes(b"something else")
     with pytest.raises(ValueError, match="expected SHA-256"):
         fetch("toy", "file.csv", "http://nowhere.invalid", SHA256, tmp_path)
     assert fetch("toy", "file.csv", "http://nowhere.invalid", None, tmp_path).read_bytes() == b"something else"
 
 
-def test_download_once(server, tmp_path):
+def test_file_is_downloaded_once(server, tmp_path):
     """The first call downloads, the second reads the cache; a broken file in the cache is downloaded again."""
     address, asked = server
     path = fetch("toy", "file.csv", f"{address}/file.csv", SHA256)
@@ -80,7 +80,7 @@ def test_download_once(server, tmp_path):
     assert len(asked) == 2
 
 
-def test_download_with_wrong_checksum(server):
+def test_download_with_a_wrong_checksum_is_refused(server):
     with pytest.raises(ValueError, match="not the published file"):
         fetch("toy", "file.csv", f"{server[0]}/file.csv", "0" * 64)
 
@@ -91,6 +91,6 @@ def test_offline_says_what_to_do(address):
         fetch("toy", "file.csv", address, SHA256)
 
 
-def test_file_that_is_gone(server):
+def test_file_that_is_gone_from_the_server_is_named(server):
     with pytest.raises(ConnectionError, match="404"):
         fetch("toy", "gone.csv", f"{server[0]}/gone.csv", SHA256)

@@ -43,7 +43,7 @@ def test_labels_follow_the_blocks(made_file):
     assert set(mek["effect"]) == {"inhibit"}
 
 
-def test_raw_values(made_file):
+def test_raw_values_are_those_of_the_file(made_file):
     folder, values = made_file
     np.testing.assert_allclose(sachs(directory=folder, log=False).X, values, rtol=1e-6)
 
@@ -59,7 +59,7 @@ def test_consensus_is_acyclic_over_the_proteins():
     assert len(causal_order(graph)) == 11
 
 
-def test_round_trip(made_file, tmp_path):
+def test_loaded_data_survive_writing(made_file, tmp_path):
     adata = sachs(directory=made_file[0])
     adata.write_h5ad(tmp_path / "a.h5ad")
     back = anndata.read_h5ad(tmp_path / "a.h5ad")
@@ -76,7 +76,7 @@ def test_another_shape_is_refused(tmp_path, monkeypatch):
         sachs(directory=tmp_path)
 
 
-def test_the_published_file(shared_data):
+def test_published_file_has_its_checksum_labels_and_trap(shared_data):
     """The real file has the checksum, the labels of the prepared one, and its known trap: Mek rises under U0126."""
     adata = sachs(directory=shared_data)
     prepared = anndata.read_h5ad(shared_data / "sachs" / "sachs.h5ad")

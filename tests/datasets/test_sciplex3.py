@@ -69,7 +69,7 @@ def test_columns_are_mapped(folder, monkeypatch):
     assert adata.uns["dose_unit"] == "nM"
 
 
-def test_choice_of_cells_and_genes(folder):
+def test_cells_and_genes_are_chosen_by_name(folder):
     adata = sciplex3(
         directory=folder, verify=False, cell_lines="A549", drugs=["(+)-JQ1"], genes=["GENE7", "GENE2"], time=24
     )
@@ -126,11 +126,11 @@ def test_other_units_are_refused(tmp_path):
         ({"max_gb": 0}, ValueError, "max_gb"),
     ],
 )
-def test_bad_arguments(folder, kwargs, error, message):
+def test_wrong_arguments_are_named(folder, kwargs, error, message):
     with pytest.raises(error, match=message):
         sciplex3(directory=folder, verify=False, **kwargs)
 
 
-def test_file_not_there(tmp_path):
+def test_absent_file_says_where_to_get_it(tmp_path):
     with pytest.raises(FileNotFoundError, match="zenodo"):
         sciplex3(directory=tmp_path)

@@ -16,7 +16,7 @@ def small(**kwargs):
     return simulate(**{**SMALL, **kwargs})
 
 
-def test_protocol_sizes():
+def test_defaults_are_the_published_numbers():
     """The defaults are the published numbers of genes, drugs, contexts and cells."""
     adata = simulate(n_test_cells=1)
     contexts = adata.uns["truth"]["contexts"]
@@ -116,7 +116,7 @@ def test_linear_shift_mean_is_the_closed_form():
     np.testing.assert_allclose(change, truth["effects"] @ total, atol=1e-10)
 
 
-def test_dose_response_and_targets():
+def test_effects_follow_the_published_dose_curve():
     """Effects are lambda / (1 + (0.75 / dose)^4); targets are the drug's at every dose; none in the control."""
     truth = small().uns["truth"]
     contexts, drugs = truth["contexts"], list(truth["drugs"])
@@ -156,7 +156,7 @@ def test_principal_components_are_fitted_on_training_contexts():
     np.testing.assert_allclose(table @ solution, features, atol=1e-8)
 
 
-def test_drug_level_features():
+def test_features_of_drugs_are_one_row_a_drug_and_know_the_effects():
     """A table with one row a drug, new drugs included; a projection knows the effects, noise does not."""
     for kind in ("projection", "noise"):
         adata = simulate(8, n_drugs=30, n_new_drugs=10, n_test_cells=1, features=kind, n_features=12)
@@ -195,7 +195,7 @@ def test_a_given_graph_is_used():
 @pytest.mark.parametrize("features", ["principal_components", "projection"])
 @pytest.mark.parametrize("mechanism", ["linear", "neural"])
 @pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
-def test_round_trip(tmp_path, features, mechanism, suffix):
+def test_truth_survives_writing_and_draws_the_same_cells(tmp_path, features, mechanism, suffix):
     """The truth survives writing and reading and still draws the same cells."""
     adata = small(features=features, mechanism=mechanism)
     if suffix == "h5ad":
@@ -216,7 +216,7 @@ def test_round_trip(tmp_path, features, mechanism, suffix):
     np.testing.assert_array_equal(draw_cells(back.uns["truth"], [1], 5), draw_cells(adata.uns["truth"], [1], 5))
 
 
-def test_same_seed_same_cells():
+def test_same_seed_draws_the_same_cells():
     np.testing.assert_array_equal(small(rng=3).X, small(rng=3).X)
     assert not np.array_equal(small(rng=3).X, small(rng=4).X)
 
@@ -245,6 +245,6 @@ def test_system_does_not_depend_on_the_number_of_cells():
         ({"max_targets": 9}, "max_targets"),
     ],
 )
-def test_bad_arguments(kwargs, message):
+def test_wrong_arguments_are_named(kwargs, message):
     with pytest.raises(ValueError, match=message):
         small(**kwargs)

@@ -15,7 +15,7 @@ def small(**kwargs):
     return simulate(**{**SMALL, **kwargs})
 
 
-def test_counts():
+def test_counts_are_poisson_with_the_zeros_asked_for():
     """Whole numbers with the zeros asked for; given the latent layer and size factor, they are Poisson."""
     adata = small(noise="counts", n_cells=200, zeros=0.6)
     x, truth = np.asarray(adata.X), adata.uns["truth"]
@@ -40,7 +40,7 @@ def test_dropout_adds_zeros_beyond_poisson():
     assert (x[sure] == 0).mean() == pytest.approx(0.3, abs=0.05)
 
 
-def test_zero_inflated_lognormal():
+def test_zeros_come_at_the_rate_of_their_gene():
     adata = small(noise="zero_inflated_lognormal", n_cells=200)
     x, rate = np.asarray(adata.X), adata.uns["truth"]["zero_probability"]
     np.testing.assert_allclose((x == 0).mean(0), rate, atol=0.03)
@@ -71,7 +71,7 @@ def test_cell_lines_share_mechanisms():
     assert (adata.obs["drug"] == "control").sum() == 900
 
 
-def test_effects_of_cell_lines():
+def test_effects_of_cell_lines_scatter_around_those_of_the_drug():
     """Lines keep the targets of a drug, and their effects scatter around the drug's; other cells are as before."""
     adata = small(n_cell_lines=3, n_drugs=40, cell_line_effect_sd=0.7)
     truth = adata.uns["truth"]
@@ -86,7 +86,7 @@ def test_effects_of_cell_lines():
     np.testing.assert_array_equal(adata.X[control], small(n_cell_lines=3, n_drugs=40).X[control])
 
 
-def test_batches():
+def test_controls_are_in_all_batches_and_a_context_in_one():
     """Controls are in all batches, a perturbed context in one; batches move the baseline."""
     adata = small(n_batches=3, n_control=301)
     contexts = adata.uns["truth"]["contexts"]
@@ -102,7 +102,7 @@ def test_batches():
     assert np.abs(x.mean(0) - means[1]).max() < 0.8
 
 
-def test_pairs_add_up():
+def test_effects_of_pairs_are_sums():
     """Effects of a pair are the sums of its drugs' effects at their doses; columns name both."""
     adata = small(n_pairs=6, train_pairs=0.5)
     truth = adata.uns["truth"]
@@ -122,7 +122,7 @@ def test_pairs_add_up():
     assert set(control["dose_1"]) == {0.0}
 
 
-def test_background_shifts():
+def test_background_moves_every_gene_of_every_perturbed_context():
     """Every gene of every perturbed context moves a little; effects and targets stay what they are."""
     adata, plain = small(background_sd=0.2, n_drugs=30), small(n_drugs=30)
     truth = adata.uns["truth"]
@@ -176,7 +176,7 @@ def test_the_hidden_rule_can_be_learned(table):
     assert near > 1.5 * far
 
 
-def test_real_fingerprints(shared_data):
+def test_real_fingerprints_serve_as_features(shared_data):
     pytest.importorskip("rdkit")
     from scgim.pp import fingerprints
 
@@ -187,7 +187,7 @@ def test_real_fingerprints(shared_data):
 
 
 @pytest.mark.parametrize("noise", ["counts", "zero_inflated_lognormal"])
-def test_round_trip_of_everything(tmp_path, noise, table):
+def test_truth_of_everything_survives_writing(tmp_path, noise, table):
     adata = small(
         noise=noise, n_pairs=3, n_cell_lines=2, n_batches=2, background_sd=0.1, features=table, mechanism="neural"
     )
@@ -221,6 +221,6 @@ def test_round_trip_of_everything(tmp_path, noise, table):
         ({"features": pd.DataFrame({"a": [1.0] * 7}, index=list("abcdefg"))}, "differ between drugs"),
     ],
 )
-def test_bad_arguments(kwargs, message):
+def test_wrong_arguments_are_named(kwargs, message):
     with pytest.raises(ValueError, match=message):
         small(**kwargs)

@@ -3,7 +3,7 @@ import pytest
 from scgim.get import graph
 
 
-def test_row_causes_column(fitted_adata):
+def test_edges_run_from_row_to_column(fitted_adata):
     result = graph(fitted_adata)
     assert list(result) == ["g0", "g1", "g2", "g3", "g4"]
     assert set(result.edges) == {("g0", "g1"), ("g1", "g2"), ("g0", "g3")}
@@ -11,7 +11,7 @@ def test_row_causes_column(fitted_adata):
     assert graph(fitted_adata, min_probability=0.9).number_of_edges() == 0
 
 
-def test_not_fitted(fitted_adata):
+def test_without_a_fit_the_missing_key_is_named(fitted_adata):
     del fitted_adata.varp["scgim_graph"]
     with pytest.raises(KeyError, match="scgim_graph"):
         graph(fitted_adata)

@@ -6,7 +6,7 @@ import pytest
 from scgim import metrics
 
 
-def test_calibration_of_honest_and_boastful_probabilities():
+def test_honest_probabilities_are_calibrated_and_boastful_ones_not():
     rng = np.random.default_rng(0)
     p = rng.random(100_000)
     truth = rng.random(100_000) < p

@@ -11,7 +11,7 @@ from scgim import metrics
 @pytest.mark.parametrize(
     "name", ["structural_hamming_distance", "structural_intervention_distance", "edge_f1", "edge_average_precision"]
 )
-def test_bad_graphs(name):
+def test_wrong_graphs_are_refused(name):
     score = getattr(metrics, name)
     square = np.zeros((3, 3))
     with pytest.raises(ValueError, match="square"):
@@ -40,7 +40,7 @@ def test_distances_are_symmetric_and_vanish_on_equal_sets(seed, n, m):
 
 
 @pytest.mark.parametrize("name", DISTANCES)
-def test_bad_cells(name):
+def test_wrong_cells_are_refused(name):
     distance = getattr(metrics, name)
     with pytest.raises(ValueError, match="genes of x"):
         distance(np.zeros((2, 3)), np.zeros((2, 2)))
@@ -50,7 +50,7 @@ def test_bad_cells(name):
         distance(np.full((2, 3), np.inf), np.zeros((2, 3)))
 
 
-def test_shapes_are_checked():
+def test_targets_of_another_shape_are_refused():
     for score in (metrics.target_f1, metrics.target_average_precision):
         with pytest.raises(ValueError, match="shape of true_targets"):
             score(np.zeros((2, 3)), np.zeros((3, 2)))

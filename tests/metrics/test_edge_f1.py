@@ -6,7 +6,7 @@ import pytest
 from scgim import metrics
 
 
-def test_edge_f1():
+def test_edge_f1_counts_directed_edges():
     true = np.array([[0, 1, 1], [0, 0, 1], [0, 0, 0]])
     assert metrics.edge_f1(true, true * -0.5) == 1
     assert metrics.edge_f1(true, true.T) == 0

@@ -28,7 +28,7 @@ def test_energy_distance_in_blocks_is_the_double_loop(cells):
     assert metrics._energy_distance._mean_pair(x, y, rows=7) == pytest.approx(pair(x, y))
 
 
-def test_energy_distance_floor():
+def test_two_samples_of_one_population_are_at_the_floor():
     """Two samples of one population: about (1/n + 1/m) times the mean pairwise distance."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 500, 20))

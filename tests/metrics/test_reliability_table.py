@@ -6,7 +6,7 @@ import pytest
 from scgim import metrics
 
 
-def test_reliability_table_by_hand():
+def test_reliability_table_is_that_made_by_hand():
     table = metrics.reliability_table([0, 1, 1, 1], [0.05, 0.2, 0.29, 1.0])
     assert list(table["lower"]) == [0.0, 0.2, 0.9]
     assert list(table["n"]) == [1, 2, 1]

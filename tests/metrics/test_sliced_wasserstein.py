@@ -21,7 +21,7 @@ def test_sliced_wasserstein_is_pots(cells):
     assert metrics.sliced_wasserstein(x, y, rng=3) == pytest.approx(expected)
 
 
-def test_sliced_wasserstein_of_a_shift():
+def test_sliced_wasserstein_of_a_shift_is_the_closed_form():
     """In one dimension a shift by 2 is 2 away; one cell against one is the mean over directions."""
     x = np.random.default_rng(0).normal(size=(50, 1))
     assert metrics.sliced_wasserstein(x, x + 2) == pytest.approx(2)

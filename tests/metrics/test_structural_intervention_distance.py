@@ -63,7 +63,7 @@ def test_sid_equals_gadjid():
         )
 
 
-def test_sid_known_values():
+def test_sid_has_the_values_of_its_paper():
     """Figure 1 of the paper on SID: same Hamming distance, different SID; supergraphs cost nothing."""
     true = np.zeros((5, 5), int)
     for i, j in [(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (1, 3), (1, 4)]:

@@ -7,7 +7,7 @@ from sklearn.metrics import average_precision_score
 from scgim import metrics
 
 
-def test_target_average_precision():
+def test_target_average_precision_is_the_average_of_sklearns():
     rng = np.random.default_rng(0)
     true, score = rng.random((5, 10)) < 0.3, rng.integers(0, 4, (5, 10)).astype(float)
     true[:, 0], true[4] = True, False

@@ -15,7 +15,7 @@ def test_target_f1_is_the_average_of_sklearns():
     assert metrics.target_f1(true, probability) == pytest.approx(expected)
 
 
-def test_target_f1_empty_contexts():
+def test_contexts_without_targets_count_as_their_calls_say():
     """Nothing to find and nothing called counts 1; anything called there counts 0."""
     none, some = np.zeros((1, 3)), np.array([[0, 1, 0]])
     assert metrics.target_f1(none, none) == 1
@@ -26,6 +26,6 @@ def test_target_f1_empty_contexts():
         metrics.target_f1(np.zeros((0, 3)), np.zeros((0, 3)))
 
 
-def test_threshold_is_strict():
+def test_threshold_of_a_call_is_strict():
     assert metrics.target_f1([[1, 0]], [[0.5, 0.0]]) == 0
     assert metrics.target_f1([[1, 0]], [[0.5, 0.0]], threshold=0.4) == 1

@@ -25,7 +25,7 @@ def test_cycles_are_drawn():
 
 
 @pytest.mark.parametrize("n", [0, 1, 3])
-def test_no_edges(n):
+def test_graphs_without_edges_have_places(n):
     assert len(layered(list(range(n)), []).position) == n
 
 

@@ -9,7 +9,7 @@ def dots(ax):
     return max(ax.collections, key=lambda c: len(c.get_offsets()))
 
 
-def test_overview(fitted_adata):
+def test_overview_shows_targets_in_causal_order(fitted_adata):
     ax = mechanisms(fitted_adata, show=False)
     labels = [t.get_text() for t in ax.get_yticklabels()]
     assert labels == ["(+/-)-Abacavir / HCl", "β-Lapachone", "drug c"]
@@ -20,7 +20,7 @@ def test_overview(fitted_adata):
     assert ax.get_yticklabels()[2].get_style() == "italic"
 
 
-def test_doses(fitted_adata):
+def test_doses_are_rows_of_their_own_when_asked_for(fitted_adata):
     ax = mechanisms(fitted_adata, dose="all", show=False)
     assert [t.get_text() for t in ax.get_yticklabels()][:2] == [
         "(+/-)-Abacavir / HCl @ 0.5",
@@ -35,7 +35,7 @@ def test_doses(fitted_adata):
         mechanisms(fitted_adata, "drug c", dose="all", show=False)
 
 
-def test_selection(fitted_adata):
+def test_selection_says_what_was_left_out(fitted_adata):
     ax = mechanisms(fitted_adata, n_genes=2, n_perturbations=1, show=False)
     assert [t.get_text() for t in ax.get_yticklabels()] == ["(+/-)-Abacavir / HCl"]
     assert ax.get_title(loc="left") == "1 of 3 perturbations, 2 of 5 genes"
@@ -52,7 +52,7 @@ def test_one_perturbation_shows_what_follows(fitted_adata):
     assert "+2  (p 0.90)" in texts
 
 
-def test_one_without_a_clear_target(fitted_adata):
+def test_perturbations_without_a_clear_target_are_drawn(fitted_adata):
     ax = mechanisms(fitted_adata, "drug c", show=False)
     assert "no gene is a target" in ax.get_title()
     fitted_adata.uns["scgim"]["params"]["mechanism"] = "neural"
@@ -65,7 +65,7 @@ def test_unknown_perturbation_suggests_names(fitted_adata):
         mechanisms(fitted_adata, "b-Lapachon", show=False)
 
 
-def test_axes_given(fitted_adata):
+def test_given_axes_are_used(fitted_adata):
     import matplotlib.pyplot as plt
 
     _, axes = plt.subplots(1, 2)
@@ -73,7 +73,7 @@ def test_axes_given(fitted_adata):
     assert mechanisms(fitted_adata, "drug c", ax=axes[1], show=False) is axes[1]
 
 
-def test_combinations_and_batches(fitted_adata):
+def test_combinations_and_batches_have_labels(fitted_adata):
     contexts = fitted_adata.uns["scgim"]["contexts"]
     contexts["second"] = ["control"] * 5 + ["β-Lapachone"] * 2
     contexts["dose2"] = [0.0] * 5 + [1.0, 1.0]
@@ -83,7 +83,7 @@ def test_combinations_and_batches(fitted_adata):
     assert mechanisms(fitted_adata, "β-Lapachone + drug c", show=False) is not None
 
 
-def test_gene_symbols(fitted_adata):
+def test_symbols_stand_for_genes(fitted_adata):
     fitted_adata.var["symbol"] = ["TP53", "MYC", None, "KIT", "ABL1"]
     ax = mechanisms(fitted_adata, gene_symbols="symbol", show=False)
     assert {t.get_text() for t in ax.get_xticklabels()} == {"TP53", "MYC", "g2", "KIT", "ABL1"}

@@ -30,7 +30,7 @@ def make(doses, drugs=None):
         ([10, 2.5], "nM", [10, 2.5]),
     ],
 )
-def test_values(values, unit, expected):
+def test_doses_are_read_in_any_unit(values, unit, expected):
     adata = make(values)
     assert encode_doses(adata, "dose", unit=unit) is None
     np.testing.assert_array_equal(adata.obs["dose"], expected)
@@ -57,7 +57,7 @@ def test_copy_leaves_the_original():
     assert list(other.obs["dose"]) == [1]
 
 
-def test_categorical_column():
+def test_categorical_columns_are_read():
     adata = make(["1 nM", "20 nM"])
     adata.obs["dose"] = adata.obs["dose"].astype("category")
     encode_doses(adata, "dose")
@@ -79,7 +79,7 @@ def test_categorical_column():
         (["1 nM"], {"unit": "furlong"}, "'furlong'"),
     ],
 )
-def test_bad_values(values, kwargs, message):
+def test_wrong_values_are_named_and_nothing_is_written(values, kwargs, message):
     adata = make(values)
     before = list(adata.obs["dose"])
     with pytest.raises(ValueError, match=message):
@@ -87,7 +87,7 @@ def test_bad_values(values, kwargs, message):
     assert str(before) == str(list(adata.obs["dose"]))
 
 
-def test_bad_columns():
+def test_wrong_columns_are_named():
     with pytest.raises(KeyError, match="dose_key='amount'"):
         encode_doses(make(["1"]), "amount")
     with pytest.raises(ValueError, match="control='DMSO' does not occur"):

@@ -13,7 +13,7 @@ pytest.importorskip("rdkit")
 DRUGS = {"ethanol": "CCO", "(+/-)-drug": "OCC", "aspirin/β": "CC(=O)Oc1ccccc1C(=O)O"}
 
 
-def test_same_molecule_same_row():
+def test_the_same_molecule_has_the_same_row():
     """The way a SMILES is written does not matter; the order of the drugs is kept."""
     table = fingerprints(DRUGS, n_bits=256)
     assert list(table.index) == list(DRUGS)
@@ -35,7 +35,7 @@ def test_radius_zero_counts_atoms():
     assert fingerprints({"ethanol": "CCO"}, radius=0, n_bits=2048).to_numpy().sum() == 3
 
 
-def test_chirality():
+def test_mirror_images_differ_only_with_chirality():
     mirror = {"l": "C[C@H](N)C(=O)O", "d": "C[C@@H](N)C(=O)O"}
     plain, chiral = fingerprints(mirror), fingerprints(mirror, chirality=True)
     assert (plain.loc["l"] == plain.loc["d"]).all()
@@ -49,7 +49,7 @@ def test_bad_smiles_name_the_drug(capfd):
     assert "SMILES" not in capfd.readouterr().err
 
 
-def test_other_bad_arguments():
+def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match="'a'. occur more than once"):
         fingerprints(pd.Series(["C", "CC"], index=["a", "a"]))
     with pytest.raises(TypeError, match="found list"):
@@ -73,7 +73,7 @@ def test_without_rdkit_says_what_to_install(monkeypatch):
         fingerprints(DRUGS)
 
 
-def test_188_real_drugs(shared_data):
+def test_all_188_real_drugs_have_fingerprints(shared_data):
     table = pd.read_csv(shared_data / "sciplex_drugs" / "sciplex3_drugs_targets_smiles.csv")
     prints = fingerprints(table.set_index("product_name")["SMILES"])
     assert prints.shape == (188, 1024)

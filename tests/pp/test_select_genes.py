@@ -35,7 +35,7 @@ def chosen(adata, key="selected"):
 
 
 @pytest.mark.parametrize("dense", [False, True])
-def test_responsive_genes(adata, dense, monkeypatch):
+def test_genes_that_drugs_move_are_found(adata, dense, monkeypatch):
     """The genes that drugs move are found, whatever the storage and the size of the blocks."""
     import importlib
 
@@ -75,7 +75,7 @@ def test_variable_genes_are_scanpys(adata):
     assert "g20" in chosen(adata, "hvg")
 
 
-def test_listed_genes(adata):
+def test_listed_genes_are_chosen(adata):
     select_genes(adata, method="listed", genes=["g5", "g0"])
     assert chosen(adata) == {"g0", "g5"}
     assert "selected_score" not in adata.var
@@ -84,7 +84,7 @@ def test_listed_genes(adata):
     assert len(chosen(adata)) == 5
 
 
-def test_subset_and_copy(adata):
+def test_subset_and_copy_leave_the_chosen_genes(adata):
     other = select_genes(adata, 3, subset=True, copy=True, **KEYS)
     assert adata.n_vars == 40
     assert "selected" not in adata.var
@@ -93,18 +93,18 @@ def test_subset_and_copy(adata):
     assert list(adata.var_names) == ["g3", "g7", "g9"]
 
 
-def test_layer(adata):
+def test_another_layer_can_be_read(adata):
     adata.layers["other"] = adata.X[:, ::-1].copy()
     select_genes(adata, 3, layer="other", **KEYS)
     assert chosen(adata) == {"g36", "g32", "g30"}
 
 
-def test_asking_for_more_than_there_are(adata):
+def test_asking_for_more_genes_than_there_are_gives_all_that_can_be_scored(adata):
     select_genes(adata, 1000, **KEYS)
     assert chosen(adata) == set(adata.var_names) - {"g0", "g1"}
 
 
-def test_memory_guard(adata):
+def test_large_matrices_are_refused_by_their_size(adata):
     with pytest.raises(MemoryError, match=r"max_gb=1e-06"):
         select_genes(adata, 3, max_gb=1e-6, **KEYS)
     assert "selected" not in adata.var
@@ -124,13 +124,13 @@ def test_memory_guard(adata):
         ({"layer": "counts"}, KeyError, "counts"),
     ],
 )
-def test_bad_arguments(adata, kwargs, error, message):
+def test_wrong_arguments_write_nothing(adata, kwargs, error, message):
     with pytest.raises(error, match=message):
         select_genes(adata, **{**KEYS, **kwargs})
     assert "selected" not in adata.var
 
 
-def test_views_and_controls_only(adata):
+def test_views_and_controls_alone_are_refused(adata):
     with pytest.raises(ValueError, match="view"):
         select_genes(adata[:, :20], 3, **KEYS)
     with pytest.raises(ValueError, match="no perturbed cell"):

@@ -17,7 +17,7 @@ def make(drugs, doses=None):
     return anndata.AnnData(np.zeros((len(obs), 1)), obs=obs)
 
 
-def test_pairs_by_position():
+def test_pairs_are_split_by_position():
     adata = make(["control", "A", "A+B", "B + A", "control+B"], ["0", "1", "1+10", "10+1", "0+5"])
     assert split_combinations(adata, "drug", dose_key="dose") is None
     assert list(adata.obs["drug_1"]) == ["control", "A", "A", "B", "B"]
@@ -28,7 +28,7 @@ def test_pairs_by_position():
     assert adata.obs["dose_2"].dtype == float
 
 
-def test_separator_in_a_name():
+def test_separators_inside_names_are_kept():
     """Real names: "(+)-JQ1" is one drug."""
     adata = make(["control", "(+)-JQ1", "(+/-)-A+[B+C]"])
     split_combinations(adata, "drug")
@@ -50,7 +50,7 @@ def test_control_needs_no_dose():
     assert list(adata.obs["dose_1"]) == [0, 1]
 
 
-def test_copy():
+def test_copy_leaves_the_original():
     adata = make(["A+B", "control"])
     other = split_combinations(adata, "drug", copy=True)
     assert list(adata.obs) == ["drug"]
@@ -78,7 +78,7 @@ def test_bad_rows_are_named(drug, dose, message):
     assert list(adata.obs) == ["drug", "dose"]
 
 
-def test_other_bad_arguments():
+def test_wrong_arguments_are_named():
     with pytest.raises(KeyError, match="perturbation_key='compound'"):
         split_combinations(make(["A"]), "compound")
     with pytest.raises(ValueError, match="separator"):

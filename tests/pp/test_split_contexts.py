@@ -39,7 +39,7 @@ def pairs():
     return annotated(pd.DataFrame(rows, columns=["drug_1", "drug_2", "dose_1", "dose_2"]))
 
 
-def test_highest_dose_of_one_drug(single):
+def test_highest_dose_of_one_drug_can_be_held_out(single):
     """The published split of sci-Plex 3."""
     assert split_contexts(single, "dose", hold_out="highest", drugs=["B"], **SINGLE) is None
     test = single.obs[single.obs["split"] == "test"]
@@ -55,7 +55,7 @@ def test_highest_doses_spare_drugs_with_one_dose(single):
     assert set(test["dose"]) == {100.0}
 
 
-def test_listed_doses(single):
+def test_listed_doses_can_be_held_out(single):
     split_contexts(single, "dose", hold_out=[1.0, 10], **SINGLE)
     test = single.obs["split"] == "test"
     assert set(single.obs.loc[test, "dose"]) == {1.0, 10.0}
@@ -64,26 +64,26 @@ def test_listed_doses(single):
         split_contexts(single, "dose", hold_out=[1, 10, 100], **SINGLE)
 
 
-def test_drugs(single):
+def test_listed_drugs_can_be_held_out(single):
     split_contexts(single, "drug", hold_out=["A", "F"], **SINGLE)
     test = single.obs["split"] == "test"
     assert set(single.obs.loc[test, "drug"]) == {"A", "F"}
     assert not set(single.obs.loc[~test, "drug"]) & {"A", "F"}
 
 
-def test_drugs_in_combinations(pairs):
+def test_held_out_drugs_take_their_combinations_with_them(pairs):
     split_contexts(pairs, "drug", hold_out="A", **PAIRS)
     held = (pairs.obs["drug_1"] == "A") | (pairs.obs["drug_2"] == "A")
     np.testing.assert_array_equal(pairs.obs["split"] == "test", held)
 
 
-def test_combinations_in_both_orders(pairs):
+def test_combinations_are_held_out_in_both_orders(pairs):
     split_contexts(pairs, "combination", hold_out=[["B", "A"]], **PAIRS)
     test = pairs.obs[pairs.obs["split"] == "test"]
     assert set(zip(test["drug_1"], test["drug_2"], strict=True)) == {("A", "B"), ("B", "A")}
 
 
-def test_covariate(single):
+def test_level_of_a_covariate_can_be_held_out(single):
     split_contexts(single, "covariate", hold_out="A549", covariate_key="line", **SINGLE)
     expected = (single.obs["line"] == "A549") & (single.obs["drug"] != "control")
     np.testing.assert_array_equal(single.obs["split"] == "test", expected)
@@ -125,7 +125,7 @@ def test_cell_splits_are_refused(single):
         split_contexts(single, "cell", **SINGLE)
 
 
-def test_results_are_writable(single, tmp_path):
+def test_splits_survive_writing(single, tmp_path):
     split_contexts(single, "drug", **SINGLE)
     single.write_h5ad(tmp_path / "a.h5ad")
     back = anndata.read_h5ad(tmp_path / "a.h5ad")
@@ -151,7 +151,7 @@ def test_results_are_writable(single, tmp_path):
         ("drug", {"hold_out": list("ABCDEF")}, "no perturbed cell to train on"),
     ],
 )
-def test_bad_arguments(single, by, kwargs, message):
+def test_wrong_arguments_write_nothing(single, by, kwargs, message):
     with pytest.raises(ValueError, match=message):
         split_contexts(single, by, **{**SINGLE, **kwargs})
     assert "split" not in single.obs

@@ -32,7 +32,7 @@ def model_with_features(parts):
     )
 
 
-def test_predict(model):
+def test_predicted_cells_are_labelled_and_seeded(model):
     drug = model.drugs[0]
     rows = pd.DataFrame({"drug": [drug, "control"], "dose": [1.1, 0.0]})
     cells = tl.predict(model, rows, n_cells=7)
@@ -56,7 +56,7 @@ def test_evaluate_new_doses_beats_baselines(model, parts):
     assert median.loc["pearson_mean_change", "gim"] > 0.9
 
 
-def test_control_baseline_by_hand(model, parts):
+def test_control_baseline_is_that_made_by_hand(model, parts):
     scores = tl.evaluate(model, parts["new_dose"], metrics=["mean_distance"], baselines=["control"])
     test, train = parts["new_dose"], parts["train"]
     control = train[train.obs["drug"] == "control"].X.mean(0)
@@ -95,7 +95,7 @@ def test_evaluate_new_drugs_from_features(model_with_features, parts):
     assert scores["context"].nunique() == 12 and np.isfinite(scores["value"]).all()
 
 
-def test_evaluate_refuses(model, parts, tmp_path):
+def test_evaluate_refuses_what_does_not_fit(model, parts, tmp_path):
     with pytest.raises(ValueError, match="metrics"):
         tl.evaluate(model, parts["new_dose"], metrics=["accuracy"])
     with pytest.raises(ValueError, match="baselines"):
@@ -139,7 +139,7 @@ def frame_of(rows, effects, rng):
     return ad.AnnData(x.astype(np.float32), obs=obs, var=pd.DataFrame(index=list("wxyz")))
 
 
-def test_diagnose(model, model_with_features):
+def test_diagnosis_has_a_table_for_each_question(model, model_with_features):
     tables = tl.diagnose(model, n_cells=50)
     assert set(tables) == {"features", "support", "similar", "contexts"}
     assert tables["features"].empty
@@ -164,7 +164,7 @@ def test_identical_drugs_are_not_distinct(parts):
     assert {first["drug_1"], first["drug_2"]} == {twin, "twin"} and not first["distinct"]
 
 
-def test_picture(model):
+def test_diagnosis_is_drawn_by_its_tables(model):
     axes = pl.diagnostics(tl.diagnose(model, n_cells=10), show=False)
     assert set(axes) == {"contexts", "support", "similar", "features"}
     with pytest.raises(KeyError, match="support"):
@@ -207,7 +207,7 @@ def test_evaluate_counts_on_logs(counts):
     assert by_hand.set_index("method")["value"]["control"] == pytest.approx(expected, rel=1e-4)
 
 
-def test_evaluate_refuses_transforms(counts, model, parts):
+def test_wrong_transforms_are_refused(counts, model, parts):
     fitted, test = counts
     with pytest.raises(ValueError, match="transform"):
         tl.evaluate(fitted, test, transform="log")

@@ -57,7 +57,7 @@ def test_writes_the_keys_and_nothing_else(everything, fitted):
     assert adata.varm["scgim_effect"].shape == (6, len(adata.uns["scgim"]["contexts"]))
 
 
-def test_order_of_contexts(fitted):
+def test_contexts_and_targets_are_in_one_order(fitted):
     adata, _ = fitted
     contexts = adata.uns["scgim"]["contexts"]
     table = adata.uns["scgim"]["targets"]
@@ -73,7 +73,7 @@ def test_order_of_contexts(fitted):
     assert set(adata.obs.loc[adata.obs["drug"] == "control", "scgim_target"]) == {"none"}
 
 
-def test_params_and_history(fitted):
+def test_params_and_history_are_kept(fitted):
     adata, _ = fitted
     params = adata.uns["scgim"]["params"]
     assert params["mechanism"] == "linear" and params["rng"] == 0 and list(params["perturbation_key"]) == ["drug"]
@@ -83,7 +83,7 @@ def test_params_and_history(fitted):
     assert list(history) == ["stage", "metric", "step", "value"] and len(history) > 1
 
 
-def test_same_seed_same_result_and_global_seeds_restored(fitted):
+def test_same_seed_gives_the_same_result_and_global_seeds_are_restored(fitted):
     import torch
     from scvi import settings
 
@@ -101,7 +101,7 @@ def test_same_seed_same_result_and_global_seeds_restored(fitted):
 
 
 @pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
-def test_file_round_trip(fitted, tmp_path, suffix):
+def test_results_survive_writing(fitted, tmp_path, suffix):
     adata, _ = fitted
     getattr(adata, f"write_{suffix}")(tmp_path / f"a.{suffix}")
     back = getattr(ad, f"read_{suffix}")(tmp_path / f"a.{suffix}")
@@ -153,7 +153,7 @@ def test_layer_and_sparse_give_the_same(fitted):
     np.testing.assert_allclose(other.varm["scgim_effect"], adata.varm["scgim_effect"], rtol=1e-3, atol=1e-3)
 
 
-def test_mudata(fitted, tmp_path, quiet_mudata):
+def test_mudata_is_fitted_like_its_parts_together(fitted, tmp_path, quiet_mudata):
     adata, _ = fitted
     parts = {"rna": adata[:, :4].copy(), "protein": adata[:, 4:].copy()}
     for part in parts.values():

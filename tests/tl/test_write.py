@@ -46,7 +46,7 @@ def test_every_key_is_written_and_no_other(fitted_adata):
     assert fitted_adata.varm["scgim_effect"].shape == (5, 7)
 
 
-def test_cell_labels(fitted_adata):
+def test_cells_are_labelled_with_their_target(fitted_adata):
     label = fitted_adata.obs.groupby("drug", observed=True)["scgim_target"].unique().map(lambda x: list(x))
     assert label["control"] == ["none"]
     assert label["(+/-)-Abacavir / HCl"] == ["g0"]
@@ -58,13 +58,13 @@ def test_cell_labels(fitted_adata):
 
 
 @pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
-def test_round_trip(fitted_adata, tmp_path, suffix):
+def test_results_survive_writing(fitted_adata, tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     getattr(fitted_adata, f"write_{suffix}")(path)
     assert_results_same(fitted_adata, getattr(ad, f"read_{suffix}")(path))
 
 
-def test_mudata_round_trip(tmp_path, quiet_mudata):
+def test_results_in_mudata_survive_writing(tmp_path, quiet_mudata):
     """A gene of the same name in both modalities, and a modality that was not modelled."""
     rng = np.random.default_rng(0)
     cells = [f"c{i}" for i in range(6)]
@@ -132,7 +132,7 @@ def test_wrong_shapes_write_nothing(fitted_adata):
     assert not len(other.uns) and not len(other.varm)
 
 
-def test_plain_values():
+def test_values_are_made_plain():
     assert plain(np.float64(2)) == 2.0
     assert list(plain(("a", "b"))) == ["a", "b"]
     assert plain({"a/b": None}) == {"a|b": None}

@@ -27,7 +27,7 @@ def test_dependence_is_uniform_under_independence():
     assert 0.4 < np.mean(p) < 0.6
 
 
-def test_calibrate_targets():
+def test_overconfident_probabilities_are_softened_and_calibrated_ones_left():
     """Overconfident probabilities are softened, calibrated ones are left."""
     rng = np.random.default_rng(9)
     logit = rng.normal(size=(100, 20)) * 2 - 2

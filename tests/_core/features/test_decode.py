@@ -76,7 +76,7 @@ def test_evidence_matches_dense_gaussian():
 
 
 @pytest.mark.parametrize("slab", [((1.0, 0.0, 9.0),), ((0.5, 3.0, 0.5), (0.4, -3.0, 0.5), (0.1, 0.0, 18.0))])
-def test_search_matches_enumeration(slab):
+def test_beam_finds_what_enumeration_of_supports_gives(slab):
     """The beam finds what the sum over all supports gives."""
     prior = make_prior(slab=slab)
     for seed in range(3):
@@ -114,7 +114,7 @@ def test_search_permutes_with_genes():
     np.testing.assert_allclose(first.amplitude[:, order], second.amplitude, atol=1e-4)
 
 
-def test_log_support_normalised():
+def test_prior_over_supports_sums_to_one():
     """The prior over supports sums to one over those of allowed size."""
     prior = make_prior()
     log = prior.log_support()

@@ -80,7 +80,7 @@ def test_nonlinear_forward_map_wins_where_the_truth_is():
         assert error < (0.6 * straight if kernel == "radial" else straight + 0.3)
 
 
-def test_tanimoto():
+def test_tanimoto_is_shared_bits_over_all_bits():
     """Shared bits over all bits."""
     a = np.array([[1, 1, 0, 0], [0, 0, 0, 0]])
     b = np.array([[1, 0, 1, 0], [1, 1, 0, 0]])

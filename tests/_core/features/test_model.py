@@ -17,7 +17,7 @@ def fitted(request, world):
         return w, FeatureModel.fit(w.fit, w.design, w.features, rng=1)
 
 
-def test_recovers_new_drugs(fitted):
+def test_targets_and_effects_of_new_drugs_are_read_from_features(fitted):
     """Targets and effects of drugs never seen are read from their features, at each dose."""
     w, model = fitted
     probability, effect, sd = model.decode(w.new_features, w.new_dose, w.new_drug)
@@ -43,7 +43,7 @@ def test_rows_of_a_drug_share_targets(fitted):
         np.testing.assert_allclose(ratio, ratio[0])
 
 
-def test_decode_permutes(fitted):
+def test_order_of_rows_and_names_of_labels_do_not_matter(fitted):
     """The order of rows and the labels' names do not matter."""
     w, model = fitted
     order = np.random.default_rng(0).permutation(len(w.new_drug))
@@ -54,7 +54,7 @@ def test_decode_permutes(fitted):
         np.testing.assert_allclose(a[order], b, atol=1e-5)
 
 
-def test_round_trip(fitted):
+def test_model_survives_its_dict_of_plain_values(fitted):
     """A model survives its dict, which holds plain values only."""
     w, model = fitted
     state = model.to_dict()
@@ -73,7 +73,7 @@ def test_round_trip(fitted):
         np.testing.assert_array_equal(a, b)
 
 
-def test_known_drugs_sharpened(fitted):
+def test_features_without_noise_correct_effects_of_known_drugs(fitted):
     """Features without noise correct the fitted effects of the training drugs."""
     w, model = fitted
     on = w.known != 0
@@ -81,7 +81,7 @@ def test_known_drugs_sharpened(fitted):
     assert after < 0.9 * before
 
 
-def test_dose_zero(fitted):
+def test_without_a_dose_there_is_no_effect(fitted):
     """No dose, no effect."""
     w, model = fitted
     probability, effect, sd = model.decode(w.new_features[:1], np.zeros(1), np.zeros(1))
@@ -91,7 +91,7 @@ def test_dose_zero(fitted):
 
 
 @pytest.mark.parametrize("level", ["drug", "context"])
-def test_noise_falls_back(world, level):
+def test_features_without_information_leave_the_population_and_a_warning(world, level):
     """Features without information leave the population's intervention, and a warning."""
     w = world(3, level=level, informative=False)
     with pytest.warns(UserWarning, match="do not predict the interventions"):
@@ -106,7 +106,7 @@ def test_noise_falls_back(world, level):
     assert (sd > 0).all()
 
 
-def test_without_features(world):
+def test_without_features_there_is_the_population_and_no_warning(world):
     """No features: the population, without a warning."""
     w = world(n_drugs=6)
     with warnings.catch_warnings():
@@ -118,7 +118,7 @@ def test_without_features(world):
 
 
 @pytest.mark.parametrize("n_drugs", [1, 3, 6])
-def test_few_drugs(world, n_drugs):
+def test_few_drugs_do_not_fail(world, n_drugs):
     """Few drugs do not fail."""
     w = world(n_drugs=n_drugs)
     model = FeatureModel.fit(w.fit, w.design, w.features, warn=False)
@@ -142,7 +142,7 @@ def test_counts_and_constant_columns(world):
     assert np.mean(w.new_effect[np.arange(10), top] != 0) > 0.6
 
 
-def test_wrong_features(world):
+def test_wrong_shapes_and_values_of_features_are_refused(world):
     """Shapes and values are checked."""
     w = world()
     with pytest.raises(ValueError, match="features: expected 30 rows"):

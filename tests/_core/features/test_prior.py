@@ -6,7 +6,7 @@ import pytest
 from scgim._core.features.prior import learn_prior
 
 
-def test_prior_counts():
+def test_frequent_targets_are_likelier_and_the_slab_has_a_component_a_sign():
     """Frequent targets are likelier, and the slab has a component a sign where small effects are missing."""
     rng = np.random.default_rng(3)
     on = np.zeros((50, 8), bool)

@@ -18,7 +18,7 @@ def test_compress_keeps_what_contexts_say():
     np.testing.assert_allclose(single.value[0], on + 0.5 * by)
 
 
-def test_split_columns():
+def test_columns_of_drug_context_and_dose_are_told_apart():
     """Columns of the drug, of the context, of the dose alone, and constant ones are told apart."""
     rng = np.random.default_rng(1)
     drug, dose = np.repeat(np.arange(6), 2), np.tile([1.0, 2.0], 6)

@@ -45,7 +45,7 @@ def check(mechanisms: Mechanisms, atomic: Atomic, group: int, mean: np.ndarray, 
 
 
 @pytest.mark.parametrize("group", [0, 1])
-def test_shift(system, group):
+def test_shifts_move_cells_as_the_closed_form_says(system, group):
     mechanisms, weights = system
     shift = np.array([[0.0, 2.0, 0.0, -1.5, 0.0]])
     mean, cov = closed_form(weights, mechanisms.baseline[group] + shift[0], mechanisms.noise_sd)
@@ -76,7 +76,7 @@ def test_activity_scales_outgoing_effects(system):
     check(mechanisms, Atomic(np.zeros((1, G)), activity=activity), 1, mean, cov)
 
 
-def test_all_kinds_together(system):
+def test_kinds_in_one_row_act_together_as_the_closed_form_says(system):
     mechanisms, weights = system
     a, b, c = (int(mechanisms.order[k]) for k in (0, 1, 3))
     shift, activity, hard = np.zeros((1, G)), np.zeros((1, G)), np.zeros((1, G), dtype=bool)

@@ -27,7 +27,7 @@ def assert_equal(a, b) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def test_round_trip(fit):
+def test_fit_survives_pickling_of_its_dict(fit):
     state = fit.to_dict()
     again = Fit.from_dict(pickle.loads(pickle.dumps(state)))
     assert_equal(again.to_dict(), state)
@@ -42,7 +42,7 @@ def plain(value) -> bool:
     return isinstance(value, (str, int, float, bool, np.ndarray))
 
 
-def test_state_is_plain(fit):
+def test_state_of_a_fit_holds_plain_values_only(fit):
     assert plain(fit.to_dict())
 
 
@@ -95,7 +95,7 @@ def test_one_dose_says_little_of_others(study):
     assert relative[0] > relative[1] > relative[2] < relative[3] < relative[4]
 
 
-def test_combinations_superpose(fit):
+def test_effects_of_combinations_superpose(fit):
     both = np.zeros((1, 5))
     both[0, [0, 3]] = 1.0
     single = np.zeros((2, 5))

@@ -137,7 +137,7 @@ def test_prior_favours_edges(make_study):
     assert f1(informed.graph != 0, truth) >= 0.8
 
 
-def test_known_targets(shift_study, shift_fit):
+def test_known_targets_are_kept_right_or_wrong(shift_study, shift_fit):
     known = np.full((16, 10), np.nan)
     truth = shift_study.effect != 0
     known[0] = truth[0]

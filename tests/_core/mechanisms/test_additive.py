@@ -52,7 +52,7 @@ def test_parents_at_zero_contribute_nothing(kind, rng):
         np.testing.assert_allclose(mechanisms.parent_contributions(j, np.zeros((3, 4))), 0, atol=1e-12)
 
 
-def test_row_causes_column(rng):
+def test_weights_have_causes_in_rows(rng):
     mechanisms, x, *_ = build("linear", rng)
     weights = mechanisms.weights()
     np.testing.assert_array_equal(np.argwhere(weights), [[0, 1], [0, 2], [1, 2], [2, 3]])
@@ -76,7 +76,7 @@ def test_strength_of_nonlinear_edges(rng):
 
 
 @pytest.mark.parametrize("kind", ["linear", "additive"])
-def test_round_trip(kind, rng):
+def test_mechanisms_survive_their_dict(kind, rng):
     mechanisms, x, *_ = build(kind, rng)
     again = Mechanisms.from_dict(mechanisms.to_dict())
     for j in range(4):

@@ -35,7 +35,7 @@ def test_contribution_is_zero_at_zero_and_parts_sum_to_it(mechanisms):
     assert not mechanisms.contribution(0, x).any()
 
 
-def test_slopes_against_differences(mechanisms):
+def test_slopes_are_those_of_finite_differences(mechanisms):
     x, step = np.random.default_rng(1).normal(size=(5, 3)), 1e-6
     for k, parent in enumerate(mechanisms.parents[2]):
         up = x.copy()

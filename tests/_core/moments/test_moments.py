@@ -97,7 +97,7 @@ def test_merged_parts_and_any_origin_give_the_same(cut, far):
 
 
 @pytest.mark.parametrize(("mechanism", "passes"), [("linear", 1), ("additive", 2)])
-def test_number_of_passes(mechanism, passes):
+def test_linear_moments_take_one_pass_and_additive_ones_two(mechanism, passes):
     x, context = cells()
     calls = []
 

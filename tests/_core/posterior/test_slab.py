@@ -15,7 +15,7 @@ from scgim._core.posterior.slab import (
 GRID = np.linspace(-30, 30, 60_001)
 
 
-def test_moments_match_quadrature():
+def test_moments_are_those_of_quadrature():
     slab = gap_slab(0.7, 3.0, 0.5, 9.0)
     prior = np.exp(log_mixture(GRID, np.zeros_like(GRID), slab))
     assert np.trapezoid(prior, GRID) == pytest.approx(1, abs=1e-4)

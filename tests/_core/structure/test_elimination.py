@@ -66,7 +66,7 @@ def test_forbidden_parents_hold_a_gene_back(study):
     assert bound.fill[j] - free.fill[j] == free.adjacent[:, j].sum()
 
 
-def test_one_gene(make_study):
+def test_single_gene_has_no_parents(make_study):
     study = make_study(n_genes=1, n_drugs=1, n_edges=0)
     order, parents = eliminate(make_score(study))
     assert order.tolist() == [0]

@@ -82,7 +82,7 @@ def test_price_is_prior_odds_and_half_log_n_a_parameter(study):
         np.testing.assert_allclose(price, [2 + 8 + each, 20 + 32 + each])
 
 
-def test_default_prior_odds():
+def test_prices_of_edges_are_their_prior_odds():
     prior = Prior.default(11)
     assert np.exp(-prior.edge_price[0, 1]) == pytest.approx(0.2 / 0.8)
     probability = np.array([[0, 0.5, 0], [0.9, 0, 0.1], [1, 0, 0]])

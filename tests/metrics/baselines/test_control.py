@@ -14,7 +14,7 @@ def linear_world():
     return x[:40], x[:40] @ weights + 1, x[40:], x[40:] @ weights + 1, np.ones(4)
 
 
-def test_control_and_training_mean(linear_world):
+def test_control_and_training_mean_are_means(linear_world):
     x, y, new, _, control = linear_world
     np.testing.assert_array_equal(baselines.control(x, y, new, control_mean=control), np.ones((10, 4)))
     np.testing.assert_allclose(baselines.training_mean(x, y, new), np.tile(y.mean(0), (10, 1)))

@@ -39,7 +39,7 @@ def test_constant_features_do_no_harm(linear_world):
 
 
 @pytest.mark.parametrize("name", sorted(MEAN_BASELINES))
-def test_bad_inputs(name, linear_world):
+def test_wrong_inputs_are_refused(name, linear_world):
     x, y, new, _, control = linear_world
     baseline = MEAN_BASELINES[name]
     with pytest.raises(ValueError, match="train_means must have one row"):

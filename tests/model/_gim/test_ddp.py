@@ -81,7 +81,7 @@ def one(tmp_path_factory):
 
 
 @pytest.mark.parametrize("where", ["memory", "disk"])
-def test_two_processes(tmp_path, one, where):
+def test_two_processes_share_the_cells_and_agree(tmp_path, one, where):
     two = run(tmp_path / "two", 2, where)
     shards = [set(r["seen"].tolist()) for r in two]
     trained = set(two[0]["cells"][two[0]["train"]].tolist())

@@ -28,7 +28,7 @@ def model(screen: ad.AnnData) -> GIM:
     return trained(screen)
 
 
-def test_targets_of_a_chain(model: GIM) -> None:
+def test_targets_of_a_chain_are_found(model: GIM) -> None:
     """Drug d shifts gene d by 4 dose / (dose + 1), and the chain carries it on."""
     table = model.get_targets()
     assert list(table) == ["drug", "dose", "gene", "kind", "probability", "effect", "effect_sd", "rank"]
@@ -45,7 +45,7 @@ def test_targets_of_a_chain(model: GIM) -> None:
     assert {(0, 1), (1, 2), (2, 3)} <= found
 
 
-def test_targets_of_any_perturbation(model: GIM) -> None:
+def test_targets_of_any_perturbation_can_be_asked_for(model: GIM) -> None:
     table = model.get_targets(ASKED)
     assert len(table) == 3 * 4
     control = table[table["drug"] == "DMSO"]
@@ -180,7 +180,7 @@ def test_ensemble_averages_probabilities(screen: ad.AnnData) -> None:
     assert (model.fit.context_effect_sd >= trained(screen.copy()).fit.context_effect_sd - 1e-12).all()
 
 
-def test_same_seed_same_model(screen: ad.AnnData) -> None:
+def test_same_seed_gives_the_same_model(screen: ad.AnnData) -> None:
     GIM.setup_anndata(screen, **SETUP)
     first, second = GIM(screen), GIM(screen)
     first.train(max_epochs=0, rng=7)
@@ -198,14 +198,14 @@ def test_same_seed_same_model(screen: ad.AnnData) -> None:
         ({"n_ensemble": 1.5}, "n_ensemble"),
     ],
 )
-def test_wrong_settings(screen: ad.AnnData, arguments: dict, message: str) -> None:
+def test_wrong_settings_are_refused(screen: ad.AnnData, arguments: dict, message: str) -> None:
     GIM.setup_anndata(screen, **SETUP)
     with pytest.raises(ValueError, match=message):
         GIM(screen, **arguments)
 
 
 @pytest.mark.parametrize("n_cells", [0, -1, 1.5, True])
-def test_wrong_number_of_cells(model: GIM, n_cells: Any) -> None:
+def test_wrong_numbers_of_cells_are_refused(model: GIM, n_cells: Any) -> None:
     with pytest.raises(ValueError, match="n_cells"):
         model.predict(ASKED, n_cells=n_cells)
 
@@ -234,7 +234,7 @@ def test_predicted_cells_survive_writing(model: GIM, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(ad.read_h5ad(tmp_path / "c.h5ad").obs, cells.obs)
 
 
-def test_counterfactual_cells(model: GIM, screen: ad.AnnData) -> None:
+def test_counterfactual_cells_move_by_the_change_of_the_mean_and_back(model: GIM, screen: ad.AnnData) -> None:
     control = screen[screen.obs["drug"] == "DMSO"]
     unchanged = model.counterfactual(control, pd.DataFrame({"drug": ["DMSO"], "dose": [0.0]}))
     np.testing.assert_allclose(unchanged.X, control.X, atol=1e-5)
@@ -257,7 +257,7 @@ def test_counterfactual_cells(model: GIM, screen: ad.AnnData) -> None:
         model.counterfactual(control[:, :3], treated)
 
 
-def test_both_stages_with_covariates(screens: Callable[..., ad.AnnData], tmp_path: Path) -> None:
+def test_both_stages_take_covariates_out(screens: Callable[..., ad.AnnData], tmp_path: Path) -> None:
     """The search and Lightning see the same adjusted cells; the history holds both; the model saves and loads."""
     adata = screens(batches=("b1", "b2"), n_cells=8)
     adata.obs["cycle"] = np.random.default_rng(0).normal(size=adata.n_obs)

@@ -155,7 +155,7 @@ def test_fit_writes_the_setting(different):
     assert len(adata.uns["scgim"]["targets"]) == (~model.design.control).sum() * len(model.genes)
 
 
-def test_hard_interventions_and_batches():
+def test_effects_by_batch_predict_better_where_hard_interventions_differ():
     adata = simulate(1.0, intervention="hard", n_cell_lines=2, n_drugs=4, rng=121)
     train = train_part(adata)
     train.obs = train.obs.rename(columns={"cell_line": "plate"})
@@ -196,7 +196,7 @@ def test_second_stage_and_ensembles_keep_levels(different):
         ({"effects_by": "site"}, ValueError, "effects_by: expected a column with at least two levels"),
     ],
 )
-def test_bad_input(different, kwargs, error, message):
+def test_wrong_levels_are_refused(different, kwargs, error, message):
     data = different[1].copy()
     data.obs["site"] = "here"
     GIM.setup_anndata(data, **{**COLUMNS, "categorical_covariate_keys": ["cell_line", "site"]})

@@ -61,7 +61,7 @@ def test_trained_model_loads_with_and_without_the_data(mdata: mudata.MuData, tmp
     again.save(str(tmp_path / "again"))
 
 
-def test_h5mu_round_trip(mdata: mudata.MuData, tmp_path: Path) -> None:
+def test_registration_survives_h5mu(mdata: mudata.MuData, tmp_path: Path) -> None:
     GIM.setup_mudata(mdata, **SETUP)
     expected = GIM(mdata).contexts
     mdata.write(tmp_path / "a.h5mu")
@@ -105,7 +105,7 @@ WRONG: dict[str, tuple[Callable, dict, type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_calls(mdata: mudata.MuData, case: str) -> None:
+def test_wrong_calls_write_nothing(mdata: mudata.MuData, case: str) -> None:
     edit, arguments, error, message = WRONG[case]
     with pytest.raises(error, match=message):
         GIM.setup_mudata(edit(mdata), **SETUP | arguments)

@@ -137,7 +137,7 @@ def test_neural_fit_of_a_backed_file_with_results_written(path):
 @pytest.mark.parametrize(
     ("settings", "message"), [((0, 0.0, None), "batch_size"), ((8, 1.5, None), "balance"), ((8, 0.0, 0), "window")]
 )
-def test_bad_settings(settings, message):
+def test_wrong_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=f"{message}: expected"):
         check_settings(*settings)
 

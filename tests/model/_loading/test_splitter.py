@@ -20,6 +20,6 @@ def test_same_seed_same_split():
 
 
 @pytest.mark.parametrize("size", [0, 1.5, -0.1])
-def test_bad_train_size(size):
+def test_wrong_train_sizes_are_refused(size):
     with pytest.raises(ValueError, match="train_size: expected a number above 0"):
         GIMDataSplitter(None, size)

@@ -41,7 +41,7 @@ def cells():
     return rng.normal(size=(len(context), 2)) + shift[context], context, unit
 
 
-def test_probability_against_brute_force(cells):
+def test_probability_is_that_of_brute_force(cells):
     """The odds of a target are those of the joint density of all cells of the drug."""
     x, context, unit = cells
     prior = usual(2, 0.3, 0.2)
@@ -59,7 +59,7 @@ def test_probability_against_brute_force(cells):
             assert np.allclose(out.probability[unit == u, j], expected, atol=1e-6)
 
 
-def test_targets_effects_and_controls(cells):
+def test_targets_and_effects_are_found_and_controls_have_none(cells):
     x, context, unit = cells
     out = expectation(sums(x, context, 7), unit, np.zeros(7, int), usual(2, 0.5), SHIFT)
     assert (out.probability[unit == 0, 0] > 0.99).all()

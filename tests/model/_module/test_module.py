@@ -43,7 +43,7 @@ def fill(module, rng):
 
 @pytest.mark.parametrize("mechanism", ["linear", "additive", "neural"])
 @pytest.mark.parametrize("intervention", ["shift", "hard"])
-def test_loss_against_densities(design, batch, mechanism, intervention):
+def test_loss_is_minus_the_log_density(design, batch, mechanism, intervention):
     """The loss is the mean over cells of minus the expected log density, up to log(2 pi) / 2 a gene."""
     module = GIMModule.from_design(G, design, mechanism=mechanism, intervention=intervention).eval()
     module.mechanisms.set_parents([[], [0], [0, 1]])
@@ -64,7 +64,7 @@ def test_loss_against_densities(design, batch, mechanism, intervention):
 
 
 @pytest.mark.parametrize("mechanism", ["linear", "additive", "neural"])
-def test_gradients_against_differences(design, batch, mechanism):
+def test_gradients_are_those_of_finite_differences(design, batch, mechanism):
     module = GIMModule.from_design(G, design, mechanism=mechanism).double().eval()
     module.mechanisms.set_parents([[], [0], [0, 1]])
     fill(module, np.random.default_rng(1))
@@ -82,7 +82,7 @@ def test_gradients_against_differences(design, batch, mechanism):
         assert np.isclose(gradient, (values[0] - values[1]) / 2e-6, atol=1e-6), name
 
 
-def test_residual_sums_against_loops(design, batch):
+def test_residual_sums_are_those_of_loops(design, batch):
     module = GIMModule.from_design(G, design)
     z, k = batch["X"], batch[CONTEXT_KEY].ravel()
     out = as_residuals(module.residual_sums(2 * z, z, k))

@@ -15,7 +15,7 @@ def fill(net, rng):
 
 
 @pytest.mark.parametrize("kind", ["linear", "additive", "neural"])
-def test_forward_against_one_gene_at_a_time(kind):
+def test_batched_networks_are_those_of_one_gene_at_a_time(kind):
     rng = np.random.default_rng(0)
     parents = [np.array([1, 2]), np.array([], int), np.array([0])]
     net = GENES[kind](3, 3, n_hidden=5)

@@ -5,7 +5,7 @@ import numpy as np
 from scgim.model._prediction.components import Components, compose, nothing
 
 
-def test_compose_of_each_kind() -> None:
+def test_shifts_add_values_average_and_activities_multiply() -> None:
     atomic = nothing(1, 3, {0, 1, 2})
     at, kind = (np.zeros(3, int), np.arange(3)), np.arange(3)
     compose(atomic, at, np.array([1.0, 5.0, -0.5]), kind)
@@ -17,7 +17,7 @@ def test_compose_of_each_kind() -> None:
     assert atomic.activity.tolist() == [[0, 0, -0.75]]
 
 
-def test_slots_of_rows() -> None:
+def test_rows_have_a_slot_for_each_of_their_components() -> None:
     empty = np.zeros((4, 3))
     slots = Components(np.array([2, 0, 2, 2]), empty, empty, empty, empty).slots(4)
     assert slots.tolist() == [[1, -1, -1], [-1, -1, -1], [0, 2, 3], [-1, -1, -1]]

@@ -190,7 +190,7 @@ BY_DRUG = Features("drug", ("A", "B", "spare"), ("p", "q"), np.array([[0.0, 1], 
 BY_CONTEXT = Features("context", (), ("p", "q"), np.zeros((4, 2)))
 
 
-def test_unknown_drug_by_features() -> None:
+def test_unknown_drugs_are_read_from_features() -> None:
     decoder = Decoder()
     predictor = make_predictor(BY_DRUG, decoder)
     request = make_request(rows(("new/1", 2.0, "A", 3.0, "x"), ("spare", 1.0, "new/1", 1.0, "x")), predictor.data, None)
@@ -201,7 +201,7 @@ def test_unknown_drug_by_features() -> None:
     assert decoder.drug[0] == decoder.drug[1] != decoder.drug[2]
 
 
-def test_unknown_drug_by_features_of_rows() -> None:
+def test_unknown_drugs_are_read_from_features_of_rows() -> None:
     decoder = Decoder()
     predictor = make_predictor(BY_CONTEXT, decoder)
     table = rows(("new", 2.0, "ctrl", 0, "x"), ("A", 3.0, "ctrl", 0, "x"), ("new", 3.0, "ctrl", 0, "x"))
@@ -212,7 +212,7 @@ def test_unknown_drug_by_features_of_rows() -> None:
     assert decoder.drug.tolist() == [0, 0]
 
 
-def test_unknown_drug_where_effects_differ_between_levels() -> None:
+def test_unknown_drugs_are_as_uncertain_as_levels_differ() -> None:
     predictor = make_predictor(BY_DRUG, Decoder())
     between = np.array([1.0, 2.0, 3.0])
     levels = {"between_sd": between, "group_level": np.array([0, 1]), "level_amplitude": np.zeros((2, 2, 3))}
@@ -247,7 +247,7 @@ FEATURES = pd.DataFrame({"p": [1.0], "q": [0.0]}, index=["new"])
         (None, {"d2": "A"}, None, ValueError, "twice"),
     ],
 )
-def test_wrong_requests(
+def test_wrong_requests_are_refused(
     registered: Features | None, table: dict, features: Any, error: type[Exception], message: str
 ) -> None:
     data = make_predictor(registered).data
@@ -264,12 +264,12 @@ def test_wrong_requests(
         (rows(("A", 1.0, "ctrl")), KeyError, "'c2' is missing"),
     ],
 )
-def test_wrong_tables(table: Any, error: type[Exception], message: str) -> None:
+def test_wrong_tables_are_refused(table: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make_request(table, make_predictor().data, None)
 
 
-def test_marginal_superposes_drugs() -> None:
+def test_marginal_of_a_combination_superposes_its_drugs() -> None:
     predictor = make_predictor()
     request = make_request(rows(("B", 1.0, "A", 3.0, "x"), ("ctrl", 0, "ctrl", 0, "x")), predictor.data, None)
     probability, effect, sd, kind = predictor.marginal(predictor.components(request, None), 2)

@@ -12,7 +12,7 @@ QUIET = {"enable_progress_bar": False, "accelerator": "cpu"}
 
 @pytest.mark.parametrize("mechanism", ["linear", "additive", "neural"])
 @pytest.mark.parametrize("intervention", ["shift", "hard"])
-def test_every_kind_trains(mechanism, intervention):
+def test_every_kind_and_mechanism_trains_to_an_acyclic_fit(mechanism, intervention):
     adata = systems.training(systems.simulated(n_genes=4, n_drugs=3, n_control=60, n_cells=10, n_new_drugs=1))
     GIM.setup_anndata(adata, perturbation_key="drug", dose_key="dose", control="control", features_key="features")
     model = GIM(adata, mechanism=mechanism, intervention=intervention, structure="gradient")

@@ -20,7 +20,7 @@ def design():
     return Design(("a", "b"), dose, np.zeros(4, int), ("all",), np.full(4, 20), has_dose=True)
 
 
-def test_features_of_contexts_without_registered_ones(design):
+def test_without_registered_features_each_context_still_has_its_own(design):
     gamma = Gamma.of(design, None).contexts(design, None)
     assert gamma.shape == (4, 4)
     assert not gamma[0].any()

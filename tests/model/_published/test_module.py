@@ -108,7 +108,7 @@ def test_fixed_order_leaves_no_cycle_whatever_the_logits(design):
     assert int((module.edge_probability() > 0.5).sum()) == 15  # every pair, in one direction
 
 
-def test_target_and_strength_of_an_edge_of_known_direction(design):
+def test_target_and_strength_of_an_edge_of_known_direction_are_found(design):
     """Gene 0 may act on gene 1 and does; drug a shifts gene 0: after training the edge and the target are found."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)

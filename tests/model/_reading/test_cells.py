@@ -32,7 +32,7 @@ def assert_same(a, b, tolerance: float = 1e-10) -> None:
 
 
 @pytest.mark.parametrize("form", ["csr", "dask", "dask sparse"])
-def test_covariates_are_removed_before(cells, form, tmp_path, rng):
+def test_covariates_are_removed_before_the_sums(cells, form, tmp_path, rng):
     values = rng.normal(size=(N, 2))
     index = cells.obs["context"].to_numpy()
     adjustment = fit_adjustment(Cells(cells, SPEC, index, covariates=values), K)

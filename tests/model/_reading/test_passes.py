@@ -44,7 +44,7 @@ def test_moments_are_equal_wherever_the_cells_are(cells, form, mechanism, blocks
 
 
 @pytest.mark.parametrize("form", ["dask", "dask sparse"])
-def test_small_and_large_blocks(cells, form, tmp_path, monkeypatch):
+def test_moments_do_not_depend_on_the_size_of_blocks(cells, form, tmp_path, monkeypatch):
     expected = cell_moments(chunks_of(cells), K)
     lazy = systems.in_form(cells, form, tmp_path)
     monkeypatch.setattr("scgim.model._reading.passes.SMALLEST_BLOCK", 1)  # no block is merged
@@ -99,7 +99,7 @@ def test_dask_cluster_gives_the_same(cells, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["dask", "backed", "zarr", "read_lazy"])
-def test_set_up_and_search_without_loading(screens, form, tmp_path):
+def test_set_up_and_search_do_not_load_the_cells(screens, form, tmp_path):
     screen = screens(n_cells=20)
     if form == "backed":
         screen.write_h5ad(tmp_path / "screen.h5ad")

@@ -16,7 +16,7 @@ N, G, K = 300, 5, 4
 
 
 @pytest.mark.parametrize("form", systems.FORMS)
-def test_summaries_are_equal(cells, form, tmp_path):
+def test_summaries_are_equal_in_every_form(cells, form, tmp_path):
     index = cells.obs["context"].to_numpy()
     expected, found = (summarise(Cells(a, SPEC, index), K) for a in (cells, systems.in_form(cells, form, tmp_path)))
     np.testing.assert_array_equal(found.low, cells.X.min(axis=0))

@@ -92,7 +92,7 @@ def test_without_doses_the_design_holds_ones() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "category", "object"])
-def test_doses_of_any_numeric_column(dtype: str) -> None:
+def test_doses_are_read_from_any_numeric_column(dtype: str) -> None:
     frame = pd.DataFrame({"drug": ["ctrl", "A", "A"], "dose": pd.Series([0.0, 0.1, 2.0]).astype(dtype)})
     assert derive_contexts(frame, SINGLE).table["dose"].tolist() == [0.0, 0.1, 2.0]
 
@@ -108,7 +108,7 @@ def test_doses_of_any_numeric_column(dtype: str) -> None:
         ([0, 0], ValueError, "is 0 in 1 row"),
     ],
 )
-def test_bad_doses(dose: list, error: type[Exception], message: str) -> None:
+def test_wrong_doses_are_refused(dose: list, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message) as caught:
         derive_contexts(pd.DataFrame({"drug": ["ctrl", "A"], "dose": dose}), SINGLE)
     assert "dose_key" in str(caught.value)
@@ -139,6 +139,6 @@ def test_unknown_context_is_named() -> None:
         ({"perturbation_key": "a", "batch_key": "n_cells"}, ValueError, "taken"),
     ],
 )
-def test_bad_arguments(arguments: dict, error: type[Exception], message: str) -> None:
+def test_wrong_arguments_are_refused(arguments: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make_spec(**({"control": "x"} | arguments))

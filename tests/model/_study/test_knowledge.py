@@ -49,7 +49,7 @@ def test_masks_allow_only_their_edges(prior: Any) -> None:
     np.testing.assert_array_equal(read(prior), np.where(MASK, BASE, 0.0))
 
 
-def test_key_of_varp() -> None:
+def test_prior_is_read_from_a_key_of_varp() -> None:
     adata = ad.AnnData(np.zeros((2, 6)), var=pd.DataFrame(index=GENES))
     adata.varp["tf"] = sparse.csr_matrix(MASK)
     np.testing.assert_array_equal(read("tf", adata), np.where(MASK, BASE, 0.0))
@@ -93,13 +93,13 @@ def test_genes_outside_the_data_are_left_out_with_a_warning() -> None:
         (nx.DiGraph(), TypeError, "found DiGraph"),
     ],
 )
-def test_wrong_priors(prior: Any, error: type[Exception], message: str) -> None:
+def test_wrong_priors_are_refused(prior: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message) as caught:
         normalise_graph_prior(prior, GENES)
     assert "graph_prior" in str(caught.value)
 
 
-def test_known_targets() -> None:
+def test_known_targets_are_read_and_unknown_names_refused() -> None:
     table = pd.DataFrame({"drug": ["x", "y/z"], "gene": ["b", "a"]})
     pairs = normalise_known_targets(table, ("x", "y/z"), GENES)
     assert normalise_known_targets(pairs, ("x", "y/z"), GENES) == pairs

@@ -188,7 +188,7 @@ def test_missing_dose_of_control_is_fine(screen: ad.AnnData) -> None:
     assert GIM(screen).design.control.sum() == 1
 
 
-def test_contexts_table(screen: ad.AnnData) -> None:
+def test_contexts_are_listed_with_their_cells(screen: ad.AnnData) -> None:
     GIM.setup_anndata(screen, **SETUP)
     model = GIM(screen)
     assert list(model.contexts) == ["drug", "dose", "n_cells"]
@@ -249,7 +249,7 @@ def test_raw_counts_under_gaussian_noise_warn(screen: ad.AnnData) -> None:
         GIM(screen)
 
 
-def test_registry_is_plain(screen: ad.AnnData) -> None:
+def test_registry_holds_plain_values_only(screen: ad.AnnData) -> None:
     """Nothing of pandas in the registry: it has to open with other versions."""
     screen.uns["f"] = features(screen)
     GIM.setup_anndata(screen, **SETUP | {"perturbation_key": ("drug",), "dose_key": ("dose",)}, features_key="f")
@@ -282,7 +282,7 @@ def test_obsm_features_are_kept_by_context(screen: ad.AnnData, frame: bool) -> N
     assert found.values[-1].tolist() == [10.0, 1.0]
 
 
-def test_two_drug_columns(screen: ad.AnnData) -> None:
+def test_order_of_two_drug_columns_does_not_matter(screen: ad.AnnData) -> None:
     screen.obs["drug2"], screen.obs["dose2"] = "DMSO", 0.0
     rows = screen.obs_names[-24:]
     screen.obs.loc[rows[::2], ["drug2", "dose2"]] = ["drug with spaces", 1.0]

@@ -47,7 +47,7 @@ def test_training_never_leaves_a_better_start(mechanism):
 
 
 @pytest.mark.parametrize("intervention", ["shift", "hard"])
-def test_neural_recovery(intervention):
+def test_neural_systems_are_recovered(intervention):
     adata, truth = simulated("neural", intervention, n_drugs=12, n_control=400, n_cells=40)
     model = GIM(adata, mechanism="neural", intervention=intervention)
     model.train(max_epochs=3, **QUIET)
@@ -70,7 +70,7 @@ def test_neural_model_saves_and_predicts(tmp_path):
     assert np.abs(before.to_numpy() - measured).mean() < 0.5
 
 
-def test_same_seed_same_result():
+def test_same_seed_gives_the_same_result():
     out = []
     for _ in range(2):
         adata, _ = simulated("neural", n_drugs=3)
