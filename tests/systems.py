@@ -126,6 +126,15 @@ def make_screen(
     return ad.AnnData(x.astype(np.float32), obs=obs, var=var)
 
 
+def make_pairs(rows: list[tuple[str, str]], effects: dict[str, float], rng: np.random.Generator) -> ad.AnnData:
+    """60 cells of four genes for each pair of drugs, whose effects on the first gene add up."""
+    obs = pd.DataFrame([row for row in rows for _ in range(60)], columns=["d1", "d2"]).rename(index=str)
+    shift = obs["d1"].map(effects).to_numpy() + obs["d2"].map(effects).to_numpy()
+    x = rng.normal(size=(len(obs), 4))
+    x[:, 0] += shift
+    return ad.AnnData(x.astype(np.float32), obs=obs, var=pd.DataFrame(index=list("wxyz")))
+
+
 SMALLEST = {"n_genes": 5, "edges_per_gene": 1.0, "n_drugs": 6, "n_control": 200, "n_cells": 25, "n_new_drugs": 0}
 
 
