@@ -11,11 +11,13 @@ ELSEWHERE = {
     ("_core/features/test_model.py", "a step of FeatureModel, tested through it"): """
         _core/features/backward_map.py _core/features/validate.py""",
     ("_core/learn/test_fit_search.py", "a step of fit_search, tested by what it recovers"): """
-        _core/learn/alternate.py _core/learn/assemble.py _core/learn/order.py _core/structure/prior.py""",
+        _core/learn/alternate.py _core/learn/assemble.py _core/learn/order.py _core/structure/learn_prior.py""",
     (
         "_core/posterior/test_targets.py",
         "curves are fitted for the targets that they scale",
     ): "_core/posterior/curves.py",
+    ("_core/structure/test_score.py", "what the score is made of, and what it gives"): """
+        _core/posterior/evidence.py _core/structure/prior.py""",
     ("_core/structure/test_cyclic.py", "a start, and the fit, of the search that is tested there"): """
         _core/learn/cyclic.py _core/structure/cyclic_start.py""",
     ("_core/structure/test_order.py", "gives the search its candidates"): "_core/structure/screening.py",
@@ -41,6 +43,8 @@ ELSEWHERE = {
     ("model/_gim/test_levels.py", "levels are registered and named by the model class"): "model/_study/levels.py",
     ("model/_gim/test_observation.py", "what data a noise model refuses, asked of the model class"): """
         model/_study/observation.py""",
+    ("model/_module/test_expectation.py", "what the expectation reads, and the kinds that it knows"): """
+        model/_module/kinds.py model/_module/residuals.py""",
     ("model/_training/test_refine.py", "a step of the second stage, tested by what it recovers and saves"): """
         model/_module/closed_form.py model/_module/export.py model/_neural/start.py""",
     ("model/_prediction/test_predictor.py", "requests are made to be answered; noise is abducted from a fit"): """

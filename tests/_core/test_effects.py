@@ -1,0 +1,52 @@
+"""Probability, effect and uncertainty of interventions, against sums over all cases."""
+
+import numpy as np
+import pytest
+
+from scgim._core.effects import Effects
+
+
+@pytest.fixture
+def effects(rng) -> Effects:
+    """Three interventions on four genes."""
+    return Effects(rng.random((3, 4)), rng.normal(size=(3, 4)), rng.random((3, 4)))
+
+
+def test_scaled_effects_keep_their_probability(effects: Effects) -> None:
+    half = effects.scale(0.5)
+    np.testing.assert_array_equal(half.probability, effects.probability)
+    np.testing.assert_allclose(half.expected, 0.5 * effects.expected)
+    np.testing.assert_allclose(half.sd, 0.5 * effects.sd)
+
+
+def test_what_acts_together_hits_where_any_does_and_adds_up(effects: Effects) -> None:
+    together = effects.superpose(np.array([1, 1, 0]), 3)
+    np.testing.assert_allclose(together.probability[1], 1 - np.prod(1 - effects.probability[:2], axis=0))
+    np.testing.assert_allclose(together.expected[1], effects.expected[:2].sum(axis=0))
+    np.testing.assert_allclose(together[0].mean, effects[2].mean)
+    np.testing.assert_allclose(together[0].sd, effects[2].sd)
+    assert not together[2].probability.any()
+    assert np.isfinite(together.mean).all()
+
+
+def test_certain_targets_stay_certain_together() -> None:
+    certain = Effects(np.ones((2, 1)), np.array([[1.0], [2.0]]), np.zeros((2, 1)))
+    both = certain.superpose(np.array([0, 0]), 1)
+    assert both.probability.item() == 1
+    assert both.mean.item() == 3
+
+
+def test_mixtures_have_the_moments_of_their_parts(effects: Effects) -> None:
+    parts, weights = [effects[k] for k in range(3)], np.array([0.5, 0.3, 0.2])
+    mixed = Effects.mix(weights, parts)
+    first = sum(w * p.probability * p.mean for w, p in zip(weights, parts, strict=True))
+    second = sum(w * p.probability * (p.mean**2 + p.sd**2) for w, p in zip(weights, parts, strict=True))
+    np.testing.assert_allclose(mixed.probability, weights @ effects.probability)
+    np.testing.assert_allclose(mixed.expected, first)
+    np.testing.assert_allclose(mixed.probability * (mixed.mean**2 + mixed.sd**2), second)
+
+
+def test_no_targets_do_nothing() -> None:
+    nothing = Effects.none(2, 3)
+    assert nothing.shape == (2, 3)
+    assert not nothing.expected.any()
