@@ -21,6 +21,7 @@ ELSEWHERE = {
     ("_core/structure/test_cyclic.py", "a start, and the fit, of the search that is tested there"): """
         _core/learn/cyclic.py _core/structure/cyclic_start.py""",
     ("_core/structure/test_order.py", "gives the search its candidates"): "_core/structure/screening.py",
+    ("contracts/test_mechanisms.py", "kept by every mechanism"): "_core/mechanisms/base.py _core/mechanisms/linear.py",
     ("contracts/test_observations.py", "kept by every noise model"): """
         _core/observation/base.py _core/observation/gaussian.py""",
     (
@@ -51,11 +52,11 @@ ELSEWHERE = {
         model/_prediction/request.py _core/kinds/abduct.py""",
     ("model/_published/test_fit.py", "the training plan of the estimator"): "model/_published/plan.py",
     ("model/_reading/test_passes.py", "reads the blocks of a pass"): """
-        model/_reading/expression.py model/_reading/sample.py""",
+        model/_reading/expression.py""",
     ("model/_study/test_contexts.py", "columns and their meaning, from which contexts follow"): """
         model/_reading/columns.py model/_reading/spec.py""",
     ("model/_study/test_setup.py", "a step of the registration"): """
-        model/_study/features.py model/_study/fields.py model/_study/study.py model/_study/validation.py""",
+        model/_study/features.py model/_study/fields.py model/_study/screen.py model/_study/study.py model/_study/validation.py""",
     ("pl/test_mechanisms.py", "a part of the picture, or shared by all of them"): """
         pl/_data.py pl/_downstream.py pl/_overview.py""",
     ("pl/test_graph.py", "draws a network"): "pl/_network.py",
@@ -64,6 +65,7 @@ ELSEWHERE = {
     ("tl/test_evaluate.py", "held-out contexts and their moments, which are scored"): "tl/_held_out.py tl/_moments.py",
     ("tl/test_fit.py", "a step of tl.fit: copies, seeds, display, results"): """
         tl/_light.py tl/_progress.py tl/_results.py tl/_seed.py""",
+    ("tl/test_report.py", "fills the page"): "tl/_report_page/content.py",
     ("test_import_time.py", "names alone"): "_version.py model/_reading/keys.py",
 }
 """Sources that are tested in the file of another, by that file and the reason."""
