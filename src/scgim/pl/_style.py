@@ -33,7 +33,8 @@ def _blend(share: float) -> str:
     """Paper with a share of ink."""
     from matplotlib.colors import to_hex, to_rgb
 
-    return str(to_hex(share * np.array(to_rgb(ink())) + (1 - share) * np.array(to_rgb(paper()))))
+    red, green, blue = (share * a + (1 - share) * b for a, b in zip(to_rgb(ink()), to_rgb(paper()), strict=True))
+    return str(to_hex((red, green, blue)))
 
 
 def muted() -> str:
