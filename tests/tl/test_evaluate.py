@@ -68,3 +68,25 @@ def test_additive_baseline_adds_single_effects():
     model = tl.fit(train, perturbation_key=["d1", "d2"], control="control", max_epochs=0)
     scores = tl.evaluate(model, test, metrics=["mean_distance"], baselines=["additive"])
     assert scores["value"].max() < 0.6
+
+
+def test_every_metric_beside_what_the_cells_themselves_allow(model, parts):
+    scores = tl.evaluate(model, parts["new_dose"], metrics="all", baselines=["training_mean", "split_half"])
+    median = scores.groupby(["metric", "method"])["value"].median().unstack()
+    assert list(median.columns) == ["gim", "split_half", "training_mean"] and len(median) == 8
+    assert median.notna().all().all()
+    for name in ("pearson_mean_change", "pearson_from_others", "centroid_accuracy", "top_gene_overlap"):
+        assert median.loc[name, "gim"] > median.loc[name, "training_mean"]
+        assert median.loc[name, "split_half"] > 0.8
+    assert median.loc["weighted_error", "gim"] < median.loc["weighted_error", "training_mean"]
+
+
+def test_unknown_drugs_without_features_are_left_out_by_name(model, parts):
+    import anndata
+
+    both = anndata.concat([parts["new_dose"], parts["new_drug"]])
+    with pytest.warns(UserWarning, match="have no features; 12 of 72 conditions are left out"):
+        scores = tl.evaluate(model, both, metrics=["mean_distance"], baselines=[])
+    assert scores["context"].nunique() == 60
+    with pytest.raises(KeyError, match="no condition can be predicted"):
+        tl.evaluate(model, parts["new_drug"], metrics=["mean_distance"], baselines=[])

@@ -2,11 +2,15 @@
 
 from scgim.metrics import baselines
 from scgim.metrics._calibration_error import calibration_error
+from scgim.metrics._centroid_accuracy import centroid_accuracy
+from scgim.metrics._direction_agreement import direction_agreement
 from scgim.metrics._edge_average_precision import edge_average_precision
 from scgim.metrics._edge_f1 import edge_f1
 from scgim.metrics._energy_distance import energy_distance
 from scgim.metrics._mean_distance import mean_distance
+from scgim.metrics._mean_reciprocal_rank import mean_reciprocal_rank
 from scgim.metrics._pearson_mean_change import pearson_mean_change
+from scgim.metrics._recall_at import recall_at
 from scgim.metrics._reliability_table import reliability_table
 from scgim.metrics._sinkhorn_wasserstein import sinkhorn_wasserstein
 from scgim.metrics._sliced_wasserstein import sliced_wasserstein
@@ -14,15 +18,21 @@ from scgim.metrics._structural_hamming_distance import structural_hamming_distan
 from scgim.metrics._structural_intervention_distance import structural_intervention_distance
 from scgim.metrics._target_average_precision import target_average_precision
 from scgim.metrics._target_f1 import target_f1
+from scgim.metrics._top_gene_overlap import top_gene_overlap
+from scgim.metrics._weighted_error import weighted_error
 
 __all__ = [
     "baselines",
     "calibration_error",
+    "centroid_accuracy",
+    "direction_agreement",
     "edge_average_precision",
     "edge_f1",
     "energy_distance",
     "mean_distance",
+    "mean_reciprocal_rank",
     "pearson_mean_change",
+    "recall_at",
     "reliability_table",
     "sinkhorn_wasserstein",
     "sliced_wasserstein",
@@ -30,4 +40,6 @@ __all__ = [
     "structural_intervention_distance",
     "target_average_precision",
     "target_f1",
+    "top_gene_overlap",
+    "weighted_error",
 ]

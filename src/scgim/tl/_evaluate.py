@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from scgim import metrics as score
 from scgim.metrics import baselines
+from scgim.metrics._centroid_accuracy import centroid_shares
 from scgim.metrics.baselines import MEAN_BASELINES, shifted_control
 from scgim.model._reading.cells import Transform
-from scgim.tl._held_out import Test, _read_test, features_of
+from scgim.tl._held_out import Test, _read_test, features_of, without_unknown
 from scgim.tl._moments import ContextCells, collect
 from scgim.tl._population import move_controls
+from scgim.tl._scores import DEFAULT, METRICS, Compared
 from scgim.tl._transform import make_transform
 
 if TYPE_CHECKING:
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from scgim.model import GIM
 
 
-METRICS = ("mean_distance", "energy_distance", "pearson_mean_change")
 BASELINES = ("control", "training_mean", "ridge", "knn")
 POPULATIONS = ("model", "control")
 MEAN_CELLS = 2000  # predicted cells that a mean on another scale is taken from
@@ -35,7 +37,7 @@ def evaluate(
     adata_test: AnnData | MuData,
     *,
     features: pd.DataFrame | None = None,
-    metrics: Sequence[str] = METRICS,
+    metrics: Sequence[str] | str = DEFAULT,
     baselines: Sequence[str] | str = BASELINES,
     n_cells: int = 200,
     population: Literal["model", "control"] = "model",
@@ -54,11 +56,10 @@ def evaluate(
     features
         Features of drugs that are new; taken from ``adata_test`` if it has them under the registered key.
     metrics
-        ``"mean_distance"``: Euclidean distance of the means. ``"energy_distance"``: squared energy distance, see
-        :func:`scgim.metrics.energy_distance`. ``"pearson_mean_change"``: correlation over genes of the changes against
-        the control of the same batch.
+        Names from the catalogue in the notes below, or ``"all"``.
     baselines
-        Names of ``scgim.metrics.baselines.MEAN_BASELINES``, ``"additive"`` for combinations, or ``"all"``. ``"gp"`` and
+        Names of ``scgim.metrics.baselines.MEAN_BASELINES``, ``"additive"`` for combinations, ``"split_half"`` (one half of the
+        held-out cells of a condition against the other: what no prediction can be expected to beat), or ``"all"``. ``"gp"`` and
         ``"mlp"`` take minutes. Baselines predict changes against the control of the batch; their cells are control cells
         moved to the predicted mean.
     n_cells
@@ -78,13 +79,22 @@ def evaluate(
     -------
     Tidy table with columns ``method`` (``"gim"`` and the baselines), ``context``, ``metric``, ``value``.
 
+    Notes
+    -----
+    ``"mean_distance"``: Euclidean distance of the means. ``"energy_distance"``: squared energy distance, see
+    :func:`scgim.metrics.energy_distance`. ``"pearson_mean_change"``: correlation over genes of the changes against the control
+    of the same batch; ``"pearson_from_others"``: against the mean of the perturbed training contexts of the batch.
+    ``"centroid_accuracy"``: share of the other held-out conditions that are farther from the prediction than its own.
+    ``"top_gene_overlap"``, ``"direction_agreement"``, ``"weighted_error"``: see :mod:`scgim.metrics`.
+    Conditions of drugs that were not fitted and have no features are left out with a warning that names them.
+
     Raises
     ------
     ValueError
         A metric, baseline, population or transform is unknown, ``adata_test`` has no perturbed cells or other genes, or the
         training data that baselines need are missing.
     KeyError
-        A new drug has no features.
+        No condition is left, since all have drugs that were not fitted and have no features.
 
     Examples
     --------
@@ -92,9 +102,7 @@ def evaluate(
     >>> scores.groupby(["metric", "method"])["value"].median().unstack()  # doctest: +SKIP
     """
     chosen = _baselines(baselines)
-    unknown = [name for name in metrics if name not in METRICS]
-    if unknown:
-        raise ValueError(f"metrics: unknown {unknown}; expected some of {list(METRICS)}.")
+    asked = _metrics(metrics)
     if population not in POPULATIONS:
         raise ValueError(f"population: expected one of {list(POPULATIONS)}, found {population!r}.")
     generator = np.random.default_rng(rng)
@@ -102,6 +110,7 @@ def evaluate(
     test = _read_test(model, adata_test, n_cells, generator, scale)
     if features is None:
         features = features_of(model, adata_test, test)
+    test = without_unknown(model, test, features)
     rows = test.table.drop(columns="n_cells")
     moved: np.ndarray | None = None
     if population == "control":
@@ -112,20 +121,30 @@ def evaluate(
     else:
         means = {"gim": _transformed_means(model, rows, features, scale)}
     train = None
-    if chosen or "pearson_mean_change" in metrics or "energy_distance" in metrics:
+    if set(chosen) - {"split_half"} or any(METRICS[name].needs_training for name in asked):
         train = _read_training(model, n_cells, generator, scale)
     if train is not None:
         means |= _baseline_means(model, train, test, features, chosen, generator)
     cells: dict[str, np.ndarray] = {}
-    if "energy_distance" in metrics and train is not None:
+    if train is not None and any(METRICS[name].needs_cells for name in asked):
         cells = {"gim": _drawn(model, rows, features, n_cells, scale, generator) if moved is None else moved}
-        for name in chosen:
+        for name in set(chosen) - {"split_half"}:
             cells[name] = _moved_control(model, train, means[name], test.group, n_cells, generator)
-    return _score(test, means, cells, metrics)
+    halves = _split_half(test, generator) if "split_half" in chosen else None
+    return _score(test, means, cells, asked, halves)
+
+
+def _metrics(names: Sequence[str] | str) -> list[str]:
+    """Names of metrics, checked."""
+    listed = (list(METRICS) if names == "all" else [names]) if isinstance(names, str) else list(names)
+    unknown = [name for name in listed if name not in METRICS]
+    if unknown:
+        raise ValueError(f"metrics: unknown {unknown}; expected 'all' or some of {list(METRICS)}.")
+    return listed
 
 
 def _baselines(names: Sequence[str] | str) -> list[str]:
-    allowed = [*MEAN_BASELINES, "additive"]
+    allowed = [*MEAN_BASELINES, "additive", "split_half"]
     if isinstance(names, str):
         names = list(MEAN_BASELINES) if names == "all" else [names]
     unknown = [name for name in names if name not in allowed]
@@ -191,8 +210,11 @@ def _baseline_means(
     change = (train.mean - control[design.group])[perturbed]  # (K', G)
     known, new = _inputs(model, test, features)
     zero = np.zeros(change.shape[1])
-    result = {"_control": control[test.group]}  # what changes are measured against
+    others = train_others(train.mean, train.n * perturbed, design.group, control)
+    result = {"_control": control[test.group], "_others": others[test.group]}  # what changes are measured against
     for name in names:
+        if name == "split_half":  # from the held-out cells, not from the training data
+            continue
         if name == "additive":
             dose = np.pad(design.dose[perturbed], ((0, 0), (0, test.dose.shape[1] - design.dose.shape[1])))
             inputs = baselines.indicators(dose, test.dose)
@@ -242,24 +264,74 @@ def _moved_control(
     return result
 
 
+def train_others(mean: np.ndarray, weight: np.ndarray, group: np.ndarray, control: np.ndarray) -> np.ndarray:
+    """Mean over the perturbed training contexts of each baseline group, (C, G), weighted by cells; the control without any."""
+    out = control.copy()
+    for g in range(len(out)):
+        own = (group == g) & (weight > 0)
+        if own.any():
+            out[g] = np.average(mean[own], axis=0, weights=weight[own])
+    return out
+
+
+@dataclass
+class Halves:
+    """Two halves of the sampled cells of m held-out contexts."""
+
+    cells: list[tuple[np.ndarray, np.ndarray]]  # m pairs of (n, G)
+
+    def mean(self, half: int) -> np.ndarray:
+        """Means of one half, (m, G)."""
+        return np.stack([pair[half].mean(axis=0) for pair in self.cells])
+
+
+def _split_half(test: Test, rng: np.random.Generator) -> Halves:
+    """The sampled cells of each context in two random halves; a single cell stands for both."""
+    pairs = []
+    for k in range(len(test.table)):
+        own = test.cells.of(k).astype(float)
+        order, half = rng.permutation(len(own)), max(1, len(own) // 2)
+        pairs.append((own[order[:half]], own[order[half:]] if len(own) > 1 else own))
+    return Halves(pairs)
+
+
 def _score(
     test: Test,
     means: dict[str, np.ndarray],
     cells: dict[str, np.ndarray],
     metrics: Sequence[str],
+    halves: Halves | None = None,
 ) -> pd.DataFrame:
-    """The tidy table."""
-    control = means.pop("_control", np.zeros(0))
+    """The tidy table; with halves, those of the measured cells against each other as the method ``"split_half"``."""
+    nothing = np.zeros_like(test.cells.mean)
+    references = nothing if "_control" not in means else means.pop("_control"), means.pop("_others", nothing)
     parts = []
     for method, predicted in means.items():
-        for k, label in enumerate(test.label):
-            truth = test.cells.mean[k]
-            for metric in metrics:
-                if metric == "mean_distance":
-                    value = score.mean_distance(truth[None], predicted[k][None])
-                elif metric == "energy_distance":
-                    value = score.energy_distance(test.cells.of(k), cells[method][k])
-                else:
-                    value = score.pearson_mean_change(truth, predicted[k], control[k])
-                parts.append((method, label, metric, value))
+        drawn = [partial(cells[method].__getitem__, k) if method in cells else None for k in range(len(predicted))]
+        measured = [partial(test.cells.of, k) for k in range(len(predicted))]
+        parts += _rows(method, test.label, test.cells.mean, predicted, references, measured, drawn, metrics)
+    if halves is not None:
+        first, second = ([partial(np.asarray, pair[half]) for pair in halves.cells] for half in (0, 1))
+        truth, predicted = halves.mean(1), halves.mean(0)
+        parts += _rows("split_half", test.label, truth, predicted, references, second, first, metrics)
     return pd.DataFrame(parts, columns=["method", "context", "metric", "value"])
+
+
+def _rows(
+    method: str,
+    label: list[str],
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    references: tuple[np.ndarray, np.ndarray],
+    measured: Sequence[Any],
+    drawn: Sequence[Any],
+    metrics: Sequence[str],
+) -> list[tuple[str, str, str, float]]:
+    """Every metric of every context for one method; means (m, G), cells as functions that return (n, G)."""
+    closer = centroid_shares(truth, predicted) if len(predicted) > 1 else np.full(len(predicted), np.nan)
+    out = []
+    for k, name in enumerate(label):
+        control, others = (reference[k] for reference in references)
+        compared = Compared(truth[k], predicted[k], control, others, measured[k], drawn[k], float(closer[k]))
+        out += [(method, name, metric, METRICS[metric].value(compared)) for metric in metrics]
+    return out

@@ -38,6 +38,52 @@ class Test:
             for row in self.table.drop(columns="n_cells").to_dict("records")
         ]
 
+    def part(self, keep: np.ndarray) -> Test:
+        """Some of the contexts, by a mask ``(m,)``."""
+        renumber = np.where(keep, np.cumsum(keep) - 1, -1)
+        kept = (self.cells.context >= 0) & keep[np.maximum(self.cells.context, 0)]
+        cells = ContextCells(
+            self.cells.n[keep],
+            self.cells.mean[keep],
+            self.cells.variance[keep],
+            self.cells.cells[kept],
+            renumber[self.cells.context[kept]],
+        )
+        table = self.table[keep].reset_index(drop=True)
+        return Test(table, self.group[keep], self.dose[keep], self.drugs, self.first[keep], cells)
+
+
+def without_unknown(model: GIM, test: Test, features: Any) -> Test:
+    """The contexts that can be predicted: those of drugs that were fitted or have features; others are warned about.
+
+    Raises
+    ------
+    KeyError
+        No context is left.
+    """
+    of = model.study.features
+    if of is not None and of.level == "context":
+        return test
+    known = set(model.drugs)
+    if of is not None:
+        known |= {str(drug) for drug in of.rows}
+        known |= set() if features is None else {str(drug) for drug in features.index}
+    unknown = np.array([drug not in known for drug in test.drugs])  # (D',)
+    lost = (test.dose[:, unknown] > 0).any(axis=1)  # (m,)
+    if not lost.any():
+        return test
+    names = [drug for drug, new in zip(test.drugs, unknown, strict=True) if new]
+    what = f"drug(s) {names[:5]}{' and others' if len(names) > 5 else ''} were not fitted and have no features"
+    mend = "pass features= with one row a drug, to a model that was fitted with features_key"
+    if lost.all():
+        raise KeyError(f"adata_test: {what}, so that no condition can be predicted; {mend}.")
+    warnings.warn(
+        f"adata_test: {what}; {int(lost.sum())} of {len(lost)} conditions are left out. To predict them {mend}.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return test.part(~lost)
+
 
 def _read_test(
     model: GIM, data: Any, n_cells: int, rng: np.random.Generator, transform: Transform | None = None

@@ -1,0 +1,40 @@
+"""`scgim.metrics.direction_agreement`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from scgim.metrics._checks import two_tables
+
+
+def direction_agreement(true_mean: Any, mean: Any, control_mean: Any, *, n_top: int = 20) -> float:
+    """Share of the genes that change most whose change is predicted with the right sign.
+
+    Parameters
+    ----------
+    true_mean, mean
+        Mean expression of the perturbed cells and its prediction, (G,) each, or (K, G): then the average over contexts.
+    control_mean
+        Mean expression of the control, (G,) or (K, G).
+    n_top
+        How many genes count as those that change most; all of them where there are fewer.
+
+    Returns
+    -------
+    Between 0 and 1; 1/2 by chance. A gene that is predicted not to change counts one half.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, a value is not finite, or `n_top` is below 1.
+    """
+    if n_top < 1:
+        raise ValueError(f"n_top: expected a number of at least 1, found {n_top!r}.")
+    true_mean, mean = two_tables(("true_mean", "mean"), true_mean, mean)
+    _, control = two_tables(("true_mean", "control_mean"), true_mean, np.broadcast_to(control_mean, true_mean.shape))
+    truth, change = true_mean - control, mean - control
+    top = np.argsort(-np.abs(truth), axis=1, kind="stable")[:, : min(n_top, truth.shape[1])]
+    product = np.take_along_axis(truth * change, top, axis=1)
+    return float(np.where(product > 0, 1.0, np.where(product == 0, 0.5, 0.0)).mean())

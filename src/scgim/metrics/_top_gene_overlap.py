@@ -1,0 +1,44 @@
+"""`scgim.metrics.top_gene_overlap`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from scgim.metrics._checks import two_tables
+
+
+def top_gene_overlap(true_mean: Any, mean: Any, control_mean: Any, *, n_top: int = 20) -> float:
+    """Share of the genes that change most which are also predicted to change most, in the same direction.
+
+    Parameters
+    ----------
+    true_mean, mean
+        Mean expression of the perturbed cells and its prediction, (G,) each, or (K, G): then the average over contexts.
+    control_mean
+        Mean expression of the control, (G,) or (K, G).
+    n_top
+        How many genes count as those that change most; all of them where there are fewer.
+
+    Returns
+    -------
+    Between 0 and 1. A prediction without any change counts 0.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, a value is not finite, or `n_top` is below 1.
+    """
+    if n_top < 1:
+        raise ValueError(f"n_top: expected a number of at least 1, found {n_top!r}.")
+    true_mean, mean = two_tables(("true_mean", "mean"), true_mean, mean)
+    _, control = two_tables(("true_mean", "control_mean"), true_mean, np.broadcast_to(control_mean, true_mean.shape))
+    truth, change = true_mean - control, mean - control
+    size = min(n_top, truth.shape[1])
+    shares = []
+    for true_row, row in zip(truth, change, strict=True):
+        first, second = (np.argsort(-np.abs(v), kind="stable")[:size] for v in (true_row, row))
+        both = np.intersect1d(first, second)
+        shares.append(float((true_row[both] * row[both] > 0).sum()) / size)
+    return float(np.mean(shares))
