@@ -69,7 +69,7 @@ def without_unknown(model: GIM, test: Test, features: Any) -> Test:
         known |= {str(drug) for drug in of.rows}
         known |= set() if features is None else {str(drug) for drug in features.index}
     unknown = np.array([drug not in known for drug in test.drugs])  # (D',)
-    lost = (test.dose[:, unknown] > 0).any(axis=1)  # (m,)
+    lost = np.asarray((test.dose[:, unknown] > 0).any(axis=1))  # (m,)
     if not lost.any():
         return test
     names = [drug for drug, new in zip(test.drugs, unknown, strict=True) if new]

@@ -5,11 +5,8 @@ import pytest
 from scipy import sparse
 
 from scgim._core.observation.poisson_lognormal import draw_rates, move_counts, poisson_lognormal_moments
-<<<<<<< HEAD
 
 N_MOVED = 40_000
-=======
->>>>>>> ae9861b (A test that each source has its test at the same place, or a reason)
 
 COV = np.array([[0.5, 0.3, 0.0], [0.3, 0.8, -0.2], [0.0, -0.2, 0.4]])
 MEAN = np.array([[0.2, 1.0, -0.5], [1.2, 0.1, -0.5]])
@@ -79,7 +76,6 @@ def test_no_cells_are_refused():
         poisson_lognormal_moments(lambda: iter(()), 2)
 
 
-<<<<<<< HEAD
 def test_counts_move_to_the_changed_distribution():
     rng = np.random.default_rng(0)
     variance, mean = np.array([0.3, 0.3, 0.8, 0.5]), np.array([1.0, 2.0, 0.0, 1.5])
@@ -87,18 +83,6 @@ def test_counts_move_to_the_changed_distribution():
     z = mean + np.sqrt(variance) * rng.standard_normal((N_MOVED, 4))
     count = rng.poisson(np.exp(z + log_size[:, None])).astype(float)
     moved = move_counts(count, np.tile(change, (N_MOVED, 1)), np.tile(mean, (N_MOVED, 1)), variance, log_size, rng)
-=======
-N = 40_000
-
-
-def test_counts_move_to_the_changed_distribution():
-    rng = np.random.default_rng(0)
-    variance, mean = np.array([0.3, 0.3, 0.8, 0.5]), np.array([1.0, 2.0, 0.0, 1.5])
-    change, log_size = np.array([-1.0, 0.7, 1.2, 0.0]), rng.normal(0, 0.3, size=N)
-    z = mean + np.sqrt(variance) * rng.standard_normal((N, 4))
-    count = rng.poisson(np.exp(z + log_size[:, None])).astype(float)
-    moved = move_counts(count, np.tile(change, (N, 1)), np.tile(mean, (N, 1)), variance, log_size, rng)
->>>>>>> ae9861b (A test that each source has its test at the same place, or a reason)
     fresh = rng.poisson(np.exp(z + change + log_size[:, None]))
     np.testing.assert_allclose(moved.mean(0), fresh.mean(0), rtol=0.02)
     np.testing.assert_allclose(moved.var(0), fresh.var(0), rtol=0.1)
@@ -108,28 +92,16 @@ def test_counts_move_to_the_changed_distribution():
 
 
 @pytest.mark.parametrize("count", [0, 2, 40])
-<<<<<<< HEAD
 def test_posterior_of_rates_against_quadrature(count):
-=======
-def test_posterior_of_rates_is_that_of_quadrature(count):
->>>>>>> ae9861b (A test that each source has its test at the same place, or a reason)
     rng = np.random.default_rng(3)
     z = np.linspace(-6, 9, 6001)
     weight = np.exp(count * z - np.exp(z) - 0.5 * (z - 1.0) ** 2 / 0.36)
     expected = (weight * np.exp(z)).sum() / weight.sum()
-<<<<<<< HEAD
     draws = draw_rates(np.full(N_MOVED, count), np.full(N_MOVED, 1.0), np.full(N_MOVED, 0.6), rng)
     assert draws.mean() == pytest.approx(expected, rel=0.01)
 
 
 def test_counts_bounded_for_absurd_changes():
-=======
-    draws = draw_rates(np.full(N, count), np.full(N, 1.0), np.full(N, 0.6), rng)
-    assert draws.mean() == pytest.approx(expected, rel=0.01)
-
-
-def test_counts_stay_bounded_under_absurd_changes():
->>>>>>> ae9861b (A test that each source has its test at the same place, or a reason)
     rng = np.random.default_rng(1)
     zero = np.zeros((5, 2))
     moved = move_counts(np.full((5, 2), 3.0), np.array([[-1e3, 1e3]] * 5), zero, np.ones(2), np.zeros(5), rng)

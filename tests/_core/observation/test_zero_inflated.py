@@ -5,11 +5,8 @@ import pytest
 from scipy import sparse
 
 from scgim._core.observation.zero_inflated import fit_zeros, move_zero_inflated, zero_inflated_moments
-<<<<<<< HEAD
 
 N_MOVED = 40_000
-=======
->>>>>>> ae9861b (A test that each source has its test at the same place, or a reason)
 
 COV = np.array([[1.0, 0.5, 0.0], [0.5, 1.5, -0.4], [0.0, -0.4, 0.7]])
 MEAN = np.array([[0.0, 1.0, -0.5], [2.0, 0.0, -0.5]])
@@ -77,25 +74,14 @@ def test_no_cells_are_refused():
         zero_inflated_moments(lambda: iter(()), 2)
 
 
-<<<<<<< HEAD
-=======
-N = 40_000
-
-
->>>>>>> ae9861b (A test that each source has its test at the same place, or a reason)
 @pytest.mark.parametrize(("before", "after"), [(0.5, 0.2), (0.2, 0.6), (0.3, 0.3)])
 def test_zeros_come_and_go_as_their_probability_says(before, after):
     rng = np.random.default_rng(2)
     mean, variance, change = np.array([0.5]), np.array([0.4]), 0.8
-<<<<<<< HEAD
     value = np.where(
         rng.random((N_MOVED, 1)) < before, 0.0, np.exp(mean + np.sqrt(variance) * rng.standard_normal((N_MOVED, 1)))
     )
     full = np.ones((N_MOVED, 1))
-=======
-    value = np.where(rng.random((N, 1)) < before, 0.0, np.exp(mean + np.sqrt(variance) * rng.standard_normal((N, 1))))
-    full = np.ones((N, 1))
->>>>>>> ae9861b (A test that each source has its test at the same place, or a reason)
     moved = move_zero_inflated(value, change * full, before * full, after * full, mean * full, variance, rng)
     assert (moved == 0).mean() == pytest.approx(after, abs=0.01)
     logs = np.log(moved[moved > 0])
