@@ -11,14 +11,14 @@ import scgim
 
 ROOT = Path(scgim.__file__).parent
 LAYER = {"_core": 0, "model": 1, "pp": 2, "tl": 2, "pl": 2, "get": 2, "datasets": 2, "metrics": 2, "cli": 3}
-LEAVES = {"_keys", "_version"}
+LEAVES = {"_keys", "_version", "_writing"}
 """Modules that every layer may import, and that import nothing of scgim."""
 CHAINS = {
     "_core": (
         "design mechanisms moments posterior structure observation features kinds learn",
         "effects arrays state",
     ),
-    "model": ("_reading _study _loading _module _neural _published _training _prediction _gim", ""),
+    "model": ("_reading _study _loading _module _neural _published _training _prediction _saving _gim", ""),
 }
 """Folders (or files) of a layer, each of which may import those before it; and files at its foot that all may import."""
 SCVERSE = {"anndata", "mudata", "scanpy", "scvi", "lightning"}

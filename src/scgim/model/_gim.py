@@ -27,6 +27,7 @@ from scgim.model._prediction.results import ResultsMixin
 from scgim.model._published.plan import PublishedPlan
 from scgim.model._reading.cells import Adjustment, Cells, fit_adjustment
 from scgim.model._reading.keys import CONTEXT_KEY, SIZE_FACTOR_KEY
+from scgim.model._saving.save import SaveMixin
 from scgim.model._study.knowledge import Knowledge, normalise_graph_prior, normalise_known_targets
 from scgim.model._study.levels import level_names, with_levels
 from scgim.model._study.observation import ObservedCells, check_noise
@@ -58,7 +59,7 @@ class NotTrainedError(RuntimeError, AttributeError):
     """A result was asked for before training; also an AttributeError, so that objects can be listed and saved."""
 
 
-class GIM(SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
+class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
     """Generative Intervention Model :cite:p:`schneider2025`: where drugs act on a causal graph, and what follows.
 
     Parameters
