@@ -63,6 +63,9 @@ def test_predict_writes_the_cells_asked_for(fitted, capsys):
         (["demo", "--dataset", "nothing"], "dataset"),
         (["demo", "--out", "{}/p.txt"], "found a file"),
         (["what"], "what"),
+        (["fit", "{}/a.h5ad", "--perturbation-key", "drug", "--control", "control", "--out", "{}/out"], "--overwrite"),
+        (["predict", "{}/out/model", "{}/p.csv", "--out", "{}/broken.h5ad"], "--overwrite"),
+        (["predict", "{}/out/mod", "{}/p.csv"], "no such folder"),
     ],
     ids=lambda x: " ".join(x)[:40] if isinstance(x, list) else None,
 )

@@ -25,6 +25,7 @@ def demo(
     out: Path = Path("scgim_demo"),
     data_dir: Path | None = None,
     seed: int = 0,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Fit a small dataset, compare with what is known, and leave results and pictures in a folder.
 
@@ -38,10 +39,12 @@ def demo(
         Folder with the public files of the dataset; they are downloaded if it is not given.
     seed
         Seed of the simulation and the fit.
+    overwrite
+        Replace results that are in the folder.
     """
     from scgim.cli._demo import run
 
-    run(dataset=dataset, out=out, data_dir=data_dir, seed=seed)
+    run(dataset=dataset, out=out, data_dir=data_dir, seed=seed, overwrite=overwrite)
 
 
 @app.command
@@ -70,6 +73,7 @@ def fit(
     key_added: str = "scgim",
     seed: int = 0,
     out: Path = Path("scgim_fit"),
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Fit a model to FILE (.h5ad, .h5mu or .zarr) and write the results into a folder.
 
@@ -121,13 +125,15 @@ def fit(
         Seed of the fit.
     out
         Folder for the data with results, model/, targets.csv, graph.csv and pictures.
+    overwrite
+        Replace results that are in the folder.
     """
     from scgim.cli._fit import run
 
     settings = dict(locals())
-    for name in ("run", "file", "out", "seed"):
+    for name in ("run", "file", "out", "seed", "overwrite"):
         del settings[name]
-    run(file, out=out, seed=seed, settings=settings)
+    run(file, out=out, seed=seed, overwrite=overwrite, settings=settings)
 
 
 @app.command
@@ -140,6 +146,7 @@ def predict(
     n_cells: int = 100,
     seed: int = 0,
     out: Path = Path("prediction.h5ad"),
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Predict cells under the conditions listed in a CSV file.
 
@@ -157,10 +164,12 @@ def predict(
         Seed of the prediction.
     out
         File to write, .h5ad or .zarr.
+    overwrite
+        Replace the file if it exists.
     """
     from scgim.cli._predict import run
 
-    run(model_dir, perturbations, features=features, n_cells=n_cells, seed=seed, out=out)
+    run(model_dir, perturbations, features=features, n_cells=n_cells, seed=seed, out=out, overwrite=overwrite)
 
 
 @app.command

@@ -5,14 +5,18 @@ from typing import Any
 
 import numpy as np
 
+from scgim._writing import together
 from scgim.cli import _files
 from scgim.cli._console import console, quiet, step, table
 from scgim.cli._fit import top_targets
 
+MOST_BYTES = 20_000_000  # of the demonstrations
 
-def run(*, dataset: str, out: Path, data_dir: Path | None, seed: int) -> None:
+
+def run(*, dataset: str, out: Path, data_dir: Path | None, seed: int, overwrite: bool) -> None:
     """Run the demonstration."""
-    out = _files.folder(out)
+    names = ["adata.h5ad", "model", *_files.PICTURES]
+    _files.check_folder(out, names, n_bytes=MOST_BYTES, overwrite=overwrite)
     with step("importing scgim"):
         from scgim import datasets, tl  # noqa: F401
         from scgim.model import GIM  # noqa: F401
@@ -23,10 +27,10 @@ def run(*, dataset: str, out: Path, data_dir: Path | None, seed: int) -> None:
 
 
 def _save(adata: Any, model: Any, out: Path) -> list[str]:
-    with step("writing results and pictures"):
-        _files.write(adata, out / "adata.h5ad")
-        model.save(str(out / "model"), overwrite=True)
-        return _files.pictures(adata, out)
+    with step("writing results and pictures"), together(out) as stage:
+        _files.write(adata, stage / "adata.h5ad")
+        model.save(str(stage / "model"))
+        return _files.pictures(adata, stage)
 
 
 def _simulated(out: Path, seed: int) -> list[str]:

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from scgim._writing import check_room, recover
 from scgim.cli._console import InputError
 
 READABLE = (".h5ad", ".h5mu", ".zarr")
+PICTURES = ("mechanisms.png", "graph.png")
 
 
 def read(path: Path) -> Any:
@@ -28,13 +30,8 @@ def read(path: Path) -> Any:
 
 
 def write(data: Any, path: Path) -> None:
-    """Write an AnnData or MuData in the format of the suffix."""
-    import shutil
-
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write an AnnData or MuData in the format of the suffix, as a new file."""
     if path.suffix == ".zarr":
-        if path.is_dir():
-            shutil.rmtree(path)
         data.write_zarr(path)
     elif path.suffix == ".h5mu":
         data.write(path)
@@ -42,22 +39,68 @@ def write(data: Any, path: Path) -> None:
         data.write_h5ad(path)
 
 
-def folder(path: Path) -> Path:
-    """Make a folder for results."""
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
+
+
+def check_folder(path: Path, names: list[str], *, n_bytes: int, overwrite: bool) -> None:
+    """A folder in which results can be written, and are not there yet unless they may be replaced.
+
+    Parameters
+    ----------
+    path
+        The folder; it need not exist.
+    names
+        Files and folders that will be written in it.
+    n_bytes
+        About how much that will be.
+    overwrite
+        Whether they may be replaced.
+    """
     if path.exists() and not path.is_dir():
         raise InputError(f"--out {path}: expected a folder, found a file.")
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    recover(path)
+    there = [name for name in names if (path / name).exists()]
+    if there and not overwrite:
+        raise InputError(
+            f"--out {path}: the folder holds {', '.join(there)} already; name another folder, or replace them with --overwrite."
+        )
+    _check_room(path, n_bytes)
+
+
+def check_file(path: Path, *, n_bytes: int, overwrite: bool) -> None:
+    """A file that can be written, and is not there yet unless it may be replaced.
+
+    Parameters
+    ----------
+    path
+        The file.
+    n_bytes
+        About its size.
+    overwrite
+        Whether it may be replaced.
+    """
+    if path.exists() and not overwrite:
+        raise InputError(f"--out {path}: the file exists already; name another, or replace it with --overwrite.")
+    _check_room(path.parent, n_bytes)
+
+
+def _check_room(path: Path, n_bytes: int) -> None:
+    try:
+        check_room(path, n_bytes)
+    except OSError as error:
+        raise InputError(f"--out {error}") from error
 
 
 def pictures(data: Any, out: Path, *, key: str = "scgim") -> list[str]:
-    """Save the two overview pictures."""
+    """Save the overview pictures."""
     import matplotlib.pyplot as plt
 
     from scgim import pl
 
-    for name, draw in (("mechanisms.png", pl.mechanisms), ("graph.png", pl.graph)):
+    for name, draw in zip(PICTURES, (pl.mechanisms, pl.graph), strict=True):
         figure = draw(data, key=key, return_fig=True)
         figure.savefig(out / name, dpi=150, bbox_inches="tight", facecolor="white")
         plt.close(figure)
-    return ["mechanisms.png", "graph.png"]
+    return list(PICTURES)

@@ -3,12 +3,20 @@
 from pathlib import Path
 from typing import Any
 
+from scgim._writing import together
 from scgim.cli import _files
 from scgim.cli._console import console, quiet, step, table
 
+TABLES = ("targets.csv", "graph.csv")
+PER_GENE = 64  # bytes of results of a context and gene, or of a pair of genes, at most, in data, model and tables
 
-def run(file: Path, *, out: Path, seed: int, settings: dict[str, Any]) -> None:
+
+def run(file: Path, *, out: Path, seed: int, overwrite: bool, settings: dict[str, Any]) -> None:
     """Read, fit, write results and pictures."""
+    data_file = "mdata.h5mu" if file.suffix == ".h5mu" else "adata" + file.suffix
+    names = [data_file, "model", *TABLES, *_files.PICTURES]
+    if file.exists():  # what cannot be written is found before anything is read or fitted
+        _files.check_folder(out, names, n_bytes=_files.size(file), overwrite=overwrite)
     with step(f"reading {file.name}"):
         data = _files.read(file)
         quiet()
@@ -22,19 +30,19 @@ def run(file: Path, *, out: Path, seed: int, settings: dict[str, Any]) -> None:
         settings["devices"] = int(settings["devices"])
     if max_epochs is not None:
         settings["max_epochs"] = max_epochs
-    out = _files.folder(out)
+    _files.check_folder(
+        out, names, n_bytes=_files.size(file) + PER_GENE * data.n_vars * min(data.n_vars, 1000), overwrite=overwrite
+    )
     with step(f"fitting {data.n_obs} cells x {data.n_vars} genes"):
         model = tl.fit(data, rng=seed, **settings)
-    with step(f"writing {out}"):
-        name = "adata" + file.suffix if file.suffix != ".h5mu" else "mdata.h5mu"
-        _files.write(data, out / name)
-        model.save(str(out / "model"), overwrite=True)
-        targets = get.targets(data, key=key)
-        targets.to_csv(out / "targets.csv", index=False)
-        edges(data, key).to_csv(out / "graph.csv", index=False)
-        made = _files.pictures(data, out, key=key)
+    with step(f"writing {out}"), together(out) as stage:
+        _files.write(data, stage / data_file)
+        model.save(str(stage / "model"))
+        get.targets(data, key=key).to_csv(stage / TABLES[0], index=False)
+        edges(data, key).to_csv(stage / TABLES[1], index=False)
+        _files.pictures(data, stage, key=key)
     summary(data, key)
-    console().print(f"{out}: {', '.join([name, 'model/', 'targets.csv', 'graph.csv', *made])}", markup=False)
+    console().print(f"{out}: {', '.join([data_file, 'model/', *TABLES, *_files.PICTURES])}", markup=False)
 
 
 def edges(data: Any, key: str) -> Any:

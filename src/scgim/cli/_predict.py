@@ -3,16 +3,20 @@
 from pathlib import Path
 from typing import Any
 
+from scgim._writing import beside
 from scgim.cli import _files
 from scgim.cli._console import InputError, console, quiet, step
 
 
-def run(model_dir: Path, perturbations: Path, *, features: Path | None, n_cells: int, seed: int, out: Path) -> None:
+def run(
+    model_dir: Path, perturbations: Path, *, features: Path | None, n_cells: int, seed: int, out: Path, overwrite: bool
+) -> None:
     """Load the model without data, predict, write."""
-    if not (model_dir / "model.pt").exists():
-        raise InputError(f"{model_dir}: no saved model there; expected the folder model/ that 'scgim fit' leaves.")
+    if not model_dir.is_dir():
+        raise InputError(f"{model_dir}: no such folder; expected the folder model/ that 'scgim fit' leaves.")
     if out.suffix not in (".h5ad", ".zarr"):
         raise InputError(f"--out {out}: expected a file that ends in .h5ad or .zarr.")
+    _files.check_file(out, n_bytes=0, overwrite=overwrite)
     table = _csv(perturbations)
     drugs = None if features is None else _csv(features).pipe(lambda t: t.set_index(t.columns[0]))
     from scgim import tl
@@ -21,13 +25,15 @@ def run(model_dir: Path, perturbations: Path, *, features: Path | None, n_cells:
     with step(f"loading {model_dir}"):
         quiet()
         model = GIM.load(str(model_dir), adata=False)
+        _files.check_file(out, n_bytes=4 * len(table) * n_cells * len(model.genes), overwrite=overwrite)  # float32
     with step(f"predicting {len(table)} x {n_cells} cells"):
         spec = model.study.spec
         table = _numeric(table, [*spec.dose, *spec.continuous], perturbations)
         if drugs is not None:
             drugs = _numeric(drugs, list(drugs.columns), features)
         predicted = tl.predict(model, table, features=drugs, n_cells=n_cells, rng=seed)
-        _files.write(predicted, out)
+        with beside(out) as stage:
+            _files.write(predicted, stage)
     console().print(f"{out}: {predicted.n_obs} cells x {predicted.n_vars} genes", markup=False)
 
 

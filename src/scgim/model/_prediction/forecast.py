@@ -10,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from scgim import _keys
+from scgim._writing import beside
 from scgim.model._prediction.counterfactual import counterfactual_cells
 from scgim.model._prediction.request import Request, make_request, read_new_features
 from scgim.model._prediction.stream import write_stream
@@ -197,14 +198,15 @@ class ForecastMixin:
         predictor, request, components = self._prepare(perturbations, features)
         blocks = predictor.sample(request, components, n_cells, np.random.default_rng(rng))
         seed = rng if isinstance(rng, (int, np.integer)) else -1
-        write_stream(
-            path,
-            (n_cells * len(request.table), predictor.n_genes),
-            blocks,
-            lambda row, group: labels(request, predictor.data, row, group),
-            self._var(),
-            self._provenance(n_cells=n_cells, rng=int(seed)),
-        )
+        with beside(path) as stage:
+            write_stream(
+                stage,
+                (n_cells * len(request.table), predictor.n_genes),
+                blocks,
+                lambda row, group: labels(request, predictor.data, row, group),
+                self._var(),
+                self._provenance(n_cells=n_cells, rng=int(seed)),
+            )
 
     def counterfactual(
         self,

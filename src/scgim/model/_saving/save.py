@@ -19,7 +19,7 @@ from scvi.model.base._save_load import _validate_var_names
 from scgim._core.state import StateError, pack
 from scgim._writing import is_taken, recover, together
 from scgim.model._saving.archive import DAMAGE, MODEL_FILE, damaged, read_saved, write_archive
-from scgim.model._study.study import Study
+from scgim.model._study.study import Study, expression_keys, spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +98,7 @@ class SaveMixin(BaseModelClass):
         return {
             "attributes": _plain(attributes),
             "parameters": {k: (v.float() if v.dtype == torch.bfloat16 else v).numpy() for k, v in parameters.items()},
-            "var_names": _plain(self.get_var_names()),
+            "var_names": _var_names(self.registry_),
         }
 
     @classmethod
@@ -250,6 +250,14 @@ def _constructor(params: Any) -> dict[str, Any]:
     """Keywords of the constructor, from what scvi-tools calls ``init_params_``."""
     parts = (params["non_kwargs"], *params["kwargs"].values())
     return {k: v for part in parts for k, v in part.items()}
+
+
+def _var_names(registry: dict[str, Any]) -> list[str] | dict[str, list[str]]:
+    """Names of the modelled variables; for a MuData those of each modality."""
+    spec = spec_of(registry)
+    keys = zip(spec.layers, expression_keys(spec), strict=True)
+    names = {m: list(registry["field_registries"][key]["state_registry"]["column_names"]) for m, key in keys}
+    return names[None] if None in names else {str(m): of for m, of in names.items()}
 
 
 def _saved_data(path: Path) -> Any:
