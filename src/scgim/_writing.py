@@ -12,6 +12,7 @@ A full disk, an error or an interruption during 1 leaves what was there. A kill 
 
 import contextlib
 import ctypes
+import errno
 import os
 import secrets
 import shutil
@@ -227,13 +228,18 @@ def _exchange(a: Path, b: Path) -> bool:
 
 
 def _sync(path: Path) -> None:
-    """To the disk, where the system can."""
-    with contextlib.suppress(OSError):
+    """To the disk, where the system can; some systems say only here that the disk is full."""
+    try:
         handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+    finally:
+        os.close(handle)
 
 
 def _clear(folder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import rich.pretty  # noqa: F401 -- scvi-tools uses it without importing it
 import torch
 from scvi.data import AnnDataManager
 from scvi.data._download import _download
