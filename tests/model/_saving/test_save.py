@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import pandas as pd
 import pytest
 import torch
 
+import systems
 from scgim.cli import main
 from scgim.model import GIM
 
@@ -28,8 +28,8 @@ posix = pytest.mark.skipif(os.name == "nt", reason="signals and limits of POSIX"
 
 
 @pytest.fixture(scope="module")
-def model(screens: Callable[..., ad.AnnData]) -> GIM:
-    adata = screens()
+def model() -> GIM:
+    adata = systems.make_screen()
     GIM.setup_anndata(adata, perturbation_key="drug", dose_key="dose", control="DMSO")
     model = GIM(adata)
     model.train(max_epochs=0)
