@@ -99,7 +99,8 @@ def pictures(data: Any, out: Path, *, key: str = "scgim") -> list[str]:
 
     from scgim import pl
 
-    for name, draw in zip(PICTURES, (pl.mechanisms, pl.graph), strict=True):
+    drawings: tuple[Any, ...] = (pl.mechanisms, pl.graph)
+    for name, draw in zip(PICTURES, drawings, strict=True):
         figure = draw(data, key=key, return_fig=True)
         figure.savefig(out / name, dpi=150, bbox_inches="tight", facecolor="white")
         plt.close(figure)

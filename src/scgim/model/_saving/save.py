@@ -202,7 +202,7 @@ class SaveMixin(BaseModelClass):
         """
         folder, prefix = _folder(dir_path), _prefix(prefix)
         _recover(folder)
-        registry = read_saved(folder, prefix).attributes.get("registry_")
+        registry: Any = read_saved(folder, prefix).attributes.get("registry_")
         _check_registry(registry, folder / f"{prefix}{MODEL_FILE}", None)
         return registry
 
