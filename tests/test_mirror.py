@@ -28,11 +28,11 @@ ELSEWHERE = {
         "datasets/test_simulate.py",
         "a step of the simulator, whose cells are tested against the truth that it stores",
     ): """
-        datasets/_arguments.py datasets/_assemble.py datasets/_disturbance.py datasets/_drugs.py datasets/_graphs.py
-        datasets/_mechanisms.py datasets/_plan.py datasets/_systems.py datasets/_truth.py""",
+        datasets/_simulator/arguments.py datasets/_simulator/assemble.py datasets/_simulator/disturbance.py datasets/_simulator/drugs.py datasets/_simulator/graphs.py
+        datasets/_simulator/mechanisms.py datasets/_simulator/plan.py datasets/_simulator/systems.py datasets/_simulator/truth.py""",
     ("datasets/test_simulate_realism.py", "counts and zeros, rows and features of the simulator"): """
-        datasets/_observe.py datasets/_rows.py""",
-    ("datasets/test_faults.py", "what all faults share"): "datasets/_fault.py",
+        datasets/_simulator/observe.py datasets/_simulator/rows.py""",
+    ("datasets/test_faults.py", "what all faults share"): "datasets/_simulator/fault.py",
     ("get/test_targets.py", "reads the tables that the public functions give"): "get/_tables.py",
     ("metrics/baselines/test_inputs.py", "learners by the same claims, and the names of drugs as features"): """
         metrics/baselines/_indicators.py metrics/baselines/_mlp.py metrics/baselines/_ridge.py""",
@@ -62,7 +62,10 @@ ELSEWHERE = {
     ("pl/test_graph.py", "draws a network"): "pl/_network.py",
     ("pp/test_encode_doses.py", "reads units, and checks columns as all of pp does"): "pp/_columns.py pp/_units.py",
     ("tl/test_diagnose.py", "draws its tables"): "pl/_diagnostics.py",
-    ("tl/test_evaluate.py", "held-out contexts and their moments, which are scored"): "tl/_held_out.py tl/_moments.py",
+    (
+        "tl/test_evaluate.py",
+        "held-out contexts and their moments, which are scored",
+    ): "tl/_evaluation/held_out.py tl/_evaluation/moments.py",
     ("tl/test_fit.py", "a step of tl.fit: copies, seeds, display, results"): """
         tl/_light.py tl/_progress.py tl/_results.py tl/_seed.py""",
     ("tl/test_report.py", "fills the page"): "tl/_report_page/content.py",

@@ -109,7 +109,7 @@ def baseline(case: Case, name: str) -> Result:
 
 def floor(case: Case) -> Result:
     """A fresh draw of the truth, as many cells as the test has."""
-    from scgim.datasets._truth import draw_cells
+    from scgim.datasets._simulator.truth import draw_cells
 
     values: dict[str, float] = {}
     for split in _score.SPLITS:

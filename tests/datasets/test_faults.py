@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from scgim.datasets import faults, simulate
-from scgim.datasets._truth import draw_cells, true_means
+from scgim.datasets._simulator.truth import draw_cells, true_means
 
 SMALL = {"n_genes": 10, "n_drugs": 6, "n_new_drugs": 2, "n_control": 400, "n_test_cells": 20, "new_doses": (0.75,)}
 

@@ -49,7 +49,7 @@ def test_raw_values_are_those_of_the_file(made_file):
 
 
 def test_consensus_is_acyclic_over_the_proteins():
-    from scgim.datasets._graphs import causal_order
+    from scgim.datasets._simulator.graphs import causal_order
 
     place = {p: i for i, p in enumerate(module.PROTEINS)}
     graph = np.zeros((11, 11))

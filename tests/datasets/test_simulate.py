@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from scgim.datasets import simulate
-from scgim.datasets._graphs import causal_order, random_dag
-from scgim.datasets._truth import draw_cells, true_means
+from scgim.datasets._simulator.graphs import causal_order, random_dag
+from scgim.datasets._simulator.truth import draw_cells, true_means
 
 SMALL = {"n_genes": 6, "n_drugs": 4, "n_new_drugs": 2, "n_control": 300, "n_test_cells": 20}
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from scgim.datasets import _drugs
-from scgim.datasets._arguments import check, drug_names, gene_names
-from scgim.datasets._assemble import assemble, disturb
-from scgim.datasets._disturbance import Disturbance
-from scgim.datasets._fault import Fault, World
-from scgim.datasets._graphs import causal_order, random_dag
-from scgim.datasets._plan import background_shifts, group_offsets, plan
-from scgim.datasets._systems import REFERENCE, Network, System, random_system, sample
+from scgim.datasets._simulator import drugs
+from scgim.datasets._simulator.arguments import check, drug_names, gene_names
+from scgim.datasets._simulator.assemble import assemble, disturb
+from scgim.datasets._simulator.disturbance import Disturbance
+from scgim.datasets._simulator.fault import Fault, World
+from scgim.datasets._simulator.graphs import causal_order, random_dag
+from scgim.datasets._simulator.plan import background_shifts, group_offsets, plan
+from scgim.datasets._simulator.systems import REFERENCE, Network, System, random_system, sample
 
 if TYPE_CHECKING:
     import anndata
@@ -212,24 +212,24 @@ def simulate(
         features = features.iloc[streams["features"].permutation(len(features))[: len(names)]]
         settings["features"], names = features, [str(name) for name in features.index]
         values = features.to_numpy(float)
-        effect = _drugs.hidden_rule(values, structure, intervention, max_targets, streams["drugs"], effect_size)
+        effect = drugs.hidden_rule(values, structure, intervention, max_targets, streams["drugs"], effect_size)
     else:
-        effect = _drugs.random_drugs(len(names), structure, intervention, max_targets, streams["drugs"], effect_size)
+        effect = drugs.random_drugs(len(names), structure, intervention, max_targets, streams["drugs"], effect_size)
     contexts, amount = plan(settings, names, streams["plan"])
     for fault, stream in zip(faults, of_faults, strict=True):
         effect = fault.change_drugs(effect)
         contexts, amount = fault.change_contexts(contexts, amount, settings, stream)
     truth = _truth(settings, system, names, effect, contexts, amount)
     if cell_line_effect_sd > 0:
-        truth["line_effect"] = _drugs.line_effects(effect, n_cell_lines, cell_line_effect_sd, streams["groups"])
+        truth["line_effect"] = drugs.line_effects(effect, n_cell_lines, cell_line_effect_sd, streams["groups"])
         line = contexts["group"].to_numpy() // n_batches
-        truth["effects"] = np.einsum("kd,kdg->kg", _drugs.dose_response(amount), truth["line_effect"][line])
+        truth["effects"] = np.einsum("kd,kdg->kg", drugs.dose_response(amount), truth["line_effect"][line])
     if background_sd > 0:
         sd = _gene_sd(system, streams["groups"])
         truth["background"] = background_shifts(settings, contexts, sd, streams["groups"])
     disturbance = Disturbance()
     if faults:
-        world = World(contexts, _drugs.dose_response(amount), _gene_sd(system, of_faults[0]), settings)
+        world = World(contexts, drugs.dose_response(amount), _gene_sd(system, of_faults[0]), settings)
         disturbance = disturb(truth, world, of_faults)
     return assemble(settings, system, truth, disturbance, streams)
 
@@ -248,7 +248,7 @@ def _truth(
     amount: np.ndarray,
 ) -> dict[str, Any]:
     """What is stored in ``.uns["truth"]``: plain arrays, strings, numbers and one table."""
-    response = _drugs.dose_response(amount)  # (K, D)
+    response = drugs.dose_response(amount)  # (K, D)
     truth: dict[str, Any] = {
         "graph": system.graph,
         "weights": system.weights,
@@ -257,8 +257,8 @@ def _truth(
         "noise_sd": system.noise_sd,
         "drugs": np.array(names, dtype=object),
         "drug_effect": effect,
-        "ec50": np.full(len(effect), _drugs.EC50),
-        "hill": np.full(len(effect), _drugs.HILL),
+        "ec50": np.full(len(effect), drugs.EC50),
+        "hill": np.full(len(effect), drugs.HILL),
         "contexts": contexts,
         "targets": (amount > 0) @ (effect != 0),
         "effects": response @ effect,

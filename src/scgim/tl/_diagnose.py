@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scgim.model._prediction.feature_map import load_feature_model
-from scgim.tl._moments import ContextCells, collect
+from scgim.tl._evaluation.moments import ContextCells, collect
 
 if TYPE_CHECKING:
     from scgim.model import GIM

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from scgim.metrics import baselines
-from scgim.metrics._centroid_accuracy import centroid_shares
+from scgim.metrics._predictions.centroid_accuracy import centroid_shares
 from scgim.metrics.baselines import MEAN_BASELINES, shifted_control
 from scgim.model._reading.cells import Transform
-from scgim.tl._held_out import Test, _read_test, features_of, without_unknown
-from scgim.tl._moments import ContextCells, collect
-from scgim.tl._population import move_controls
-from scgim.tl._scores import DEFAULT, METRICS, Compared
-from scgim.tl._transform import make_transform
+from scgim.tl._evaluation.held_out import Test, _read_test, features_of, without_unknown
+from scgim.tl._evaluation.moments import ContextCells, collect
+from scgim.tl._evaluation.population import move_controls
+from scgim.tl._evaluation.scores import DEFAULT, METRICS, Compared
+from scgim.tl._evaluation.transform import make_transform
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import scgim
-from scgim.datasets._truth import true_means
+from scgim.datasets._simulator.truth import true_means
 from scgim.model import GIM
 
 COLUMNS = {

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from scgim.datasets._disturbance import Disturbance
-from scgim.datasets._fault import Fault, World, require
+from scgim.datasets._simulator.disturbance import Disturbance
+from scgim.datasets._simulator.fault import Fault, World, require
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scgim.datasets._fault import Fault, require
+from scgim.datasets._simulator.fault import Fault, require
 
 
 @dataclass(frozen=True)

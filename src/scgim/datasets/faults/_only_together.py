@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from scgim.datasets._fault import Fault, require
-from scgim.datasets._rows import Row
+from scgim.datasets._simulator.fault import Fault, require
+from scgim.datasets._simulator.rows import Row
 
 
 @dataclass(frozen=True)

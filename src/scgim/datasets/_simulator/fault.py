@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scgim.datasets._disturbance import Disturbance
-from scgim.datasets._rows import Row
+from scgim.datasets._simulator.disturbance import Disturbance
+from scgim.datasets._simulator.rows import Row
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from scgim.model._reading.cells import Cells, Transform
 from scgim.model._reading.columns import read_columns
 from scgim.model._reading.expression import gene_names
 from scgim.model._study.contexts import derive_contexts, encode_rows
-from scgim.tl._moments import ContextCells, collect
+from scgim.tl._evaluation.moments import ContextCells, collect
 
 if TYPE_CHECKING:
     from scgim.model import GIM

@@ -1,6 +1,6 @@
 import pytest
 
-from scgim.tl._scores import METRICS, Compared, markdown_table
+from scgim.tl._evaluation.scores import METRICS, Compared, markdown_table
 
 
 @pytest.fixture

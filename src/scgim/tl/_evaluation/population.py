@@ -10,7 +10,7 @@ from scgim.model._reading.cells import Transform
 
 if TYPE_CHECKING:
     from scgim.model import GIM
-    from scgim.tl._held_out import Test
+    from scgim.tl._evaluation.held_out import Test
 
 MOST_CONTROLS = 5000  # control cells of a group that are moved
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from scgim.datasets._disturbance import CellState, Disturbance, read_disturbance
-from scgim.datasets._mechanisms import read_mechanisms
-from scgim.datasets._systems import System, sample
+from scgim.datasets._simulator.disturbance import CellState, Disturbance, read_disturbance
+from scgim.datasets._simulator.mechanisms import read_mechanisms
+from scgim.datasets._simulator.systems import System, sample
 
 
 def read_system(truth: Mapping[str, Any]) -> System:

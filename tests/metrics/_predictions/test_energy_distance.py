@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from scgim import metrics
+from scgim.metrics._predictions.energy_distance import _mean_pair
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def test_energy_distance_in_blocks_is_the_double_loop(cells):
     pair = lambda a, b: np.mean([[np.linalg.norm(p - q) for q in b] for p in a])
     expected = 2 * pair(x, y) - pair(x, x) - pair(y, y)
     assert metrics.energy_distance(x, y) == pytest.approx(expected)
-    assert metrics._energy_distance._mean_pair(x, y, rows=7) == pytest.approx(pair(x, y))
+    assert _mean_pair(x, y, rows=7) == pytest.approx(pair(x, y))
 
 
 def test_two_samples_of_one_population_are_at_the_floor():

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scgim.datasets._fault import check_faults
-from scgim.datasets._mechanisms import ACTIVATIONS, CURVES
+from scgim.datasets._simulator.fault import check_faults
+from scgim.datasets._simulator.mechanisms import ACTIVATIONS, CURVES
 
 CHOICES = {
     "mechanism": ("linear", "neural", *CURVES),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scgim.datasets._rows import perturbed_rows
+from scgim.datasets._simulator.rows import perturbed_rows
 
 
 def plan(settings: dict[str, Any], names: list[str], rng: np.random.Generator) -> tuple[pd.DataFrame, np.ndarray]:

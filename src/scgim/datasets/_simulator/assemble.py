@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scgim.datasets import _drugs
-from scgim.datasets._disturbance import CellState, Disturbance, combine
-from scgim.datasets._fault import World
-from scgim.datasets._observe import observe
-from scgim.datasets._systems import System
-from scgim.datasets._truth import draw
+from scgim.datasets._simulator import drugs
+from scgim.datasets._simulator.disturbance import CellState, Disturbance, combine
+from scgim.datasets._simulator.fault import World
+from scgim.datasets._simulator.observe import observe
+from scgim.datasets._simulator.systems import System
+from scgim.datasets._simulator.truth import draw
 
 if TYPE_CHECKING:
     import anndata
@@ -83,7 +83,7 @@ def _write_features(
     elif settings["features"] == "principal_components":
         contexts = truth["contexts"]
         fitted = ((contexts["split"] == "train") & (contexts["drug"] != "control")).to_numpy()
-        table = _drugs.principal_components(truth["targets"], truth["effects"], fitted, settings["n_features"])
+        table = drugs.principal_components(truth["targets"], truth["effects"], fitted, settings["n_features"])
         adata.obsm["features"] = table[row]
     else:
         adata.uns["features"] = _drug_features(settings, truth, rng)
@@ -107,7 +107,7 @@ def _drug_features(settings: dict[str, Any], truth: dict[str, Any], rng: np.rand
     """Features of drugs, one row a drug, new drugs included."""
     n_features = settings["n_features"]
     if settings["features"] == "projection":
-        values = _drugs.projection(truth["drug_effect"], n_features, rng)
+        values = drugs.projection(truth["drug_effect"], n_features, rng)
     else:
         values = rng.normal(size=(len(truth["drugs"]), n_features))
     return pd.DataFrame(values, index=pd.Index(truth["drugs"]), columns=[f"feature_{q + 1}" for q in range(n_features)])

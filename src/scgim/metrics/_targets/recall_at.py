@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scgim.metrics._checks import two_tables
-from scgim.metrics._mean_reciprocal_rank import ranks
+from scgim.metrics._targets.mean_reciprocal_rank import ranks
 
 
 def recall_at(truth: Any, score: Any, k: int = 3) -> float:

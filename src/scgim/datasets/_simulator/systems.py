@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scgim.datasets._disturbance import CellState, Disturbance
-from scgim.datasets._mechanisms import ACTIVATIONS, CURVES, Curved, Linear, Mechanisms, Neural
+from scgim.datasets._simulator.disturbance import CellState, Disturbance
+from scgim.datasets._simulator.mechanisms import ACTIVATIONS, CURVES, Curved, Linear, Mechanisms, Neural
 
 LINEAR_SD, CURVED_SD = 2**0.5, 1.0  # sd of what the parents contribute among controls; not from the paper
 REFERENCE = 2000  # control cells used to standardise mechanisms that are not linear

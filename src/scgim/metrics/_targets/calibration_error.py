@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from scgim.metrics._reliability_table import reliability_table
+from scgim.metrics._targets.reliability_table import reliability_table
 
 
 def calibration_error(truth: Any, probability: Any, *, n_bins: int = 10) -> float:
