@@ -15,8 +15,8 @@ LEAVES = {"_keys", "_version", "_writing"}
 """Modules that every layer may import, and that import nothing of scgim."""
 CHAINS = {
     "_core": (
-        "design mechanisms moments posterior structure observation features kinds learn",
-        "effects arrays state",
+        "design mechanisms moments posterior structure observation features kinds learn settings",
+        "effects arrays state allowed",
     ),
     "model": ("_reading _study _loading _module _neural _published _training _prediction _saving _gim", ""),
 }

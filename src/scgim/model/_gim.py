@@ -11,11 +11,9 @@ import pandas as pd
 from scvi.model.base import BaseModelClass
 from threadpoolctl import threadpool_limits
 
+from scgim._core.learn.base import Task
 from scgim._core.learn.fit import Fit
-from scgim._core.learn.fit_search import fit_search
-from scgim._core.mechanisms import MECHANISMS
-from scgim._core.moments.moments import Moments
-from scgim._core.observation import OBSERVATIONS, from_state, to_state
+from scgim._core.observation import from_state, to_state
 from scgim.model._loading.splitter import GIMDataSplitter
 from scgim.model._module.module import GIMModule
 from scgim.model._module.options import TrainOptions, parameters
@@ -30,12 +28,12 @@ from scgim.model._reading.keys import CONTEXT_KEY, SIZE_FACTOR_KEY
 from scgim.model._saving.save import SaveMixin
 from scgim.model._study.knowledge import Knowledge, normalise_graph_prior, normalise_known_targets
 from scgim.model._study.levels import level_names, with_levels
-from scgim.model._study.observation import ObservedCells, check_noise
+from scgim.model._study.observation import ObservedCells, check_values
 from scgim.model._study.screen import Screen
 from scgim.model._study.setup import SetupMixin
 from scgim.model._study.study import CONTINUOUS_KEY, Study
-from scgim.model._training.compatible import check_published, default_kind
-from scgim.model._training.ensemble import average, fit_ensemble
+from scgim.model._training.choices import as_saved, read_choices
+from scgim.model._training.ensemble import average, resamples
 from scgim.model._training.history import merge_history, table
 from scgim.model._training.refine import refine
 
@@ -44,15 +42,8 @@ if TYPE_CHECKING:
 
     from scgim._core.design import Design
 
-INTERVENTIONS = ("shift", "hard", "activity", "auto")
 MAX_SCATTER = 2e8  # numbers kept of the second moments of all contexts or drugs: 1.6 GB
-STRUCTURES = ("search", "gradient", "cyclic")
 Progress = Callable[[str, float], None]
-
-
-def _one_of(argument: str, value: Any, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{argument}: expected one of {list(allowed)}, found {value!r}.")
 
 
 class NotTrainedError(RuntimeError, AttributeError):
@@ -140,43 +131,31 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         **module_kwargs: Any,
     ) -> None:
         super().__init__(adata, registry)
-        _one_of("mechanism", mechanism, tuple(MECHANISMS))
-        if intervention is not None:
-            _one_of("intervention", intervention, INTERVENTIONS)
-        _one_of("noise", noise, tuple(OBSERVATIONS))
-        _one_of("structure", structure, STRUCTURES)
-        if isinstance(n_ensemble, bool) or not isinstance(n_ensemble, (int, np.integer)) or n_ensemble < 0:
-            raise ValueError(f"n_ensemble: expected a whole number of at least 0, found {n_ensemble!r}.")
-        n_ensemble = int(n_ensemble)
         data = self.study
-        kind = default_kind(mechanism, noise, structure, effects_by, data) if intervention is None else intervention
-        if structure == "cyclic" and (mechanism, kind) != ("linear", "shift"):
-            raise ValueError(
-                "structure: 'cyclic' needs mechanism='linear' and intervention='shift', found "
-                f"mechanism={mechanism!r} and intervention={kind!r}."
-            )
-        if structure == "gradient":
-            check_published(kind, graph_prior=graph_prior, known_targets=known_targets, n_ensemble=n_ensemble)
+        self._choices = read_choices(
+            mechanism,
+            intervention,
+            noise,
+            structure,
+            data,
+            effects_by=effects_by,
+            n_ensemble=n_ensemble,
+            graph_prior=graph_prior is not None,
+            known_targets=known_targets is not None,
+        )
         graph_prior = normalise_graph_prior(graph_prior, data.genes, adata)
         known_targets = normalise_known_targets(known_targets, self.drugs, data.genes)
-        self.settings_: dict[str, Any] = {
-            "mechanism": mechanism,
-            "intervention": kind,
-            "noise": noise,
-            "structure": structure,
-            "n_ensemble": n_ensemble,
-        }
+        self.settings_: dict[str, Any] = as_saved(self._choices)
         if effects_by is not None:
-            level_names(effects_by, data, kind, structure)
-            self.settings_["effects_by"] = effects_by
+            level_names(effects_by, data)
         if adata is not None:
-            check_noise(OBSERVATIONS[noise](), self.settings_, data)
+            check_values(self._choices.observation, data)
         self._graph_prior, self._known_targets = graph_prior, known_targets
         self.module = GIMModule.from_design(
             len(data.genes),
             data.design,
             mechanism=mechanism,
-            intervention=kind,
+            intervention=self._choices.intervention,
             noise=noise,
             structure=structure,
             **module_kwargs,
@@ -184,7 +163,7 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         self.contexts_ = {str(column): data.table[column].tolist() for column in data.table}
         self.fit_: dict[str, Any] | None = None
         self.adjustment_: dict[str, Any] | None = None
-        self.observation_: dict[str, Any] = to_state(OBSERVATIONS[noise]())
+        self.observation_: dict[str, Any] = to_state(self._choices.observation)
         self.feature_model_: dict[str, Any] | None = None
         self._model_summary_string = (
             f"GIM with {len(data.genes)} genes, {len(data.table)} contexts of {len(self.drugs)} drugs; "
@@ -328,9 +307,9 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         --------
         >>> model.train(rng=0)  # doctest: +SKIP
         """
-        gradient = self.settings_["structure"] == "gradient"
+        searches = self._choices.learner.searches
         options = TrainOptions.sort(
-            PublishedPlan if gradient else GIMTrainingPlan,
+            GIMTrainingPlan if searches else PublishedPlan,
             max_epochs,
             accelerator,
             devices,
@@ -343,7 +322,7 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         search_rng, train_rng, feature_rng = rng.spawn(3)
         self.adjustment_ = None
         screen = self._screen(self.cells())
-        fit = None if gradient else self._search(screen, search_rng, progress)
+        fit = self._search(screen, search_rng, progress) if searches else None
         searched = [] if fit is None else list(fit.history)
         options = replace(options, max_epochs=self._epochs_on_disk(screen.cells, options.max_epochs))
         fit, maps = refine(screen, fit, self, options, train_rng, progress)
@@ -351,45 +330,33 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         trained: Any = self.history_
         self.history_: Any = merge_history(searched, trained)
         self.feature_model_ = None if maps is None else maps.to_dict()
-        if not gradient:  # which has trained its own
+        if searches:  # the published estimator has trained its own
             with threadpool_limits(limits=1):
                 self.feature_model_ = fit_feature_model(self.fit, self.study, feature_rng)
         self.is_trained_ = True
 
     def _epochs_on_disk(self, cells: Cells, max_epochs: int | None) -> int | None:
         """No second stage for expression on disk where the closed forms stand, unless it is asked for."""
-        closed = self.settings_["structure"] != "gradient" and MECHANISMS[self.settings_["mechanism"]].closed_form
+        closed = self._choices.learner.searches and self._choices.mechanism.closed_form
         return 0 if max_epochs is None and closed and not cells.in_memory else max_epochs
 
     def _search(self, screen: Screen, rng: np.random.Generator, progress: Progress | None) -> Fit:
-        """Stage one: moments, then the exact engine."""
-        cells = screen.cells
-        basis, intervention = MECHANISMS[self.settings_["mechanism"]].basis, self.settings_["intervention"]
-        design, n_genes = self.design, len(self.genes)
-        block = _scatter_blocks(intervention, design, n_genes * basis.n_functions)
+        """Stage one: moments of the causal layer, and what the learner makes of them and of bootstrap samples of them."""
+        choices, design = self._choices, screen.design
+        basis = choices.mechanism.basis
+        block = _scatter_blocks(choices.intervention, design, len(screen.genes) * basis.n_functions)
         if progress is not None:
             progress("moments", 0.0)
         size = self.adata_manager.get_from_registry(SIZE_FACTOR_KEY) if self.study.spec.size_factor else None
-        observed = ObservedCells(cells, len(design.dose), basis, block, size)
-        moments, observation = OBSERVATIONS[self.settings_["noise"]]().learn(observed, design)
+        observed = ObservedCells(screen.cells, len(design.dose), basis, block, size)
+        moments, observation = choices.observation.learn(observed, design)
         self.observation_ = to_state(observation)
-
-        def fit_one(sample: Moments, stream: np.random.Generator) -> Fit:
-            return fit_search(
-                sample,
-                design,
-                genes=self.genes,
-                intervention=intervention,
-                graph_prior=screen.knowledge.edges,
-                known_targets=screen.knowledge.targets,
-                cyclic=self.settings_["structure"] == "cyclic",
-                rng=stream,
-                progress=progress,
-            )
-
+        known = screen.knowledge
+        task = Task(moments, design, screen.genes, choices.intervention, known.edges, known.targets)
+        samples = resamples(moments, choices.n_ensemble, rng)
         with threadpool_limits(limits=1):  # matrices this small are slower with several threads, much so on busy cores
-            fit = fit_one(moments, rng)
-            return average(fit, fit_ensemble(moments, self.settings_["n_ensemble"], fit_one, rng))
+            fit, *members = [choices.learner.learn(task.on(each), stream, progress) for each, stream in samples]
+        return average(fit, members)
 
 
 def _scatter_blocks(intervention: str, design: Design, n_functions: int) -> np.ndarray | None:

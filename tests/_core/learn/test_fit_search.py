@@ -13,7 +13,8 @@ def fit_study(study, **kwargs):
     kind = kwargs.get("intervention", "shift")
     block = {"shift": None, "hard": study.design.drug_set + 1}.get(kind, np.arange(len(study.design.dose)))
     kwargs = {"genes": study.genes, "rng": 0} | kwargs
-    return fit_search(study.moments(kwargs.get("mechanism", "linear"), block=block), study.design, **kwargs)
+    moments = study.moments(kwargs.pop("mechanism", "linear"), block=block)
+    return fit_search(moments, study.design, **kwargs)
 
 
 def f1(found: np.ndarray, truth: np.ndarray) -> float:

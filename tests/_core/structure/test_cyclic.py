@@ -64,7 +64,7 @@ def system():
 
 @pytest.fixture(scope="module")
 def fitted(system):
-    return fit(*system[:3], cyclic=True)
+    return fit(*system[:3], structure="cyclic")
 
 
 def test_likelihood_is_that_of_the_multivariate_normal():
@@ -153,7 +153,7 @@ def test_cycles_are_found_and_predicted(system, fitted):
 
 def test_no_cycles_without_cycles():
     x, context, design, weight, *_ = cyclic_system(6, np.random.default_rng(5), n_cycles=0)
-    found = fit(x, context, design, cyclic=True)
+    found = fit(x, context, design, structure="cyclic")
     assert not found.mechanisms.cyclic
     assert f1(found.graph != 0, weight != 0) >= 0.95
     order = found.mechanisms.order

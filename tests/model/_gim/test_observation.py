@@ -251,13 +251,16 @@ def test_size_factors_that_are_not_used_are_pointed_out():
 
 
 @pytest.mark.parametrize(
-    "setting",
-    [{"mechanism": "additive"}, {"intervention": "hard"}, {"structure": "gradient"}],
-    ids=lambda s: next(iter(s)),
+    ("setting", "message"),
+    [
+        ({"mechanism": "additive"}, "'poisson_lognormal' needs mechanism='linear'"),
+        ({"intervention": "hard"}, "'poisson_lognormal' needs intervention='shift'"),
+        ({"structure": "gradient"}, "'gradient' needs noise='gaussian'"),
+    ],
+    ids=str,
 )
-def test_other_settings_need_gaussian_noise(setting):
-    (name,) = setting
-    with pytest.raises(ValueError, match=f"'poisson_lognormal' needs {name}="):
+def test_other_settings_need_gaussian_noise(setting, message):
+    with pytest.raises(ValueError, match=message):
         GIM(small(COUNTS), noise="poisson_lognormal", **setting)
 
 

@@ -7,12 +7,13 @@ line in its ``__init__.py``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from scgim._core.allowed import Allowed
 from scgim._core.design import Design
 from scgim._core.moments.moments import Chunk, Moments
 
@@ -100,12 +101,12 @@ class Observation(Protocol):
     ----------
     name
         As in ``GIM(noise=...)``.
-    needs
-        Other settings that it needs, by the name of the argument; empty where it goes with all.
+    allows
+        What goes with it.
     """
 
     name: ClassVar[str]
-    needs: ClassVar[Mapping[str, str]]
+    allows: ClassVar[Allowed]
 
     def check(self, values: Values) -> list[str]:
         """What is odd about the values, as sentences to warn with; a ValueError where they do not fit."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from scgim._core.allowed import Allowed
 from scgim._core.design import Design
 from scgim._core.moments.moments import Moments
 from scgim._core.observation.base import Cells, Change, Layer, Mean, Values, unused_sizes
@@ -18,7 +18,7 @@ class Gaussian:
     """``y = x``: what mechanisms act on is what is measured, as for logarithms of normalised expression."""
 
     name: ClassVar[str] = "gaussian"
-    needs: ClassVar[Mapping[str, str]] = {}
+    allows: ClassVar[Allowed] = Allowed()
 
     def check(self, values: Values) -> list[str]:
         """Counts are pointed out."""

@@ -6,13 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scgim._core.allowed import Allowed
 from scgim._core.moments.moments import Moments
 from scgim._core.observation.base import Values
 
 SMALLEST_EIGENVALUE = 0.05  # of the correlations within contexts
 SMALLEST_VARIANCE = 1e-3
 FEWEST_CELLS = 10.0
-LINEAR_SHIFTS = {"mechanism": "linear", "intervention": "shift", "structure": "search"}
+LINEAR_SHIFTS = Allowed(
+    mechanisms=("linear",),
+    interventions=("shift",),
+    instead="noise='gaussian' with logs of normalised values for other models",
+)
 """Settings under which moments of a latent layer suffice."""
 
 

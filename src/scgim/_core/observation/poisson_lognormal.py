@@ -12,12 +12,13 @@ rate expects.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
+from scgim._core.allowed import Allowed
 from scgim._core.arrays import dense, member
 from scgim._core.design import Design
 from scgim._core.moments.moments import Moments
@@ -48,7 +49,7 @@ class PoissonLognormal:
     """
 
     name: ClassVar[str] = "poisson_lognormal"
-    needs: ClassVar[Mapping[str, str]] = LINEAR_SHIFTS
+    allows: ClassVar[Allowed] = LINEAR_SHIFTS
     sizes: np.ndarray = field(default_factory=lambda: np.ones((1, 1)))
     size_unit: float = 1.0
 

@@ -7,13 +7,14 @@ keeps its noise, and only as many zeros come or go as the change of their probab
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import expit, logit
 
+from scgim._core.allowed import Allowed
 from scgim._core.arrays import dense, member
 from scgim._core.design import Design
 from scgim._core.moments.moments import Chunk, Moments
@@ -36,7 +37,7 @@ class ZeroInflatedLognormal:
     """
 
     name: ClassVar[str] = "zero_inflated_lognormal"
-    needs: ClassVar[Mapping[str, str]] = LINEAR_SHIFTS
+    allows: ClassVar[Allowed] = LINEAR_SHIFTS
     zeros: np.ndarray = field(default_factory=lambda: np.zeros((3, 1)))
 
     def check(self, values: Values) -> list[str]:

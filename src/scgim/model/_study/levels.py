@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from scgim.model._study.study import Study
 
 
-def level_names(effects_by: Any, data: Study, intervention: str, structure: str) -> list[str]:
+def level_names(effects_by: Any, data: Study) -> list[str]:
     """Levels of the covariate by which effects differ, checked.
 
     Raises
     ------
     TypeError, KeyError, ValueError
-        `effects_by` is no name, is not registered, has one level, or the other settings do not allow for it.
+        `effects_by` is no name, is not registered, or has one level.
     """
     if not isinstance(effects_by, str):
         raise TypeError(f"effects_by: expected the name of one column or None, found {type(effects_by).__name__}.")
@@ -27,12 +27,6 @@ def level_names(effects_by: Any, data: Study, intervention: str, structure: str)
             f"effects_by: column {effects_by!r} is not a registered covariate, found {list(data.spec.covariates)}. "
             "Name it in batch_key or categorical_covariate_keys, too."
         )
-    if intervention not in ("shift", "hard"):
-        raise ValueError(
-            f"effects_by: needs intervention='shift' or 'hard', found {intervention!r}; leave effects_by out to share effects."
-        )
-    if structure == "gradient":
-        raise ValueError("effects_by: needs structure='search' or 'cyclic', found 'gradient'; leave effects_by out.")
     names = sorted(set(data.groups[effects_by]))
     if len(names) < 2:
         raise ValueError(

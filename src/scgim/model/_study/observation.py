@@ -20,19 +20,13 @@ if TYPE_CHECKING:
     from scgim.model._study.study import Study
 
 
-def check_noise(observation: Observation, settings: dict[str, Any], data: Study) -> None:
-    """The other settings and the values suit the noise model; what is odd about the values is warned of.
+def check_values(observation: Observation, data: Study) -> None:
+    """The values suit the noise model; what is odd about them is warned of.
 
     Raises
     ------
     ValueError
     """
-    for name, needed in observation.needs.items():
-        if settings[name] != needed:
-            raise ValueError(
-                f"noise: {observation.name!r} needs {name}={needed!r}, found {settings[name]!r}; for other models take "
-                "logs of normalised values and noise='gaussian'."
-            )
     for remark in observation.check(registered_values(data)):
         warnings.warn(f"noise: {remark}", UserWarning, stacklevel=4)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -78,8 +78,10 @@ def kind_probabilities(fit: Fit) -> np.ndarray:
     return np.stack([np.where(active, other, own), np.where(active, own, other)])
 
 
-def fit_ensemble(
-    moments: Moments, n_members: int, fit_one: Callable[[Moments, np.random.Generator], Fit], rng: np.random.Generator
-) -> list[Fit]:
-    """Fits to `n_members` bootstrap samples of the moments."""
-    return [fit_one(resample(moments, stream), stream) for stream in rng.spawn(n_members)]
+def resamples(
+    moments: Moments, n_members: int, rng: np.random.Generator
+) -> Iterator[tuple[Moments, np.random.Generator]]:
+    """The moments, then `n_members` bootstrap samples of them, each with a random generator of its own."""
+    yield moments, rng
+    for stream in rng.spawn(n_members):
+        yield resample(moments, stream), stream

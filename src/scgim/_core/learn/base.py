@@ -1,0 +1,114 @@
+"""What a learner is: from moments of the cells to a fit (layer `_core`; not from the paper)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol, TypeVar
+
+import numpy as np
+
+from scgim._core.allowed import Allowed
+from scgim._core.design import Design
+from scgim._core.learn.fit import Fit
+from scgim._core.learn.order import Progress
+from scgim._core.moments.moments import Moments
+from scgim._core.structure.prior import Prior
+
+KICKS = ((50, 20), (150, 3))
+"""Number of genes up to which the search restarts so often without success; once beyond these."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be learned.
+
+    Attributes
+    ----------
+    moments
+        Of the cells; with the scatter of each drug set for hard interventions, of each context for activities.
+    design
+        Drugs and doses of the contexts; with levels of a covariate, effects of shifts and hard interventions may differ
+        between these.
+    genes
+        Names of the G genes.
+    intervention
+        Kinds of intervention that drugs may make, by the name of the setting.
+    graph_prior
+        ``(G, G)``; prior probability of each edge, 0 where it is forbidden.
+    known_targets
+        ``(D, G)``; 1 for known targets, 0 for known others, NaN where nothing is known.
+    background
+        Standard deviation, in standard deviations of the gene, of differences between contexts that no drug made;
+        ``"auto"`` learns it.
+    n_kicks
+        Restarts that must bring nothing before the search stops; None for what suits the number of genes.
+    """
+
+    moments: Moments
+    design: Design
+    genes: tuple[str, ...]
+    intervention: str = "shift"
+    graph_prior: np.ndarray | None = None
+    known_targets: np.ndarray | None = None
+    background: float | str = "auto"
+    n_kicks: int | None = None
+
+    def on(self, moments: Moments) -> Task:
+        """The same on other moments."""
+        return replace(self, moments=moments)
+
+    @property
+    def prior(self) -> Prior:
+        """Prior of graph and interventions, before anything is learned."""
+        return Prior.default(self.moments.n_genes, self.graph_prior)
+
+    @property
+    def kicks(self) -> int:
+        """Restarts that must bring nothing before the search stops."""
+        if self.n_kicks is not None:
+            return self.n_kicks
+        return next((kicks for most, kicks in KICKS if self.moments.n_genes <= most), 1)
+
+
+class Option(Protocol):
+    """A choice that limits other choices.
+
+    Attributes
+    ----------
+    structure
+        As in ``GIM(structure=...)``.
+    argument
+        Argument of ``GIM`` that chooses it, for messages: `structure`, or `intervention` among learners of one structure.
+    searches
+        Whether it learns from moments; else from minibatches.
+    exact
+        Whether what it finds stands as it is, for no training by minibatches knows its models.
+    allows
+        What goes with it.
+    """
+
+    structure: ClassVar[str]
+    argument: ClassVar[str]
+    searches: ClassVar[bool]
+    exact: ClassVar[bool]
+
+    @property
+    def allows(self) -> Allowed:
+        """What goes with it."""
+
+
+class Learner(Option, Protocol):
+    """Learns graph, mechanisms, targets and effects from moments."""
+
+    def learn(self, task: Task, rng: np.random.Generator, progress: Progress | None = None) -> Fit:
+        """The fit; `progress` is called with a stage and its score."""
+
+
+L = TypeVar("L", bound=Option)
+
+
+def pick(learners: Iterable[L], structure: str, intervention: str) -> L:
+    """The learner of a structure for these interventions; where none takes them, one whose limits say so."""
+    found = [learner for learner in learners if learner.structure == structure]
+    return next((one for one in found if intervention in (one.allows.interventions or (intervention,))), found[0])

@@ -1,0 +1,113 @@
+"""The learners from moments, and what goes with each (layer `_core`; not from the paper)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from scgim._core.allowed import Allowed
+from scgim._core.learn.alternate import fit_active
+from scgim._core.learn.assemble import assemble
+from scgim._core.learn.base import Learner, Task
+from scgim._core.learn.cyclic import fit_cyclic
+from scgim._core.learn.fit import Fit
+from scgim._core.learn.order import Progress, learn_structure
+from scgim._core.structure.edges import edge_probabilities
+from scgim._core.structure.learn_prior import evidence_given
+
+
+class SearchOrders:
+    """Exact scores of parents, with interventions integrated out, and a search over causal orders."""
+
+    structure: ClassVar[str] = "search"
+    argument: ClassVar[str] = "structure"
+    searches: ClassVar[bool] = True
+    exact: ClassVar[bool] = False
+    allows: ClassVar[Allowed] = Allowed(interventions=("shift", "hard"))
+
+    def learn(self, task: Task, rng: np.random.Generator, progress: Progress | None = None) -> Fit:
+        """Order and parents, then targets and effects given these."""
+        score, chooser, state, history = learn_structure(
+            task.moments,
+            task.design,
+            task.prior,
+            intervention=task.intervention,
+            background=task.background,
+            n_kicks=task.kicks,
+            rng=rng,
+            progress=progress,
+        )
+        evidence = evidence_given(score, state.parents)
+        probability = edge_probabilities(chooser, state, rng=rng)
+        return assemble(
+            score,
+            task.design,
+            state.order,
+            state.parents,
+            evidence,
+            probability,
+            task.genes,
+            task.intervention,
+            task.known_targets,
+            history,
+        )
+
+
+class AlternateKinds:
+    """Graph and interventions in turn, where drugs change activities; shifts and activities are weighed by likelihood."""
+
+    structure: ClassVar[str] = "search"
+    argument: ClassVar[str] = "intervention"
+    searches: ClassVar[bool] = True
+    exact: ClassVar[bool] = False
+    allows: ClassVar[Allowed] = Allowed(
+        interventions=("activity", "auto"),
+        noises=("gaussian",),
+        effects_by=False,
+        instead="intervention='shift' or 'hard'",
+    )
+
+    def learn(self, task: Task, rng: np.random.Generator, progress: Progress | None = None) -> Fit:
+        """Rounds of a search over orders and a choice of interventions."""
+        return fit_active(
+            task.moments,
+            task.design,
+            task.prior,
+            genes=task.genes,
+            intervention=task.intervention,
+            n_kicks=task.kicks,
+            background=task.background,
+            known_targets=task.known_targets,
+            rng=rng,
+            progress=progress,
+        )
+
+
+class LetCyclesIn:
+    """A search over orders, after which edges that close cycles enter where the likelihood pays for them."""
+
+    structure: ClassVar[str] = "cyclic"
+    argument: ClassVar[str] = "structure"
+    searches: ClassVar[bool] = True
+    exact: ClassVar[bool] = True
+    allows: ClassVar[Allowed] = Allowed(
+        mechanisms=("linear",), interventions=("shift",), noises=("gaussian",), instead="structure='search'"
+    )
+
+    def learn(self, task: Task, rng: np.random.Generator, progress: Progress | None = None) -> Fit:
+        """From the graph without cycles."""
+        return fit_cyclic(
+            task.moments,
+            task.design,
+            task.prior,
+            genes=task.genes,
+            n_kicks=task.kicks,
+            background=task.background,
+            known_targets=task.known_targets,
+            rng=rng,
+            progress=progress,
+        )
+
+
+SEARCHES: tuple[Learner, ...] = (SearchOrders(), AlternateKinds(), LetCyclesIn())
