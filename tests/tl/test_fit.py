@@ -174,3 +174,31 @@ def test_mudata_is_fitted_like_its_parts_together(fitted, tmp_path, quiet_mudata
     back = md.read_h5mu(tmp_path / "m.h5mu")
     np.testing.assert_array_equal(back.varm["scgim_effect"], mdata.varm["scgim_effect"])
     assert "scgim" in back.uns and "scgim" in back["rna"].uns
+
+
+@pytest.mark.parametrize("more", [{}, {"max_epochs": 0}, {"structure": "cyclic"}], ids=["default", "search", "cyclic"])
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ({"max_epoch": 3}, "max_epochs"),
+        ({"random_state": 1}, "rng"),
+        ({"seed": 1}, "rng"),
+        ({"copy": True}, "adata.copy()"),
+        ({"n_hidden": 8}, "model_kwargs={'n_hidden'"),
+        ({"lr": 0.1}, "plan_kwargs={'lr'"),
+        ({"doze_key": "dose"}, "dose_key"),
+    ],
+    ids=lambda x: next(iter(x)) if isinstance(x, dict) else None,
+)
+def test_wrong_keywords_are_refused_before_anything_is_done(screen, more, wrong, meant):
+    """Also where there is no second stage, whose trainer would have refused them."""
+    before = set(screen.uns), set(screen.obs)
+    with pytest.raises(TypeError, match="unknown argument") as error:
+        tl.fit(screen, perturbation_key="drug", control="DMSO", progress=False, **more, **wrong)
+    assert meant in str(error.value)
+    assert (set(screen.uns), set(screen.obs)) == before
+
+
+def test_wrong_settings_of_the_module_are_refused_before_anything_is_done(screen):
+    with pytest.raises(TypeError, match="n_hiden: unknown argument; did you mean 'n_hidden'"):
+        tl.fit(screen, perturbation_key="drug", control="DMSO", model_kwargs={"n_hiden": 8})

@@ -3,12 +3,14 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
 from scgim import __version__
 from scgim.cli._console import InputError, error_console
+from scgim.cli._options import options_of
+from scgim.tl._fit import fit as tl_fit
 
 app = App(
     name="scgim",
@@ -48,32 +50,15 @@ def demo(
 
 
 @app.command
+@options_of(tl_fit)
 def fit(
     file: Path,
     /,
     *,
-    perturbation_key: Annotated[list[str], Parameter(negative="")],
-    control: str,
-    dose_key: Annotated[list[str] | None, Parameter(negative="")] = None,
-    features_key: str | None = None,
-    layer: str | None = None,
-    batch_key: str | None = None,
-    categorical_covariate_keys: Annotated[list[str] | None, Parameter(negative="")] = None,
-    continuous_covariate_keys: Annotated[list[str] | None, Parameter(negative="")] = None,
-    size_factor_key: str | None = None,
-    mechanism: Literal["linear", "additive", "neural"] = "linear",
-    intervention: Literal["shift", "hard", "activity", "auto"] | None = None,
-    noise: Literal["gaussian", "zero_inflated_lognormal", "poisson_lognormal"] = "gaussian",
-    structure: Literal["search", "gradient", "cyclic"] = "search",
-    graph_prior: str | None = None,
-    effects_by: str | None = None,
-    max_epochs: int | None = None,
-    accelerator: str = "auto",
-    devices: str = "auto",
-    key_added: str = "scgim",
     seed: int = 0,
     out: Path = Path("scgim_fit"),
     overwrite: Annotated[bool, Parameter(negative="")] = False,
+    **options: Any,
 ) -> None:
     """Fit a model to FILE (.h5ad, .h5mu or .zarr) and write the results into a folder.
 
@@ -81,46 +66,6 @@ def fit(
     ----------
     file
         Cells x genes on the scale to be modelled: log-normalised counts, or log intensities.
-    perturbation_key
-        Column with the drug; give it several times for combinations.
-    control
-        Label of the cells without drug.
-    dose_key
-        Column with the dose; as many as there are perturbation keys.
-    features_key
-        Table of drug features: a key of .uns, or of .obsm.
-    layer
-        Layer to model instead of X.
-    batch_key
-        Column of the batch; each batch needs control cells.
-    categorical_covariate_keys
-        Further columns of which each value has its own baseline.
-    continuous_covariate_keys
-        Columns with numbers that shift the baseline.
-    size_factor_key
-        Column with size factors, for count models.
-    mechanism
-        Kind of the dependence of a gene on its causes.
-    intervention
-        What a drug does to its targets; auto weighs shifts and changes of activity.
-    noise
-        gaussian for log-normalised values, poisson_lognormal for raw counts, zero_inflated_lognormal for normalised
-        values without logs.
-    structure
-        search: exact score and search over orders. gradient: the published estimator. cyclic: genes may act on each
-        other in cycles.
-    graph_prior
-        Key of .varp with what is known of the graph.
-    effects_by
-        Covariate between whose values effects may differ; targets stay shared.
-    max_epochs
-        Epochs of the training after the search.
-    accelerator
-        Where to train, as in Lightning: auto, cpu, gpu.
-    devices
-        Number of devices, as in Lightning.
-    key_added
-        Start of the keys that are written.
     seed
         Seed of the fit.
     out
@@ -130,10 +75,7 @@ def fit(
     """
     from scgim.cli._fit import run
 
-    settings = dict(locals())
-    for name in ("run", "file", "out", "seed", "overwrite"):
-        del settings[name]
-    run(file, out=out, seed=seed, overwrite=overwrite, settings=settings)
+    run(file, out=out, seed=seed, overwrite=overwrite, settings=options)
 
 
 @app.command

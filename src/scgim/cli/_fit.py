@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from scgim._keys import DEFAULT
 from scgim._writing import together
 from scgim.cli import _files
 from scgim.cli._console import console, quiet, step, table
@@ -22,14 +23,10 @@ def run(file: Path, *, out: Path, seed: int, overwrite: bool, settings: dict[str
         quiet()
     from scgim import get, tl
 
-    key, max_epochs = settings["key_added"], settings.pop("max_epochs")
+    key = settings.get("key_added", DEFAULT)
     for name in ("perturbation_key", "dose_key"):
-        columns = settings[name]
-        settings[name] = columns[0] if columns is not None and len(columns) == 1 else columns
-    if settings["devices"].isdecimal():
-        settings["devices"] = int(settings["devices"])
-    if max_epochs is not None:
-        settings["max_epochs"] = max_epochs
+        if len(settings.get(name) or ()) == 1:
+            settings[name] = settings[name][0]
     _files.check_folder(
         out, names, n_bytes=_files.size(file) + PER_GENE * data.n_vars * min(data.n_vars, 1000), overwrite=overwrite
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,10 @@ from threadpoolctl import threadpool_limits
 from scgim._core.learn.base import Task
 from scgim._core.learn.fit import Fit
 from scgim._core.observation import from_state, to_state
+from scgim._options import Devices, InterventionName, MechanismName, NoiseName, StructureName, documented
 from scgim.model._loading.splitter import GIMDataSplitter
 from scgim.model._module.module import GIMModule
-from scgim.model._module.options import TrainOptions, parameters
+from scgim.model._module.options import TrainOptions, module_parameters, parameters, refuse_unknown
 from scgim.model._module.plan import GIMTrainingPlan
 from scgim.model._prediction.feature_map import fit_feature_model, load_feature_model
 from scgim.model._prediction.forecast import ForecastMixin
@@ -50,6 +51,7 @@ class NotTrainedError(RuntimeError, AttributeError):
     """A result was asked for before training; also an AttributeError, so that objects can be listed and saved."""
 
 
+@documented
 class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
     """Generative Intervention Model :cite:p:`schneider2025`: where drugs act on a causal graph, and what follows.
 
@@ -59,40 +61,7 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         Data set up with :meth:`setup_anndata` or :meth:`setup_mudata`.
     registry
         Registry of a saved model, in place of data; used by :meth:`load`.
-    mechanism
-        How genes act on their children: ``"linear"``, ``"additive"`` (a few basis functions a parent; not from the
-        paper) or ``"neural"`` (one small network a gene; under changes of activity only where networks describe held-out
-        cells better than additive mechanisms).
-    intervention
-        What a drug does to a target: ``"shift"`` adds to its mechanism, ``"hard"`` replaces it, ``"activity"`` scales its
-        outgoing effects, from none to twice what they were (not from the paper). ``"auto"`` weighs shifts and changes of
-        activity, drug by drug, by likelihood (not from the paper). All but ``"shift"`` keep second moments of every drug or
-        context, which limits the number of genes. None, the default, is ``"auto"`` where every drug was measured in one context and
-        has no features (given linear or additive mechanisms, gaussian noise, ``structure="search"``, and not too many genes and
-        contexts), and ``"shift"`` elsewhere.
-    noise
-        How cells are observed: ``"gaussian"`` for log-normalised values; ``"poisson_lognormal"`` for raw counts;
-        ``"zero_inflated_lognormal"`` for normalised values without logs, with more zeros than their spread explains. Under
-        the last two the causal model is one of logarithms, and needs linear mechanisms, shifts and ``structure="search"``
-        (estimation from moments is not from the paper).
-    structure
-        ``"search"``: exact score and order search, then joint training (not from the paper). ``"gradient"``: the
-        published estimator. ``"cyclic"``: linear mechanisms under shift interventions, and genes may act on each other in
-        cycles, where the likelihood with its log determinant pays for them (not from the paper).
-    graph_prior
-        What is known of the graph: an edge list (DataFrame with `source`, `target` and perhaps `probability`), a
-        ``(G, G)`` matrix, dense or sparse, or a key of ``.varp``; row causes column. Without probabilities (booleans,
-        zeros and ones, or a bare edge list) it is a mask, and edges outside it are forbidden. Not from the paper, nor
-        with ``structure="gradient"``.
-    known_targets
-        DataFrame with `drug` and `gene`: targets that are known. Not from the paper, nor with ``structure="gradient"``.
-    n_ensemble
-        Bootstrap fits whose probabilities are averaged with those of the fit, beyond the orders that are averaged over
-        in any case.
-    effects_by
-        One of the registered categorical covariates, or the batch key: targets are shared by its levels, but effects may
-        differ between them, as far as the data say so (not from the paper). Needs ``intervention="shift"`` or
-        ``"hard"``, and not ``structure="gradient"``.
+    %(choices)s
     **module_kwargs
         Settings of the torch module.
 
@@ -120,16 +89,17 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         adata: AnnData | None = None,
         registry: dict | None = None,
         *,
-        mechanism: Literal["linear", "additive", "neural"] = "linear",
-        intervention: Literal["shift", "hard", "activity", "auto"] | None = None,
-        noise: str = "gaussian",
-        structure: Literal["search", "gradient", "cyclic"] = "search",
+        mechanism: MechanismName = "linear",
+        intervention: InterventionName | None = None,
+        noise: NoiseName = "gaussian",
+        structure: StructureName = "search",
         graph_prior: Any = None,
         known_targets: Any = None,
         n_ensemble: int = 0,
         effects_by: str | None = None,
         **module_kwargs: Any,
     ) -> None:
+        refuse_unknown(module_kwargs, module_parameters(), also=parameters(GIM.__init__))
         super().__init__(adata, registry)
         data = self.study
         self._choices = read_choices(
@@ -251,12 +221,13 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         knowledge = Knowledge.of(self._graph_prior, self._known_targets, self.drugs, self.genes)
         return Screen(cells, self.design, tuple(self.genes), self.study.features, knowledge)
 
+    @documented
     def train(
         self,
         max_epochs: int | None = None,
         *,
         accelerator: str = "auto",
-        devices: int | list[int] | str = "auto",
+        devices: Devices = "auto",
         rng: int | np.random.Generator | None = 0,
         batch_size: int | None = None,
         train_size: float | None = None,
@@ -273,24 +244,7 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
 
         Parameters
         ----------
-        max_epochs
-            Epochs of the second stage; 0 skips it. None lets the model choose: none for expression on disk, where the
-            closed forms of linear and additive mechanisms stand.
-        accelerator, devices
-            Of the second stage, see :class:`lightning.pytorch.Trainer`.
-        rng
-            Seed or generator.
-        batch_size
-            Cells of a minibatch; a tenth of the cells by default, within limits.
-        train_size
-            Share of each context's cells that is trained on; 0.9 by default.
-        balance
-            From 0 (each cell once an epoch, the default) to 1 (each context equally often, with importance weights that
-            keep the expected objective).
-        window
-            Cells on disk that are in memory and shuffled together; 64 MB of them by default.
-        plan_kwargs
-            Settings of the training plan.
+        %(training)s
         progress
             Called with the stage and its objective.
         **trainer_kwargs

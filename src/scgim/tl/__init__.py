@@ -1,9 +1,24 @@
 """Fit, predict, evaluate, diagnose, report."""
 
-from scgim.tl._diagnose import diagnose
-from scgim.tl._evaluate import evaluate
-from scgim.tl._fit import fit
-from scgim.tl._predict import predict
-from scgim.tl._report import report
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scgim.tl._diagnose import diagnose
+    from scgim.tl._evaluate import evaluate
+    from scgim.tl._fit import fit
+    from scgim.tl._predict import predict
+    from scgim.tl._report import report
 
 __all__ = ["diagnose", "evaluate", "fit", "predict", "report"]
+
+
+def __getattr__(name: str) -> Any:
+    """Functions when they are first used: the command line reads the signature of one of them without loading torch."""
+    if name in __all__:
+        return getattr(import_module(f"{__name__}._{name}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scgim import _keys
+from scgim._options import Columns, Devices, InterventionName, MechanismName, NoiseName, StructureName, documented
 from scgim._version import __version__
 from scgim.tl._light import light_copy
 from scgim.tl._progress import display
-from scgim.tl._results import results_of
 from scgim.tl._seed import as_seed, seeded
-from scgim.tl._write import write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,34 +18,41 @@ if TYPE_CHECKING:
     from scgim.model import GIM
 
 
+@documented
 def fit(
     adata: "AnnData | MuData",
     *,
-    perturbation_key: str | Sequence[str],
+    perturbation_key: Columns,
     control: str,
-    dose_key: str | Sequence[str] | None = None,
+    dose_key: Columns | None = None,
     features_key: str | None = None,
     layer: str | Mapping[str, str | None] | None = None,
     batch_key: str | None = None,
-    categorical_covariate_keys: Sequence[str] | None = None,
-    continuous_covariate_keys: Sequence[str] | None = None,
+    categorical_covariate_keys: Columns | None = None,
+    continuous_covariate_keys: Columns | None = None,
     size_factor_key: str | None = None,
     modalities: Mapping[str, Any] | None = None,
-    mechanism: str = "linear",
-    intervention: str | None = None,
-    noise: str = "gaussian",
-    structure: str = "search",
+    mechanism: MechanismName = "linear",
+    intervention: InterventionName | None = None,
+    noise: NoiseName = "gaussian",
+    structure: StructureName = "search",
     graph_prior: Any = None,
     known_targets: Any = None,
+    n_ensemble: int = 0,
     effects_by: str | None = None,
-    n_ensemble: int | None = None,
     model_kwargs: Mapping[str, Any] | None = None,
-    key_added: str = _keys.DEFAULT,
-    rng: "int | np.random.Generator | None" = 0,
+    max_epochs: int | None = None,
     accelerator: str = "auto",
-    devices: int | list[int] | str = "auto",
+    devices: Devices = "auto",
+    rng: "int | np.random.Generator | None" = 0,
+    batch_size: int | None = None,
+    train_size: float | None = None,
+    balance: float | None = None,
+    window: int | None = None,
+    plan_kwargs: dict[str, Any] | None = None,
+    key_added: str = _keys.DEFAULT,
     progress: bool | None = None,
-    **train_kwargs: Any,
+    **trainer_kwargs: Any,
 ) -> "GIM":
     """Fit a generative intervention model :cite:p:`schneider2025` and write what it says into ``adata``.
 
@@ -58,57 +64,17 @@ def fit(
     adata
         Cells x genes on the scale to be modelled (log-normalised for single-cell RNA, or raw counts with
         ``noise="poisson_lognormal"``; log or arcsinh for cytometry), or a MuData whose modalities become one graph.
-    perturbation_key
-        Column of ``adata.obs`` with the perturbation, or a list of columns for combinations.
-    control
-        The label of unperturbed cells in these columns.
-    dose_key
-        Column with the dose, or as many as ``perturbation_key`` has.
-    features_key
-        Key of ``adata.uns`` with a DataFrame of drug features, or of ``adata.obsm`` with one row a cell, constant within
-        a context. Needed to predict new drugs.
-    layer
-        Layer to model instead of ``adata.X``; for a MuData also a dict from modality to layer.
-    batch_key
-        Column of the batch; each batch has its own baseline and needs its own control cells.
-    categorical_covariate_keys, continuous_covariate_keys
-        Further columns that shift the baseline.
-    size_factor_key
-        Column with the size factors of ``noise="poisson_lognormal"``; library sizes over the modelled genes without it.
-    modalities
-        For a MuData: where the columns and layers are, see :meth:`scgim.model.GIM.setup_mudata`.
-    mechanism
-        ``"linear"``, ``"additive"`` or ``"neural"``.
-    intervention
-        ``"shift"``, ``"hard"``, ``"activity"``, or ``"auto"`` (shifts and changes of activity, weighed drug by drug). None is
-        ``"auto"`` where every drug was measured in one context and has no features, else ``"shift"``, see
-        :class:`scgim.model.GIM`.
-    noise
-        ``"gaussian"`` for log-normalised values, ``"poisson_lognormal"`` for raw counts, ``"zero_inflated_lognormal"`` for
-        normalised values without logs, see :class:`scgim.model.GIM`.
-    structure
-        ``"search"`` for the exact score with a search over orders, ``"gradient"`` for the published estimator,
-        ``"cyclic"`` where genes may act on each other in cycles (linear mechanisms, shift interventions).
-    graph_prior
-        What is known of the graph: edge list, matrix, or key of ``adata.varp``.
-    known_targets
-        Table with columns ``drug`` and ``gene``: targets that are known.
-    effects_by
-        One of the covariates, such as the cell line: drugs keep their targets, but effects may differ between its levels.
-    n_ensemble
-        Number of fits that the edge probabilities come from; the default of the model if not given.
+    %(setup)s
+    %(modalities)s
+    %(choices)s
     model_kwargs
-        Further arguments of :class:`scgim.model.GIM`.
-    key_added
-        Start of the keys that are written.
-    rng
-        Seed or generator. The same seed gives the same result; the global seeds are as before afterwards.
-    accelerator, devices
-        Where to train, as in Lightning.
+        Settings of the torch module, such as ``{"n_hidden": 32}``.
+    %(training)s
+    %(key_added)s
     progress
         Show what the fit is doing; by default in terminals and notebooks.
-    **train_kwargs
-        Further arguments of :meth:`scgim.model.GIM.train`.
+    **trainer_kwargs
+        Of :class:`scvi.train.Trainer`, such as ``precision="bf16-mixed"`` or ``strategy="ddp"``.
 
     Returns
     -------
@@ -137,33 +103,62 @@ def fit(
     ... )
     >>> scgim.get.targets(adata, min_probability=0.5)  # doctest: +SKIP
     """
-    arguments = dict(locals())
-    setup = {name: arguments[name] for name in _SETUP}
-    build = {name: arguments[name] for name in _BUILD} | dict(model_kwargs or {})
-    if n_ensemble is not None:
-        build["n_ensemble"] = n_ensemble
+    columns: dict[str, Any] = {
+        "perturbation_key": perturbation_key,
+        "control": control,
+        "dose_key": dose_key,
+        "features_key": features_key,
+        "layer": layer,
+        "batch_key": batch_key,
+        "categorical_covariate_keys": categorical_covariate_keys,
+        "continuous_covariate_keys": continuous_covariate_keys,
+        "size_factor_key": size_factor_key,
+    }
+    choices: dict[str, Any] = {
+        "mechanism": mechanism,
+        "intervention": intervention,
+        "noise": noise,
+        "structure": structure,
+        "graph_prior": graph_prior,
+        "known_targets": known_targets,
+        "n_ensemble": n_ensemble,
+        "effects_by": effects_by,
+    } | dict(model_kwargs or {})
+    training: dict[str, Any] = {
+        "max_epochs": max_epochs,
+        "batch_size": batch_size,
+        "train_size": train_size,
+        "balance": balance,
+        "window": window,
+        "plan_kwargs": plan_kwargs,
+    }
     _check_key(key_added)
     seed = as_seed(rng)
 
     from scgim.model import GIM
+    from scgim.model._module.options import refuse_further
+    from scgim.tl._results import results_of
+    from scgim.tl._write import write
 
+    refuse_further(trainer_kwargs, fit)
     is_mudata = _check_object(adata)
-    light = light_copy(adata, setup | build)
+    light = light_copy(adata, columns | choices)
     if is_mudata:
-        GIM.setup_mudata(light, **setup, modalities=modalities)
+        GIM.setup_mudata(light, **columns, modalities=modalities)
     elif modalities is not None:
         raise ValueError("modalities: expected None with an AnnData; it says where the columns of a MuData are.")
     else:
-        GIM.setup_anndata(light, **setup)
+        GIM.setup_anndata(light, **columns)
     with display(show=progress) as (report, callbacks), seeded(seed):
-        model = GIM(light, **build)
-        options: dict[str, Any] = {"progress": report, "enable_progress_bar": False} | train_kwargs
-        options["callbacks"] = [*callbacks, *(train_kwargs.get("callbacks") or [])]
-        model.train(accelerator=accelerator, devices=devices, rng=seed, **options)
+        model = GIM(light, **choices)
+        trainer: dict[str, Any] = {"enable_progress_bar": False} | trainer_kwargs
+        trainer["callbacks"] = [*callbacks, *(trainer_kwargs.get("callbacks") or [])]
+        model.train(accelerator=accelerator, devices=devices, rng=seed, progress=report, **training, **trainer)
+    given = {name: value for name, value in training.items() if value is not None}
     params = (
-        setup
-        | build
-        | {"modalities": modalities, "rng": seed, "train_kwargs": train_kwargs}
+        columns
+        | choices
+        | {"modalities": modalities, "rng": seed, "train_kwargs": given | trainer_kwargs}
         | model.settings
         | _versions()
     )
@@ -171,20 +166,6 @@ def fit(
     params["dose_key"] = None if dose_key is None else _as_list(dose_key)
     write(adata, results_of(model, params), key=key_added)
     return model
-
-
-_SETUP = (
-    "perturbation_key",
-    "control",
-    "dose_key",
-    "features_key",
-    "layer",
-    "batch_key",
-    "categorical_covariate_keys",
-    "continuous_covariate_keys",
-    "size_factor_key",
-)
-_BUILD = ("mechanism", "intervention", "noise", "structure", "graph_prior", "known_targets", "effects_by")
 
 
 def _as_list(columns: str | Sequence[str]) -> list[str]:

@@ -12,7 +12,10 @@ import lightning.pytorch as pl
 import numpy as np
 from scvi.train import Trainer
 
+from scgim._options import CHOICES
 from scgim.model._loading.datamodule import check_settings
+from scgim.model._module.module import GIMModule
+from scgim.model._module.plan import GIMTrainingPlan
 
 LOADER = ("num_workers", "pin_memory", "datasplitter_kwargs")
 """Keywords besides the named ones that go to the minibatches."""
@@ -92,6 +95,18 @@ def refuse_unknown(given: Iterable[str], allowed: Iterable[str], also: Iterable[
         else:
             hint = "leave it out"
         raise TypeError(f"{name}: unknown argument; {hint}")
+
+
+def module_parameters() -> set[str]:
+    """Settings of the torch module that are not choices of the model."""
+    return parameters(GIMModule.__init__) - set(CHOICES) - {"n_genes", "design"}
+
+
+def refuse_further(further: Iterable[str], function: Callable[..., Any]) -> None:
+    """Refuse what a trainer does not know among the further keywords of a function, see `refuse_unknown`."""
+    plan = plan_parameters(GIMTrainingPlan)
+    also = parameters(function)
+    refuse_unknown(further, trainer_parameters(), also, plan_kwargs=plan, model_kwargs=module_parameters())
 
 
 @dataclass(frozen=True)

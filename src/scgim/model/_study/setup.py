@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from anndata import AnnData
 from scvi.data import AnnDataManager
 
+from scgim._options import SETUP, Columns, documented, takes_options_of
 from scgim.model._study.study import anndata_spec, make_fields, mudata_spec
 from scgim.model._study.validation import check_cells_paired, check_object
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from mudata import MuData
 
@@ -20,18 +23,19 @@ class SetupMixin:
     """Registration of data with :class:`scgim.model.GIM`."""
 
     @classmethod
+    @documented
     def setup_anndata(
         cls,
         adata: AnnData,
         *,
-        perturbation_key: str | Sequence[str],
+        perturbation_key: Columns,
         control: str,
-        dose_key: str | Sequence[str] | None = None,
+        dose_key: Columns | None = None,
         features_key: str | None = None,
         layer: str | None = None,
         batch_key: str | None = None,
-        categorical_covariate_keys: Sequence[str] | None = None,
-        continuous_covariate_keys: Sequence[str] | None = None,
+        categorical_covariate_keys: Columns | None = None,
+        continuous_covariate_keys: Columns | None = None,
         size_factor_key: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -44,26 +48,7 @@ class SetupMixin:
         ----------
         adata
             Cells x genes; dense, sparse, backed or lazy. Not a view.
-        perturbation_key
-            Column of ``adata.obs`` that names the drug; several columns for combinations, whose order does not matter.
-        control
-            Label of "no drug" in those columns. Cells with this label in all of them are the control cells.
-        dose_key
-            Columns with the doses, one for each of ``perturbation_key``; positive numbers. Doses of controls are ignored.
-        features_key
-            Key of ``adata.uns`` with a DataFrame of features, indexed by drug, or of ``adata.obsm`` with one row a cell,
-            constant within a context :cite:p:`schneider2025`. Without it, drugs are known by name only.
-        layer
-            Layer with the expression to model; ``adata.X`` without it.
-        batch_key, categorical_covariate_keys
-            Columns such as batch, patient or cell line. Each combination of their values has a baseline of its own and
-            needs control cells; mechanisms and interventions are shared (not from the paper).
-        continuous_covariate_keys
-            Columns such as cell-cycle scores, whose linear effect on each gene is removed before fitting (not from the
-            paper).
-        size_factor_key
-            Column with the size factor of each cell, for ``noise="poisson_lognormal"``, in any unit: only ratios between
-            cells matter. Without it, the sum of the modelled genes' counts.
+        %(setup)s
         **kwargs
             Used by :meth:`load` to match the data with a saved model.
 
@@ -81,24 +66,19 @@ class SetupMixin:
         ... )
         """
         setup_method_args = cls._get_setup_method_args(**locals())  # type: ignore[attr-defined]
+        _refuse_unknown(kwargs, setup_method_args["setup_args"])
         check_object(adata, AnnData)
         spec = anndata_spec(setup_method_args["setup_args"])
         cls._register(adata, spec, setup_method_args, kwargs)
 
     @classmethod
+    @takes_options_of(setup_anndata.__func__)  # type: ignore[attr-defined]
+    @documented
     def setup_mudata(
         cls,
         mdata: MuData,
         *,
-        perturbation_key: str | Sequence[str],
-        control: str,
-        dose_key: str | Sequence[str] | None = None,
-        features_key: str | None = None,
         layer: str | Mapping[str, str | None] | None = None,
-        batch_key: str | None = None,
-        categorical_covariate_keys: Sequence[str] | None = None,
-        continuous_covariate_keys: Sequence[str] | None = None,
-        size_factor_key: str | None = None,
         modalities: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -108,16 +88,10 @@ class SetupMixin:
         ----------
         mdata
             Modalities with the same cells in the same order. Not a view.
-        layer
-            One layer for all modalities, or a layer by modality; ``.X`` where there is none.
-        modalities
-            ``modalities["layer"]``: the modalities to model, all of them by default. Other entries say in which modality
-            the columns of an argument live, e.g. ``{"perturbation_key": "rna"}``. Without an entry, a column is looked
-            for in ``mdata.obs``, then in all modalities.
-        perturbation_key, control, dose_key, features_key, batch_key, categorical_covariate_keys
-            See :meth:`setup_anndata`; ``features_key`` is a key of ``mdata.uns`` or ``mdata.obsm``.
-        continuous_covariate_keys, size_factor_key, **kwargs
-            See :meth:`setup_anndata`.
+        %(setup)s
+        %(modalities)s
+        **kwargs
+            Used by :meth:`load` to match the data with a saved model.
 
         Raises
         ------
@@ -134,11 +108,16 @@ class SetupMixin:
         ...     mdata, perturbation_key="drug", control="DMSO", modalities={"layer": ["rna", "protein"]}
         ... )
         """
-        setup_method_args = cls._get_setup_method_args(**locals())  # type: ignore[attr-defined]
         from mudata import MuData
 
-        check_object(mdata, MuData)
+        columns = {name: kwargs.pop(name) for name in SETUP if name in kwargs} | {"layer": layer}
+        bound = signature(cls.setup_mudata).bind(mdata, **columns, modalities=modalities)  # a missing one is named
+        bound.apply_defaults()
+        arguments = {name: value for name, value in bound.arguments.items() if name not in ("mdata", "kwargs")}
+        _refuse_unknown(kwargs, arguments)
+        setup_method_args = cls._get_setup_method_args(cls=cls, mdata=mdata, **arguments)  # type: ignore[attr-defined]
         arguments = setup_method_args["setup_args"]
+        check_object(mdata, MuData)
         spec = mudata_spec(arguments, tuple(mdata.mod))
         check_cells_paired(mdata, spec)
         arguments["modalities"] = {**spec.modalities, "layer": list(spec.layers)}  # complete, for loading without data
@@ -151,6 +130,15 @@ class SetupMixin:
         manager = AnnDataManager(fields=fields, setup_method_args=setup_method_args)
         manager.register_fields(data, **kwargs)
         cls.register_manager(manager)  # type: ignore[attr-defined]
+
+
+def _refuse_unknown(kwargs: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
+    """Keywords that nothing reads, such as a misspelt one; those of scvi-tools come with a registry."""
+    if "source_registry" in kwargs:
+        return
+    for name in kwargs:
+        close = get_close_matches(name, list(arguments), n=1)
+        raise TypeError(f"{name}: unknown argument; " + (f"did you mean {close[0]!r}?" if close else "leave it out"))
 
 
 def _plain(value: Any) -> Any:

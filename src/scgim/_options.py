@@ -1,0 +1,195 @@
+"""The options of a fit: what each may be and what it means, written once.
+
+Signatures stand where a reader and a tool look for them (`GIM.setup_anndata`, `GIM`, `GIM.train`, `scgim.tl.fit`); the
+descriptions are spliced into their docstrings by `documented`, and the command line is made from `scgim.tl.fit`. That names,
+defaults and kinds of values agree is tested.
+"""
+
+import re
+import textwrap
+from collections.abc import Callable, Sequence
+from inspect import cleandoc
+from typing import Any, Literal, TypeVar
+
+Columns = str | Sequence[str]
+"""One column of ``.obs`` or several."""
+MechanismName = Literal["linear", "additive", "neural"]
+InterventionName = Literal["shift", "hard", "activity", "auto"]
+NoiseName = Literal["gaussian", "zero_inflated_lognormal", "poisson_lognormal"]
+StructureName = Literal["search", "gradient", "cyclic"]
+Devices = int | list[int] | str
+
+WIDTH = 120
+T = TypeVar("T")
+
+SETUP = {
+    "perturbation_key": """
+        Column of ``.obs`` that names the drug; several columns for combinations, whose order does not matter.""",
+    "control": """
+        Label of "no drug" in those columns. Cells with this label in all of them are the control cells.""",
+    "dose_key": """
+        Columns with the doses, one for each of `perturbation_key`; positive numbers. Doses of controls are ignored.""",
+    "features_key": """
+        Key of ``.uns`` with a DataFrame of features, indexed by drug, or of ``.obsm`` with one row a cell, constant within a
+        context :cite:p:`schneider2025`. Without it, drugs are known by name only, and new drugs cannot be predicted.""",
+    "layer": """
+        Layer with the expression to model; ``.X`` without it. For MuData also a layer by modality.""",
+    "batch_key": """
+        Column such as batch or patient. Each value has a baseline of its own and needs control cells; mechanisms and
+        interventions are shared (not from the paper).""",
+    "categorical_covariate_keys": """
+        Further columns such as cell line. Each combination of their values and the batch has a baseline of its own and
+        needs control cells (not from the paper).""",
+    "continuous_covariate_keys": """
+        Columns such as cell-cycle scores, whose linear effect on each gene is removed before fitting (not from the
+        paper).""",
+    "size_factor_key": """
+        Column with the size factor of each cell, for ``noise="poisson_lognormal"``, in any unit: only ratios between cells
+        matter. Without it, the sum of the modelled genes' counts.""",
+}
+"""What cells are and how they were treated."""
+
+MODALITIES = {
+    "modalities": """
+        For MuData. ``modalities["layer"]``: the modalities to model, all of them by default. Other entries say in which
+        modality the columns of an argument live, such as ``{"perturbation_key": "rna"}``. Without an entry, a column is
+        looked for in ``mdata.obs``, then in all modalities.""",
+}
+
+CHOICES = {
+    "mechanism": """
+        How genes act on their children: ``"linear"``, ``"additive"`` (a few basis functions a parent; not from the paper) or
+        ``"neural"`` (one small network a gene; under changes of activity only where networks describe held-out cells better
+        than additive mechanisms).""",
+    "intervention": """
+        What a drug does to a target: ``"shift"`` adds to its mechanism, ``"hard"`` replaces it, ``"activity"`` scales its
+        outgoing effects, from none to twice what they were (not from the paper). ``"auto"`` weighs shifts and changes of
+        activity, drug by drug, by likelihood (not from the paper). All but ``"shift"`` keep second moments of every drug or
+        context, which limits the number of genes. None is ``"auto"`` where every drug was measured in one context and has no
+        features (given linear or additive mechanisms, gaussian noise, ``structure="search"``, and not too many genes and
+        contexts), and ``"shift"`` elsewhere.""",
+    "noise": """
+        How cells are observed: ``"gaussian"`` for log-normalised values; ``"poisson_lognormal"`` for raw counts;
+        ``"zero_inflated_lognormal"`` for normalised values without logs, with more zeros than their spread explains. Under
+        the last two the causal model is one of logarithms, and needs linear mechanisms, shifts and ``structure="search"``
+        (estimation from moments is not from the paper).""",
+    "structure": """
+        ``"search"``: exact score and order search, then joint training (not from the paper). ``"gradient"``: the published
+        estimator. ``"cyclic"``: linear mechanisms under shift interventions, and genes may act on each other in cycles,
+        where the likelihood with its log determinant pays for them (not from the paper).""",
+    "graph_prior": """
+        What is known of the graph: an edge list (DataFrame with `source`, `target` and perhaps `probability`), a ``(G, G)``
+        matrix, dense or sparse, or a key of ``.varp``; row causes column. Without probabilities (booleans, zeros and ones,
+        or a bare edge list) it is a mask, and edges outside it are forbidden. Not from the paper, nor with
+        ``structure="gradient"``.""",
+    "known_targets": """
+        DataFrame with `drug` and `gene`: targets that are known. Not from the paper, nor with ``structure="gradient"``.""",
+    "n_ensemble": """
+        Bootstrap fits whose probabilities are averaged with those of the fit, beyond the orders that are averaged over in
+        any case.""",
+    "effects_by": """
+        One of the registered categorical covariates, or the batch key: targets are shared by its levels, but effects may
+        differ between them, as far as the data say so (not from the paper). Needs ``intervention="shift"`` or ``"hard"``,
+        and not ``structure="gradient"``.""",
+}
+"""What the model is."""
+
+TRAINING = {
+    "max_epochs": """
+        Epochs of the training after the search; 0 skips it. None lets the model choose: none for expression on disk, where
+        the closed forms of linear and additive mechanisms stand.""",
+    "accelerator": """
+        Where to train, as in :class:`lightning.pytorch.Trainer`: ``"auto"``, ``"cpu"``, ``"gpu"``.""",
+    "devices": """
+        Number of devices, or which, as in :class:`lightning.pytorch.Trainer`.""",
+    "rng": """
+        Seed or generator. The same seed gives the same result; the global seeds are as before afterwards.""",
+    "batch_size": """
+        Cells of a minibatch; a tenth of the cells by default, within limits.""",
+    "train_size": """
+        Share of each context's cells that is trained on; 0.9 by default.""",
+    "balance": """
+        From 0 (each cell once an epoch, the default) to 1 (each context equally often, with importance weights that keep the
+        expected objective).""",
+    "window": """
+        Cells on disk that are in memory and shuffled together; 64 MB of them by default.""",
+    "plan_kwargs": """
+        Settings of the training plan, such as ``{"lr": 1e-3}``.""",
+}
+"""How it is trained."""
+
+WRITING = {
+    "key_added": """
+        Start of the keys that are written.""",
+}
+"""Where results go."""
+
+OPTIONS = SETUP | MODALITIES | CHOICES | TRAINING | WRITING
+GROUPS = {"setup": SETUP, "modalities": MODALITIES, "choices": CHOICES, "training": TRAINING}
+"""Names that stand for several options in docstrings."""
+
+
+def entries(names: Sequence[str], indent: int) -> str:
+    """Numpydoc entries of options, indented by so many spaces."""
+    lines = []
+    for name in names:
+        body = textwrap.fill(
+            " ".join(cleandoc(OPTIONS[name]).split()),
+            WIDTH,
+            initial_indent=" " * (indent + 4),
+            subsequent_indent=" " * (indent + 4),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        lines += [" " * indent + name, body]
+    return "\n".join(lines)
+
+
+def documented(thing: T) -> T:
+    """Splice the descriptions of options into a docstring: lines such as ``%(setup)s`` or ``%(dose_key)s``."""
+    text = getattr(thing, "__doc__", None)
+    if text is None:  # under python -OO
+        return thing
+
+    def fill(match: re.Match) -> str:
+        name = match["name"]
+        return entries(list(GROUPS.get(name, (name,))), len(match["indent"]))
+
+    thing.__doc__ = re.sub(r"^(?P<indent> *)%\((?P<name>\w+)\)s$", fill, text, flags=re.M)
+    return thing
+
+
+def plain_text(description: str) -> str:
+    """A description without the marks of reStructuredText, for terminals."""
+    text = " ".join(cleandoc(description).split())
+    text = re.sub(r" ?:cite:p:`[^`]*`", "", text)
+    text = re.sub(r":\w+:`~?([^`]*)`", r"\1", text)
+    return text.replace("``", "").replace("`", "").replace(" (not from the paper)", "")
+
+
+def takes_options_of(source: Callable[..., Any]) -> Callable[[T], T]:
+    """Give a function that passes its keywords on the signature of the one that reads them.
+
+    Parameters
+    ----------
+    source
+        Function whose keyword-only parameters take the place of ``**kwargs``, where the function does not name them itself.
+    """
+    import inspect
+
+    def decorate(function: T) -> T:
+        own = inspect.signature(function)  # type: ignore[arg-type]
+        named = list(own.parameters.values())
+        gather = [p for p in named if p.kind is p.VAR_KEYWORD]
+        kept = [p for p in named if p.kind is not p.VAR_KEYWORD]
+        theirs = [
+            p
+            for name, p in inspect.signature(source).parameters.items()
+            if p.kind is p.KEYWORD_ONLY and name not in own.parameters
+        ]
+        first = [p for p in kept if p.kind is not p.KEYWORD_ONLY]
+        last = [p for p in kept if p.kind is p.KEYWORD_ONLY]
+        function.__signature__ = own.replace(parameters=[*first, *theirs, *last, *gather])  # type: ignore[attr-defined]
+        return function
+
+    return decorate
