@@ -162,7 +162,7 @@ def documented(thing: T) -> T:
 def plain_text(description: str) -> str:
     """A description without the marks of reStructuredText, for terminals."""
     text = " ".join(cleandoc(description).split())
-    text = re.sub(r" ?:cite:p:`[^`]*`", "", text)
+    text = re.sub(r" ?:\w+:p:`[^`]*`", "", text)  # citations
     text = re.sub(r":\w+:`~?([^`]*)`", r"\1", text)
     return text.replace("``", "").replace("`", "").replace(" (not from the paper)", "")
 
