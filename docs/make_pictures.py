@@ -15,6 +15,8 @@ def main() -> None:
     figures = {
         "mechanisms.png": scgim.pl.mechanisms(adata, show=False, return_fig=True),
         "mechanisms_one.png": scgim.pl.mechanisms(adata, drug, show=False, return_fig=True),
+        "targets.png": scgim.pl.targets(adata, drug, return_fig=True),
+        "drug_similarity.png": scgim.pl.drug_similarity(adata, return_fig=True),
         "graph.png": scgim.pl.graph(adata, show=False, return_fig=True),
     }
     for name, figure in figures.items():

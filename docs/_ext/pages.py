@@ -16,6 +16,7 @@ def write(docs: Path, root: Path) -> None:
     out = docs / "_include"
     out.mkdir(exist_ok=True)
     (out / "keys.md").write_text(keys(), encoding="utf-8")
+    (out / "scores.md").write_text(scores(), encoding="utf-8")
     (out / "benchmarks.md").write_text(benchmarks(root / "benchmarks", docs), encoding="utf-8")
 
 
@@ -32,6 +33,13 @@ def keys() -> str:
             "",
         ]
     )
+
+
+def scores() -> str:
+    """The catalogue of metrics of held-out conditions."""
+    from scgim.tl._evaluation.scores import markdown_table
+
+    return markdown_table() + "\n"
 
 
 def own_members(fullname: str) -> list[tuple[str, str]]:
