@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scgim import datasets
+import systems
 from scgim.cli import main
 
 
@@ -21,8 +21,8 @@ def run(*arguments):
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli")
-    adata = datasets.simulate(n_genes=5, edges_per_gene=1.0, n_drugs=4, n_new_drugs=0, n_cells=20, n_test_cells=5)
-    adata[adata.obs["split"] == "train"].copy().write_h5ad(folder / "a.h5ad")
+    adata = systems.simulated(n_drugs=4, n_control=800, n_cells=20)
+    systems.training(adata).write_h5ad(folder / "a.h5ad")
     columns = ["--perturbation-key", "drug", "--dose-key", "dose", "--control", "control", "--max-epochs", 0]
     assert run("fit", folder / "a.h5ad", *columns, "--out", folder / "out") == 0
     return folder

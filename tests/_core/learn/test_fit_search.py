@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import systems
 from scgim._core.kinds.cells import mean_cells
 from scgim._core.learn.fit_search import fit_search
 
@@ -15,10 +16,6 @@ def fit_study(study, **kwargs):
     kwargs = {"genes": study.genes, "rng": 0} | kwargs
     moments = study.moments(kwargs.pop("mechanism", "linear"), block=block)
     return fit_search(moments, study.design, **kwargs)
-
-
-def f1(found: np.ndarray, truth: np.ndarray) -> float:
-    return 2 * (found & truth).sum() / max(found.sum() + truth.sum(), 1)
 
 
 @pytest.fixture(scope="module")
@@ -35,23 +32,23 @@ def shift_fit(shift_study):
 def test_shift_recovers_graph_and_targets(make_study, seed):
     study = make_study(**SHIFT, seed=seed)
     fit = fit_study(study)
-    assert f1(fit.graph != 0, study.graph != 0) >= 0.9
-    assert f1(fit.graph_probability > 0.5, study.graph != 0) >= 0.9
-    assert f1(fit.probability > 0.5, study.effect != 0) >= 0.95
+    assert systems.f1(fit.graph != 0, study.graph != 0) >= 0.9
+    assert systems.f1(fit.graph_probability > 0.5, study.graph != 0) >= 0.9
+    assert systems.f1(fit.probability > 0.5, study.effect != 0) >= 0.95
 
 
 def test_additive_recovers_the_linear_system(shift_study):
     fit = fit_study(shift_study, mechanism="additive", n_kicks=3)
-    assert f1(fit.graph != 0, shift_study.graph != 0) >= 0.85
-    assert f1(fit.probability > 0.5, shift_study.effect != 0) >= 0.9
+    assert systems.f1(fit.graph != 0, shift_study.graph != 0) >= 0.85
+    assert systems.f1(fit.probability > 0.5, shift_study.effect != 0) >= 0.9
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_hard_recovers_graph_and_targets(make_study, seed):
     study = make_study(**SHIFT, intervention="hard", seed=seed)
     fit = fit_study(study, intervention="hard", n_kicks=5)
-    assert f1(fit.graph != 0, study.graph != 0) >= 0.85
-    assert f1(fit.probability > 0.5, study.effect != 0) >= 0.9
+    assert systems.f1(fit.graph != 0, study.graph != 0) >= 0.85
+    assert systems.f1(fit.probability > 0.5, study.effect != 0) >= 0.9
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -59,8 +56,8 @@ def test_activity_recovers_graph_and_targets(make_study, seed):
     study = make_study(n_genes=8, n_drugs=10, n_cells=150, n_control=600, intervention="activity", seed=seed)
     fit = fit_study(study, intervention="activity", n_kicks=3)
     skeleton = (study.graph != 0) | (study.graph.T != 0)
-    assert f1((fit.graph != 0) | (fit.graph.T != 0), skeleton) >= 0.8
-    assert f1(fit.probability > 0.5, study.effect != 0) >= 0.8
+    assert systems.f1((fit.graph != 0) | (fit.graph.T != 0), skeleton) >= 0.8
+    assert systems.f1(fit.probability > 0.5, study.effect != 0) >= 0.8
 
 
 def test_row_causes_column_and_order_is_topological(make_study):
@@ -99,7 +96,7 @@ def test_groups_have_baselines_of_their_own(make_study):
     control = [study.cells[study.context == np.flatnonzero(study.design.group == g)[0]].mean(axis=0) for g in (0, 1)]
     means = mean_cells(fit.mechanisms, fit.atomic(np.zeros((2, 6))), np.array([0, 1]))
     np.testing.assert_allclose(means, control, atol=0.35)
-    assert f1(fit.probability > 0.5, study.effect != 0) >= 0.9
+    assert systems.f1(fit.probability > 0.5, study.effect != 0) >= 0.9
 
 
 def test_same_seed_same_answer(shift_study, shift_fit):
@@ -116,7 +113,7 @@ def test_background_shifts_are_not_targets(make_study):
     clean = make_study(**SHIFT, seed=3)
     learned, without = fit_study(study), fit_study(study, background=0.0)
     truth = study.effect != 0
-    assert f1(learned.probability > 0.5, truth) > f1(fit_study(clean).probability > 0.5, truth) - 0.05
+    assert systems.f1(learned.probability > 0.5, truth) > systems.f1(fit_study(clean).probability > 0.5, truth) - 0.05
     assert ((without.probability > 0.5) & ~truth).sum() > ((learned.probability > 0.5) & ~truth).sum()
     assert (learned.background_sd > 0).mean() > 0.7
 
@@ -134,8 +131,8 @@ def test_prior_favours_edges(make_study):
     study = make_study(n_genes=6, n_drugs=3, n_cells=5, n_control=30, n_edges=7, seed=6)
     truth = study.graph != 0
     informed = fit_study(study, graph_prior=np.where(truth, 0.95, 0.02))
-    assert f1(informed.graph != 0, truth) >= f1(fit_study(study).graph != 0, truth)
-    assert f1(informed.graph != 0, truth) >= 0.8
+    assert systems.f1(informed.graph != 0, truth) >= systems.f1(fit_study(study).graph != 0, truth)
+    assert systems.f1(informed.graph != 0, truth) >= 0.8
 
 
 def test_known_targets_are_kept_right_or_wrong(shift_study, shift_fit):

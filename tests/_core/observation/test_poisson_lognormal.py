@@ -1,4 +1,4 @@
-"""Poisson log-normal counts: moments against their closed form, what a large sample says, and moves of counted cells."""
+"""Moments of Poisson log-normal counts against their closed form, and what a large sample says."""
 
 import numpy as np
 import pytest
@@ -92,7 +92,7 @@ def test_counts_move_to_the_changed_distribution():
 
 
 @pytest.mark.parametrize("count", [0, 2, 40])
-def test_posterior_of_rates_against_quadrature(count):
+def test_posterior_of_rates_is_that_of_quadrature(count):
     rng = np.random.default_rng(3)
     z = np.linspace(-6, 9, 6001)
     weight = np.exp(count * z - np.exp(z) - 0.5 * (z - 1.0) ** 2 / 0.36)
@@ -101,7 +101,7 @@ def test_posterior_of_rates_against_quadrature(count):
     assert draws.mean() == pytest.approx(expected, rel=0.01)
 
 
-def test_counts_bounded_for_absurd_changes():
+def test_counts_stay_bounded_under_absurd_changes():
     rng = np.random.default_rng(1)
     zero = np.zeros((5, 2))
     moved = move_counts(np.full((5, 2), 3.0), np.array([[-1e3, 1e3]] * 5), zero, np.ones(2), np.zeros(5), rng)

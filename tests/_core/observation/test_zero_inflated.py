@@ -1,4 +1,4 @@
-"""Zero-inflated log-normal values: moments, the regression of zeros on means, and moves of values and zeros."""
+"""Moments of zero-inflated log-normal values, and the regression of zeros on means."""
 
 import numpy as np
 import pytest

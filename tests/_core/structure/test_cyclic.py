@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
+import systems
 from scgim._core.design import Design
 from scgim._core.kinds.cells import Atomic, mean_cells, sample_cells
 from scgim._core.learn.cyclic import causal_order
@@ -51,10 +52,6 @@ def cyclic_system(n_genes, rng, *, n_cycles=2, n_control=600, n_cells=40):
 def fit(x, context, design, **kwargs):
     moments = compute_moments(lambda: iter([(x, context)]), len(design.group))
     return fit_search(moments, design, genes=[f"g{i}" for i in range(x.shape[1])], rng=0, **kwargs)
-
-
-def f1(found, true):
-    return 2 * (found & true).sum() / max(found.sum() + true.sum(), 1)
 
 
 @pytest.fixture(scope="module")
@@ -136,9 +133,9 @@ def test_cycles_are_found_and_predicted(system, fitted):
     true = weight != 0
     assert not plain.mechanisms.cyclic
     assert fitted.mechanisms.cyclic
-    assert f1(fitted.graph != 0, true) >= 0.95 > f1(plain.graph != 0, true) + 0.1
+    assert systems.f1(fitted.graph != 0, true) >= 0.95 > systems.f1(plain.graph != 0, true) + 0.1
     np.testing.assert_allclose(fitted.graph, weight, atol=0.1)
-    assert f1(fitted.probability > 0.5, targets) >= 0.9
+    assert systems.f1(fitted.probability > 0.5, targets) >= 0.9
     means = np.stack([x[context == k].mean(0) for k in range(len(design.group))])
     effect = fitted.context_probability * fitted.context_effect
     group = np.zeros(len(means), int)
@@ -155,7 +152,7 @@ def test_no_cycles_without_cycles():
     x, context, design, weight, *_ = cyclic_system(6, np.random.default_rng(5), n_cycles=0)
     found = fit(x, context, design, structure="cyclic")
     assert not found.mechanisms.cyclic
-    assert f1(found.graph != 0, weight != 0) >= 0.95
+    assert systems.f1(found.graph != 0, weight != 0) >= 0.95
     order = found.mechanisms.order
     assert not np.tril(found.graph[np.ix_(order, order)]).any()
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+import systems
 from scgim.model import GIM
 
 SETUP: dict[str, Any] = {"perturbation_key": "drug", "dose_key": "dose", "control": "DMSO"}
@@ -276,11 +277,8 @@ def test_both_stages_take_covariates_out(screens: Callable[..., ad.AnnData], tmp
 
 def test_features_predict_new_drugs_and_are_saved(tmp_path: Path) -> None:
     """Features that are a projection of the effects: a new drug is predicted far better than by no change."""
-    from scgim.datasets import simulate
-
-    adata = simulate(
-        n_genes=8, n_drugs=16, n_new_drugs=3, n_cells=20, new_doses=[], n_test_cells=50, features="projection", rng=0
-    )
+    size = {"n_genes": 8, "edges_per_gene": 2.0, "n_drugs": 16, "n_new_drugs": 3, "n_control": 800, "n_cells": 20}
+    adata = systems.simulated(**size, new_doses=[], n_test_cells=50, features="projection")
     train, new = (adata[adata.obs["split"] == s].copy() for s in ("train", "new_drug"))
     GIM.setup_anndata(train, perturbation_key="drug", dose_key="dose", control="control", features_key="features")
     model = GIM(train)
