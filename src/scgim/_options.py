@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from inspect import cleandoc
 from typing import Any, Literal, TypeVar
 
+from scgim._docstrings import splice
+
 Columns = str | Sequence[str]
 """One column of ``.obs`` or several."""
 MechanismName = Literal["linear", "additive", "neural"]
@@ -19,7 +21,7 @@ NoiseName = Literal["gaussian", "zero_inflated_lognormal", "poisson_lognormal"]
 StructureName = Literal["search", "gradient", "cyclic"]
 Devices = int | list[int] | str
 
-WIDTH = 120
+WIDTH = 108  # of descriptions, which are indented by eight or twelve
 T = TypeVar("T")
 
 SETUP = {
@@ -129,34 +131,22 @@ GROUPS = {"setup": SETUP, "modalities": MODALITIES, "choices": CHOICES, "trainin
 """Names that stand for several options in docstrings."""
 
 
-def entries(names: Sequence[str], indent: int) -> str:
-    """Numpydoc entries of options, indented by so many spaces."""
+def entries(names: Sequence[str]) -> str:
+    """Numpydoc entries of options."""
     lines = []
     for name in names:
-        body = textwrap.fill(
-            " ".join(cleandoc(OPTIONS[name]).split()),
-            WIDTH,
-            initial_indent=" " * (indent + 4),
-            subsequent_indent=" " * (indent + 4),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        lines += [" " * indent + name, body]
+        text = " ".join(cleandoc(OPTIONS[name]).split())
+        lines += [
+            name,
+            textwrap.indent(textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False), "    "),
+        ]
     return "\n".join(lines)
 
 
-def documented(thing: T) -> T:
-    """Splice the descriptions of options into a docstring: lines such as ``%(setup)s`` or ``%(dose_key)s``."""
-    text = getattr(thing, "__doc__", None)
-    if text is None:  # under python -OO
-        return thing
-
-    def fill(match: re.Match) -> str:
-        name = match["name"]
-        return entries(list(GROUPS.get(name, (name,))), len(match["indent"]))
-
-    thing.__doc__ = re.sub(r"^(?P<indent> *)%\((?P<name>\w+)\)s$", fill, text, flags=re.M)
-    return thing
+documented = splice(
+    {n: entries(list(g)) for n, g in GROUPS.items()} | {n: entries([n]) for n in OPTIONS if n not in GROUPS}
+)
+"""Splices the descriptions of options into a docstring: lines such as ``%(setup)s`` or ``%(dose_key)s``."""
 
 
 def plain_text(description: str) -> str:

@@ -8,6 +8,7 @@ from scgim.metrics import reliability_table
 from scgim.pl import _style
 
 
+@_style.documented
 def calibration(
     truth: Any,
     probability: Any,
@@ -31,18 +32,10 @@ def calibration(
         Probabilities of the same shape, of targets or of edges.
     n_bins
         How many equal bins from 0 to 1.
-    title
-        Title of the picture.
-    ax
-        Axes to draw into, made if not given.
-    show
-        Show the figure instead of returning the axes.
-    return_fig
-        Return the figure.
+    %(title)s
+    %(axes)s
 
-    Returns
-    -------
-    The axes, the figure if ``return_fig``, or None if it was shown.
+    %(returns)s
 
     Raises
     ------
@@ -53,12 +46,8 @@ def calibration(
     --------
     >>> scgim.pl.calibration(table["gene"].isin(known), table["probability"])  # doctest: +SKIP
     """
-    import matplotlib.pyplot as plt
-
     table = reliability_table(truth, probability, n_bins=n_bins)
-    own = ax is None
-    if own:
-        _, ax = plt.subplots(figsize=(3.8, 3.6), layout="constrained")
+    ax, own = _style.axes(ax, (3.8, 3.6))
     _style.clean(ax)
     ax.plot([0, 1], [0, 1], color=_style.muted(), linewidth=0.8, linestyle="--", zorder=1)
     said, found, n = (table[c].to_numpy(float) for c in ("probability", "frequency", "n"))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@_style.documented
 def diagnostics(
     tables: "Mapping[str, pd.DataFrame]", *, n_pairs: int = 8, show: bool | None = None, return_fig: bool = False
 ) -> Any:
@@ -22,10 +23,7 @@ def diagnostics(
         The result of :func:`scgim.tl.diagnose`.
     n_pairs
         How many pairs of similar drugs to list.
-    show
-        Show the figure instead of returning the axes.
-    return_fig
-        Return the figure.
+    %(figure)s
 
     Returns
     -------

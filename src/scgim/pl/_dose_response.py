@@ -13,6 +13,7 @@ from scgim.pl._data import find, read
 COLORS = ("#c23b33", "#2f6db3", "#3f8f5b", "#b8862b", "#7a5ea8", "#4aa3a2", "#8a6d5a", "#c76aa0")
 
 
+@_style.documented
 def dose_response(
     adata: Any,
     perturbation: str,
@@ -32,22 +33,14 @@ def dose_response(
         AnnData or MuData that :func:`scgim.tl.fit` has written to, fitted with a dose.
     perturbation
         The perturbation; the parts of a combination are joined by ``" + "``.
-    key
-        The ``key_added`` of the fit.
+    %(key)s
     genes
         Genes to draw; by default the targets with a probability of at least 1/2 (or the most probable one).
     n_genes
         Draw at most this many of the targets.
-    ax
-        Axes to draw into, made if not given.
-    show
-        Show the figure instead of returning the axes.
-    return_fig
-        Return the figure.
+    %(axes)s
 
-    Returns
-    -------
-    The axes, the figure if ``return_fig``, or None if it was shown.
+    %(returns)s
 
     Raises
     ------
@@ -74,11 +67,7 @@ def dose_response(
             raise KeyError(f"genes: {unknown} are not among the fitted genes.")
         chosen = [fitted.genes.index(gene) for gene in genes]
     table = _curve(_keys.TARGETS.find(adata, key), params, fitted.perturbation[row])
-    own = ax is None
-    if own:
-        import matplotlib.pyplot as plt
-
-        _, ax = plt.subplots(figsize=(5.4, 3.0), layout="constrained")
+    ax, own = _style.axes(ax, (5.4, 3.0))
     _style.clean(ax)
     ax.axhline(0, color=_style.muted(), linewidth=0.8, zorder=1)
     for k, gene in enumerate(chosen):

@@ -71,9 +71,7 @@ def draw(
         label = kind + _style.number(effect[gene]) + doubt
         edges.append(_network.Edge(drug, index[gene], float(effect[gene]), dark, "-" if sure else (0, (3, 2)), label))
     scene = _network.compose(nodes, edges)
-    own = ax is None
-    if own:
-        _, ax = _network.figure_for(scene, title=True, right=74.0)
+    ax, own = _style.axes(ax, lambda: _network.figure_for(scene, title=True, right=74.0)[1])
     if title is None:
         title = _title(fitted, row, left_out, f"{len(targets)} of {n_targets}" if n_targets > len(targets) else "")
     _network.draw(ax, scene)

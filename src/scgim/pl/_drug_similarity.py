@@ -11,6 +11,7 @@ from scgim.pl import _style
 CELL = 0.2  # inches a perturbation
 
 
+@_style.documented
 def drug_similarity(
     adata: Any,
     *,
@@ -29,24 +30,14 @@ def drug_similarity(
 
     Parameters
     ----------
-    adata
-        AnnData or MuData that :func:`scgim.tl.fit` has written to.
-    key
-        The ``key_added`` of the fit.
+    %(adata)s
+    %(key)s
     n_perturbations
         Show at most this many, those with the strongest effects.
-    title
-        Title of the picture.
-    ax
-        Axes to draw into, made if not given.
-    show
-        Show the figure instead of returning the axes.
-    return_fig
-        Return the figure.
+    %(title)s
+    %(axes)s
 
-    Returns
-    -------
-    The axes, the figure if ``return_fig``, or None if it was shown.
+    %(returns)s
 
     Raises
     ------
@@ -59,8 +50,6 @@ def drug_similarity(
     --------
     >>> scgim.pl.drug_similarity(adata)  # doctest: +SKIP
     """
-    import matplotlib.pyplot as plt
-
     if n_perturbations < 1:
         raise ValueError(f"n_perturbations: expected a number of at least 1, found {n_perturbations!r}.")
     space = perturbations(adata, key=key)
@@ -69,10 +58,8 @@ def drug_similarity(
     similarity = cosine(effects[kept])
     order = cluster_order(similarity)
     names = _style.labels(space.obs["perturbation"].astype(str).to_numpy()[kept][order].tolist(), 28)
-    own = ax is None
-    if own:
-        side = max(len(order) * CELL, 1.2)
-        _, ax = plt.subplots(figsize=(side + 2.6, side + 1.6), layout="constrained")
+    side = max(len(order) * CELL, 1.2)
+    ax, own = _style.axes(ax, (side + 2.6, side + 1.6))
     image = ax.imshow(similarity[np.ix_(order, order)], cmap=_style.diverging(), vmin=-1, vmax=1)
     ax.grid(visible=False)
     text = [_style.literal(name) for name in names]

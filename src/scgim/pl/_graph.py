@@ -9,6 +9,7 @@ from scgim.get._tables import gene_names
 from scgim.pl import _network, _style
 
 
+@_style.documented
 def graph(
     adata: Any,
     *,
@@ -28,29 +29,18 @@ def graph(
 
     Parameters
     ----------
-    adata
-        AnnData or MuData that :func:`scgim.tl.fit` has written to.
-    key
-        The ``key_added`` of the fit.
+    %(adata)s
+    %(key)s
     min_probability
         Leave out edges that are less probable than this.
     n_edges
         Draw only this many edges, the strongest (weight times probability). By default 70, which shows graphs of some 30
         genes whole.
-    gene_symbols
-        Column of ``adata.var`` with the names to show, instead of ``adata.var_names``.
-    title
-        Title of the picture.
-    ax
-        Axes to draw into, made if not given.
-    show
-        Show the figure instead of returning the axes.
-    return_fig
-        Return the figure.
+    %(gene_symbols)s
+    %(title)s
+    %(axes)s
 
-    Returns
-    -------
-    The axes, the figure if ``return_fig``, or None if it was shown.
+    %(returns)s
 
     Raises
     ------
@@ -89,9 +79,7 @@ def graph(
     scene = _network.compose(
         nodes, [_network.Edge(index[i], index[j], w, alpha=0.35 + 0.65 * min(p, 1.0)) for i, j, w, p in edges]
     )
-    own = ax is None
-    if own:
-        _, ax = _network.figure_for(scene, title=True)
+    ax, own = _style.axes(ax, lambda: _network.figure_for(scene, title=True)[1])
     _network.draw(ax, scene)
     shaded = [Patch(facecolor=_shade(0.6), edgecolor=_style.outline(), label="targeted")] if share.any() else None
     _network.edge_legend(ax, shaded)

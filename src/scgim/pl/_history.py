@@ -8,6 +8,7 @@ from scgim.pl import _style
 MOST_COLUMNS = 4  # panels side by side
 
 
+@_style.documented
 def history(
     adata: Any,
     *,
@@ -21,18 +22,13 @@ def history(
 
     Parameters
     ----------
-    adata
-        AnnData or MuData that :func:`scgim.tl.fit` has written to.
-    key
-        The ``key_added`` of the fit.
+    %(adata)s
+    %(key)s
     metrics
         Which metrics to draw; all if not given.
     ax
         Axes to draw into, which takes exactly one metric.
-    show
-        Show the figure instead of returning the axes.
-    return_fig
-        Return the figure.
+    %(figure)s
 
     Returns
     -------

@@ -10,6 +10,7 @@ from scgim.pl._data import find, read
 from scgim.pl._layout import topological
 
 
+@_style.documented
 def mechanisms(
     adata: Any,
     perturbation: str | None = None,
@@ -36,32 +37,21 @@ def mechanisms(
 
     Parameters
     ----------
-    adata
-        AnnData or MuData that :func:`scgim.tl.fit` has written to.
+    %(adata)s
     perturbation
         One perturbation; the parts of a combination are joined by ``" + "``.
-    key
-        The ``key_added`` of the fit.
+    %(key)s
     dose
         ``"highest"`` shows the highest dose of each perturbation, ``"all"`` one row a dose, a number this dose.
     n_genes
         Show at most this many genes, the first target of every row before others. By default 40, or as many as first targets need, at the most 80; and 25 for one perturbation.
     n_perturbations
         Show at most this many perturbations, those with the strongest effects, each with all doses asked for. By default 60.
-    gene_symbols
-        Column of ``adata.var`` with the names to show, instead of ``adata.var_names``.
-    title
-        Title of the picture.
-    ax
-        Axes to draw into, made if not given.
-    show
-        Show the figure instead of returning the axes.
-    return_fig
-        Return the figure.
+    %(gene_symbols)s
+    %(title)s
+    %(axes)s
 
-    Returns
-    -------
-    The axes, the figure if ``return_fig``, or None if it was shown.
+    %(returns)s
 
     Raises
     ------
@@ -91,9 +81,7 @@ def mechanisms(
     labels = _style.labels([fitted.label[row] for row in rows], 38)
     if title is None:
         title = _selection(len(rows), len(fitted.label), "perturbations", len(genes), len(fitted.genes))
-    own = ax is None
-    if own:
-        _, ax = _overview.figure_for(fitted, rows, genes, labels, title=bool(title))
+    ax, own = _style.axes(ax, lambda: _overview.figure_for(fitted, rows, genes, labels, title=bool(title))[1])
     box = ax.get_window_extent()
     unit = min(box.width / max(len(genes), 1), box.height / max(len(rows), 1)) * 72 / ax.figure.dpi
     _overview.draw(ax, fitted, rows, genes, labels, unit)

@@ -1,9 +1,12 @@
 """What all pictures share: colours, text widths, and what a plotting function returns."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+
+from scgim._docstrings import splice
 
 UP = "#c23b33"
 DOWN = "#2f6db3"
@@ -145,6 +148,60 @@ def clean(axis: Any) -> None:
         axis.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axis.spines[side].set_color(muted())
+
+
+documented = splice(
+    {
+        "adata": """
+            adata
+                AnnData or MuData that :func:`scgim.tl.fit` has written to.""",
+        "key": """
+            key
+                The ``key_added`` of the fit.""",
+        "gene_symbols": """
+            gene_symbols
+                Column of ``adata.var`` with the names to show, instead of ``adata.var_names``.""",
+        "title": """
+            title
+                Title of the picture.""",
+        "axes": """
+            ax
+                Axes to draw into, made if not given.
+            show
+                Show the figure instead of returning the axes.
+            return_fig
+                Return the figure.""",
+        "figure": """
+            show
+                Show the figure instead of returning the axes.
+            return_fig
+                Return the figure.""",
+        "returns": """
+            Returns
+            -------
+            The axes, the figure if ``return_fig``, or None if it was shown.""",
+    }
+)
+"""Splices what pictures share into a docstring."""
+
+
+def axes(ax: Any, make: Callable[[], Any] | tuple[float, float]) -> tuple[Any, bool]:
+    """Axes to draw into, and whether they were made here.
+
+    Parameters
+    ----------
+    ax
+        The axes that the user gave, or None.
+    make
+        Size of a new figure in inches, or a function that makes axes.
+    """
+    if ax is not None:
+        return ax, False
+    if callable(make):
+        return make(), True
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=make, layout="constrained")[1], True
 
 
 def finish(figure: Any, result: Any, *, own: bool, show: bool | None, return_fig: bool) -> Any:

@@ -14,6 +14,7 @@ MOST = 50.0  # log odds drawn at the most: beyond, the height would say nothing 
 LIMIT = 1e-6  # probabilities are kept this far from 0 and 1 where log odds are made of them
 
 
+@_style.documented
 def targets(
     adata: Any,
     perturbation: str | None = None,
@@ -34,30 +35,19 @@ def targets(
 
     Parameters
     ----------
-    adata
-        AnnData or MuData that :func:`scgim.tl.fit` has written to.
+    %(adata)s
     perturbation
         One perturbation; all of them together if not given, labels then name the perturbation too.
-    key
-        The ``key_added`` of the fit.
+    %(key)s
     min_probability
         Probability from which genes are coloured.
     n_labels
         How many genes to name, the surest first.
-    gene_symbols
-        Column of ``adata.var`` with the names to show.
-    title
-        Title of the picture.
-    ax
-        Axes to draw into, made if not given.
-    show
-        Show the figure instead of returning the axes.
-    return_fig
-        Return the figure.
+    %(gene_symbols)s
+    %(title)s
+    %(axes)s
 
-    Returns
-    -------
-    The axes, the figure if ``return_fig``, or None if it was shown.
+    %(returns)s
 
     Raises
     ------
@@ -72,8 +62,6 @@ def targets(
     --------
     >>> scgim.pl.targets(adata, "U0126")  # doctest: +SKIP
     """
-    import matplotlib.pyplot as plt
-
     if not 0 < min_probability < 1:
         raise ValueError(f"min_probability: expected a number between 0 and 1, found {min_probability!r}.")
     table = target_table(adata, level="drug", key=key, gene_symbols=gene_symbols)
@@ -82,9 +70,7 @@ def targets(
         table = table[table["perturbation"] == names[find_perturbation(names, perturbation)]]
     effect, odds = table["effect"].to_numpy(float), np.clip(log_odds(table), -MOST, MOST)
     sure = table["probability"].to_numpy(float) >= min_probability
-    own = ax is None
-    if own:
-        _, ax = plt.subplots(figsize=(5.4, 4.2), layout="constrained")
+    ax, own = _style.axes(ax, (5.4, 4.2))
     _style.clean(ax)
     ax.axvline(0, color=_style.muted(), linewidth=0.8, zorder=1)
     ax.axhline(

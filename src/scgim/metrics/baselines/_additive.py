@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from scgim.metrics.baselines._inputs import check
+from scgim.metrics.baselines._inputs import check, documented
 
 
+@documented
 def additive(
     train_features: Any,
     train_means: Any,
@@ -23,27 +24,7 @@ def additive(
     `indicators` makes them. Changes are fitted by least squares on single drugs and combinations together, so where only
     single drugs were measured the prediction is the sum of their measured changes.
 
-    Parameters
-    ----------
-    train_features
-        What is known of the training contexts, such as features and dose, (K, Q).
-    train_means
-        Their mean expression, (K, G).
-    new_features
-        Contexts to predict, (m, Q).
-    control_mean
-        Mean expression of the control, (G,).
-    rng
-        Seed or generator; not used.
-
-    Returns
-    -------
-    Predicted mean expression, (m, G).
-
-    Raises
-    ------
-    ValueError
-        If shapes do not match or a value is not finite.
+    %(baseline)s
     """
     x, y, new, mean = check(train_features, train_means, new_features, control_mean)
     if mean is None:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from scgim.metrics.baselines._inputs import check
+from scgim.metrics.baselines._inputs import check, documented
 
 
+@documented
 def control(
     train_features: Any,
     train_means: Any,
@@ -19,27 +20,7 @@ def control(
 ) -> np.ndarray:
     """Predict the control: nothing changes.
 
-    Parameters
-    ----------
-    train_features
-        What is known of the training contexts, such as features and dose, (K, Q).
-    train_means
-        Their mean expression, (K, G).
-    new_features
-        Contexts to predict, (m, Q).
-    control_mean
-        Mean expression of the control, (G,).
-    rng
-        Seed or generator; not used.
-
-    Returns
-    -------
-    Predicted mean expression, (m, G).
-
-    Raises
-    ------
-    ValueError
-        If shapes do not match or a value is not finite.
+    %(baseline)s
     """
     _, _, new, mean = check(train_features, train_means, new_features, control_mean)
     if mean is None:

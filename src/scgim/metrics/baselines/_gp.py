@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from scgim.metrics.baselines._inputs import check, standardise
+from scgim.metrics.baselines._inputs import check, documented, standardise
 
 MOST_GENES = 100  # more share their hyperparameters
 
 
+@documented
 def gp(
     train_features: Any,
     train_means: Any,
@@ -22,27 +23,7 @@ def gp(
 ) -> np.ndarray:
     """Gaussian process with an RBF plus linear kernel, one a gene (one for all genes if there are more than 100).
 
-    Parameters
-    ----------
-    train_features
-        What is known of the training contexts, such as features and dose, (K, Q).
-    train_means
-        Their mean expression, (K, G).
-    new_features
-        Contexts to predict, (m, Q).
-    control_mean
-        Mean expression of the control, (G,); not used.
-    rng
-        Seed or generator; not used.
-
-    Returns
-    -------
-    Predicted mean expression, (m, G).
-
-    Raises
-    ------
-    ValueError
-        If shapes do not match or a value is not finite.
+    %(baseline)s
     """
     x, y, new, _ = check(train_features, train_means, new_features, control_mean)
     x, new = standardise(x, new)

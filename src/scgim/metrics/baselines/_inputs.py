@@ -1,10 +1,41 @@
-"""Checked inputs of the mean baselines."""
+"""What the mean baselines share: their arguments, described and checked."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+
+from scgim._docstrings import splice
+
+documented = splice(
+    {
+        "baseline": """
+            Parameters
+            ----------
+            train_features
+                What is known of the K training contexts, such as features and dose, ``(K, Q)``.
+            train_means
+                Their mean expression, ``(K, G)``, on the scale on which predictions are wanted.
+            new_features
+                Contexts to predict, ``(m, Q)``.
+            control_mean
+                Mean expression of the control, ``(G,)``; used by `control` and `additive`, which predict changes against it.
+            rng
+                Seed or generator; used by `mlp` for the starts of its networks.
+
+            Returns
+            -------
+            Predicted mean expression ``(m, G)``, on the scale of `train_means`.
+
+            Raises
+            ------
+            ValueError
+                If shapes do not match, a value is not finite, or a control mean that is needed is missing.
+            """
+    }
+)
+"""Splices the description of arguments, result and errors into the docstring of a baseline."""
 
 
 def check(

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from scgim.metrics.baselines._inputs import check, standardise
+from scgim.metrics.baselines._inputs import check, documented, standardise
 
 MEMBERS = 3  # networks
 
 
+@documented
 def mlp(
     train_features: Any,
     train_means: Any,
@@ -22,27 +23,7 @@ def mlp(
 ) -> np.ndarray:
     """Average of three small neural networks (two hidden layers of 64) from the features to the means.
 
-    Parameters
-    ----------
-    train_features
-        What is known of the training contexts, such as features and dose, (K, Q).
-    train_means
-        Their mean expression, (K, G).
-    new_features
-        Contexts to predict, (m, Q).
-    control_mean
-        Mean expression of the control, (G,); not used.
-    rng
-        Seed or generator; starts of the networks.
-
-    Returns
-    -------
-    Predicted mean expression, (m, G).
-
-    Raises
-    ------
-    ValueError
-        If shapes do not match or a value is not finite.
+    %(baseline)s
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPRegressor

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from scgim.metrics.baselines._inputs import check, standardise
+from scgim.metrics.baselines._inputs import check, documented, standardise
 
 
+@documented
 def ridge(
     train_features: Any,
     train_means: Any,
@@ -19,27 +20,7 @@ def ridge(
 ) -> np.ndarray:
     """Ridge regression of the means on the features, its penalty chosen by leave-one-out.
 
-    Parameters
-    ----------
-    train_features
-        What is known of the training contexts, such as features and dose, (K, Q).
-    train_means
-        Their mean expression, (K, G).
-    new_features
-        Contexts to predict, (m, Q).
-    control_mean
-        Mean expression of the control, (G,); not used.
-    rng
-        Seed or generator; not used.
-
-    Returns
-    -------
-    Predicted mean expression, (m, G).
-
-    Raises
-    ------
-    ValueError
-        If shapes do not match or a value is not finite.
+    %(baseline)s
     """
     from sklearn.linear_model import RidgeCV
 

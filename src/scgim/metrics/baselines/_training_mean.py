@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from scgim.metrics.baselines._inputs import check
+from scgim.metrics.baselines._inputs import check, documented
 
 
+@documented
 def training_mean(
     train_features: Any,
     train_means: Any,
@@ -19,27 +20,7 @@ def training_mean(
 ) -> np.ndarray:
     """Predict the average of the training contexts for every new one.
 
-    Parameters
-    ----------
-    train_features
-        What is known of the training contexts, such as features and dose, (K, Q).
-    train_means
-        Their mean expression, (K, G).
-    new_features
-        Contexts to predict, (m, Q).
-    control_mean
-        Mean expression of the control, (G,); not used.
-    rng
-        Seed or generator; not used.
-
-    Returns
-    -------
-    Predicted mean expression, (m, G).
-
-    Raises
-    ------
-    ValueError
-        If shapes do not match or a value is not finite.
+    %(baseline)s
     """
     _, y, new, _ = check(train_features, train_means, new_features, control_mean)
     return np.tile(y.mean(0), (len(new), 1))
