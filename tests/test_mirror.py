@@ -21,6 +21,9 @@ ELSEWHERE = {
     ("_core/structure/test_cyclic.py", "a start, and the fit, of the search that is tested there"): """
         _core/learn/cyclic.py _core/structure/cyclic_start.py""",
     ("_core/structure/test_order.py", "gives the search its candidates"): "_core/structure/screening.py",
+    ("contracts/test_choices.py", "what goes with what, of all learners and noise models"): """
+        _core/allowed.py _core/settings.py _core/learn/base.py _core/learn/learners.py
+        model/_published/learner.py model/_training/choices.py""",
     ("contracts/test_mechanisms.py", "kept by every mechanism"): "_core/mechanisms/base.py _core/mechanisms/linear.py",
     ("contracts/test_observations.py", "kept by every noise model"): """
         _core/observation/base.py _core/observation/gaussian.py""",
@@ -40,7 +43,6 @@ ELSEWHERE = {
     ("model/_gim/test_gim.py", "a part of the model class, tested through it"): """
         model/_module/plan.py model/_prediction/feature_map.py model/_prediction/forecast.py model/_prediction/stream.py
         model/_training/history.py""",
-    ("model/_gim/test_kinds.py", "what goes with what, asked of the model class"): "model/_training/compatible.py",
     ("model/_gim/test_levels.py", "levels are registered and named by the model class"): "model/_study/levels.py",
     ("model/_gim/test_observation.py", "what data a noise model refuses, asked of the model class"): """
         model/_study/observation.py""",

@@ -11,7 +11,7 @@ import pandas as pd
 from scvi.model.base import BaseModelClass
 from threadpoolctl import threadpool_limits
 
-from scgim._core.learn.base import Task
+from scgim._core.learn.base import Learner, Task
 from scgim._core.learn.fit import Fit
 from scgim._core.observation import from_state, to_state
 from scgim._options import Devices, InterventionName, MechanismName, NoiseName, StructureName, documented
@@ -23,6 +23,8 @@ from scgim.model._prediction.feature_map import fit_feature_model, load_feature_
 from scgim.model._prediction.forecast import ForecastMixin
 from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.results import ResultsMixin
+from scgim.model._published.fit import fit_published
+from scgim.model._published.learner import Published
 from scgim.model._published.plan import PublishedPlan
 from scgim.model._reading.cells import Adjustment, Cells, fit_adjustment
 from scgim.model._reading.keys import CONTEXT_KEY, SIZE_FACTOR_KEY
@@ -36,7 +38,7 @@ from scgim.model._study.study import CONTINUOUS_KEY, Study
 from scgim.model._training.choices import as_saved, read_choices
 from scgim.model._training.ensemble import average, resamples
 from scgim.model._training.history import merge_history, table
-from scgim.model._training.refine import refine
+from scgim.model._training.refine import refine, seeded
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -121,15 +123,8 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         if adata is not None:
             check_values(self._choices.observation, data)
         self._graph_prior, self._known_targets = graph_prior, known_targets
-        self.module = GIMModule.from_design(
-            len(data.genes),
-            data.design,
-            mechanism=mechanism,
-            intervention=self._choices.intervention,
-            noise=noise,
-            structure=structure,
-            **module_kwargs,
-        )
+        self._module_kwargs = module_kwargs
+        self.module = self._new_module()
         self.contexts_ = {str(column): data.table[column].tolist() for column in data.table}
         self.fit_: dict[str, Any] | None = None
         self.adjustment_: dict[str, Any] | None = None
@@ -261,9 +256,9 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         --------
         >>> model.train(rng=0)  # doctest: +SKIP
         """
-        searches = self._choices.learner.searches
+        learner = self._choices.learner
         options = TrainOptions.sort(
-            GIMTrainingPlan if searches else PublishedPlan,
+            GIMTrainingPlan if learner.searches else PublishedPlan,
             max_epochs,
             accelerator,
             devices,
@@ -276,25 +271,50 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         search_rng, train_rng, feature_rng = rng.spawn(3)
         self.adjustment_ = None
         screen = self._screen(self.cells())
-        fit = self._search(screen, search_rng, progress) if searches else None
-        searched = [] if fit is None else list(fit.history)
         options = replace(options, max_epochs=self._epochs_on_disk(screen.cells, options.max_epochs))
-        fit, maps = refine(screen, fit, self, options, train_rng, progress)
+        searched: list[dict[str, Any]] = []
+        if isinstance(learner, Published):
+            with seeded(train_rng):
+                module = learner.module(self.study.features, **self._module_settings())
+                fit, maps = fit_published(screen, module, self, options, train_rng)
+            self.feature_model_ = None if maps is None else maps.to_dict()
+        else:
+            fit = self._search(screen, learner, search_rng, progress)
+            searched = list(fit.history)
+            stands = learner.exact or not self._choices.observation.direct
+            with seeded(train_rng):
+                fit = refine(screen, fit, self, options, train_rng, progress, stands=stands)
         self.fit_ = fit.to_dict()
         trained: Any = self.history_
         self.history_: Any = merge_history(searched, trained)
-        self.feature_model_ = None if maps is None else maps.to_dict()
-        if searches:  # the published estimator has trained its own
+        if learner.searches:  # the published estimator has trained its maps already
             with threadpool_limits(limits=1):
                 self.feature_model_ = fit_feature_model(self.fit, self.study, feature_rng)
         self.is_trained_ = True
+
+    def _new_module(self) -> GIMModule:
+        """The module as it is before training; all shapes follow from what was registered and chosen."""
+        learner = self._choices.learner
+        if isinstance(learner, Published):
+            return learner.module(self.study.features, **self._module_settings())
+        return GIMModule.from_design(**self._module_settings())
+
+    def _module_settings(self) -> dict[str, Any]:
+        named = self._choices.named()
+        return {
+            "n_genes": len(self.study.genes),
+            "design": self.study.design,
+            "mechanism": named["mechanism"],
+            "intervention": named["intervention"],
+            **self._module_kwargs,
+        }
 
     def _epochs_on_disk(self, cells: Cells, max_epochs: int | None) -> int | None:
         """No second stage for expression on disk where the closed forms stand, unless it is asked for."""
         closed = self._choices.learner.searches and self._choices.mechanism.closed_form
         return 0 if max_epochs is None and closed and not cells.in_memory else max_epochs
 
-    def _search(self, screen: Screen, rng: np.random.Generator, progress: Progress | None) -> Fit:
+    def _search(self, screen: Screen, learner: Learner, rng: np.random.Generator, progress: Progress | None) -> Fit:
         """Stage one: moments of the causal layer, and what the learner makes of them and of bootstrap samples of them."""
         choices, design = self._choices, screen.design
         basis = choices.mechanism.basis
@@ -309,7 +329,7 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         task = Task(moments, design, screen.genes, choices.intervention, known.edges, known.targets)
         samples = resamples(moments, choices.n_ensemble, rng)
         with threadpool_limits(limits=1):  # matrices this small are slower with several threads, much so on busy cores
-            fit, *members = [choices.learner.learn(task.on(each), stream, progress) for each, stream in samples]
+            fit, *members = [learner.learn(task.on(each), stream, progress) for each, stream in samples]
         return average(fit, members)
 
 

@@ -101,11 +101,14 @@ class Observation(Protocol):
     ----------
     name
         As in ``GIM(noise=...)``.
+    direct
+        Whether the data are the causal layer itself, so that mechanisms can be trained on minibatches of them.
     allows
         What goes with it.
     """
 
     name: ClassVar[str]
+    direct: ClassVar[bool]
     allows: ClassVar[Allowed]
 
     def check(self, values: Values) -> list[str]:

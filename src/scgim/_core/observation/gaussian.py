@@ -18,6 +18,7 @@ class Gaussian:
     """``y = x``: what mechanisms act on is what is measured, as for logarithms of normalised expression."""
 
     name: ClassVar[str] = "gaussian"
+    direct: ClassVar[bool] = True
     allows: ClassVar[Allowed] = Allowed()
 
     def check(self, values: Values) -> list[str]:

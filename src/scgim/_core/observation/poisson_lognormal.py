@@ -49,6 +49,7 @@ class PoissonLognormal:
     """
 
     name: ClassVar[str] = "poisson_lognormal"
+    direct: ClassVar[bool] = False
     allows: ClassVar[Allowed] = LINEAR_SHIFTS
     sizes: np.ndarray = field(default_factory=lambda: np.ones((1, 1)))
     size_unit: float = 1.0

@@ -37,6 +37,7 @@ class ZeroInflatedLognormal:
     """
 
     name: ClassVar[str] = "zero_inflated_lognormal"
+    direct: ClassVar[bool] = False
     allows: ClassVar[Allowed] = LINEAR_SHIFTS
     zeros: np.ndarray = field(default_factory=lambda: np.zeros((3, 1)))
 

@@ -16,12 +16,13 @@ from torch import nn
 
 from scgim._core.structure.prior import Prior
 from scgim.model._module.kinds import TRAINED, TrainedKind
-from scgim.model._module.networks import GENES
+from scgim.model._module.networks import GENES, as_array
 from scgim.model._module.residuals import Expectation, Residuals
 from scgim.model._reading.keys import CONTEXT_KEY, WEIGHT_KEY
 
 if TYPE_CHECKING:
     from scgim._core.design import Design
+    from scgim._core.learn.fit import Fit
 
 X_KEY = "X"
 COVARIATES_KEY = "extra_continuous_covs"  # scvi.REGISTRY_KEYS.CONT_COVS_KEY
@@ -50,10 +51,6 @@ class GIMModule(BaseModuleClass):
         ``"linear"``, ``"additive"`` or ``"neural"``.
     intervention
         ``"shift"``, ``"hard"`` or ``"activity"``.
-    noise
-        ``"gaussian"``.
-    structure
-        ``"search"``, ``"gradient"`` or ``"cyclic"``; kept for reference, the published estimator has its own module.
     max_parents
         P, most candidate parents of a gene; by default what its mechanism allows.
     n_hidden
@@ -86,8 +83,6 @@ class GIMModule(BaseModuleClass):
         *,
         mechanism: str = "linear",
         intervention: str = "shift",
-        noise: str = "gaussian",
-        structure: str = "search",
         max_parents: int | None = None,
         n_hidden: int = 16,
         edge_penalty: float = 0.0,
@@ -95,7 +90,7 @@ class GIMModule(BaseModuleClass):
     ) -> None:
         super().__init__()
         K, C = len(design.group), len(design.group_names)
-        self.mechanism, self.intervention, self.noise, self.structure = mechanism, intervention, noise, structure
+        self.mechanism, self.intervention = mechanism, intervention
         self.edge_penalty, self.ridge, self.n_hidden = edge_penalty, ridge, n_hidden
         self.kind: TrainedKind = TRAINED.get(intervention, TRAINED["shift"])
         self.names, self.drug_set = context_names(design), design.drug_set
@@ -220,6 +215,19 @@ class GIMModule(BaseModuleClass):
         self.set_scale(mechanisms.loc, mechanisms.scale)
         self.baseline.copy_(torch.as_tensor(self.mechanisms.from_fit(mechanisms)))
         self.log_noise.copy_(torch.as_tensor(np.log(np.maximum(mechanisms.noise_sd / mechanisms.scale, 1e-4))))
+
+    @torch.no_grad()
+    def load_fit(self, fit: Fit) -> None:
+        """Takes over a fit as it is: mechanisms, and targets and effects of shifts or hard interventions.
+
+        Changes of activity have no place in a module of linear or additive mechanisms; they are in the fit alone.
+        """
+        self.load_mechanisms(fit.mechanisms)
+        if self.intervention != self.kind.name:
+            return
+        origin = as_array(self.loc) if self.kind.reads_genes else 0.0  # a value, or a difference
+        self.probability.copy_(torch.as_tensor(fit.context_probability))
+        self.effect.copy_(torch.as_tensor((fit.context_effect - origin) / as_array(self.scale)))
 
     def non_finite_contexts(self, per_cell: torch.Tensor, context: torch.Tensor) -> list[str]:
         """Names of the contexts of the cells whose loss is not finite."""

@@ -24,7 +24,6 @@ from scgim.model._published.plan import PublishedPlan
 if TYPE_CHECKING:
     from scvi.model.base import BaseModelClass
 
-    from scgim.model._module.module import GIMModule
     from scgim.model._module.options import TrainOptions
     from scgim.model._reading.cells import Cells
     from scgim.model._study.screen import Screen
@@ -38,7 +37,7 @@ LARGEST_BATCH = 512
 
 
 def fit_published(
-    screen: Screen, own: GIMModule, host: BaseModelClass, options: TrainOptions, rng: np.random.Generator
+    screen: Screen, module: PublishedModule, host: BaseModelClass, options: TrainOptions, rng: np.random.Generator
 ) -> tuple[Fit, AmortisedMaps | None]:
     """Trains the published estimator.
 
@@ -46,8 +45,8 @@ def fit_published(
     ----------
     screen
         Training data.
-    own
-        Module whose settings are taken over.
+    module
+        To train, with fresh weights.
     host, options
         See :class:`scgim.model._module.runner.Training`.
     rng
@@ -59,17 +58,7 @@ def fit_published(
     """
     design, features, cells = screen.design, screen.features, screen.cells
     gamma = Gamma.of(design, features)
-    module = PublishedModule(
-        len(screen.genes),
-        design,
-        gamma.contexts(design, features),
-        n_cells=cells.n_cells,
-        mechanism=own.mechanism,
-        intervention=own.intervention,
-        structure="gradient",
-        n_hidden=own.n_hidden,
-        ridge=own.ridge,
-    )
+    host.module = module  # a new one for every training, and what stays in the model after it
     prepare(cells, module)
     x, _ = cells.sample(SCALE_CELLS, rng)
     module.set_scale(x.mean(axis=0), x.std(axis=0))

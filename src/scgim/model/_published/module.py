@@ -108,8 +108,7 @@ class PublishedModule(GIMModule):
         determinant: bool = True,
         **kwargs: Any,
     ) -> None:
-        kwargs["max_parents"] = max(n_genes - 1, 1)
-        super().__init__(n_genes, design, **kwargs)
+        super().__init__(n_genes, design, **kwargs | {"max_parents": max(n_genes - 1, 1)})
         self.mechanisms.set_parents([np.delete(np.arange(n_genes), j) for j in range(n_genes)])
         self.n_cells, self.n_samples, self.determinant = n_cells, n_samples, determinant
         self.edge_prior, self.target_prior, self.map_ridge = edge_prior, target_prior, map_ridge

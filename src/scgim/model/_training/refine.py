@@ -2,12 +2,14 @@
 
 `GIM.train` calls `refine` with the `Fit` of the search. `refine` runs scvi-tools' `TrainRunner`, so that the model's
 ``history_``, ``is_trained_`` and ``trainer`` are set as in every scvi-tools model, and returns the refreshed `Fit`, or the
-given one where the trained module describes held-out cells no better. ``max_epochs=0`` skips the training.
+given one where the trained module describes held-out cells no better. ``max_epochs=0`` skips the training. Either way the
+module holds the mechanisms that were trained or found.
 """
 
 from __future__ import annotations
 
 import copy
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,26 +26,34 @@ from scgim.model._module.runner import Training
 from scgim.model._neural.activity import fit_active_networks
 from scgim.model._neural.parents import NeuralStart
 from scgim.model._neural.start import edge_probability, neural_cells, start_networks
-from scgim.model._published.fit import fit_published
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from scvi.model.base import BaseModelClass
 
     from scgim.model._module.options import TrainOptions
-    from scgim.model._published.maps import AmortisedMaps
     from scgim.model._study.screen import Screen
+
+
+@contextmanager
+def seeded(rng: np.random.Generator) -> Iterator[None]:
+    """Torch's global state, which decides weights and minibatches, from a generator; afterwards it is as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**31)))
+        yield
 
 
 def refine(
     screen: Screen,
-    fit: Fit | None,
+    fit: Fit,
     host: BaseModelClass,
     options: TrainOptions,
     rng: np.random.Generator,
     progress: Callable[[str, float], None] | None = None,
-) -> tuple[Fit, AmortisedMaps | None]:
+    *,
+    stands: bool = False,
+) -> Fit:
     """Trains the module of a model from a fit, and returns the refreshed fit.
 
     Parameters
@@ -51,7 +61,7 @@ def refine(
     screen
         Training data.
     fit
-        Of the search; None for ``structure="gradient"``.
+        Of the search.
     host
         The scvi-tools model, whose module is trained.
     options
@@ -60,35 +70,17 @@ def refine(
         Random generator.
     progress
         Called with a stage and its score.
-
-    Returns
-    -------
-    The fit, and for ``structure="gradient"`` with features the maps from features to interventions, trained with it.
+    stands
+        Whether the fit is exact in a way that no training by minibatches knows, as with cycles, counts and zeros. The module
+        takes the fit over as it is.
     """
-    with torch.random.fork_rng(devices=[]):  # torch's global state decides the minibatches; it is left as it was
-        torch.manual_seed(int(rng.integers(2**31)))
-        module: GIMModule = host.module
-        if fit is None:
-            return fit_published(screen, module, host, options, rng)
-        return _refine(screen, fit, module, host, options, rng, progress), None
-
-
-def _refine(
-    screen: Screen,
-    fit: Fit,
-    module: GIMModule,
-    host: BaseModelClass,
-    options: TrainOptions,
-    rng: np.random.Generator,
-    progress: Callable[[str, float], None] | None,
-) -> Fit:
-    """See `refine`."""
+    module: GIMModule = host.module
     cells = screen.cells
-    active = bool((fit.kind == "activity").any()) and not module.scaled
-    exact = active or module.structure == "cyclic" or module.noise != "gaussian"
-    if exact or (options.max_epochs == 0 and module.mechanisms.mechanism.closed_form):
-        return fit  # closed forms stand: activities that change, cycles, and counts and zeros by moments are exact in the engine
     prepare(cells, module)
+    active = bool((fit.kind == "activity").any()) and not module.scaled  # closed forms know these better, too
+    if stands or active or (options.max_epochs == 0 and module.mechanisms.mechanism.closed_form):
+        module.load_fit(fit)
+        return fit
     training = Training.of(host, cells, options, module, rng)
     n_epochs = module.mechanisms.n_epochs(cells.n_cells) if options.max_epochs is None else options.max_epochs
     if module.scaled and (fit.kind == "activity").any():
@@ -111,6 +103,7 @@ def _refine(
             module.load_state_dict(before)
         state = closed_form(cells, module, state)
     if start is None and torch.equal(before["mechanisms.coef"], module.mechanisms.coef.detach().cpu()):
+        module.load_fit(fit)
         return fit
     return finish(screen, module, state, fit, start, rng)
 
