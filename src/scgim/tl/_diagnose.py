@@ -8,13 +8,22 @@ import numpy as np
 import pandas as pd
 
 from scgim.model._prediction.feature_map import load_feature_model
+from scgim.tl._calibration import arguments_of, calibrate
+from scgim.tl._design import confounded_table, find_confounded
 from scgim.tl._evaluation.moments import ContextCells, collect
 
 if TYPE_CHECKING:
     from scgim.model import GIM
 
 
-def diagnose(model: GIM, *, n_cells: int = 200, rng: int | np.random.Generator | None = 0) -> dict[str, pd.DataFrame]:
+def diagnose(
+    model: GIM,
+    *,
+    n_cells: int = 200,
+    pseudo_drugs: int = 4,
+    split_by: str | None = None,
+    rng: int | np.random.Generator | None = 0,
+) -> dict[str, pd.DataFrame]:
     """Tables that say how far a fit can be trusted (not from the paper).
 
     Parameters
@@ -23,6 +32,11 @@ def diagnose(model: GIM, *, n_cells: int = 200, rng: int | np.random.Generator |
         A fitted model with its training data.
     n_cells
         Cells to predict for each context in the posterior-predictive check.
+    pseudo_drugs
+        Number of pseudo-drugs of the calibration, which takes as long as the fit did; 0 leaves it out.
+    split_by
+        Column of ``.obs``: a pseudo-drug is the controls of one of its levels, such as a plate. None is a column that looks
+        like a batch by its name and was not registered; random controls where there is none.
     rng
         Seed or generator.
 
@@ -47,9 +61,25 @@ def diagnose(model: GIM, *, n_cells: int = 200, rng: int | np.random.Generator |
         mean, ``expected`` distance from sampling alone, ``ratio`` of the two (about 1 if the model is right),
         ``sd_ratio`` (median over genes of observed over predicted standard deviation) and ``worst_gene``, the gene whose
         mean is predicted worst.
+    `calibration`
+        How many targets are called where there are none? The model is fitted again with some controls relabelled as
+        drugs, with the doses, batches and numbers of cells of drugs. One row for each ``threshold``: ``pseudo_drugs``, the
+        ``calls`` on them, calls ``per_pseudo_drug`` and ``per_drug``, whose ratio is about the share of calls that are false,
+        and ``split_by``. Empty where the controls do not suffice.
+    `confounded`
+        What can the design not tell apart? One row for each ``problem`` and ``column``: drugs that were measured only
+        together, in one batch only (``registered`` or not), each in a batch of its own, or beside no control; ``n_drugs``,
+        ``drugs`` and ``advice``.
+
+    Warns
+    -----
+    UserWarning
+        Where more than a fifth as many targets are called on pseudo-drugs as on drugs, at a probability above 0.9.
 
     Raises
     ------
+    KeyError
+        If there is no column `split_by`.
     ValueError
         If the model was loaded without its training data.
 
@@ -60,13 +90,19 @@ def diagnose(model: GIM, *, n_cells: int = 200, rng: int | np.random.Generator |
     """
     if model.adata is None:
         raise ValueError("model: it was loaded without its training data; use scgim.model.GIM.load(path, adata).")
+    if pseudo_drugs < 0:
+        raise ValueError(f"pseudo_drugs: expected a number of at least 0, found {pseudo_drugs!r}.")
     generator = np.random.default_rng(rng)
+    setup, _ = arguments_of(model)
+    findings = find_confounded(model.adata.obs, **setup)
     cells = collect(model.cells(), len(model.contexts), rng=generator)
     return {
         "features": _features(model),
         "support": _support(model),
         "similar": _similar(model),
         "contexts": _contexts(model, cells, n_cells, generator),
+        "calibration": calibrate(model, pseudo_drugs, split_by=split_by, rng=generator),
+        "confounded": confounded_table(findings),
     }
 
 

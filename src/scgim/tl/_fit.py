@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from scgim import _keys
 from scgim._options import Columns, Devices, InterventionName, MechanismName, NoiseName, StructureName, documented
 from scgim._version import __version__
+from scgim.tl._design import find_confounded, warn_confounded
 from scgim.tl._light import light_copy
 from scgim.tl._progress import display
 from scgim.tl._seed import as_seed, seeded
@@ -89,6 +90,12 @@ def fit(
     `adata.obs[key_added + '_target']`, `adata.obs[key_added + '_target_probability']`
         The most probable target of the cell's perturbation ("none" in controls, "unassigned" below 1/2).
 
+    Warns
+    -----
+    UserWarning
+        Drugs that the design confounds: measured only together, or in one level of a column that looks like a batch and was
+        not given (:func:`scgim.tl.diagnose` lists all).
+
     Raises
     ------
     KeyError
@@ -149,6 +156,7 @@ def fit(
         raise ValueError("modalities: expected None with an AnnData; it says where the columns of a MuData are.")
     else:
         GIM.setup_anndata(light, **columns)
+    warn_confounded(find_confounded(adata.obs, **columns))
     with display(show=progress) as (report, callbacks), seeded(seed):
         model = GIM(light, **choices)
         trainer: dict[str, Any] = {"enable_progress_bar": False} | trainer_kwargs

@@ -1,0 +1,175 @@
+"""Designs that no model can mend: drugs that were only measured together, and drugs that share a batch with nothing."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+BATCH_WORDS = frozenset(
+    "batch plate replicate rep donor patient run lane sample library chip date experiment well".split()
+)
+"""A column whose name holds one of these as a word is taken for a batch also where it was not registered."""
+NAMED = 5
+"""Drugs that a warning names; the table names all."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One problem of a design.
+
+    Parameters
+    ----------
+    problem
+        What it is.
+    column
+        Column of ``.obs`` in which it is seen.
+    registered
+        Whether the fit knows the column, so that each of its levels has a baseline of its own.
+    drugs
+        Drugs that are concerned.
+    advice
+        What to do.
+    """
+
+    problem: str
+    column: str
+    registered: bool
+    drugs: tuple[str, ...]
+    advice: str
+
+    @property
+    def serious(self) -> bool:
+        """Whether a fit takes something else for a target: what was registered is taken off by the batch's controls."""
+        return not self.registered or self.problem == TOGETHER
+
+    def __str__(self) -> str:
+        more = f" and {len(self.drugs) - NAMED} more" if len(self.drugs) > NAMED else ""
+        return f"{self.column}: {self.problem}: {', '.join(self.drugs[:NAMED])}{more}. {self.advice}"
+
+
+TOGETHER, ONE_BATCH = "measured only together", "in one batch only"
+EACH_ITS_OWN, NO_CONTROL = "each in a batch of its own", "no control in its batches"
+
+
+def find_confounded(
+    obs: pd.DataFrame,
+    *,
+    perturbation_key: str | Sequence[str],
+    control: str,
+    batch_key: str | None = None,
+    categorical_covariate_keys: Sequence[str] | None = None,
+    **_: Any,
+) -> list[Finding]:
+    """Confounded drugs of a screen, from its labels alone (not from the paper).
+
+    Parameters
+    ----------
+    obs
+        One row a cell.
+    perturbation_key, control, batch_key, categorical_covariate_keys
+        As in :func:`scgim.tl.fit`, whose other arguments may be there and are not looked at.
+
+    Returns
+    -------
+    Findings. `measured only together`: no cell has one of the drugs without the others. `in one batch only`: the controls
+    are in several levels of a column, the drug in one. `each in a batch of its own`: the same, and no level has two drugs.
+    `no control in its batches`: of a column that was not registered.
+    """
+    keys = [perturbation_key] if isinstance(perturbation_key, str) else list(perturbation_key)
+    if not set(keys) <= set(obs.columns):  # columns of a MuData may be in its modalities alone
+        return []
+    cells_of = _cells_of_drugs(obs[keys], str(control))
+    untreated = (obs[keys].astype(str) == str(control)).all(axis=1).to_numpy()
+    findings = _together(cells_of, " and ".join(keys))
+    registered = [c for c in (batch_key, *(categorical_covariate_keys or ())) if c is not None and c in obs]
+    for column in [*dict.fromkeys(registered), *batch_columns(obs, untreated, {*keys, *registered})]:
+        findings += _in_batches(
+            obs[column].astype(str).to_numpy(), cells_of, untreated, column, registered=column in registered
+        )
+    return findings
+
+
+def batch_columns(obs: pd.DataFrame, untreated: np.ndarray, known: set[str]) -> list[str]:
+    """Columns that look like batches by their name, have several levels among controls, and are not `known`.
+
+    A level has to hold controls and drugs, which guides do not, and several controls, which names of cells do not.
+    """
+    found = []
+    for column in obs.columns.difference(list(known), sort=False):
+        words = re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(column)).lower())
+        if BATCH_WORDS.isdisjoint(words) or pd.api.types.is_float_dtype(obs[column]):
+            continue
+        levels = pd.factorize(obs[column])[0]
+        n_control = len(set(levels[untreated]))
+        if n_control >= 2 and set(levels[untreated]) & set(levels[~untreated]) and n_control < untreated.sum() / 2:
+            found.append(str(column))
+    return found
+
+
+def confounded_table(findings: Sequence[Finding]) -> pd.DataFrame:
+    """One row a finding: ``problem``, ``column``, ``registered``, ``n_drugs``, ``drugs`` (text) and ``advice``."""
+    names = ("problem", "column", "registered", "n_drugs", "drugs", "advice")
+    rows = [
+        asdict(finding) | {"n_drugs": len(finding.drugs), "drugs": ", ".join(finding.drugs)} for finding in findings
+    ]
+    return pd.DataFrame(rows, columns=list(names))
+
+
+def warn_confounded(findings: Sequence[Finding], *, stacklevel: int = 2) -> None:
+    """One warning for each finding that lets a fit take something else for a target."""
+    for finding in findings:
+        if finding.serious:
+            warnings.warn(str(finding), UserWarning, stacklevel=stacklevel + 1)
+
+
+def _cells_of_drugs(labels: pd.DataFrame, control: str) -> dict[str, np.ndarray]:
+    """Cells that got each drug, alone or not: places (n_d,)."""
+    places: dict[str, list[np.ndarray]] = defaultdict(list)
+    for column in labels:
+        codes, names = pd.factorize(labels[column].astype(str))
+        for place, name in enumerate(names):
+            if name != control:
+                places[str(name)].append(np.flatnonzero(codes == place))
+    return {name: np.unique(np.concatenate(parts)) for name, parts in sorted(places.items())}
+
+
+def _together(cells_of: dict[str, np.ndarray], column: str) -> list[Finding]:
+    """Drugs that were given to exactly the same cells."""
+    groups: dict[bytes, list[str]] = defaultdict(list)
+    for name, cells in cells_of.items():
+        groups[cells.tobytes()].append(name)
+    advice = "No data can tell which of them acts where: measure each alone, or give them one name."
+    return [Finding(TOGETHER, column, True, tuple(names), advice) for names in groups.values() if len(names) > 1]
+
+
+def _in_batches(
+    levels: np.ndarray, cells_of: dict[str, np.ndarray], untreated: np.ndarray, column: str, *, registered: bool
+) -> list[Finding]:
+    """What is confounded with one column, whose levels are numbers (n,)."""
+    of_control = set(levels[untreated])
+    if len(set(levels)) < 2:
+        return []
+    of_drug = {name: set(levels[cells]) for name, cells in cells_of.items()}
+    findings = []
+    bare = tuple(name for name, there in of_drug.items() if not there & of_control)
+    if bare:
+        advice = "Nothing tells the drug from its batch: measure controls beside it."
+        findings.append(Finding(NO_CONTROL, column, registered, bare, advice))
+    single = {name: next(iter(there)) for name, there in of_drug.items() if len(there) == 1 and name not in bare}
+    if not single or len(of_control) < 2:
+        return findings
+    alone = all(sum(level in there for there in of_drug.values()) == 1 for level in single.values())
+    problem = EACH_ITS_OWN if alone and len(single) == len(of_drug) > 1 else ONE_BATCH
+    advice = (
+        "Controls of the batch are compared with it, but whether the effect returns elsewhere is not known."
+        if registered
+        else f"Differences between batches look like targets: fit with batch_key={column!r}."
+    )
+    return [*findings, Finding(problem, column, registered, tuple(single), advice)]

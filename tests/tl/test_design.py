@@ -1,0 +1,98 @@
+"""Confounded designs are named, from labels alone, and sound ones are not."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scgim import tl
+from scgim.datasets import faults, simulate
+from scgim.tl._design import confounded_table, find_confounded, warn_confounded
+
+KEYS = {"perturbation_key": "drug", "control": "control"}
+SMALL = {
+    "n_genes": 5,
+    "edges_per_gene": 1,
+    "n_drugs": 4,
+    "n_new_drugs": 0,
+    "new_doses": (),
+    "n_control": 80,
+    "n_cells": 10,
+}
+
+
+def cells(plates: dict[str, str], **more: list) -> pd.DataFrame:
+    """Ten cells for each letter of a drug's plates."""
+    rows = [(drug, plate) for drug, letters in plates.items() for plate in letters for _ in range(10)]
+    return pd.DataFrame(rows, columns=["drug", "plate"]).assign(**more)
+
+
+def problems(obs: pd.DataFrame, **keys) -> dict[str, tuple[str, ...]]:
+    return {finding.problem: finding.drugs for finding in find_confounded(obs, **KEYS, **keys)}
+
+
+def test_a_sound_design_has_no_problem():
+    assert problems(cells({"control": "abc", "one": "ab", "two": "bc"})) == {}
+    assert problems(cells({"control": "a", "one": "a", "two": "a"})) == {}
+
+
+def test_a_drug_in_one_batch():
+    obs = cells({"control": "abc", "one": "a", "two": "abc"})
+    assert problems(obs) == {"in one batch only": ("one",)}
+    (finding,) = find_confounded(obs, **KEYS)
+    assert finding.serious
+    assert "batch_key='plate'" in finding.advice
+    (known,) = find_confounded(obs, **KEYS, batch_key="plate")
+    assert not known.serious
+
+
+def test_a_batch_for_each_drug():
+    obs = cells({"control": "abcd", "one": "a", "two": "b", "three": "c"})
+    assert problems(obs) == {"each in a batch of its own": ("one", "three", "two")}
+
+
+def test_a_batch_without_controls():
+    obs = cells({"control": "ab", "one": "ab", "two": "c"})
+    assert problems(obs) == {"no control in its batches": ("two",)}
+
+
+def test_columns_that_are_no_batches_are_left_alone():
+    """Guides hold one perturbation each, names of wells one cell, and other columns are not called a batch."""
+    obs = cells({"control": "ab", "one": "a", "two": "b"}).rename(columns={"plate": "cluster"})
+    obs["sample_guide"] = obs["drug"] + obs["cluster"]
+    obs["well"] = [str(i) for i in range(len(obs))]
+    obs["run_time"] = np.linspace(0, 1, len(obs))
+    assert problems(obs) == {}
+    assert problems(obs, categorical_covariate_keys=["cluster"]) == {"each in a batch of its own": ("one", "two")}
+
+
+@pytest.mark.parametrize("name", ["plate", "Batch", "plateID", "seq_lane", "donor.id"])
+def test_names_of_batches(name):
+    obs = cells({"control": "abc", "one": "a", "two": "abc"}).rename(columns={"plate": name})
+    assert find_confounded(obs, **KEYS)[0].column == name
+
+
+def test_drugs_that_were_only_given_together():
+    pairs = simulate(**SMALL, faults=[faults.OnlyTogether(1)]).obs
+    keys = {"perturbation_key": ["drug_1", "drug_2"], "control": "control"}
+    (finding,) = find_confounded(pairs, **keys)
+    assert (finding.problem, finding.drugs) == ("measured only together", ("drug_1", "drug_2"))
+    assert finding.serious
+    assert find_confounded(simulate(**SMALL, n_pairs=2, train_pairs=1.0).obs, **keys) == []
+
+
+def test_table_and_warnings_name_the_drugs():
+    obs = cells({"control": "abc"} | {f"drug{d}": "a" for d in range(7)})
+    findings = find_confounded(obs, **KEYS)
+    table = confounded_table(findings)
+    assert table["n_drugs"].tolist() == [7]
+    assert table["drugs"].item().count("drug") == 7
+    with pytest.warns(UserWarning, match=r"plate: in one batch only: drug0, drug1, drug2, drug3, drug4 and 2 more\."):
+        warn_confounded(findings)
+    assert list(confounded_table([]).columns) == list(table.columns)
+
+
+def test_fit_warns_of_plates_that_it_was_not_told():
+    adata = simulate(**SMALL, features="noise", faults=[faults.Plates(2)])
+    keys = KEYS | {"dose_key": "dose", "progress": False, "accelerator": "cpu"}
+    with pytest.warns(UserWarning, match="plate: in one batch only: drug_1"):
+        tl.fit(adata, **keys)
