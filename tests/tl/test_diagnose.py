@@ -8,14 +8,14 @@ from scgim import pl, tl
 
 def test_diagnosis_has_a_table_for_each_question(model, model_with_features):
     tables = tl.diagnose(model, n_cells=50)
-    assert set(tables) == {"features", "support", "similar", "contexts"}
+    assert set(tables) == {"features", "support", "similar", "contexts", "calibration", "confounded"}
     assert tables["features"].empty
     support = tables["support"]
     assert (support["probability"] >= 0.5).all() and (support["n_doses"] == 4).all()
     assert len(tables["similar"]) == 12 * 11 / 2
     contexts = tables["contexts"]
     assert len(contexts) == 49 and 0.5 < contexts["ratio"].median() < 1.5 and 0.8 < contexts["sd_ratio"].median() < 1.2
-    with_features = tl.diagnose(model_with_features, n_cells=20)["features"]
+    with_features = tl.diagnose(model_with_features, n_cells=20, pseudo_drugs=0)["features"]
     assert {"none", "control"} <= set(with_features["map"]) and with_features["chosen"].sum() == 1
 
 
@@ -27,12 +27,12 @@ def test_identical_drugs_are_not_distinct(parts):
     labels[cells[::2]] = "twin"
     train.obs["drug"] = labels
     model = tl.fit(train, perturbation_key="drug", dose_key="dose", control="control", max_epochs=0)
-    first = tl.diagnose(model, n_cells=10)["similar"].iloc[0]
+    first = tl.diagnose(model, n_cells=10, pseudo_drugs=0)["similar"].iloc[0]
     assert {first["drug_1"], first["drug_2"]} == {twin, "twin"} and not first["distinct"]
 
 
 def test_diagnosis_is_drawn_by_its_tables(model):
-    axes = pl.diagnostics(tl.diagnose(model, n_cells=10), show=False)
+    axes = pl.diagnostics(tl.diagnose(model, n_cells=10, pseudo_drugs=0), show=False)
     assert set(axes) == {"contexts", "support", "similar", "features"}
     with pytest.raises(KeyError, match="support"):
         pl.diagnostics({}, show=False)

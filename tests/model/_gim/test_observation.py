@@ -192,7 +192,7 @@ def test_tl_fit_writes_results_that_survive_h5ad(tmp_path):
     back = ad.read_h5ad(tmp_path / "fitted.h5ad")
     assert back.uns["scgim"]["params"]["noise"] == "poisson_lognormal"
     np.testing.assert_allclose(back.varp["scgim_graph"].toarray(), adata.varp["scgim_graph"].toarray())
-    tables = scgim.tl.diagnose(model, n_cells=20)
+    tables = scgim.tl.diagnose(model, n_cells=20, pseudo_drugs=0)
     assert np.isfinite(tables["contexts"]["ratio"]).all()
     with pytest.warns(UserWarning, match="training data"):
         scores = scgim.tl.evaluate(model, adata, baselines=("control",))
