@@ -132,7 +132,8 @@ def _at_random(
     group = np.asarray(design.group)[context]  # (n,)
     pool = {g: rng.permutation(np.flatnonzero(control & (group == g))) for g in np.unique(group)}
     share = {g: len(cells) // 2 // n_drugs for g, cells in pool.items()}  # for each pseudo-drug
-    templates, pseudo = _templates(model), []
+    templates = _templates(model)
+    pseudo: list[PseudoDrug] = []
     for i in range(n_drugs if templates else 0):
         rows = templates[rng.integers(len(templates))]
         cells, doses = [], []
@@ -158,7 +159,8 @@ def _by_level(
     group = np.asarray(design.group)[context]
     left = {g: int((control & (group == g)).sum()) for g in np.unique(group)}
     least = {g: max(n // 2, FEWEST_CELLS) for g, n in left.items()}
-    templates, pseudo = _templates(model), []
+    templates = _templates(model)
+    pseudo: list[PseudoDrug] = []
     for level in rng.permutation(np.unique(levels[control])):
         cells = np.flatnonzero(control & (levels == level))
         n_of = {g: int((group[cells] == g).sum()) for g in np.unique(group[cells])}

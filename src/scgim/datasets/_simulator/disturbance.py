@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -96,7 +96,8 @@ class Disturbance:
 
 def read_disturbance(truth: Mapping[str, Any]) -> Disturbance:
     """The disturbance in ``adata.uns["truth"]``."""
-    return Disturbance(**{name: np.asarray(value, float) for name, value in truth.get("disturbance", {}).items()})
+    arrays: dict[str, Any] = {name: np.asarray(value, float) for name, value in truth.get("disturbance", {}).items()}
+    return Disturbance(**arrays)
 
 
 def combine(parts: Sequence[Disturbance]) -> Disturbance:
@@ -105,7 +106,7 @@ def combine(parts: Sequence[Disturbance]) -> Disturbance:
     def present(name: str) -> list[np.ndarray]:
         return [getattr(part, name) for part in parts if getattr(part, name) is not None]
 
-    rules = {
+    rules: dict[str, Callable[[list[np.ndarray]], np.ndarray]] = {
         "shift": lambda arrays: np.sum(arrays, axis=0),
         "noise_factor": lambda arrays: np.prod(arrays, axis=0),
         "loading": np.vstack,
@@ -113,9 +114,8 @@ def combine(parts: Sequence[Disturbance]) -> Disturbance:
         "hidden_sd": np.concatenate,
         "responding": lambda arrays: np.prod(arrays, axis=0),
     }
-    arrays = {name: rule(present(name)) for name, rule in rules.items() if present(name)}
-    others: dict[str, dict[str, Any]] = {}
+    total: dict[str, Any] = {name: rule(present(name)) for name, rule in rules.items() if present(name)}
     for one in fields(Disturbance):
         if one.name not in rules:
-            others[one.name] = {key: value for part in parts for key, value in getattr(part, one.name).items()}
-    return Disturbance(**arrays, **others)
+            total[one.name] = {key: value for part in parts for key, value in getattr(part, one.name).items()}
+    return Disturbance(**total)

@@ -37,7 +37,7 @@ class World:
     @property
     def perturbed(self) -> np.ndarray:
         """Which contexts have a drug, (K,) bool."""
-        return (self.response > 0).any(1)
+        return np.asarray((self.response > 0).any(1))
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -55,17 +55,16 @@ class Plates(Fault):
         first = np.where(
             (amount > 0).any(1), (amount > 0).argmax(1), -1
         )  # the plate of a pair is that of its first drug
-        source, plate, cells = [], [], []
+        rows: list[tuple[int, int, int]] = []  # context, plate, cells
         for k, drug in enumerate(first):
             total = int(contexts["n_cells"].iloc[k])
             if drug >= 0:
-                source, plate, cells = [*source, k], [*plate, plate_of_drug[drug]], [*cells, total]
-                continue
-            for p in range(n):
-                source, plate = [*source, k], [*plate, p]
-                cells.append(total // n + (p < total % n))
+                rows.append((k, int(plate_of_drug[drug]), total))
+            else:
+                rows += [(k, p, total // n + (p < total % n)) for p in range(n)]
+        source, plate, cells = (list(values) for values in zip(*rows, strict=True))
         table = contexts.iloc[source].copy()
-        table.insert(table.columns.get_loc("split"), self.column, [f"plate_{p + 1:0{len(str(n))}d}" for p in plate])
+        table.insert(list(table.columns).index("split"), self.column, [f"plate_{p + 1:0{len(str(n))}d}" for p in plate])
         table["n_cells"] = cells
         table.index = pd.Index([str(k) for k in range(len(table))])
         return table, amount[source]
