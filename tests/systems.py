@@ -18,8 +18,10 @@ import pytest
 from scipy import sparse
 
 from scgim._core.design import Design
+from scgim._core.effects import Effects
 from scgim._core.mechanisms import MECHANISMS
 from scgim._core.moments.moments import Moments, compute_moments
+from scgim._core.posterior.curves import DoseCurves
 from scgim.datasets import simulate
 
 STUDY_DOSES = (0.5, 1.0, 2.0)
@@ -208,11 +210,12 @@ def make_world(seed=0, *, n_genes=10, n_drugs=30, n_new=10, n_features=8, level=
     if not informative:
         features, new_features = rng.normal(size=features.shape), rng.normal(size=(n_new, n_features))[new_drug]
     fit = SimpleNamespace(
-        probability=np.where(known != 0, 1 - 1e-6, 1e-4),
-        amplitude=known + noise * rng.normal(size=known.shape),
-        amplitude_sd=np.full(known.shape, noise),
-        ec50=np.full(n_drugs, 0.75),
-        hill=np.full(n_drugs, 4.0),
+        of_drug=Effects(
+            np.where(known != 0, 1 - 1e-6, 1e-4),
+            known + noise * rng.normal(size=known.shape),
+            np.full(known.shape, noise),
+        ),
+        curves=DoseCurves.known(np.full(n_drugs, 0.75), np.full(n_drugs, 4.0), n_genes),
     )
     return SimpleNamespace(
         fit=fit,

@@ -15,7 +15,7 @@ LEAVES = {"_docstrings", "_keys", "_options", "_version", "_writing"}
 """Modules that every layer may import, and that import nothing else of scgim."""
 CHAINS = {
     "_core": (
-        "design mechanisms moments posterior structure observation features kinds learn settings",
+        "design mechanisms moments posterior structure observation features kinds fit learn settings",
         "effects arrays state allowed",
     ),
     "model": ("_reading _study _loading _module _neural _published _training _prediction _saving _gim", ""),

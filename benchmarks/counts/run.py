@@ -86,10 +86,10 @@ def scores(model: Any, truth: dict[str, Any], context: np.ndarray) -> dict[str, 
     place = np.zeros(len(model.contexts), int)
     place[np.asarray(model.adata.obs["_scvi_context"])] = context
     on = ~np.asarray(model.design.control)
-    true, probability = truth["targets"][place][on], model.fit.context_probability[on]
+    true, probability = truth["targets"][place][on], model.fitted.of_context.probability[on]
     return {
-        "edge_f1": metrics.edge_f1(truth["graph"], model.fit.graph),
-        "edge_ap": metrics.edge_average_precision(truth["graph"], model.fit.graph_probability),
+        "edge_f1": metrics.edge_f1(truth["graph"], model.fitted.graph.weights),
+        "edge_ap": metrics.edge_average_precision(truth["graph"], model.fitted.graph.probability),
         "target_f1": metrics.target_f1(true, probability),
         "target_ap": metrics.target_average_precision(true, probability),
     }

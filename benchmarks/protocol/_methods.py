@@ -27,14 +27,14 @@ def fitted(case: Case, **settings: Any) -> Result:
     began, cpu = time.perf_counter(), time.process_time()
     model = scgim.tl.fit(case.train, **(KEYS | settings), rng=case.seed, accelerator="cpu", progress=False)
     values = {"seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - began}
-    fit, off = model.fit, ~np.eye(len(model.genes), dtype=bool)
+    found, off = model.fitted.of_context, ~np.eye(len(model.genes), dtype=bool)
     weights, probability = (matrix.toarray() for matrix in model.get_graph())
     values |= _score.structure(case, weights, probability)
     tables = [_score.reliability("edges", case.truth["graph"][off], probability[off])]
     rows, place = _training_rows(case, model)
-    values |= _score.targets(case, rows, fit.context_probability[place])
-    values |= _score.effects(case, rows, fit.context_effect[place], fit.context_effect_sd[place])
-    tables.append(_score.reliability("targets", case.truth["targets"][rows], fit.context_probability[place]))
+    values |= _score.targets(case, rows, found.probability[place])
+    values |= _score.effects(case, rows, found.mean[place], found.sd[place])
+    tables.append(_score.reliability("targets", case.truth["targets"][rows], found.probability[place]))
     if settings.get("perturbation_key") == "context":
         return values, tables  # knows nothing of new contexts
     splits = ["new_dose", "new_drug"] if settings.get("features_key") else ["new_dose"]

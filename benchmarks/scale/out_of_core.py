@@ -125,7 +125,7 @@ def fit(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.search:
         study = system(arguments)
         place = [model.design.drugs.index(name) for name in study.design.drugs]
-        row |= study.scores(model.fit.graph, model.fit.probability[place])
+        row |= study.scores(model.fitted.graph.weights, model.fitted.of_drug.probability[place])
     return row
 
 

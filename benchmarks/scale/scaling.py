@@ -53,7 +53,7 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
     began, cpu = time.perf_counter(), time.process_time()
     fit = fit_search(moments, system.design, genes=system.genes, rng=arguments.seed)
     search, cpu = time.perf_counter() - began, time.process_time() - cpu
-    scores = system.scores(fit.graph, fit.probability)
+    scores = system.scores(fit.graph.weights, fit.of_drug.probability)
     if not np.isfinite(fit.graph).all():
         raise SystemExit("the graph holds values that are not finite")
     seconds = {"moments_s": read, "search_s": search, "search_cpu_s": cpu, "total_s": read + search}
@@ -118,8 +118,8 @@ def through_tl(system: Any) -> dict[str, Any]:
     keys = {"perturbation_key": "drug", "dose_key": "dose", "control": "control"}
     model = scgim.tl.fit(adata, **keys, max_epochs=0, progress=False)
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    place = [model.fit.drugs.index(name) for name in system.design.drugs]
-    scores = system.scores(model.fit.graph, model.fit.probability[place])
+    place = [model.fitted.drugs.index(name) for name in system.design.drugs]
+    scores = system.scores(model.fitted.graph.weights, model.fitted.of_drug.probability[place])
     return {"total_s": seconds, "total_cpu_s": cpu} | memory(before) | scores
 
 

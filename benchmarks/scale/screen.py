@@ -83,8 +83,8 @@ def fit(arguments: argparse.Namespace) -> dict[str, Any]:
     seconds = {"read_s": read, "search_s": search, "total_s": read + search, "read_cpu_s": read_cpu}
     seconds |= {"search_cpu_s": search_cpu, "total_cpu_s": read_cpu + search_cpu}
     study = system(arguments)
-    place = [model.fit.drugs.index(name) for name in study.design.drugs]
-    return seconds | row | study.scores(model.fit.graph, model.fit.probability[place])
+    place = [model.fitted.drugs.index(name) for name in study.design.drugs]
+    return seconds | row | study.scores(model.fitted.graph.weights, model.fitted.of_drug.probability[place])
 
 
 def parse() -> argparse.Namespace:

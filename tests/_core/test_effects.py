@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scgim._core.effects import Effects
+from scgim._core.effects import Effects, strongest
 
 
 @pytest.fixture
@@ -50,3 +50,36 @@ def test_no_targets_do_nothing() -> None:
     nothing = Effects.none(2, 3)
     assert nothing.shape == (2, 3)
     assert not nothing.expected.any()
+
+
+def some(rng: np.random.Generator, *shape: int) -> Effects:
+    return Effects(rng.uniform(size=shape), rng.normal(size=shape), rng.uniform(0.1, 1, shape))
+
+
+def test_what_acts_together_has_the_mean_of_all_choices_of_targets(rng):
+    """Against cells: every intervention acts with its own probability, and those that act add up."""
+    parts = some(rng, 3, 1)
+    found = parts.superpose(np.zeros(3, dtype=int), 2)
+    on = rng.random((200_000, 3)) < parts.probability[:, 0]
+    assert found.probability[0, 0] == pytest.approx(on.any(axis=1).mean(), abs=5e-3)
+    assert found.expected[0, 0] == pytest.approx((on @ parts.mean[:, 0]).mean(), abs=1e-2)
+    assert not found.probability[1].any()
+
+
+def test_hardly_probable_targets_keep_their_effect():
+    """The probability that any acts has all its digits: the effect of a single one comes back as it was."""
+    for p in (1e-3, 1e-17, 1e-200, 1.0):
+        one = Effects(np.array([[p]]), np.array([[-2.5]]), np.array([[0.3]]))
+        found = one.superpose(np.zeros(1, dtype=int), 1)
+        assert (found.probability[0, 0], found.mean[0, 0], found.sd[0, 0]) == pytest.approx((p, -2.5, 0.3), rel=1e-12)
+
+
+def test_the_strongest_of_several_is_shown_with_the_probability_of_any(rng):
+    a, b = some(rng, 2, 5), some(rng, 2, 5)
+    found, which = strongest([a, b])
+    np.testing.assert_array_equal(which, b.probability > a.probability)
+    np.testing.assert_array_equal(found.mean, np.where(which, b.mean, a.mean))
+    np.testing.assert_allclose(found.probability, 1 - (1 - a.probability) * (1 - b.probability))
+    alone, which = strongest([a])
+    assert alone is a
+    assert not which.any()

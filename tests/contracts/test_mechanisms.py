@@ -86,8 +86,8 @@ def test_parents_at_zero_contribute_nothing_and_parts_sum_to_the_whole(genes, rn
         np.testing.assert_allclose(fit.contribution(j, np.zeros((2, 3))), 0, atol=1e-12)
         parts, whole = fit.parent_contributions(j, x), fit.contribution(j, x)
         np.testing.assert_allclose(parts.sum(axis=1), whole, rtol=1e-3, atol=1e-3)  # networks: by a quadrature
-        np.testing.assert_allclose(fit.active_contribution(j, x, np.zeros((20, len(PARENTS[j])))), whole, atol=1e-12)
-        off = fit.active_contribution(j, x, -np.ones((20, len(PARENTS[j]))))
+        np.testing.assert_allclose(fit.active_contribution(j, x, np.ones((20, len(PARENTS[j])))), whole, atol=1e-12)
+        off = fit.active_contribution(j, x, np.zeros((20, len(PARENTS[j]))))
         np.testing.assert_allclose(off, 0, atol=1e-12)
 
 

@@ -51,7 +51,7 @@ def trained(request):
 
 def test_the_module_holds_what_was_found(trained):
     _, before, model = trained
-    state, fit = model.module.state_dict(), model.fit
+    state, fit = model.module.state_dict(), model.fitted
     assert {name: value.shape for name, value in state.items()} == {n: v.shape for n, v in before.items()}
     assert any(not torch.equal(before[name], value) for name, value in state.items())
     scale = model.module.scale.numpy()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from scgim._core.state import savable
+
 SMALLEST = 1e-300  # probability below which an effect is not divided by it
 
 
+@savable
 @dataclass(frozen=True)
 class Effects:
     """Posterior of interventions, all arrays of one shape ``(..., G)``.
@@ -87,3 +90,65 @@ class Effects:
         safe = np.maximum(probability, SMALLEST)
         mean = expected / safe
         return cls(probability, mean, np.sqrt(np.maximum(square / safe - mean**2, 0)))
+
+
+def strongest(parts: Sequence[Effects]) -> tuple[Effects, np.ndarray]:
+    """Several kinds of intervention on the same genes, as a table shows them, and which of them is shown, ``(..., G)``.
+
+    The probability is that any of them acts; effect and standard deviation are those of the more probable kind.
+    """
+    if len(parts) == 1:
+        return parts[0], np.zeros(parts[0].shape, dtype=int)
+    probability, mean, sd = (
+        np.stack(values) for values in ([p.probability for p in parts], [p.mean for p in parts], [p.sd for p in parts])
+    )
+    which = probability.argmax(axis=0)
+    with np.errstate(divide="ignore"):
+        any_ = -np.expm1(np.log1p(-np.minimum(probability, 1.0)).sum(axis=0))
+    at = which[None]
+    return Effects(any_, np.take_along_axis(mean, at, 0)[0], np.take_along_axis(sd, at, 0)[0]), which
+
+
+@savable
+@dataclass(frozen=True)
+class KindFit:
+    """What one kind of intervention does: posterior of every drug, context and level.
+
+    Attributes
+    ----------
+    kind
+        Name of the kind.
+    of_drug
+        ``(D, G)``; at the full effect of each drug.
+    of_context
+        ``(K, G)``; of all drugs of each context together, at their doses.
+    at_level
+        ``(D, V, G)``; as `of_drug`, at each level of the covariate by which effects differ, V = 1 where they are shared.
+        Where a drug was not measured at a level, the mean over levels with the wider standard deviation.
+    along_curve, level_along_curve
+        ``(2, D, G)`` and ``(2, D, V, G)``; how the effects move along the two axes of what is not known of the dose curve.
+    """
+
+    kind: str
+    of_drug: Effects
+    of_context: Effects
+    at_level: Effects
+    along_curve: np.ndarray
+    level_along_curve: np.ndarray
+
+    @classmethod
+    def shared(cls, kind: str, of_drug: Effects, of_context: Effects) -> KindFit:
+        """Where effects are shared by all levels, and their curve is known."""
+        along = np.zeros((2, *of_drug.shape))
+        return cls(kind, of_drug, of_context, of_drug[:, None], along, along[:, :, None])
+
+    def scale(self, by: np.ndarray | float) -> KindFit:
+        """The effects in other units."""
+        return replace(
+            self,
+            of_drug=self.of_drug.scale(by),
+            of_context=self.of_context.scale(by),
+            at_level=self.at_level.scale(by),
+            along_curve=self.along_curve * by,
+            level_along_curve=self.level_along_curve * by,
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic
 
@@ -77,7 +77,7 @@ class Settings(Generic[L]):
             raise ValueError("\n".join(problems))
 
 
-def together(learner: Option, observation: Observation, everything: dict[str, tuple[str, ...]]) -> Allowed | None:
+def together(learner: Option, observation: Observation, everything: Mapping[str, Collection[str]]) -> Allowed | None:
     """What goes with a learner and a noise model both, in names; None where they do not go with each other."""
     ours, theirs = learner.allows, observation.allows
     names = {}
@@ -97,7 +97,7 @@ def together(learner: Option, observation: Observation, everything: dict[str, tu
 
 
 def table(
-    learners: Iterable[Option], observations: Iterable[Observation], everything: dict[str, tuple[str, ...]]
+    learners: Iterable[Option], observations: Iterable[Observation], everything: Mapping[str, Collection[str]]
 ) -> str:
     """What goes with what, as a table in Markdown.
 

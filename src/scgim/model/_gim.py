@@ -11,8 +11,9 @@ import pandas as pd
 from scvi.model.base import BaseModelClass
 from threadpoolctl import threadpool_limits
 
+from scgim._core.fit import Fit
+from scgim._core.kinds import INTERVENTIONS
 from scgim._core.learn.base import Learner, Task
-from scgim._core.learn.fit import Fit
 from scgim._core.observation import from_state, to_state
 from scgim._options import Devices, InterventionName, MechanismName, NoiseName, StructureName, documented
 from scgim.model._loading.splitter import GIMDataSplitter
@@ -126,7 +127,7 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         self._module_kwargs = module_kwargs
         self.module = self._new_module()
         self.contexts_ = {str(column): data.table[column].tolist() for column in data.table}
-        self.fit_: dict[str, Any] | None = None
+        self.fit_: Fit | None = None
         self.adjustment_: dict[str, Any] | None = None
         self.observation_: dict[str, Any] = to_state(self._choices.observation)
         self.feature_model_: dict[str, Any] | None = None
@@ -171,15 +172,11 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         return dict(self.settings_)
 
     @property
-    def fit(self) -> Fit:
+    def fitted(self) -> Fit:
         """The fitted model; a RuntimeError before training."""
         if self.fit_ is None:
             raise NotTrainedError("model: not trained yet; run model.train() first.")
-        cached = self.__dict__.get("_fit")
-        if cached is None or cached[0] is not self.fit_:
-            cached = (self.fit_, Fit.from_dict(self.fit_))
-            self.__dict__["_fit"] = cached
-        return cached[1]
+        return self.fit_
 
     @property
     def history(self) -> dict[str, pd.DataFrame] | None:
@@ -195,7 +192,7 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
 
     def _predictor(self) -> Predictor:
         observation = from_state(self.observation_)
-        return Predictor(self.fit, self.study, load_feature_model(self.feature_model_), observation)
+        return Predictor(self.fitted, self.study, load_feature_model(self.feature_model_), observation)
 
     def cells(self) -> Cells:
         """The training cells, adjusted for continuous covariates, with their contexts; call the result for a pass over them."""
@@ -284,12 +281,12 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
             stands = learner.exact or not self._choices.observation.direct
             with seeded(train_rng):
                 fit = refine(screen, fit, self, options, train_rng, progress, stands=stands)
-        self.fit_ = fit.to_dict()
+        self.fit_ = fit
         trained: Any = self.history_
         self.history_: Any = merge_history(searched, trained)
         if learner.searches:  # the published estimator has trained its maps already
             with threadpool_limits(limits=1):
-                self.feature_model_ = fit_feature_model(self.fit, self.study, feature_rng)
+                self.feature_model_ = fit_feature_model(self.fitted, self.study, feature_rng)
         self.is_trained_ = True
 
     def _new_module(self) -> GIMModule:
@@ -334,10 +331,11 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
 
 
 def _scatter_blocks(intervention: str, design: Design, n_functions: int) -> np.ndarray | None:
-    """Contexts whose second moments are kept together, ``(K,)``: those of a drug, or each context alone."""
-    if intervention == "shift":
+    """Contexts whose second moments are kept together, ``(K,)``: those of a drug set, or each context alone."""
+    blocks = {"none": np.zeros(0, dtype=int), "drug_set": design.drug_set + 1, "context": np.arange(len(design.dose))}
+    block = max((blocks[kind.scatter] for kind in INTERVENTIONS[intervention]), key=lambda b: b.max(initial=-1))
+    if not len(block):
         return None
-    block = design.drug_set + 1 if intervention == "hard" else np.arange(len(design.dose))
     if (block.max() + 1) * float(n_functions) ** 2 > MAX_SCATTER:
         most = int((MAX_SCATTER / (block.max() + 1)) ** 0.5)
         raise ValueError(

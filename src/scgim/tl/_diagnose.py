@@ -122,18 +122,18 @@ def _features(model: GIM) -> pd.DataFrame:
 
 def _support(model: GIM) -> pd.DataFrame:
     """Cells, doses and batches behind each target."""
-    fit, design = model.fit, model.design
-    drug, gene = np.nonzero(fit.probability >= 0.5)
+    fit, design, found = model.fitted, model.design, model.fitted.of_drug
+    drug, gene = np.nonzero(found.probability >= 0.5)
     there = design.dose > 0  # (K, D)
     n_cells = (there * np.asarray(design.n_cells)[:, None]).sum(0)
     n_doses = np.array([len(np.unique(design.dose[there[:, d], d])) for d in range(len(fit.drugs))])
     n_groups = np.array([len(np.unique(design.group[there[:, d]])) for d in range(len(fit.drugs))])
-    effect, sd = fit.amplitude[drug, gene], fit.amplitude_sd[drug, gene]
+    effect, sd = found.mean[drug, gene], found.sd[drug, gene]
     return pd.DataFrame(
         {
             "drug": np.array(fit.drugs, dtype=object)[drug],
             "gene": np.array(fit.genes, dtype=object)[gene],
-            "probability": fit.probability[drug, gene],
+            "probability": found.probability[drug, gene],
             "effect": effect,
             "z": np.abs(effect) / np.maximum(sd, 1e-12),
             "n_cells": n_cells[drug].astype(int),
@@ -145,9 +145,9 @@ def _support(model: GIM) -> pd.DataFrame:
 
 def _similar(model: GIM) -> pd.DataFrame:
     """Pairs of drugs by how much their expected effects differ."""
-    fit = model.fit
-    p, a, sd = fit.probability, fit.amplitude, fit.amplitude_sd  # (D, G)
-    mean = p * a
+    fit, found = model.fitted, model.fitted.of_drug
+    p, a, sd = found.probability, found.mean, found.sd  # (D, G)
+    mean = found.expected
     variance = p * (sd**2 + a**2) - mean**2  # of effect x target indicator
     first, second = np.triu_indices(len(fit.drugs), 1)
     target = p >= 0.5

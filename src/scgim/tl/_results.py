@@ -23,7 +23,7 @@ def results_of(model: GIM, params: dict[str, Any]) -> Results:
     params
         Settings to record.
     """
-    fit, study = model.fit, model.study
+    fit, study = model.fitted, model.study
     weights, probabilities = model.get_graph()
     modality = study.modality
     return Results(
@@ -31,8 +31,8 @@ def results_of(model: GIM, params: dict[str, Any]) -> Results:
         contexts=model.contexts,
         control=np.asarray(model.design.control, bool),
         context_of_cell=model.cells().index,
-        probability=np.asarray(fit.context_probability),
-        effect=np.asarray(fit.context_effect),
+        probability=fit.of_context.probability,
+        effect=fit.of_context.mean,
         weights=weights,
         graph_probability=probabilities,
         targets=model.get_targets(),

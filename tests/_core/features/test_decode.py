@@ -95,7 +95,7 @@ def test_beam_finds_what_enumeration_of_supports_gives(slab):
             shift[list(s)] += w * mean
         found = search(evidence, prior)
         np.testing.assert_allclose(found.probability[0], probability, atol=1e-9)
-        np.testing.assert_allclose(found.shift[0], shift, atol=1e-8)
+        np.testing.assert_allclose(found.expected[0], shift, atol=1e-8)
         narrow = search(evidence, prior, budget=48, rescored=20)
         np.testing.assert_allclose(narrow.probability[0], probability, atol=0.02)
 
@@ -111,7 +111,7 @@ def test_search_permutes_with_genes():
     first = search(Evidence([block], [rows], 9.0), prior)
     second = search(Evidence([turned], [rows], 9.0), moved)
     np.testing.assert_allclose(first.probability[:, order], second.probability, atol=1e-6)
-    np.testing.assert_allclose(first.amplitude[:, order], second.amplitude, atol=1e-4)
+    np.testing.assert_allclose(first.mean[:, order], second.mean, atol=1e-4)
 
 
 def test_prior_over_supports_sums_to_one():
@@ -134,5 +134,5 @@ def test_posterior_widens_with_distance():
         rows = Rows(x[None], np.zeros(1, int), np.ones(1), np.ones(1))
         found = search(Evidence([block], [rows], 9.0), prior)
         assert found.probability[0, 0] > 0.9
-        sd.append(found.amplitude_sd[0, 0])
+        sd.append(found.sd[0, 0])
     assert sd[1] > 2 * sd[0]

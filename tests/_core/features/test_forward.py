@@ -20,8 +20,8 @@ def test_forward_reads_smooth_maps():
     prior = learn_prior(probability, shift, np.full(shift.shape, 0.1), np.ones(60), np.ones(60))
     found = learn_forward(plain(x[:50]), probability[:50], shift[:50], prior)
     predicted = found(plain(x[50:]), prior)
-    assert np.abs(predicted.shift[:, 0] - shift[50:, 0]).mean() < 0.3
-    near, far = (found(plain(np.full((1, 2), v)), prior).amplitude_sd[0, 0] for v in (0.0, 30.0))
+    assert np.abs(predicted.expected[:, 0] - shift[50:, 0]).mean() < 0.3
+    near, far = (found(plain(np.full((1, 2), v)), prior).sd[0, 0] for v in (0.0, 30.0))
     assert found.kernel == "radial"
     assert far > near
 
@@ -46,7 +46,7 @@ def test_forward_reads_features_of_few_drugs():
         prior = learn_prior((known != 0) * 1.0, known, np.full(known.shape, 0.1), np.ones(10), np.ones(10))
         described = Description(x, np.zeros(x.shape[1], int), None, zero=True)
         found = learn_forward(described.of(np.arange(10)), (known != 0) * 1.0, known, prior)
-        error = np.linalg.norm(found(described.of(np.arange(10, 50)), prior).shift - new, axis=1).mean()
+        error = np.linalg.norm(found(described.of(np.arange(10, 50)), prior).expected - new, axis=1).mean()
         assert error < 0.65 * np.linalg.norm(new, axis=1).mean()
         assert forward_dependence(described.of(np.arange(10)), known, rng) < 0.005
 
@@ -74,7 +74,7 @@ def test_nonlinear_forward_map_wins_where_the_truth_is():
         found = learn_forward(plain(x[:60]), on[:60], shift[:60], prior)
         if kernel == "radial":  # a wide radial kernel reads lines, too
             assert found.kernel == kernel
-        error = np.linalg.norm(found(plain(x[60:]), prior).shift - shift[60:], axis=1).mean()
+        error = np.linalg.norm(found(plain(x[60:]), prior).expected - shift[60:], axis=1).mean()
         coef = np.linalg.lstsq(np.c_[np.ones(60), x[:60]], shift[:60], rcond=None)[0]
         straight = np.linalg.norm(np.c_[np.ones(20), x[60:]] @ coef - shift[60:], axis=1).mean()
         assert error < (0.6 * straight if kernel == "radial" else straight + 0.3)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from scgim._core.effects import Effects
 from scgim._core.features import FeatureModel
 
 
@@ -77,7 +78,7 @@ def test_features_without_noise_correct_effects_of_known_drugs(fitted):
     """Features without noise correct the fitted effects of the training drugs."""
     w, model = fitted
     on = w.known != 0
-    before, after = (np.abs(a - w.known)[on].mean() for a in (w.fit.amplitude, model.known.amplitude))
+    before, after = (np.abs(a - w.known)[on].mean() for a in (w.fit.of_drug.mean, model.known.mean))
     assert after < 0.9 * before
 
 
@@ -99,7 +100,7 @@ def test_features_without_information_leave_the_population_and_a_warning(world, 
     assert not model.informative
     probability, effect, sd = model.decode(w.new_features, w.new_dose, w.new_drug)
     error = np.linalg.norm(probability * effect - w.new_shift, axis=1).mean()
-    train = (w.fit.probability * w.fit.amplitude).mean(0)
+    train = (w.fit.of_drug.probability * w.fit.of_drug.mean).mean(0)
     control, mean = (np.linalg.norm(w.new_shift - x, axis=1).mean() for x in (0, train))
     assert error <= 1.02 * min(control, mean)
     assert np.ptp(probability, axis=0).max() == 0
@@ -182,9 +183,7 @@ def test_average_of_drugs_must_be_clearly_right(world):
     """Without features, effects of both signs leave no change as the best guess."""
     w = world(2)
     assert FeatureModel.fit(w.fit, w.design, None, rng=0).choice.shrink == 0
-    same = SimpleNamespace(**{**vars(w.fit), "amplitude": np.abs(w.fit.amplitude)})
-    same.probability = np.where(np.arange(w.fit.probability.shape[1]) < 2, 1 - 1e-6, 1e-4) * np.ones(
-        (len(same.ec50), 1)
-    )
-    same.amplitude = np.full(same.amplitude.shape, 4.0)
+    of = w.fit.of_drug
+    probability = np.broadcast_to(np.where(np.arange(of.shape[1]) < 2, 1 - 1e-6, 1e-4), of.shape)
+    same = SimpleNamespace(of_drug=Effects(probability, np.full(of.shape, 4.0), of.sd), curves=w.fit.curves)
     assert FeatureModel.fit(same, w.design, None, rng=0).choice.shrink == 1

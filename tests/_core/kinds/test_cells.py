@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from scgim._core.kinds.cells import Atomic, mean_cells, propagate, sample_cells
+from scgim._core.kinds.activity import Activity
+from scgim._core.kinds.base import Moved
+from scgim._core.kinds.cells import mean_cells, propagate, sample_cells
+from scgim._core.kinds.hard import Hard
+from scgim._core.kinds.shift import Shift
 from scgim._core.mechanisms import MECHANISMS
 from scgim._core.mechanisms.additive import Mechanisms
 
@@ -29,16 +33,25 @@ def system() -> tuple[Mechanisms, np.ndarray]:
     return mechanisms, weights
 
 
+def moved_by(**effects: dict[int, float]) -> Moved:
+    """One row to which kinds of intervention, by their names, do something at genes."""
+    moved = Moved.nothing(1, G)
+    for kind in (Shift(), Hard(), Activity()):
+        genes = np.array(list(effects.get(kind.name, {})), dtype=int)
+        kind.write(moved, (np.zeros(len(genes), dtype=int), genes), np.array(list(effects.get(kind.name, {}).values())))
+    return moved
+
+
 def closed_form(weights: np.ndarray, intercept: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and covariance of ``x = W' x + intercept + noise``."""
     inverse = np.linalg.inv(np.eye(G) - weights.T)
     return inverse @ intercept, inverse @ np.diag(noise**2) @ inverse.T
 
 
-def check(mechanisms: Mechanisms, atomic: Atomic, group: int, mean: np.ndarray, cov: np.ndarray) -> None:
+def check(mechanisms: Mechanisms, moved: Moved, group: int, mean: np.ndarray, cov: np.ndarray) -> None:
     rows, group_ = np.zeros(N, dtype=int), np.full(N, group)
-    np.testing.assert_allclose(mean_cells(mechanisms, atomic, np.array([group]))[0], mean, atol=1e-10)
-    cells = sample_cells(mechanisms, atomic.rows(rows), group_, np.random.default_rng(1))
+    np.testing.assert_allclose(mean_cells(mechanisms, moved, np.array([group]))[0], mean, atol=1e-10)
+    cells = sample_cells(mechanisms, moved.rows(rows), group_, np.random.default_rng(1))
     sd = np.sqrt(np.diag(cov))
     assert (np.abs(cells.mean(axis=0) - mean) < 5 * sd / np.sqrt(N)).all()
     np.testing.assert_allclose(np.cov(cells.T), cov, atol=0.03 * np.outer(sd, sd).max())
@@ -49,22 +62,22 @@ def test_shifts_move_cells_as_the_closed_form_says(system, group):
     mechanisms, weights = system
     shift = np.array([[0.0, 2.0, 0.0, -1.5, 0.0]])
     mean, cov = closed_form(weights, mechanisms.baseline[group] + shift[0], mechanisms.noise_sd)
-    check(mechanisms, Atomic(shift), group, mean, cov)
+    check(mechanisms, moved_by(shift={1: 2.0, 3: -1.5}), group, mean, cov)
 
 
 @pytest.mark.parametrize("own_noise", [True, False])
 def test_hard_cuts_the_parents(system, own_noise):
     mechanisms, weights = system
-    hard = np.zeros((1, G), dtype=bool)
     hit = [int(mechanisms.order[2]), int(mechanisms.order[4])]
-    hard[0, hit] = True
-    value, sd = np.full((1, G), 3.0), None if own_noise else np.full((1, G), 0.3)
+    moved = moved_by(hard=dict.fromkeys(hit, 3.0))
+    if not own_noise:
+        moved.of_rows("noise")[0, hit] = 0.3 / mechanisms.noise_sd[hit]
     cut, intercept, noise = weights.copy(), mechanisms.baseline[0].copy(), mechanisms.noise_sd.copy()
     cut[:, hit], intercept[hit] = 0, 3.0
     if not own_noise:
         noise[hit] = 0.3
     mean, cov = closed_form(cut, intercept, noise)
-    check(mechanisms, Atomic(np.zeros((1, G)), hard, value, sd), 0, mean, cov)
+    check(mechanisms, moved, 0, mean, cov)
 
 
 def test_activity_scales_outgoing_effects(system):
@@ -73,26 +86,25 @@ def test_activity_scales_outgoing_effects(system):
     activity[0, mechanisms.order[0]], activity[0, mechanisms.order[1]] = -1.0, -0.4
     scaled = weights * (1 + activity[0])[:, None]
     mean, cov = closed_form(scaled, mechanisms.baseline[1], mechanisms.noise_sd)
-    check(mechanisms, Atomic(np.zeros((1, G)), activity=activity), 1, mean, cov)
+    check(mechanisms, moved_by(activity={j: a for j, a in enumerate(activity[0]) if a}), 1, mean, cov)
 
 
 def test_kinds_in_one_row_act_together_as_the_closed_form_says(system):
     mechanisms, weights = system
     a, b, c = (int(mechanisms.order[k]) for k in (0, 1, 3))
-    shift, activity, hard = np.zeros((1, G)), np.zeros((1, G)), np.zeros((1, G), dtype=bool)
-    shift[0, a], activity[0, b], hard[0, c] = 2.0, -0.5, True
-    scaled = weights * (1 + activity[0])[:, None]
+    scaled, intercept = weights.copy(), mechanisms.baseline[0].copy()
+    scaled[b] *= 0.5
     scaled[:, c] = 0
-    intercept = mechanisms.baseline[0] + shift[0]
+    intercept[a] += 2.0
     intercept[c] = -2.0
     mean, cov = closed_form(scaled, intercept, mechanisms.noise_sd)
-    check(mechanisms, Atomic(shift, hard, np.full((1, G), -2.0), None, activity), 0, mean, cov)
+    check(mechanisms, moved_by(shift={a: 2.0}, hard={c: -2.0}, activity={b: -0.5}), 0, mean, cov)
 
 
 def test_rows_and_groups_are_kept_apart(system, rng):
     mechanisms, weights = system
     shift, group = rng.normal(size=(7, G)), rng.integers(0, C, 7)
-    means = mean_cells(mechanisms, Atomic(shift), group)
+    means = mean_cells(mechanisms, Moved.adding(shift), group)
     for k in range(7):
         expected, _ = closed_form(weights, mechanisms.baseline[group[k]] + shift[k], mechanisms.noise_sd)
         np.testing.assert_allclose(means[k], expected, atol=1e-10)
@@ -100,8 +112,8 @@ def test_rows_and_groups_are_kept_apart(system, rng):
 
 def test_same_seed_same_cells(system):
     mechanisms, _ = system
-    atomic, group = Atomic(np.zeros((9, G))), np.zeros(9, dtype=int)
-    one, two, other = (sample_cells(mechanisms, atomic, group, np.random.default_rng(s)) for s in (3, 3, 4))
+    moved, group = Moved.nothing(9, G), np.zeros(9, dtype=int)
+    one, two, other = (sample_cells(mechanisms, moved, group, np.random.default_rng(s)) for s in (3, 3, 4))
     np.testing.assert_array_equal(one, two)
     assert (one != other).all()
 
@@ -121,8 +133,8 @@ def test_nonlinear_mean_is_that_of_many_cells(system):
         linear.scale,
         weights,
     )
-    shift = np.array([[1.0, 0, 0, 0, -2.0]])
-    found = mean_cells(mechanisms, Atomic(shift), np.zeros(1, dtype=int), n_draws=4096)
+    moved = moved_by(shift={0: 1.0, 4: -2.0})
+    found = mean_cells(mechanisms, moved, np.zeros(1, dtype=int), n_draws=4096)
     noise = np.random.default_rng(5).standard_normal((N, G))
-    cells = propagate(mechanisms, Atomic(np.repeat(shift, N, axis=0)), np.zeros(N, dtype=int), noise)
+    cells = propagate(mechanisms, moved.rows(np.zeros(N, dtype=int)), np.zeros(N, dtype=int), noise)
     np.testing.assert_allclose(found[0], cells.mean(axis=0), atol=0.1)

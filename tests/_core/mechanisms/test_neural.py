@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from scgim._core.kinds.cells import Atomic, mean_cells, sample_cells
+from scgim._core.kinds.base import Moved
+from scgim._core.kinds.cells import mean_cells, sample_cells
 from scgim._core.mechanisms.neural import NeuralMechanisms
 
 
@@ -55,17 +56,17 @@ def test_round_trip_through_plain_arrays(mechanisms):
 def test_sampling_and_means_agree(mechanisms):
     shift = np.zeros((1, 3))
     shift[0, 1] = 2.0
-    mean = mean_cells(mechanisms, Atomic(shift=shift), np.array([0]), n_draws=4000)
+    mean = mean_cells(mechanisms, Moved.adding(shift), np.array([0]), n_draws=4000)
     cells = sample_cells(
-        mechanisms, Atomic(shift=np.repeat(shift, 4000, 0)), np.zeros(4000, int), np.random.default_rng(0)
+        mechanisms, Moved.adding(np.repeat(shift, 4000, 0)), np.zeros(4000, int), np.random.default_rng(0)
     )
     assert np.allclose(cells.mean(0), mean[0], atol=0.1)
 
 
 def test_activity_scales_what_children_see(mechanisms):
     x = np.random.default_rng(2).normal(size=(20, 3))
-    zero, full = np.zeros((20, 2)), np.full((20, 2), -1.0)
-    np.testing.assert_allclose(mechanisms.active_contribution(2, x, zero), mechanisms.contribution(2, x))
-    np.testing.assert_allclose(mechanisms.active_contribution(2, x, full), 0, atol=1e-12)
-    half, seen = np.tile([-0.5, 0.0], (20, 1)), x * [0.5, 1, 1]
+    one, none = np.ones((20, 2)), np.zeros((20, 2))
+    np.testing.assert_allclose(mechanisms.active_contribution(2, x, one), mechanisms.contribution(2, x))
+    np.testing.assert_allclose(mechanisms.active_contribution(2, x, none), 0, atol=1e-12)
+    half, seen = np.tile([0.5, 1.0], (20, 1)), x * [0.5, 1, 1]
     np.testing.assert_allclose(mechanisms.active_contribution(2, x, half), mechanisms.contribution(2, seen))

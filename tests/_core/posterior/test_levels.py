@@ -46,20 +46,20 @@ def test_posterior_equals_dense_gaussians(rng, between):
             on, mean, cov = dense(d, r, e, curves)
             off = multivariate_normal(np.zeros(len(r)), np.diag(e)).logpdf(r)
             odds = on - off + np.log(p[j]) - np.log1p(-p[j])
-            assert out.probability[d, j] == pytest.approx(1 / (1 + np.exp(-odds)), rel=1e-8)
+            assert out.of_drug.probability[d, j] == pytest.approx(1 / (1 + np.exp(-odds)), rel=1e-8)
             sd = np.sqrt(np.diag(cov))
-            np.testing.assert_allclose(out.levels.amplitude[d, :, j], mean[:3], rtol=1e-8)
-            np.testing.assert_allclose(out.levels.sd[d, :, j], sd[:3], rtol=1e-6)
-            assert (out.amplitude[d, j], out.amplitude_sd[d, j]) == pytest.approx((mean[3], sd[3]), rel=1e-6)
-            np.testing.assert_allclose(out.context_effect[rows, j], mean[4:], rtol=1e-8)
-            np.testing.assert_allclose(out.context_effect_sd[rows, j], sd[4:], rtol=1e-6)
+            np.testing.assert_allclose(out.at_level.mean[d, :, j], mean[:3], rtol=1e-8)
+            np.testing.assert_allclose(out.at_level.sd[d, :, j], sd[:3], rtol=1e-6)
+            assert (out.of_drug.mean[d, j], out.of_drug.sd[d, j]) == pytest.approx((mean[3], sd[3]), rel=1e-6)
+            np.testing.assert_allclose(out.of_context.mean[rows, j], mean[4:], rtol=1e-8)
+            np.testing.assert_allclose(out.of_context.sd[rows, j], sd[4:], rtol=1e-6)
 
 
 def test_level_without_contexts_has_the_mean_known_less_well(rng):
     out = fit_targets(rng.normal(size=(9, 2)), np.full((9, 2), 0.1), DESIGN, CURVES, np.full(2, 0.5))
-    np.testing.assert_allclose(out.levels.amplitude[0, 2], out.amplitude[0])
-    np.testing.assert_allclose(out.levels.sd[0, 2], np.hypot(out.amplitude_sd[0], CURVES.between_sd))
-    assert (out.levels.sd[0, :2] < out.levels.sd[0, 2]).all()
+    np.testing.assert_allclose(out.at_level.mean[0, 2], out.of_drug.mean[0])
+    np.testing.assert_allclose(out.at_level.sd[0, 2], np.hypot(out.of_drug.sd[0], CURVES.between_sd))
+    assert (out.at_level.sd[0, :2] < out.at_level.sd[0, 2]).all()
 
 
 def test_levels_without_differences_are_the_shared_fit(rng):
@@ -68,20 +68,23 @@ def test_levels_without_differences_are_the_shared_fit(rng):
     curves = replace(CURVES, between_sd=0.0, axes=axes)
     shared = fit_targets(residual, error, replace(DESIGN, level=None), curves, p)
     out = fit_targets(residual, error, DESIGN, curves, p)
-    assert shared.levels is None
-    for name in ("probability", "amplitude", "amplitude_sd", "context_effect", "context_effect_sd", "amplitude_axes"):
-        np.testing.assert_allclose(getattr(out, name), getattr(shared, name), rtol=1e-9, atol=1e-12)
+    assert shared.at_level.shape == (2, 1, 4)
+    np.testing.assert_allclose(out.along_curve, shared.along_curve, rtol=1e-9, atol=1e-12)
+    for name in ("probability", "mean", "sd"):
+        for part in ("of_drug", "of_context"):
+            found, expected = (getattr(getattr(x, part), name) for x in (out, shared))
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
     for v in range(3):
-        np.testing.assert_allclose(out.levels.amplitude[:, v], shared.amplitude, rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(out.levels.sd[:, v], shared.amplitude_sd, rtol=1e-9)
-        np.testing.assert_allclose(out.levels.axes[:, :, v], shared.amplitude_axes, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(out.at_level.mean[:, v], shared.of_drug.mean, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(out.at_level.sd[:, v], shared.of_drug.sd, rtol=1e-9)
+        np.testing.assert_allclose(out.level_along_curve[:, :, v], shared.along_curve, rtol=1e-6, atol=1e-9)
 
 
 def test_values_of_hard_interventions_differ_too(rng):
     value, error = rng.normal(size=(9, 2)), np.full((9, 2), 0.1)
     out = fit_values(value, error, DESIGN, CURVES, np.full((2, 2), 5.0))
     rows = np.flatnonzero(DOSE[:, 0])
-    np.testing.assert_allclose(out.levels.amplitude[0, :, 1], dense(0, value[rows, 1], error[rows, 1], CURVES)[1][:3])
+    np.testing.assert_allclose(out.at_level.mean[0, :, 1], dense(0, value[rows, 1], error[rows, 1], CURVES)[1][:3])
 
 
 def screen(

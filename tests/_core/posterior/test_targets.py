@@ -46,24 +46,24 @@ def test_single_drugs_equal_dense_gaussians(rng):
             zero = np.zeros(len(rows))
             on = multivariate_normal(zero, prior + np.diag(e)).logpdf(r) + np.log(p_target[j])
             off = multivariate_normal(zero, np.diag(e)).logpdf(r) + np.log1p(-p_target[j])
-            assert out.probability[d, j] == pytest.approx(1 / (1 + np.exp(off - on)), rel=1e-8)
+            assert out.of_drug.probability[d, j] == pytest.approx(1 / (1 + np.exp(off - on)), rel=1e-8)
             mean, cov = joint(prior, e, r)
-            np.testing.assert_allclose(out.context_effect[rows, j], mean, atol=1e-9)
-            np.testing.assert_allclose(out.context_effect_sd[rows, j], np.sqrt(np.diag(cov)), atol=1e-7)
+            np.testing.assert_allclose(out.of_context.mean[rows, j], mean, atol=1e-9)
+            np.testing.assert_allclose(out.of_context.sd[rows, j], np.sqrt(np.diag(cov)), atol=1e-7)
             # amplitude and effects together: (a, b) with b = h * (a + deviation)
             whole = np.block([[np.full((1, 1), slab2), slab2 * h[None]], [slab2 * h[:, None], prior]])
             gain = whole[:1, 1:] @ np.linalg.inv(prior + np.diag(e))
-            assert out.amplitude[d, j] == pytest.approx((gain @ r)[0])
-            assert out.amplitude_sd[d, j] ** 2 == pytest.approx((slab2 - gain @ whole[1:, :1])[0, 0])
-    np.testing.assert_array_equal(out.context_probability[0], 0)
-    np.testing.assert_array_equal(out.context_effect[0], 0)
+            assert out.of_drug.mean[d, j] == pytest.approx((gain @ r)[0])
+            assert out.of_drug.sd[d, j] ** 2 == pytest.approx((slab2 - gain @ whole[1:, :1])[0, 0])
+    np.testing.assert_array_equal(out.of_context.probability[0], 0)
+    np.testing.assert_array_equal(out.of_context.mean[0], 0)
 
 
 def test_known_targets_settle_the_probability(rng):
     residual, error = rng.normal(size=(6, 3)), np.full((6, 3), 0.2)
     known = np.array([[1, 0, np.nan], [np.nan, np.nan, np.nan]])
-    free = fit_targets(residual, error, SINGLE, CURVES, np.full(3, 0.1)).probability
-    held = fit_targets(residual, error, SINGLE, CURVES, np.full(3, 0.1), known=known).probability
+    free = fit_targets(residual, error, SINGLE, CURVES, np.full(3, 0.1)).of_drug.probability
+    held = fit_targets(residual, error, SINGLE, CURVES, np.full(3, 0.1), known=known).of_drug.probability
     assert held[0, 0] > 0.99
     assert held[0, 1] < 0.01
     np.testing.assert_array_equal(held[1], free[1])
@@ -92,28 +92,28 @@ def test_combinations_find_the_most_probable_targets_and_their_effects():
         weight /= weight.sum()
         marginal = weight @ np.array(list(product((0, 1), repeat=3)))
         np.testing.assert_array_equal(marginal > 0.5, truth)
-        np.testing.assert_allclose(out.probability[:, 0], marginal, atol=0.12)
-        expected = out.context_probability * out.context_effect
+        np.testing.assert_allclose(out.of_drug.probability[:, 0], marginal, atol=0.12)
+        expected = out.of_context.probability * out.of_context.mean
         np.testing.assert_allclose(expected[:, 0], weight @ np.array(means), atol=0.25)  # sweeps shrink a little more
 
 
 def test_context_probability_is_that_any_drug_targets(rng):
     design = make_design([[1, 0], [0, 1], [1, 1]])
     out = fit_targets(rng.normal(size=(3, 5)), np.full((3, 5), 0.3), design, CURVES, np.full(5, 0.2))
-    p = out.probability
-    np.testing.assert_allclose(out.context_probability[2], 1 - (1 - p[0]) * (1 - p[1]))
+    p = out.of_drug.probability
+    np.testing.assert_allclose(out.of_context.probability[2], 1 - (1 - p[0]) * (1 - p[1]))
 
 
 def test_values_of_hit_genes_equal_dense_gaussians(rng):
     value, error = rng.normal(2, 1, (6, 3)), rng.uniform(0.05, 0.4, (6, 3))
     odds = rng.normal(size=(2, 3))
     out = fit_values(value, error, SINGLE, CURVES, odds)
-    np.testing.assert_allclose(out.probability, 1 / (1 + np.exp(-odds)))
+    np.testing.assert_allclose(out.of_drug.probability, 1 / (1 + np.exp(-odds)))
     rows = [1, 2, 3]
     h = CURVES.fraction(SINGLE.dose)[rows, 0]
     prior = CURVES.effect_sd**2 * np.outer(h, h) + CURVES.deviation_sd**2 * np.diag(h**2)
     mean, _ = joint(prior, error[rows, 1], value[rows, 1])
-    np.testing.assert_allclose(out.context_effect[rows, 1], mean, atol=1e-9)
+    np.testing.assert_allclose(out.of_context.mean[rows, 1], mean, atol=1e-9)
 
 
 def test_curves_with_one_dose_or_none():
@@ -160,12 +160,12 @@ def test_mixture_of_amplitudes_equals_enumerated_components(rng):
             means.append(m * h + mean)
             variances.append(np.diag(cov))
         on, off = 0.2 * np.sum(weights), 0.8 * multivariate_normal(np.zeros(3), np.diag(e)).pdf(r)
-        assert out.probability[0, j] == pytest.approx(on / (on + off), rel=1e-6)
+        assert out.of_drug.probability[0, j] == pytest.approx(on / (on + off), rel=1e-6)
         share = np.array(weights) / np.sum(weights)
         mean = share @ np.array(means)
         second = share @ (np.array(variances) + np.array(means) ** 2)
-        np.testing.assert_allclose(out.context_effect[rows, j], mean, atol=1e-9)
-        np.testing.assert_allclose(out.context_effect_sd[rows, j], np.sqrt(second - mean**2), atol=1e-7)
+        np.testing.assert_allclose(out.of_context.mean[rows, j], mean, atol=1e-9)
+        np.testing.assert_allclose(out.of_context.sd[rows, j], np.sqrt(second - mean**2), atol=1e-7)
 
 
 def test_intervals_hold_the_truth_at_every_dose():
@@ -181,7 +181,7 @@ def test_intervals_hold_the_truth_at_every_dose():
         design, p = make_design(dose), np.full(G, 0.3)
         curves = fit_dose_curves(residual, error, truth != 0, design, p_target=p)
         out = fit_targets(residual, error, design, curves, p)
-        near = np.abs(out.context_effect - truth) <= 1.645 * out.context_effect_sd
+        near = np.abs(out.of_context.mean - truth) <= 1.645 * out.of_context.sd
         inside.append(
             [near[1 + D * i : 1 + D * (i + 1)][truth[1 + D * i : 1 + D * (i + 1)] != 0].mean() for i in range(4)]
         )
@@ -200,10 +200,10 @@ def test_small_differences_are_no_targets_where_effects_are_large():
     residual, error = truth + 0.2 * rng.normal(size=truth.shape), np.full(truth.shape, 0.2**2)
     design, p = make_design(dose), np.full(G, 0.1)
     curves = fit_dose_curves(residual, error, truth != 0, design, p_target=p)
-    out = fit_targets(residual, error, design, curves, p).probability
+    out = fit_targets(residual, error, design, curves, p).of_drug.probability
     plain = fit_targets(
         residual, error, design, Curves(curves.ec50, curves.slope, curves.effect_sd, 0.0), p
-    ).probability
+    ).of_drug.probability
     between = [((x > 0.05) & (x < 0.95)).sum() for x in (out, plain)]
     assert between[0] <= 1 < between[1]
     np.testing.assert_array_equal(out > 0.5, amplitude != 0)

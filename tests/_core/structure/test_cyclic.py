@@ -7,12 +7,13 @@ from scipy.stats import multivariate_normal
 
 import systems
 from scgim._core.design import Design
-from scgim._core.kinds.cells import Atomic, mean_cells, sample_cells
+from scgim._core.kinds.base import Moved
+from scgim._core.kinds.cells import mean_cells, sample_cells
 from scgim._core.learn.cyclic import causal_order
-from scgim._core.learn.fit import Fit
 from scgim._core.learn.fit_search import fit_search
 from scgim._core.mechanisms import MECHANISMS
 from scgim._core.moments.moments import compute_moments
+from scgim._core.state import pack, unpack
 from scgim._core.structure.cyclic import CyclicScore, CyclicSearch, is_stable
 from scgim._core.structure.cyclic_start import DenseLikelihood
 from scgim._core.structure.score import Prior
@@ -133,18 +134,16 @@ def test_cycles_are_found_and_predicted(system, fitted):
     true = weight != 0
     assert not plain.mechanisms.cyclic
     assert fitted.mechanisms.cyclic
-    assert systems.f1(fitted.graph != 0, true) >= 0.95 > systems.f1(plain.graph != 0, true) + 0.1
-    np.testing.assert_allclose(fitted.graph, weight, atol=0.1)
-    assert systems.f1(fitted.probability > 0.5, targets) >= 0.9
+    assert systems.f1(fitted.graph.weights != 0, true) >= 0.95 > systems.f1(plain.graph.weights != 0, true) + 0.1
+    np.testing.assert_allclose(fitted.graph.weights, weight, atol=0.1)
+    assert systems.f1(fitted.of_drug.probability > 0.5, targets) >= 0.9
     means = np.stack([x[context == k].mean(0) for k in range(len(design.group))])
-    effect = fitted.context_probability * fitted.context_effect
+    effect = fitted.of_context.expected
     group = np.zeros(len(means), int)
-    predicted = mean_cells(fitted.mechanisms, Atomic(shift=effect), group)
+    predicted = mean_cells(fitted.mechanisms, Moved.adding(effect), group)
     assert np.sqrt(np.mean((predicted - means) ** 2)) < 0.3
-    cells = sample_cells(
-        fitted.mechanisms, Atomic(shift=np.zeros((20000, 8))), np.zeros(20000, int), np.random.default_rng(0)
-    )
-    mix = np.linalg.inv(np.eye(8) - fitted.graph)
+    cells = sample_cells(fitted.mechanisms, Moved.nothing(20000, 8), np.zeros(20000, int), np.random.default_rng(0))
+    mix = np.linalg.inv(np.eye(8) - fitted.graph.weights)
     np.testing.assert_allclose(np.cov(cells.T), mix.T @ np.diag(fitted.mechanisms.noise_sd**2) @ mix, atol=0.15)
 
 
@@ -152,22 +151,21 @@ def test_no_cycles_without_cycles():
     x, context, design, weight, *_ = cyclic_system(6, np.random.default_rng(5), n_cycles=0)
     found = fit(x, context, design, structure="cyclic")
     assert not found.mechanisms.cyclic
-    assert systems.f1(found.graph != 0, weight != 0) >= 0.95
+    assert systems.f1(found.graph.weights != 0, weight != 0) >= 0.95
     order = found.mechanisms.order
-    assert not np.tril(found.graph[np.ix_(order, order)]).any()
+    assert not np.tril(found.graph.weights[np.ix_(order, order)]).any()
 
 
 def test_system_is_stable_and_survives_saving(fitted):
-    assert is_stable(fitted.graph)
-    again = Fit.from_dict(fitted.to_dict())
+    assert is_stable(fitted.graph.weights)
+    again = unpack(*pack(fitted))
     assert again.mechanisms.cyclic
-    atomic = Atomic(shift=np.ones((2, 8)))
+    moved = Moved.adding(np.ones((2, 8)))
     group = np.zeros(2, int)
-    np.testing.assert_allclose(
-        mean_cells(again.mechanisms, atomic, group), mean_cells(fitted.mechanisms, atomic, group)
-    )
+    np.testing.assert_allclose(mean_cells(again.mechanisms, moved, group), mean_cells(fitted.mechanisms, moved, group))
     with pytest.raises(ValueError, match="shifts alone"):
-        mean_cells(again.mechanisms, Atomic(np.zeros((2, 8)), hard=np.ones((2, 8), bool), value=np.ones((2, 8))), group)
+        moved.of_rows("listen")[:] = 0.0
+        mean_cells(again.mechanisms, moved, group)
 
 
 def test_order_says_whether_there_is_a_cycle():

@@ -45,7 +45,7 @@ def test_fit_predict_save_and_plot(adata, tmp_path):
     scgim.pl.graph(adata, show=False)
     model.save(tmp_path / "model")
     again = GIM.load(tmp_path / "model", adata=False)
-    assert again.fit.mechanisms.cyclic
+    assert again.fitted.mechanisms.cyclic
     pd.testing.assert_frame_equal(again.predict_mean(asked), model.predict_mean(asked))
 
 

@@ -48,8 +48,8 @@ model.train(max_epochs=3, accelerator="cpu", batch_size=64, callbacks=[seen], en
 rank = model.trainer.global_rank
 np.savez(
     f"{out}/seen{rank}.npz", seen=np.concatenate(seen.cells), cells=column,
-    train=model.train_indices, effect=model.fit.context_effect * model.fit.context_probability,
-    noise=model.fit.mechanisms.noise_sd, graph=model.fit.graph, state=model.module.baseline.detach().numpy(),
+    train=model.train_indices, effect=model.fitted.of_context.mean * model.fitted.of_context.probability,
+    noise=model.fitted.mechanisms.noise_sd, graph=model.fitted.graph.weights, state=model.module.baseline.detach().numpy(),
 )
 if model.trainer.is_global_zero:
     model.save(f"{out}/model")

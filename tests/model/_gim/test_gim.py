@@ -145,8 +145,8 @@ def test_continuous_covariates_are_taken_out(screens: Callable[..., ad.AnnData],
     adata.obs["cycle"] = score + 5
     adata.X[:, 3] += (3 * score).astype(np.float32)
     plain, adjusted = trained(adata.copy()), trained(adata, {"continuous_covariate_keys": ["cycle"]})
-    noise = adjusted.fit.mechanisms.noise_sd[3]
-    assert noise < 0.6 * plain.fit.mechanisms.noise_sd[3]
+    noise = adjusted.fitted.mechanisms.noise_sd[3]
+    assert noise < 0.6 * plain.fitted.mechanisms.noise_sd[3]
     table = pd.DataFrame({"drug": "DMSO", "dose": 0.0, "cycle": [5.0, 6.0]})
     change = adjusted.predict_mean(table).diff().iloc[1]
     assert abs(change["g3"] - 3) < 0.3
@@ -177,8 +177,8 @@ def test_prior_and_known_targets_are_saved(screen: ad.AnnData, tmp_path: Path) -
 
 def test_ensemble_averages_probabilities(screen: ad.AnnData) -> None:
     model = trained(screen, n_ensemble=2)
-    assert model.fit.settings["n_ensemble"] == 2
-    assert (model.fit.context_effect_sd >= trained(screen.copy()).fit.context_effect_sd - 1e-12).all()
+    assert model.fitted.settings["n_ensemble"] == 2
+    assert (model.fitted.of_context.sd >= trained(screen.copy()).fitted.of_context.sd - 1e-12).all()
 
 
 def test_same_seed_gives_the_same_model(screen: ad.AnnData) -> None:

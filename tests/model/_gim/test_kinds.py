@@ -64,7 +64,7 @@ def test_drugs_of_both_kinds_are_told_apart(mixed) -> None:
 
 def test_means_of_fitted_contexts_hold_both_kinds(mixed, tmp_path) -> None:
     adata, truth, model = mixed
-    assert model.fit.other_probability is not None
+    assert model.fitted.kind_names.tolist() == ["shift", "activity"]
     rows = pd.DataFrame({"drug": list(truth)})
     predicted = model.predict_mean(rows).to_numpy()
     x, drug = np.asarray(adata.X), adata.obs["drug"].astype(str).to_numpy()
@@ -81,20 +81,12 @@ def test_means_of_fitted_contexts_hold_both_kinds(mixed, tmp_path) -> None:
 
 def test_ensembles_average_both_kinds(mixed) -> None:
     """Each kind on its own, also where members name another kind or have one kind only."""
-    fit = mixed[2].fit
-    flipped = replace(
-        fit,
-        kind=np.where(fit.kind == "activity", "shift", "activity"),
-        own_probability=fit.other_probability,
-        other_probability=fit.own_probability,
-    )
-    same = average(fit, [replace(flipped, kind=fit.kind, own_probability=fit.own_probability,
-                                 other_probability=fit.other_probability)])  # fmt: skip
-    np.testing.assert_allclose(same.own_probability, fit.own_probability)
-    turned = average(fit, [flipped])
-    np.testing.assert_allclose(turned.own_probability, fit.own_probability)  # the same kinds under other names
-    np.testing.assert_allclose(turned.other_probability, fit.other_probability)
-    shifts = replace(fit, kind=np.full(fit.kind.shape, "shift"), own_probability=None, other_probability=None)
-    active = fit.kind == "activity"
-    halved = average(fit, [shifts])
-    np.testing.assert_allclose(halved.own_probability[active], fit.own_probability[active] / 2)
+    fit = mixed[2].fitted
+    shift, activity = fit.kinds
+    same = average(fit, [fit])
+    for name in ("shift", "activity"):
+        np.testing.assert_allclose(same.kind(name).of_drug.probability, fit.kind(name).of_drug.probability)
+    turned = average(fit, [replace(fit, kinds=(activity, shift))])  # the same kinds in another order
+    np.testing.assert_allclose(turned.kind("shift").of_drug.probability, shift.of_drug.probability)
+    halved = average(fit, [replace(fit, kinds=(shift,))])
+    np.testing.assert_allclose(halved.kind("activity").of_drug.probability, activity.of_drug.probability / 2)

@@ -61,7 +61,7 @@ def errors(model: GIM, truth: dict) -> tuple[float, float]:
     key = ["drug", "dose", "cell_line"]
     place = contexts[contexts["split"] == "train"].reset_index().set_index(key)["index"].astype(int)
     rows = place.loc[list(model.contexts[key].itertuples(index=False, name=None))].to_numpy()
-    off = (model.fit.context_effect - truth["effects"][rows])[truth["targets"][rows]]
+    off = (model.fitted.of_context.mean - truth["effects"][rows])[truth["targets"][rows]]
     return float(mean), float(np.sqrt((off**2).mean()))
 
 
@@ -80,10 +80,10 @@ def test_effects_of_lines_are_recovered(different):
     assert effect < 0.8 * shared_effect
     hit = truth["drug_effect"] != 0
     hit[0] = False
-    off = model.fit.level_amplitude.transpose(1, 0, 2) - truth["line_effect"]
+    off = model.fitted.kinds[0].at_level.mean.transpose(1, 0, 2) - truth["line_effect"]
     assert np.sqrt((off[:, hit] ** 2).mean()) < 0.3
-    assert float(np.median(model.fit.between_sd)) == pytest.approx(1.2, rel=0.5)
-    assert ((model.fit.probability > 0.5) == (truth["drug_effect"] != 0)).all()
+    assert float(np.median(model.fitted.levels.between_sd)) == pytest.approx(1.2, rel=0.5)
+    assert ((model.fitted.of_drug.probability > 0.5) == (truth["drug_effect"] != 0)).all()
 
 
 def test_lines_without_differences_are_no_worse():
@@ -103,20 +103,19 @@ def test_targets_of_contexts_and_of_rows_use_the_level(different):
     table = model.get_targets().query("drug == 'drug_2' and dose == 2.0").set_index(["cell_line", "gene"])
     asked = pd.concat([row("drug_2", 1.8, f"line_{v + 1}") for v in range(3)], ignore_index=True)
     new = model.get_targets(asked).set_index(["cell_line", "gene"])
-    fit, name = model.fit, model.genes[gene]
+    fit, name, kind = model.fitted, model.genes[gene], model.fitted.kinds[0]
     for v in range(3):
         line = f"line_{v + 1}"
-        effect, variance = fit.effect_of(d, np.array([1.8]), level=v)
-        assert new.loc[(line, name), "effect"] == pytest.approx(effect[0, gene])
-        assert new.loc[(line, name), "effect_sd"] == pytest.approx(np.sqrt(variance[0, gene]))
-        fraction = effect[0, gene] / fit.level_amplitude[d, v, gene]
-        assert table.loc[(line, name), "effect"] / fit.level_amplitude[d, v, gene] == pytest.approx(fraction, rel=0.15)
-    assert np.ptp(fit.level_amplitude[d, :, gene]) > 0.3
+        effect, full = fit.effect_of(kind, d, np.array([1.8]), level=v), kind.at_level.mean[d, v, gene]
+        assert new.loc[(line, name), "effect"] == pytest.approx(effect.mean[0, gene])
+        assert new.loc[(line, name), "effect_sd"] == pytest.approx(effect.sd[0, gene])
+        assert table.loc[(line, name), "effect"] / full == pytest.approx(effect.mean[0, gene] / full, rel=0.15)
+    assert np.ptp(kind.at_level.mean[d, :, gene]) > 0.3
 
 
 def test_unknown_levels_get_the_mean_known_less_well(different):
     truth, _, _, model = different
-    fit, gene = model.fit, int(np.flatnonzero(truth["drug_effect"][0])[0])
+    fit, gene = model.fitted, int(np.flatnonzero(truth["drug_effect"][0])[0])
     name = model.genes[gene]
 
     def asked(table: pd.DataFrame) -> tuple[float, float]:
@@ -124,8 +123,8 @@ def test_unknown_levels_get_the_mean_known_less_well(different):
         return float(found["effect"]), float(found["effect_sd"])
 
     absent, known, unknown = (asked(row("drug_1", 1.8, v)) for v in ("line_3", "line_1", None))
-    effect, variance = fit.effect_of(0, np.array([1.8]))
-    assert absent == pytest.approx((effect[0, gene], np.sqrt(variance[0, gene])))
+    effect = fit.effect_of(fit.kinds[0], 0, np.array([1.8]))
+    assert absent == pytest.approx((effect.mean[0, gene], effect.sd[0, gene]))
     assert unknown == pytest.approx(absent)
     assert absent[1] > 3 * known[1]
     measured = asked(row("drug_1", 2.0)), asked(row("drug_1", 2.0, "line_3"))  # the dose was measured in other lines
@@ -151,7 +150,7 @@ def test_fit_writes_the_setting(different):
     adata = train.copy()
     other = scgim.tl.fit(adata, **COLUMNS, effects_by="cell_line", max_epochs=0)
     assert adata.uns["scgim"]["params"]["effects_by"] == "cell_line"
-    np.testing.assert_allclose(other.fit.between_sd, model.fit.between_sd, rtol=0.05)
+    np.testing.assert_allclose(other.fitted.levels.between_sd, model.fitted.levels.between_sd, rtol=0.05)
     assert len(adata.uns["scgim"]["targets"]) == (~model.design.control).sum() * len(model.genes)
 
 
@@ -180,8 +179,10 @@ def test_second_stage_and_ensembles_keep_levels(different):
     GIM.setup_anndata(data, **COLUMNS)
     other = GIM(data, effects_by="cell_line", n_ensemble=1)
     other.train(max_epochs=1)
-    off = (other.fit.level_amplitude - model.fit.level_amplitude)[:, :, truth["drug_effect"].any(axis=0)]
-    assert other.fit.level_amplitude.shape == (6, 3, 6)
+    off = (other.fitted.kinds[0].at_level.mean - model.fitted.kinds[0].at_level.mean)[
+        :, :, truth["drug_effect"].any(axis=0)
+    ]
+    assert other.fitted.kinds[0].at_level.mean.shape == (6, 3, 6)
     assert np.median(np.abs(off)) < 0.2
     assert other.settings["n_ensemble"] == 1
 

@@ -53,13 +53,13 @@ def target_f1(adata, model):
     place = np.zeros(len(model.contexts), int)
     place[adata.obs["_scvi_context"].to_numpy()] = context
     on = ~model.design.control
-    return scgim.metrics.target_f1(truth["targets"][place][on], model.fit.context_probability[on])
+    return scgim.metrics.target_f1(truth["targets"][place][on], model.fitted.of_context.probability[on])
 
 
 def test_counts_of_two_cell_lines_show_targets_and_graph(counts):
     adata, model = counts
     assert target_f1(adata, model) > 0.8
-    assert scgim.metrics.edge_f1(adata.uns["truth"]["graph"], model.fit.graph) > 0.7
+    assert scgim.metrics.edge_f1(adata.uns["truth"]["graph"], model.fitted.graph.weights) > 0.7
 
 
 def test_effects_are_logarithms_of_rates(counts):
@@ -67,14 +67,14 @@ def test_effects_are_logarithms_of_rates(counts):
     truth = adata.uns["truth"]
     place = [list(truth["drugs"]).index(d) for d in model.drugs]
     true = truth["drug_effect"][place] * truth["count_scale"]
-    both = (true != 0) & (model.fit.probability > 0.9)
-    assert np.median(np.abs(model.fit.amplitude[both] / true[both] - 1)) < 0.25
+    both = (true != 0) & (model.fitted.of_drug.probability > 0.9)
+    assert np.median(np.abs(model.fitted.of_drug.mean[both] / true[both] - 1)) < 0.25
 
 
 def test_zero_inflated_values_show_targets_and_graph(inflated):
     adata, model = inflated
     assert target_f1(adata, model) > 0.8
-    assert scgim.metrics.edge_f1(adata.uns["truth"]["graph"], model.fit.graph) > 0.7
+    assert scgim.metrics.edge_f1(adata.uns["truth"]["graph"], model.fitted.graph.weights) > 0.7
 
 
 def test_predicted_counts_are_counts_like_those_observed(counts):
@@ -149,8 +149,8 @@ def test_size_factors_matter_only_up_to_their_unit():
     adata = tiny()
     adata.obs["ten"] = 10 * adata.obs["size_factor"]
     one, ten = (fitted(adata.copy(), "poisson_lognormal", size_factor_key=key) for key in ("size_factor", "ten"))
-    np.testing.assert_allclose(one.fit.graph, ten.fit.graph)
-    np.testing.assert_allclose(one.fit.mechanisms.baseline, ten.fit.mechanisms.baseline)
+    np.testing.assert_allclose(one.fitted.graph.weights, ten.fitted.graph.weights)
+    np.testing.assert_allclose(one.fitted.mechanisms.baseline, ten.fitted.mechanisms.baseline)
 
 
 def test_sparse_counts_give_the_same_fit_and_results_survive_saving(counts, tmp_path):
@@ -158,7 +158,7 @@ def test_sparse_counts_give_the_same_fit_and_results_survive_saving(counts, tmp_
     dense = fitted(adata.copy(), "poisson_lognormal")
     adata.X = sparse.csr_matrix(adata.X)
     model = fitted(adata, "poisson_lognormal")
-    np.testing.assert_allclose(model.fit.graph, dense.fit.graph, atol=1e-8)
+    np.testing.assert_allclose(model.fitted.graph.weights, dense.fitted.graph.weights, atol=1e-8)
     model.save(tmp_path / "model")
     loaded = GIM.load(tmp_path / "model", adata)
     row = pd.DataFrame({"drug": ["drug_1"], "dose": [1.0]})
@@ -172,7 +172,9 @@ def test_backed_counts_give_the_same_fit(tmp_path):
     adata.X = sparse.csr_matrix(adata.X)
     adata.write_h5ad(tmp_path / "counts.h5ad")
     backed = ad.read_h5ad(tmp_path / "counts.h5ad", backed="r")
-    np.testing.assert_allclose(fitted(backed, "poisson_lognormal").fit.graph, memory.fit.graph, atol=1e-8)
+    np.testing.assert_allclose(
+        fitted(backed, "poisson_lognormal").fitted.graph.weights, memory.fitted.graph.weights, atol=1e-8
+    )
 
 
 def test_ensembles_carry_the_uncertainty_of_observation():
@@ -180,7 +182,7 @@ def test_ensembles_carry_the_uncertainty_of_observation():
     GIM.setup_anndata(adata, **COLUMNS)
     model = GIM(adata, noise="poisson_lognormal", n_ensemble=2)
     model.train(rng=0)
-    assert model.fit.settings["n_ensemble"] == 2
+    assert model.fitted.settings["n_ensemble"] == 2
 
 
 def test_tl_fit_writes_results_that_survive_h5ad(tmp_path):

@@ -25,5 +25,5 @@ def test_backed_gives_what_memory_gives(path):
     GIM.setup_anndata(backed, **SETUP)
     model = GIM(backed)
     model.train()
-    np.testing.assert_allclose(model.fit.probability, memory.fit.probability, atol=1e-6)
-    np.testing.assert_allclose(model.fit.graph, memory.fit.graph, atol=1e-6)
+    np.testing.assert_allclose(model.fitted.of_drug.probability, memory.fitted.of_drug.probability, atol=1e-6)
+    np.testing.assert_allclose(model.fitted.graph.weights, memory.fitted.graph.weights, atol=1e-6)

@@ -34,8 +34,8 @@ def test_mixed_precision_and_accumulation_reach_the_trainer(cells):
     assert mixed.trainer.global_step == 4 * -(-batches // 2)
     last = [float(np.asarray(m.history["validation_loss"]).ravel()[-1]) for m in (plain, mixed)]
     assert last[1] == pytest.approx(last[0], abs=0.05)
-    assert np.array_equal(plain.fit.graph != 0, mixed.fit.graph != 0)
-    np.testing.assert_allclose(mixed.fit.mechanisms.noise_sd, plain.fit.mechanisms.noise_sd, rtol=0.05)
+    assert np.array_equal(plain.fitted.graph.weights != 0, mixed.fitted.graph.weights != 0)
+    np.testing.assert_allclose(mixed.fitted.mechanisms.noise_sd, plain.fitted.mechanisms.noise_sd, rtol=0.05)
     assert all(p.dtype == torch.float32 for p in mixed.module.parameters())  # only the passes are short
 
 

@@ -103,10 +103,12 @@ def test_disk_gives_what_memory_gives(path, cells, more):
     a, b = (np.asarray(m.history["validation_loss"]).ravel()[-1] for m in models)
     assert b == pytest.approx(a, abs=0.05)
     if more["mechanism"] == "neural":
-        assert np.array_equal(memory.fit.graph != 0, disk.fit.graph != 0)
-        np.testing.assert_allclose(disk.fit.mechanisms.noise_sd, memory.fit.mechanisms.noise_sd, rtol=0.05)
+        assert np.array_equal(memory.fitted.graph.weights != 0, disk.fitted.graph.weights != 0)
+        np.testing.assert_allclose(disk.fitted.mechanisms.noise_sd, memory.fitted.mechanisms.noise_sd, rtol=0.05)
         np.testing.assert_allclose(
-            disk.fit.probability * disk.fit.amplitude, memory.fit.probability * memory.fit.amplitude, atol=0.25
+            disk.fitted.of_drug.probability * disk.fitted.of_drug.mean,
+            memory.fitted.of_drug.probability * memory.fitted.of_drug.mean,
+            atol=0.25,
         )
 
 
@@ -123,14 +125,14 @@ def test_fit_of_a_lazy_collection_of_files(path, cells, tmp_path):
         parts.append(ad.AnnData(x, obs=ad.io.read_elem(file["obs"]), var=ad.io.read_elem(file["var"])))
     adata = ad.concat(parts)
     model = fit(adata, **SETUP, mechanism="neural", max_epochs=2, batch_size=128, balance=0.5, progress=False)
-    assert model.fit.mechanism == "neural"
+    assert model.fitted.mechanisms.kind == "neural"
     assert adata.varp["scgim_graph"].shape == (5, 5)
 
 
 def test_neural_fit_of_a_backed_file_with_results_written(path):
     backed = ad.read_h5ad(path, backed="r")
     model = fit(backed, **SETUP, mechanism="neural", max_epochs=1, batch_size=128, progress=False)
-    assert model.fit.mechanism == "neural"
+    assert model.fitted.mechanisms.kind == "neural"
     assert "scgim_target" in backed.obs
 
 

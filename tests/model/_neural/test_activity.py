@@ -12,7 +12,7 @@ from scgim._core.structure.prior import Prior
 from scgim.model import GIM
 from scgim.model._module.networks import NeuralGenes
 from scgim.model._module.residuals import Expectation
-from scgim.model._neural.activity import NEAR, chords, expected_interventions, held_out, neural_children
+from scgim.model._neural.activity import NEAR, chords, held_out, neural_children
 
 QUIET = {"enable_progress_bar": False, "accelerator": "cpu"}
 COLUMNS = {"perturbation_key": "drug", "dose_key": "dose", "control": "control"}
@@ -105,13 +105,15 @@ def neural():
 def test_networks_find_activities_better_than_additive_mechanisms(neural):
     truth, models = neural
     true = truth["drug_effect"] != 0
-    fit, before = models["neural"].fit, models["additive"].fit
-    assert (fit.mechanism, fit.mechanisms.mechanism.name, fit.intervention) == ("neural", "neural", "activity")
-    assert systems.f1(true, fit.probability > 0.5) > max(systems.f1(true, before.probability > 0.5), 0.95)
-    assert systems.f1(true, fit.probability > 0.5) > 0.9
-    hit = true & (fit.probability > 0.5)
-    assert np.abs((fit.amplitude - truth["drug_effect"])[hit]).mean() < 0.15
-    assert (fit.kind == "activity").all()
+    fit, before = models["neural"].fitted, models["additive"].fitted
+    assert (fit.mechanisms.mechanism.name, fit.settings["intervention"]) == ("neural", "activity")
+    assert systems.f1(true, fit.of_drug.probability > 0.5) > max(
+        systems.f1(true, before.of_drug.probability > 0.5), 0.95
+    )
+    assert systems.f1(true, fit.of_drug.probability > 0.5) > 0.9
+    hit = true & (fit.of_drug.probability > 0.5)
+    assert np.abs((fit.of_drug.mean - truth["drug_effect"])[hit]).mean() < 0.15
+    assert fit.kind_names.tolist() == ["activity"]
     held = np.arange(0, models["neural"].adata.n_obs, 7)
     assert held_out(models["neural"]._screen(models["neural"].cells()), fit, held) < held_out(
         models["neural"]._screen(models["neural"].cells()), before, held
@@ -121,7 +123,9 @@ def test_networks_find_activities_better_than_additive_mechanisms(neural):
 def test_the_module_keeps_activities_and_the_model_saves(neural, tmp_path):
     _, models = neural
     model = models["neural"]
-    seen = torch.as_tensor(model.fit.context_effect * (model.fit.context_probability > 0.5), dtype=torch.float32)
+    seen = torch.as_tensor(
+        model.fitted.of_context.mean * (model.fitted.of_context.probability > 0.5), dtype=torch.float32
+    )
     torch.testing.assert_close(model.module.activity.cpu(), seen)
     asked = model.contexts[["drug", "dose"]].iloc[[1, 6]].assign(dose=1.7)
     model.save(str(tmp_path / "m"))
@@ -135,17 +139,17 @@ def test_held_out_likelihood_is_that_of_the_predicted_cells(neural):
     """Against densities by hand."""
     _, models = neural
     model = models["additive"]
-    fit, design = model.fit, model.design
+    fit, design = model.fitted, model.design
     index = np.array([3, 500, 1300])
-    atomic = expected_interventions(fit, np.asarray(design.dose))
-    assert not atomic.shift.any()
+    moved = fit.expected()
+    assert not moved.add.any()
     total = 0.0
     for i in index:
         k = model.cells().index[i]
         x = np.asarray(model.adata.X)[[i]].astype(float)
         for j in range(7):
             pa = fit.mechanisms.parents[j]
-            parts = fit.mechanisms.parent_contributions(j, x)[0] * (1 + atomic.activity[k, pa])
+            parts = fit.mechanisms.parent_contributions(j, x)[0] * moved.speak[k, pa]
             noise = x[0, j] - fit.mechanisms.baseline[design.group[k], j] - parts.sum()
             total += 0.5 * (noise / fit.mechanisms.noise_sd[j]) ** 2 + np.log(fit.mechanisms.noise_sd[j])
     assert held_out(model._screen(model.cells()), fit, index) == pytest.approx(total / 3, rel=1e-5)
@@ -155,6 +159,6 @@ def test_additive_fits_stand_where_the_truth_is_linear():
     train, _ = simulated("linear", n_genes=4, n_drugs=5)
     model = GIM(train, mechanism="neural", intervention="activity")
     model.train(max_epochs=0, **QUIET)
-    assert model.fit.mechanism == model.fit.mechanisms.mechanism.name == "additive"
-    assert "trained" not in model.fit.settings
+    assert model.fitted.mechanisms.mechanism.name == "additive"
+    assert "trained" not in model.fitted.settings
     assert len(model.predict(model.contexts[["drug", "dose"]].iloc[[2]], n_cells=3)) == 3

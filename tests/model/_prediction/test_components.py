@@ -1,23 +1,55 @@
-"""Interventions of rows, put together of those of drugs."""
+"""What happens in the rows of a request."""
 
 import numpy as np
+import pytest
 
-from scgim.model._prediction.components import Components, compose, nothing
-
-
-def test_shifts_add_values_average_and_activities_multiply() -> None:
-    atomic = nothing(1, 3, {0, 1, 2})
-    at, kind = (np.zeros(3, int), np.arange(3)), np.arange(3)
-    compose(atomic, at, np.array([1.0, 5.0, -0.5]), kind)
-    compose(atomic, at, np.array([2.0, 7.0, -0.5]), kind)
-    assert atomic.shift.tolist() == [[3.0, 0, 0]]
-    assert atomic.hard is not None and atomic.value is not None and atomic.activity is not None
-    assert atomic.hard.tolist() == [[False, True, False]]
-    assert atomic.value[0, 1] == 6.0
-    assert atomic.activity.tolist() == [[0, 0, -0.75]]
+from scgim._core.effects import Effects
+from scgim._core.kinds import KINDS
+from scgim.model._prediction.components import Components, Part
 
 
-def test_rows_have_a_slot_for_each_of_their_components() -> None:
-    empty = np.zeros((4, 3))
-    slots = Components(np.array([2, 0, 2, 2]), empty, empty, empty, empty).slots(4)
-    assert slots.tolist() == [[1, -1, -1], [-1, -1, -1], [0, 2, 3], [-1, -1, -1]]
+def part(kind: str, row: list[int], probability: list, mean: list, sd: float = 0.0) -> Part:
+    probability, mean = np.array(probability, float).reshape(-1, 3), np.array(mean, float).reshape(-1, 3)
+    return Part(KINDS[kind], np.array(row, dtype=int), Effects(probability, mean, np.full(mean.shape, sd)))
+
+
+NO_DRIFT = part("shift", [], [], [])
+
+
+def test_slots_of_rows() -> None:
+    one = part("shift", [2, 0, 2, 2], [[0] * 3] * 4, [[0] * 3] * 4)
+    assert one.slots(4).tolist() == [[1, -1, -1], [-1, -1, -1], [0, 2, 3], [-1, -1, -1]]
+
+
+def test_kinds_superpose_each_in_its_way() -> None:
+    """Shifts add, of two values the mean is taken, activities multiply."""
+    ones = [[1.0, 0, 0], [1.0, 0, 0]]
+    second, third = np.roll(ones, 1, axis=1).tolist(), np.roll(ones, 2, axis=1).tolist()
+    parts = (
+        part("shift", [0, 0], ones, [[1.0, 0, 0], [2.0, 0, 0]]),
+        part("hard", [0, 0], second, [[0, 5.0, 0], [0, 7.0, 0]]),
+        part("activity", [0, 0], third, [[0, 0, -0.5], [0, 0, -0.5]]),
+    )
+    moved = Components(1, parts, NO_DRIFT).draw(np.zeros(2, dtype=int), np.random.default_rng(0))
+    np.testing.assert_allclose(moved.add, [[3.0, 6.0, 0]] * 2)
+    np.testing.assert_allclose(moved.listen, [[1, 0, 1]] * 2)
+    np.testing.assert_allclose(moved.speak, [[1, 1, 0.25]] * 2)
+
+
+def test_expected_interventions_are_posterior_means() -> None:
+    """Of values the more probable of both."""
+    shift = part("shift", [1, 1], [[0.5, 0, 0], [0, 0, 0]], [[2.0, 0, 0], [0, 0, 0]])
+    hard = part("hard", [1, 1], [[0, 0.2, 0], [0, 0.9, 0]], [[0, 3.0, 0], [0, 4.0, 0]])
+    moved = Components(2, (shift, hard), NO_DRIFT).expected()
+    np.testing.assert_allclose(moved.add, [[0, 0, 0], [1.0, 4.0, 0]])
+    np.testing.assert_allclose(moved.listen, [[1, 1, 1], [1, 0, 1]])
+    np.testing.assert_allclose(moved.noise, moved.listen)  # a cut mechanism has no noise to keep
+
+
+def test_drawn_shifts_have_the_moments_of_the_posterior() -> None:
+    one = part("shift", [0], [[0.3, 0, 1.0]], [[2.0, 9.0, -1.0]], 0.5)
+    components = Components(1, (one,), part("shift", [0], [[1.0] * 3], [[0.1] * 3], 0.2))
+    added = components.draw(np.zeros(100_000, dtype=int), np.random.default_rng(1)).add
+    np.testing.assert_allclose(added.mean(axis=0), components.mean_added()[0], atol=0.02)
+    variance = 0.3 * (0.25 + 4.0) - 0.6**2 + 0.04
+    assert added[:, 0].var() == pytest.approx(variance, rel=0.03)

@@ -7,11 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scgim._core.effects import Effects, KindFit
+from scgim._core.fit import Fit, Graph
 from scgim._core.kinds.abduct import abduct
-from scgim._core.kinds.cells import Atomic
-from scgim._core.learn.fit import Fit
+from scgim._core.kinds.base import Moved
+from scgim._core.kinds.cells import propagate
 from scgim._core.mechanisms.additive import Mechanisms
 from scgim._core.mechanisms.linear import Linear
+from scgim._core.posterior.curves import DoseCurves
+from scgim._core.posterior.drift import Drift
+from scgim._core.posterior.levels import Levels
 from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.request import make_request, read_new_features
 from scgim.model._reading.cells import Adjustment
@@ -58,27 +63,22 @@ def make_predictor(
         strength=W,
     )
     K = len(contexts.table)
+    of_drug = Effects(np.array([[1.0, 0, 0], [0, 0.5, 0]]), np.array([[4.0, 0, 0], [0, 6.0, 0]]), np.zeros((2, 3)))
+    of_context = Effects(np.zeros((K, 3)), np.zeros((K, 3)), np.ones((K, 3)))
+    of_context.probability[2, 0], of_context.mean[2, 0] = 1.0, 1.75  # A at 1; its curve says 2
+    of_context.probability[3, 1], of_context.mean[3, 1] = 0.5, 4.25  # B at 2; its curve says 4
     fit = Fit(
-        tuple(GENES),
-        contexts.design.drugs,
-        "linear",
-        intervention,
-        mechanisms,
-        W,
-        (W != 0).astype(float),
-        probability=np.array([[1.0, 0, 0], [0, 0.5, 0]]),
-        amplitude=np.array([[4.0, 0, 0], [0, 6.0, 0]]),
-        amplitude_sd=np.zeros((2, 3)),
-        ec50=np.ones(2),
-        hill=np.ones(2),
-        context_probability=np.zeros((K, 3)),
-        context_effect=np.zeros((K, 3)),
-        context_effect_sd=np.ones((K, 3)),
-        background_sd=np.zeros(3),
-        kind=np.full((2, 3), intervention),
+        genes=tuple(GENES),
+        drugs=contexts.design.drugs,
+        settings={"intervention": intervention},
+        graph=Graph(W, (W != 0).astype(float)),
+        mechanisms=mechanisms,
+        kinds=(KindFit.shared(intervention, of_drug, of_context),),
+        curves=DoseCurves.known(np.ones(2), np.ones(2), 3),
+        drift=Drift.none(2, np.zeros(3)),
+        levels=Levels(np.zeros(2, dtype=int), np.zeros(3)),
+        history=[],
     )
-    fit.context_probability[2, 0], fit.context_effect[2, 0] = 1.0, 1.75  # A at 1; its curve says 2
-    fit.context_probability[3, 1], fit.context_effect[3, 1] = 0.5, 4.25  # B at 2; its curve says 4
     return Predictor(fit, data, feature_model)
 
 
@@ -130,7 +130,8 @@ def with_small_effects() -> Predictor:
     """Drug A moves gene b, which is not its target, by 1 at full effect; contexts differ by 0.3."""
     predictor = make_predictor()
     small, spread = np.array([[9.0, 1.0, 0], [0, 9.0, 0.4]]), np.full((2, 3), 0.2)  # 9: where p = 1 or 1/2
-    fit = replace(predictor.fit, diffuse=small, diffuse_sd=spread, context_sd=np.full(3, 0.3))
+    of_drug = Effects(1 - predictor.fit.of_drug.probability, small, spread)
+    fit = replace(predictor.fit, drift=Drift(np.zeros(3), np.full(3, 0.3), of_drug))
     return Predictor(fit, predictor.data)
 
 
@@ -147,7 +148,7 @@ def test_small_effects_move_the_mean(row: tuple, shift: list[float], group: int)
     request = make_request(rows(row), predictor.data, None)
     components = predictor.components(request, None)
     np.testing.assert_allclose(predictor.mean(request, components)[0], closed_form(shift, group))
-    assert (predictor.marginal(components, 1)[0] <= 1e-12).sum() >= 1  # and make no targets
+    assert (components.marginal()[0].probability <= 1e-12).sum() >= 1  # and make no targets
 
 
 def test_contexts_that_were_not_measured_differ_of_their_own() -> None:
@@ -215,13 +216,10 @@ def test_unknown_drugs_are_read_from_features_of_rows() -> None:
 def test_unknown_drugs_are_as_uncertain_as_levels_differ() -> None:
     predictor = make_predictor(BY_DRUG, Decoder())
     between = np.array([1.0, 2.0, 3.0])
-    levels = {"between_sd": between, "group_level": np.array([0, 1]), "level_amplitude": np.zeros((2, 2, 3))}
-    predictor = Predictor(
-        replace(predictor.fit, **levels, level_amplitude_sd=np.ones((2, 2, 3))), predictor.data, Decoder()
-    )
+    predictor = Predictor(replace(predictor.fit, levels=Levels(np.array([0, 1]), between)), predictor.data, Decoder())
     request = make_request(rows(("spare", 3.0, "ctrl", 0, "x")), predictor.data, None)
     components = predictor.components(request, read_new_features(None, predictor.data, request))
-    np.testing.assert_allclose(components.effect_sd[0], 0.75 * between)
+    np.testing.assert_allclose(components.parts[0].effects.sd[0], 0.75 * between)
 
 
 FEATURES = pd.DataFrame({"p": [1.0], "q": [0.0]}, index=["new"])
@@ -272,10 +270,10 @@ def test_wrong_tables_are_refused(table: Any, error: type[Exception], message: s
 def test_marginal_of_a_combination_superposes_its_drugs() -> None:
     predictor = make_predictor()
     request = make_request(rows(("B", 1.0, "A", 3.0, "x"), ("ctrl", 0, "ctrl", 0, "x")), predictor.data, None)
-    probability, effect, sd, kind = predictor.marginal(predictor.components(request, None), 2)
-    np.testing.assert_allclose(probability, [[1, 0.5, 0], [0, 0, 0]])
-    np.testing.assert_allclose(effect[0], [3, 3, 0])
-    assert not sd.any()
+    found, kind = predictor.components(request, None).marginal()
+    np.testing.assert_allclose(found.probability, [[1, 0.5, 0], [0, 0, 0]])
+    np.testing.assert_allclose(found.mean[0], [3, 3, 0])
+    assert not found.sd.any()
     assert (kind == "shift").all()
 
 
@@ -283,7 +281,7 @@ def test_hard_interventions_cut_the_parents() -> None:
     predictor = make_predictor(intervention="hard")
     request = make_request(rows(("A", 3.0, "ctrl", 0, "x")), predictor.data, None)
     components = predictor.components(request, None)
-    assert (components.kind == 1).all()
+    assert [part.kind.name for part in components.parts] == ["hard"]
     mean = predictor.mean(request, components)[0]
     np.testing.assert_allclose(mean, [3.0, 6.0, -5.5], atol=0.2)
 
@@ -291,19 +289,26 @@ def test_hard_interventions_cut_the_parents() -> None:
 @pytest.mark.parametrize("activity", [False, True])
 def test_abduction_inverts_the_model(activity: bool) -> None:
     """Noise read from cells, put back under the same intervention, gives the cells."""
-    from scgim._core.kinds.cells import propagate
-
     predictor = make_predictor()
     rng = np.random.default_rng(0)
-    atomic = Atomic(shift=rng.normal(size=(50, 3)), activity=rng.uniform(-1, 0, (50, 3)) if activity else None)
+    moved = Moved.adding(rng.normal(size=(50, 3)))
+    if activity:
+        moved.speak = 1 + rng.uniform(-1, 0, (50, 3))
     noise, group = rng.normal(size=(50, 3)), rng.integers(0, 2, 50)
-    x = propagate(predictor.fit.mechanisms, atomic, group, noise)
-    np.testing.assert_allclose(abduct(predictor.fit.mechanisms, x, atomic, group), noise)
+    x = propagate(predictor.fit.mechanisms, moved, group, noise)
+    np.testing.assert_allclose(abduct(predictor.fit.mechanisms, x, moved, group), noise)
 
 
-def test_fit_without_drug_specific_kinds_is_kept() -> None:
+def test_two_kinds_act_side_by_side() -> None:
     predictor = make_predictor()
-    mixed = replace(predictor.fit, kind=np.array([["activity", "shift", "shift"], ["shift"] * 3]))
-    request = make_request(rows(("A", 3.0, "ctrl", 0, "x")), predictor.data, None)
-    components = Predictor(mixed, predictor.data).components(request, None)
-    assert components.kind[0].tolist() == [2, 0, 0]
+    shift = predictor.fit.kinds[0]
+    psi = Effects(np.array([[0.0, 1.0, 0.0], [0, 0, 0]]), np.full((2, 3), -0.5), np.zeros((2, 3)))
+    activity = KindFit.shared("activity", psi, Effects.none(*shift.of_context.shape))
+    both = Predictor(replace(predictor.fit, kinds=(shift, activity)), predictor.data)
+    request = make_request(rows(("A", 1e9, "ctrl", 0, "x")), predictor.data, None)
+    components = both.components(request, None)
+    assert [part.kind.name for part in components.parts] == ["shift", "activity"]
+    found, kind = components.marginal()
+    assert kind[0, :2].tolist() == ["shift", "activity"]
+    np.testing.assert_allclose(found.mean[0, :2], [4.0, -0.5])
+    np.testing.assert_allclose(both.mean(request, components)[0], [5.0, 10.0, 0.5 - 0.5 * 10.0], atol=0.2)

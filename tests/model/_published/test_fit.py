@@ -17,10 +17,10 @@ def test_every_kind_and_mechanism_trains_to_an_acyclic_fit(mechanism, interventi
     GIM.setup_anndata(adata, perturbation_key="drug", dose_key="dose", control="control", features_key="features")
     model = GIM(adata, mechanism=mechanism, intervention=intervention, structure="gradient")
     model.train(max_epochs=2, **QUIET)
-    fit = model.fit
-    assert not np.triu((fit.graph != 0)[np.ix_(fit.mechanisms.order, fit.mechanisms.order)].T, 0).any()
-    assert ((fit.probability >= 0) & (fit.probability <= 1)).all()
-    assert not fit.context_probability[model.design.control].any()
+    fit = model.fitted
+    assert not np.triu((fit.graph.weights != 0)[np.ix_(fit.mechanisms.order, fit.mechanisms.order)].T, 0).any()
+    assert ((fit.of_drug.probability >= 0) & (fit.of_drug.probability <= 1)).all()
+    assert not fit.of_context.probability[model.design.control].any()
     assert np.isfinite(model.predict_mean(model.contexts[["drug", "dose"]])).to_numpy().all()
 
 

@@ -23,10 +23,10 @@ def simulated(mechanism="linear", intervention="shift", n_genes=5, seed=0, **kwa
 
 
 def recovery(model, truth):
-    rows = [list(truth["drugs"]).index(d) for d in model.fit.drugs]
+    rows = [list(truth["drugs"]).index(d) for d in model.fitted.drugs]
     targets = np.asarray(truth["drug_effect"])[rows] != 0
-    return systems.f1(np.asarray(truth["graph"]), model.fit.graph != 0), systems.f1(
-        targets, model.fit.probability > 0.5
+    return systems.f1(np.asarray(truth["graph"]), model.fitted.graph.weights != 0), systems.f1(
+        targets, model.fitted.of_drug.probability > 0.5
     )
 
 
@@ -36,11 +36,11 @@ def test_training_never_leaves_a_better_start(mechanism):
     adata, truth = simulated()
     model = GIM(adata, mechanism=mechanism)
     model.train(max_epochs=0)
-    start = model.fit
+    start = model.fitted
     model.train(max_epochs=3, batch_size=256, **QUIET)
-    assert np.array_equal(start.graph != 0, model.fit.graph != 0)
-    assert np.allclose(start.probability > 0.5, model.fit.probability > 0.5)
-    assert np.allclose(start.mechanisms.noise_sd, model.fit.mechanisms.noise_sd, rtol=0.02)
+    assert np.array_equal(start.graph.weights != 0, model.fitted.graph.weights != 0)
+    assert np.allclose(start.of_drug.probability > 0.5, model.fitted.of_drug.probability > 0.5)
+    assert np.allclose(start.mechanisms.noise_sd, model.fitted.mechanisms.noise_sd, rtol=0.02)
     assert recovery(model, truth)[0] == 1
     assert {"train_loss", "validation_loss", "score", "search_score"} <= set(model.history)
     assert np.isfinite(model.history["train_loss"].to_numpy()).all()
@@ -54,7 +54,7 @@ def test_neural_systems_are_recovered(intervention):
     edge, target = recovery(model, truth)
     assert edge >= 0.9
     assert target >= 0.9
-    assert model.fit.mechanisms.mechanism.name == "neural"
+    assert model.fitted.mechanisms.mechanism.name == "neural"
 
 
 def test_neural_model_saves_and_predicts(tmp_path):
@@ -76,7 +76,7 @@ def test_same_seed_gives_the_same_result():
         adata, _ = simulated("neural", n_drugs=3)
         model = GIM(adata, mechanism="neural")
         model.train(max_epochs=2, rng=4, **QUIET)
-        out.append(model.fit.context_effect)
+        out.append(model.fitted.of_context.mean)
     assert np.array_equal(*out)
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from scgim._core.effects import Effects
 from scgim._core.features.backward import Beliefs, LinearBlock, learn_blocks
-from scgim._core.features.decode import DrugPosterior, Evidence, search
+from scgim._core.features.decode import Evidence, search
 from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Rows
 
@@ -28,7 +29,7 @@ class BackwardMap:
     blocks: list[LinearBlock]
     inflation: float = 1.0
 
-    def decode(self, rows: list[Rows], n_drugs: int, prior: PopulationPrior, *, quick: bool = False) -> DrugPosterior:
+    def decode(self, rows: list[Rows], n_drugs: int, prior: PopulationPrior, *, quick: bool = False) -> Effects:
         """Posterior of drugs 0, ..., n_drugs - 1 given the rows of each block; `quick` visits fewer supports."""
         effort = {"budget": 1500, "rescored": 50, "exchanges": 1} if quick else {}
         found = []
@@ -37,9 +38,7 @@ class BackwardMap:
             found.append(
                 search(Evidence(self.blocks, own, prior.second_moment, inflation=self.inflation), prior, **effort)
             )
-        return DrugPosterior(
-            *(np.concatenate([getattr(f, k) for f in found]) for k in ("probability", "amplitude", "amplitude_sd"))
-        )
+        return Effects(*(np.concatenate([getattr(f, k) for f in found]) for k in ("probability", "mean", "sd")))
 
     def likelihood(
         self, rows: list[Rows], n_drugs: int, beliefs: Beliefs, prior: PopulationPrior

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
-from scgim._core.features.decode import DrugPosterior
+from scgim._core.effects import Effects
 
 Propagate = Callable[[np.ndarray], np.ndarray]
 MAPS = ("none", "forward", "backward")
@@ -153,7 +153,7 @@ def _clearly_less(a: np.ndarray, b: np.ndarray, errors: float) -> bool:
 
 
 def calibrate_effects(
-    held: DrugPosterior, amplitude: np.ndarray, amplitude_sd: np.ndarray, on: np.ndarray, *, called: bool = True
+    held: Effects, amplitude: np.ndarray, amplitude_sd: np.ndarray, on: np.ndarray, *, called: bool = True
 ) -> float:
     """Factor of the effects' standard deviations from held-out drugs, at least 1: robust spread of the errors.
 
@@ -169,7 +169,7 @@ def calibrate_effects(
     both = on & (held.probability > 0.5) if called else on
     if both.sum() < 8:
         return 1.0
-    z = np.abs(held.amplitude - amplitude)[both] / np.sqrt(held.amplitude_sd**2 + amplitude_sd**2)[both]
+    z = np.abs(held.mean - amplitude)[both] / np.sqrt(held.sd**2 + amplitude_sd**2)[both]
     return float(np.clip(max(np.quantile(z, 0.68), np.quantile(z, 0.9) / 1.645), 1.0, 10.0))
 
 

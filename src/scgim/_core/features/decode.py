@@ -6,30 +6,15 @@ Given a support, effects are Gaussian and integrate out; supports are visited by
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from scgim._core.effects import Effects
 from scgim._core.features.backward import LinearBlock
 from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Rows
 from scgim._core.posterior.slab import log_mixture, tilted_moments
 
 SHRINKAGE = 0.2  # of the sampled covariance of the weights' errors
-
-
-@dataclass(frozen=True)
-class DrugPosterior:
-    """Posterior of drugs' interventions: probability of each target, saturating effect given target, its sd; (m, G) each."""
-
-    probability: np.ndarray
-    amplitude: np.ndarray
-    amplitude_sd: np.ndarray
-
-    @property
-    def shift(self) -> np.ndarray:
-        """(m, G) expected saturating effect."""
-        return self.probability * self.amplitude
 
 
 class Evidence:
@@ -169,7 +154,7 @@ class Scores:
 
 def search(
     evidence: Evidence, prior: PopulationPrior, *, budget: int = 4000, rescored: int = 100, exchanges: int = 2
-) -> DrugPosterior:
+) -> Effects:
     """Average over the supports that a beam search visits.
 
     Parameters
@@ -233,9 +218,7 @@ def _slab(
     return log, *tilted_moments(centre, cavity, prior.slab)
 
 
-def _average(
-    visited: dict[tuple[int, ...], tuple[float, np.ndarray, np.ndarray]], prior: PopulationPrior
-) -> DrugPosterior:
+def _average(visited: dict[tuple[int, ...], tuple[float, np.ndarray, np.ndarray]], prior: PopulationPrior) -> Effects:
     n_genes = len(prior.log_odds)
     top = max(v[0] for v in visited.values())
     mass, first, second = np.zeros(n_genes), np.zeros(n_genes), np.zeros(n_genes)
@@ -255,4 +238,4 @@ def _average(
     amplitude = np.where(sure, first / share, prior.mean)
     variance = np.where(sure, second / share - (first / share) ** 2, prior.variance)
     floor = 1e-12 * prior.second_moment
-    return DrugPosterior(probability[None], amplitude[None], np.sqrt(np.maximum(variance, floor))[None])
+    return Effects(probability[None], amplitude[None], np.sqrt(np.maximum(variance, floor))[None])

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from scgim._core.features.decode import DrugPosterior
+from scgim._core.effects import Effects
 from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Description
 
@@ -70,7 +70,7 @@ class ForwardMap:
         """Whether the kernel reads raw counts."""
         return self.kernel == "tanimoto"
 
-    def __call__(self, new: Description, prior: PopulationPrior) -> DrugPosterior:
+    def __call__(self, new: Description, prior: PopulationPrior) -> Effects:
         """Interventions of new drugs from their features."""
         if self.counts and new.counts is None:
             raise ValueError("features: expected counts as in training, found none.")
@@ -86,7 +86,7 @@ class ForwardMap:
         floor = np.minimum(np.abs(shift) / (2 * np.sqrt(prior.second_moment)), 0.999)
         probability = np.clip(prior.probability + response[:, :n_genes], np.maximum(floor, 1e-4), 0.999)
         sd = np.sqrt(prior.variance * np.maximum(left, min(self.share, 1.0))[:, None])
-        return DrugPosterior(probability, shift / probability, sd)
+        return Effects(probability, shift / probability, sd)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from scgim._core.effects import Effects
 from scgim._core.features.backward import Beliefs
 from scgim._core.features.backward_map import BackwardMap, learn_backward
 from scgim._core.features.choose import Choice, Propagate, calibrate_effects, calibrate_targets, choose, soften
-from scgim._core.features.decode import DrugPosterior
 from scgim._core.features.forward import ForwardMap, learn_forward
 from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Description, Reader, Rows
@@ -69,7 +69,7 @@ class FeatureModel:
     sd_factor: float = 1.0
     forward_sd_factor: float = 1.0
     temperature: float = 1.0
-    known: DrugPosterior | None = None
+    known: Effects | None = None
 
     @property
     def score(self) -> dict[str, float]:
@@ -108,8 +108,8 @@ class FeatureModel:
         Parameters
         ----------
         fit
-            Fitted interventions: `probability`, `amplitude`, `amplitude_sd` (D, G), `ec50`, `hill` (D,), and, where
-            `propagate` is not given, `mechanisms` with `weights()`.
+            Fitted interventions: `of_drug` (D, G), `curves` of the D drugs, and, where `propagate` is not given,
+            `mechanisms` with `weights()`.
         design
             Design of the K contexts: `dose` (K, D), `has_dose`.
         features
@@ -133,12 +133,8 @@ class FeatureModel:
         dose, has_dose = np.asarray(design.dose, float), bool(getattr(design, "has_dose", True))
         features = None if features is None else np.asarray(features, float)
         level = _level(features, level, dose.shape)
-        beliefs = Beliefs(
-            np.asarray(fit.probability, float),
-            np.asarray(fit.amplitude, float),
-            np.maximum(np.asarray(fit.amplitude_sd, float), 1e-6) ** 2,
-        )
-        ec50, exponent = np.asarray(fit.ec50, float), np.asarray(fit.hill, float)
+        beliefs = Beliefs(fit.of_drug.probability, fit.of_drug.mean, np.maximum(fit.of_drug.sd, 1e-6) ** 2)
+        ec50, exponent = fit.curves.ec50, fit.curves.hill
         propagate = _default_propagate(fit) if propagate is None else propagate
         context, drug = np.nonzero((dose > 0) & ((dose > 0).sum(1) == 1)[:, None])
         factor = hill(dose[context, drug], ec50[drug], exponent[drug]) if has_dose else np.ones(len(drug))
@@ -150,7 +146,7 @@ class FeatureModel:
             values, of = (features, np.arange(len(ec50))) if by_drug else (features[context], drug)
             readers = make_readers(values, level, of, np.zeros(len(of)) if by_drug else dose[context, drug])
             rows, x = read_rows(readers, values, of, np.ones(len(of)) if by_drug else factor, len(ec50))
-        axes = getattr(fit, "curve_axes", None)
+        axes = fit.curves.axes if fit.curves.axes.any() else None
         doses = np.unique(dose[context, drug]) if has_dose else None
         data = Training(rows, x, beliefs, ec50, exponent, axes, doses)
         contexts = [factor[drug == d] if (drug == d).any() else np.ones(1) for d in range(len(ec50))]
@@ -186,7 +182,7 @@ class FeatureModel:
         Target probability, effect given target and its standard deviation, (m, G) each.
         """
         posterior, position = self.decode_drugs(features_new, dose_new, drug_ids_new)
-        amplitude, sd = posterior.amplitude[position], posterior.amplitude_sd[position]
+        amplitude, sd = posterior.mean[position], posterior.sd[position]
         factor, spread = self._factor(np.asarray(dose_new, float))
         on = (factor > 0)[:, None]
         variance = factor[:, None] ** 2 * sd**2 + spread[:, None] ** 2 * (amplitude**2 + sd**2)
@@ -198,7 +194,7 @@ class FeatureModel:
 
     def decode_drugs(
         self, features: np.ndarray | None, dose: np.ndarray | None = None, drug: np.ndarray | None = None
-    ) -> tuple[DrugPosterior, np.ndarray]:
+    ) -> tuple[Effects, np.ndarray]:
         """Saturating interventions of new drugs.
 
         Parameters
@@ -237,15 +233,16 @@ class FeatureModel:
         parts = {"none": self._population(n_drugs)}
         if self.choice.weights.get("forward", 0) > 0 and self.forward is not None:
             smooth = self.forward(x, self.prior)
-            parts["forward"] = replace(smooth, amplitude_sd=smooth.amplitude_sd * self.forward_sd_factor)
+            parts["forward"] = replace(smooth, sd=smooth.sd * self.forward_sd_factor)
         if self.choice.weights.get("backward", 0) > 0 and self.backward is not None:
             found = self.backward.decode(rows, n_drugs, self.prior)
-            parts["backward"] = DrugPosterior(
-                soften(found.probability, self.temperature), found.amplitude, found.amplitude_sd * self.sd_factor
+            parts["backward"] = Effects(
+                soften(found.probability, self.temperature), found.mean, found.sd * self.sd_factor
             )
-        return _mix({m: (self.choice.weights[m], parts[m]) for m in parts}), position
+        weights = np.array([self.choice.weights[m] for m in parts])
+        return Effects.mix(weights / weights.sum(), list(parts.values())), position
 
-    def _population(self, n_drugs: int) -> DrugPosterior:
+    def _population(self, n_drugs: int) -> Effects:
         return repeat(self.prior, n_drugs, shrink=self.choice.shrink)
 
     def _factor(self, dose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -276,7 +273,7 @@ class FeatureModel:
         state["backward"] = None if state["backward"] is None else BackwardMap.from_dict(state["backward"])
         state["forward"] = None if state["forward"] is None else ForwardMap.from_dict(state["forward"])
         state["choice"] = Choice(**state["choice"])
-        state["known"] = None if state["known"] is None else DrugPosterior(**state["known"])
+        state["known"] = None if state["known"] is None else Effects(**state["known"])
         return cls(**state)
 
 
@@ -302,27 +299,10 @@ def _level(features: np.ndarray | None, level: str | None, shape: tuple[int, int
 
 def _default_propagate(fit: Any) -> Propagate:
     mechanisms = getattr(fit, "mechanisms", None)
-    n_genes = np.asarray(fit.probability).shape[1]
+    n_genes = fit.of_drug.shape[1]
     weights = np.zeros((n_genes, n_genes)) if mechanisms is None else np.asarray(mechanisms.weights(), float)
     total = np.linalg.inv(np.eye(n_genes) - weights)
     return lambda shift: shift @ total
-
-
-def _mix(parts: dict[str, tuple[float, DrugPosterior]]) -> DrugPosterior:
-    """Mixture of posteriors."""
-    weight = np.array([w for w, _ in parts.values()])
-    each = [p for _, p in parts.values()]
-    probability, shift, square = (
-        np.tensordot(weight / weight.sum(), np.stack(x), 1)
-        for x in (
-            [p.probability for p in each],
-            [p.shift for p in each],
-            [p.probability * (p.amplitude**2 + p.amplitude_sd**2) for p in each],
-        )
-    )
-    safe = np.maximum(probability, 1e-300)
-    mean = shift / safe
-    return DrugPosterior(probability, mean, np.sqrt(np.maximum(square / safe - mean**2, 0)))
 
 
 def _learn(
@@ -339,7 +319,7 @@ def _learn(
     held = cross_validate(data, rng, usable=usable)
     on = data.beliefs.probability > 0.5
     choice = choose(
-        {m: p.shift for m, p in held.posterior.items()}, data.shift, contexts, propagate, p_value=held.p_value
+        {m: p.expected for m, p in held.posterior.items()}, data.shift, contexts, propagate, p_value=held.p_value
     )
     model = cls("none", 0, True, [], prior, None, None, choice)
     if not usable:
@@ -349,7 +329,7 @@ def _learn(
     known = None
     if choice.weights["backward"] > 0.5 and held.inflation < 1.3:  # the map holds as well as it claims
         sure = np.minimum(data.beliefs.probability, refined.probability)
-        known = DrugPosterior(sure, refined.mean, np.sqrt(refined.variance))
+        known = Effects(sure, refined.mean, np.sqrt(refined.variance))
     return replace(
         model,
         backward=replace(backward, inflation=held.inflation),

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from scgim._core.effects import Effects
 from scgim._core.features.backward import Beliefs
 from scgim._core.features.backward_map import learn_backward
 from scgim._core.features.choose import dependence, folds
-from scgim._core.features.decode import DrugPosterior
 from scgim._core.features.forward import forward_dependence, learn_forward
 from scgim._core.features.prior import PopulationPrior, learn_prior
 from scgim._core.features.rows import Description, Reader, Rows, compress, make_reader, slopes, split_columns
@@ -56,7 +56,7 @@ class Training:
 class Held:
     """Held-out posteriors of all drugs by map, the backward map's inflation, and p values of independence by map."""
 
-    posterior: dict[str, DrugPosterior]
+    posterior: dict[str, Effects]
     inflation: float
     p_value: dict[str, float]
 
@@ -86,17 +86,15 @@ def cross_validate(data: Training, rng: np.random.Generator, *, usable: bool) ->
     order = np.argsort(np.concatenate([out for out, _ in parts]))
     posterior = {}
     for m in parts[0][1]:
-        stacked = (
-            np.concatenate([getattr(f[m], k) for _, f in parts])[order] for k in DrugPosterior.__dataclass_fields__
-        )
-        posterior[m] = DrugPosterior(*stacked)
+        stacked = (np.concatenate([getattr(f[m], k) for _, f in parts])[order] for k in ("probability", "mean", "sd"))
+        posterior[m] = Effects(*stacked)
     return Held(posterior, inflation, p_value)
 
 
-def repeat(prior: PopulationPrior, n_drugs: int, *, shrink: float = 1.0) -> DrugPosterior:
+def repeat(prior: PopulationPrior, n_drugs: int, *, shrink: float = 1.0) -> Effects:
     """The population's intervention for each of some drugs, its mean effect shrunk."""
     each = (prior.probability, shrink * prior.mean, np.sqrt(prior.variance))
-    return DrugPosterior(*(np.repeat(x[None], n_drugs, 0) for x in each))
+    return Effects(*(np.repeat(x[None], n_drugs, 0) for x in each))
 
 
 def make_readers(values: np.ndarray, level: str, drug: np.ndarray, dose: np.ndarray) -> list[Reader]:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from scgim._core.kinds.cells import Atomic, SupportsMechanisms
+from scgim._core.kinds.base import Moved, column
+from scgim._core.kinds.cells import SupportsMechanisms, incoming
 
-if TYPE_CHECKING:
-    pass
+SMALLEST_NOISE = 1e-12  # of genes without noise, which have none to find
 
 
-def abduct(mechanisms: SupportsMechanisms, x: np.ndarray, atomic: Atomic, group: np.ndarray) -> np.ndarray:
-    """Standardised noise ``(n, G)`` of cells ``(n, G)`` that were under the given interventions."""
+def abduct(mechanisms: SupportsMechanisms, x: np.ndarray, moved: Moved, group: np.ndarray) -> np.ndarray:
+    """Standardised noise ``(n, G)`` of cells ``(n, G)`` to which the given things happened."""
     noise = np.empty_like(x)
     for j in range(x.shape[1]):
-        if atomic.activity is not None and len(mechanisms.parents[j]):
-            explained = mechanisms.active_contribution(j, x, atomic.activity[:, mechanisms.parents[j]])
-        else:
-            explained = mechanisms.contribution(j, x)
-        noise[:, j] = x[:, j] - mechanisms.baseline[group, j] - explained - atomic.shift[:, j]
-    return noise / np.maximum(mechanisms.noise_sd, 1e-12)
+        listen = column(moved.listen, j)
+        own = x[:, j] - listen * mechanisms.baseline[group, j] - listen * incoming(mechanisms, moved, x, j)
+        noise[:, j] = own - moved.add[:, j]
+    return noise / np.maximum(moved.noise * mechanisms.noise_sd, SMALLEST_NOISE)

@@ -8,9 +8,12 @@ of that context, summed over the children. Which genes' activities a drug change
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
+from scgim._core.effects import Effects
+from scgim._core.kinds.base import At, Moved
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.evidence import GeneFit
 from scgim._core.structure.prior import Prior
@@ -137,3 +140,24 @@ def estimates(
         square[:, child.parents] += own
     square = np.maximum(square, 1 / NO_CHILD)
     return linear / square, 1 / square
+
+
+class Activity:
+    """``x_j = baseline_j + f_j((1 + psi) x) + noise``: what children read of a target is scaled, from nothing to twice."""
+
+    name = "activity"
+    additive = False
+    scatter: Literal["none", "drug_set", "context"] = "context"
+    trains = False
+
+    def units(self, scale: np.ndarray) -> np.ndarray:
+        """None: a relative change."""
+        return np.ones_like(scale)
+
+    def point(self, effects: Effects) -> tuple[np.ndarray, np.ndarray]:
+        """The posterior mean, wherever a target is possible."""
+        return effects.probability > 0, effects.expected
+
+    def write(self, moved: Moved, at: At, effect: np.ndarray) -> None:
+        """Changes of activity multiply."""
+        moved.of_rows("speak")[at] *= 1 + effect

@@ -1,16 +1,12 @@
-"""Atomic interventions and the cells that follow from them (layer `_core`).
-
-Shift and hard interventions are those of :cite:p:`schneider2025`; activity interventions, which scale the outgoing
-effects of their target, are not from the paper.
-"""
+"""The cells that follow from mechanisms and interventions (layer `_core`)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from scgim._core.kinds.base import Moved, column
 from scgim._core.mechanisms.base import Mechanism
 
 
@@ -26,43 +22,15 @@ class SupportsMechanisms(Protocol):
     def mechanism(self) -> Mechanism:
         """Their form."""
 
-    def active_contribution(self, j: int, x: np.ndarray, activity: np.ndarray) -> np.ndarray:
+    def active_contribution(self, j: int, x: np.ndarray, speak: np.ndarray) -> np.ndarray:
         """``(n,)``."""
 
     def contribution(self, j: int, x: np.ndarray) -> np.ndarray:
         """``(n,)``."""
 
 
-@dataclass
-class Atomic:
-    """What happens to each of n rows (cells or contexts).
-
-    Attributes
-    ----------
-    shift
-        ``(n, G)``; added to the mechanism of the gene.
-    hard
-        ``(n, G)`` bool or None; the mechanism is replaced.
-    value, value_sd
-        ``(n, G)``; mean and standard deviation of the gene where `hard`.
-    activity
-        ``(n, G)`` or None; outgoing effects of the gene are multiplied by 1 + activity.
-    """
-
-    shift: np.ndarray
-    hard: np.ndarray | None = None
-    value: np.ndarray | None = None
-    value_sd: np.ndarray | None = None
-    activity: np.ndarray | None = None
-
-    def rows(self, index: np.ndarray) -> Atomic:
-        """The same interventions for chosen rows, with repeats allowed."""
-        pick: dict[str, Any] = {k: None if v is None else v[index] for k, v in vars(self).items()}
-        return Atomic(**pick)
-
-
 def propagate(
-    mechanisms: SupportsMechanisms, atomic: Atomic, group: np.ndarray, noise: np.ndarray | None, dtype: type = float
+    mechanisms: SupportsMechanisms, moved: Moved, group: np.ndarray, noise: np.ndarray | None, dtype: type = float
 ) -> np.ndarray:
     """Cells along the causal order for given noise.
 
@@ -70,8 +38,8 @@ def propagate(
     ----------
     mechanisms
         Of the genes.
-    atomic
-        Interventions on n rows.
+    moved
+        What happens to the n rows.
     group
         ``(n,)``; baseline group of each row.
     noise
@@ -82,53 +50,52 @@ def propagate(
     ``(n, G)`` cells on the modelled expression scale; those of a cyclic system are at its fixed point.
     """
     if getattr(mechanisms, "cyclic", False):
-        return _fixed_point(mechanisms, atomic, group, noise).astype(dtype, copy=False)
-    x: np.ndarray = np.zeros(atomic.shift.shape, dtype=dtype)
+        return _fixed_point(mechanisms, moved, group, noise).astype(dtype, copy=False)
+    x: np.ndarray = np.zeros(moved.add.shape, dtype=dtype)
     for j in np.asarray(mechanisms.order):
-        if atomic.activity is not None and len(mechanisms.parents[j]):
-            incoming = mechanisms.active_contribution(j, x, atomic.activity[:, mechanisms.parents[j]])
-        else:
-            incoming = mechanisms.contribution(j, x)
-        x[:, j] = mechanisms.baseline[group, j] + incoming + atomic.shift[:, j]
+        followed = mechanisms.baseline[group, j] + incoming(mechanisms, moved, x, j)
+        x[:, j] = column(moved.listen, j) * followed + moved.add[:, j]
         if noise is not None:
-            x[:, j] += mechanisms.noise_sd[j] * noise[:, j]
-        if atomic.hard is not None and atomic.value is not None:
-            cut = atomic.hard[:, j]
-            x[cut, j] = atomic.value[cut, j]
-            if noise is not None:
-                sd = mechanisms.noise_sd[j] if atomic.value_sd is None else atomic.value_sd[cut, j]
-                x[cut, j] += sd * noise[cut, j]
+            x[:, j] += column(moved.noise, j) * mechanisms.noise_sd[j] * noise[:, j]
     return x
 
 
+def incoming(mechanisms: SupportsMechanisms, moved: Moved, x: np.ndarray, j: int) -> np.ndarray:
+    """What the parents of gene j contribute to it, ``(n,)``, as far as they speak."""
+    parents = mechanisms.parents[j]
+    if moved.speak.shape == (1, 1) or not len(parents):
+        return mechanisms.contribution(j, x)
+    return mechanisms.active_contribution(j, x, moved.speak[:, parents])
+
+
 def _fixed_point(
-    mechanisms: SupportsMechanisms, atomic: Atomic, group: np.ndarray, noise: np.ndarray | None
+    mechanisms: SupportsMechanisms, moved: Moved, group: np.ndarray, noise: np.ndarray | None
 ) -> np.ndarray:
     """Cells with ``x (I - A) = baseline + shift + noise``, for linear mechanisms with cycles."""
-    if (atomic.hard is not None and atomic.hard.any()) or (atomic.activity is not None and atomic.activity.any()):
-        raise ValueError("atomic: expected shifts alone in a system with cycles, found hard or activity interventions.")
-    G = atomic.shift.shape[1]
+    if not moved.only_adds:
+        raise ValueError("moved: expected shifts alone in a system with cycles, found mechanisms that are changed.")
+    G = moved.add.shape[1]
     weight = np.eye(G)
     for j in range(G):
         if len(mechanisms.parents[j]):
             unit = np.eye(G)[mechanisms.parents[j]]  # (p, G)
             weight[mechanisms.parents[j], j] -= mechanisms.contribution(j, unit)
-    driven = mechanisms.baseline[group] + atomic.shift
+    driven = mechanisms.baseline[group] + moved.add
     if noise is not None:
         driven = driven + mechanisms.noise_sd * noise
     return np.linalg.solve(weight.T, driven.T).T
 
 
 def sample_cells(
-    mechanisms: SupportsMechanisms, atomic: Atomic, group: np.ndarray, rng: np.random.Generator
+    mechanisms: SupportsMechanisms, moved: Moved, group: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """One cell for each row of the interventions, ``(n, G)``."""
-    return propagate(mechanisms, atomic, np.asarray(group), rng.standard_normal(atomic.shift.shape))
+    return propagate(mechanisms, moved, np.asarray(group), rng.standard_normal(moved.add.shape))
 
 
 def mean_cells(
     mechanisms: SupportsMechanisms,
-    atomic: Atomic,
+    moved: Moved,
     group: np.ndarray,
     *,
     n_draws: int = 512,
@@ -140,12 +107,12 @@ def mean_cells(
     """
     group = np.asarray(group)
     if mechanisms.mechanism.linear:
-        return propagate(mechanisms, atomic, group, None)
+        return propagate(mechanisms, moved, group, None)
     rng = np.random.default_rng(0) if rng is None else rng
-    half = rng.standard_normal(((n_draws + 1) // 2, atomic.shift.shape[1]))
+    half = rng.standard_normal(((n_draws + 1) // 2, moved.add.shape[1]))
     noise = np.concatenate([half, -half])  # antithetic
-    out = np.empty(atomic.shift.shape)
+    out = np.empty(moved.add.shape)
     for k in range(len(out)):
         index = np.full(len(noise), k)
-        out[k] = propagate(mechanisms, atomic.rows(index), group[index], noise).mean(axis=0)
+        out[k] = propagate(mechanisms, moved.rows(index), group[index], noise).mean(axis=0)
     return out

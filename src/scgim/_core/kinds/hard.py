@@ -7,10 +7,20 @@ parents around a mean of their own.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from scipy.special import expit
 
+from scgim._core.arrays import override
+from scgim._core.design import Design
+from scgim._core.effects import Effects
+from scgim._core.kinds.base import At, Learned, Moved
 from scgim._core.moments.moments import Moments
+from scgim._core.posterior.curves import fit_dose_curves
+from scgim._core.posterior.drift import Drift
+from scgim._core.posterior.evidence import Evidence
+from scgim._core.posterior.targets import fit_values
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
 
@@ -159,3 +169,39 @@ class HardScore(ShiftScore):
         lhs += 1e-10 * np.eye(P) * np.trace(lhs, axis1=1, axis2=2)[:, None, None]
         fit["coef"] = np.linalg.solve(lhs, rhs[..., None])[..., 0]
         return lhs
+
+
+class Hard:
+    """``x_j = value + noise``: the mechanism of a target is cut."""
+
+    name = "hard"
+    additive = False
+    scatter: Literal["none", "drug_set", "context"] = "drug_set"
+    trains = True
+
+    def units(self, scale: np.ndarray) -> np.ndarray:
+        """Those of the expression, counted from zero."""
+        return scale
+
+    def point(self, effects: Effects) -> tuple[np.ndarray, np.ndarray]:
+        """The value, where a gene is hit more probably than not."""
+        return effects.probability > 0.5, effects.mean
+
+    def write(self, moved: Moved, at: At, effect: np.ndarray) -> None:
+        """Nothing else moves a gene that is hit; of two values the mean is taken."""
+        listen = moved.of_rows("listen")
+        moved.add[at] = np.where(listen[at] == 0, (moved.add[at] + effect) / 2, effect)
+        listen[at] = 0.0
+
+    def score(self, moments: Moments, design: Design, prior: Prior) -> HardScore:
+        """Exact, with the values of hit genes integrated out."""
+        return HardScore(moments, design.drug_set, design.group, prior)
+
+    def posterior(
+        self, evidence: Evidence, own: np.ndarray, design: Design, prior: Prior, known: np.ndarray | None
+    ) -> Learned:
+        """Values of the genes that are hit, along dose curves; the odds of being hit are those of the score."""
+        curves = fit_dose_curves(own, evidence.error, evidence.on(design), design)
+        log_odds = override(design.mean_by_drug(evidence.log_odds), known)  # (D, G)
+        kind = fit_values(own, evidence.error, design, curves, log_odds)
+        return Learned(kind, curves, Drift.none(len(design.drugs), prior.background_sd))

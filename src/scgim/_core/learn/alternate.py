@@ -8,23 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import logit
 
 from scgim._core.arrays import override
 from scgim._core.design import Design
-from scgim._core.kinds.activity import ActiveScore, Children, child_evidence, estimates
+from scgim._core.effects import Effects, KindFit
+from scgim._core.fit import Fit, Graph
+from scgim._core.kinds.activity import ActiveScore, Activity, Children, child_evidence, estimates
+from scgim._core.kinds.base import Kind
 from scgim._core.kinds.joint import Choice, LocalForm, drug_choice, local_form
+from scgim._core.kinds.shift import Shift
 from scgim._core.learn.assemble import assemble, assemble_mechanisms
-from scgim._core.learn.fit import Fit
 from scgim._core.learn.order import Progress, learn_structure
 from scgim._core.moments.moments import Moments
-from scgim._core.posterior.curves import Curves, fit_dose_curves
-from scgim._core.posterior.drift import diffuse_fields
+from scgim._core.posterior.curves import Curves, DoseCurves, fit_dose_curves
+from scgim._core.posterior.drift import Drift, fit_drift
 from scgim._core.posterior.evidence import Evidence
-from scgim._core.posterior.targets import Targets, by_context
+from scgim._core.posterior.levels import Levels
+from scgim._core.posterior.targets import by_context
 from scgim._core.structure.edges import edge_probabilities
 from scgim._core.structure.learn_prior import BACKGROUNDS, MOST_TARGETS, evidence_given, learn_prior
 from scgim._core.structure.order import OrderSearch, Parents, search
@@ -32,6 +36,7 @@ from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
 from scgim._core.structure.screening import screen
 
+SHIFT, ACTIVITY = Shift(), Activity()
 N_ROUNDS = 4
 START_SD = 0.7  # of psi, before its size is learned
 NEVER = -1e3  # log odds
@@ -39,13 +44,14 @@ START_BACKGROUND = 0.2  # at first, small drifts of children are not taken for t
 
 
 @dataclass
-class Kind:
+class Part:
     """What is known of one kind of intervention: its prior, dose curves, and posterior."""
 
+    name: str
     curves: Curves
     p_target: float
     background: float = 0.0
-    targets: Targets | None = None
+    found: KindFit | None = None
     history: list[float] = field(default_factory=list)
 
 
@@ -75,8 +81,8 @@ class ActiveFit:
         self.shifts, self.background, self.known = shifts, background, known
         D = len(design.drugs)
         flat = Curves(np.zeros(D), np.ones(D), START_SD, 0.2 * START_SD)
-        self.activity = Kind(flat, float(prior.p_target[0]))
-        self.shift = Kind(flat, float(prior.p_target[0]))
+        self.activity = Part(ACTIVITY.name, flat, float(prior.p_target[0]))
+        self.shift = Part(SHIFT.name, flat, float(prior.p_target[0]))
         shape = (len(moments.n), moments.n_genes)
         self.psi, self.shifted, self.active = np.zeros(shape), np.zeros(shape), np.zeros(shape)
         self.kinds = (self.activity, self.shift)
@@ -168,14 +174,14 @@ class ActiveFit:
         for i, kind in enumerate(self.kinds):
             at, h = slice(i * G, (i + 1) * G), self.factors()[:, :, i]
             pieces = [(h[r, d, None] * mean[d, at], h[r, d, None] * sd[d, at]) for d, r in enumerate(rows)]
-            shape = (len(dose), G)
-            found = by_context(probability[:, at], mean[:, at], sd[:, at], rows, pieces, shape)
-            kind.targets = found
+            of_drug = Effects(probability[:, at], mean[:, at], sd[:, at])
+            of_context = by_context(of_drug.probability, rows, pieces, len(dose))
+            kind.found = KindFit.shared(kind.name, of_drug, of_context)
             if kind is self.activity:
-                self.active = found.context_probability
-                self.psi = np.where(self.active > 0.5, found.context_effect, 0.0)
+                self.active = of_context.probability
+                self.psi = np.where(self.active > 0.5, of_context.mean, 0.0)
             else:
-                self.shifted = found.context_probability
+                self.shifted = of_context.probability
 
     def update_prior(self, forms: list[LocalForm], probability: np.ndarray) -> None:
         """Prior of activities, from their probabilities ``(D, G)`` at genes that have children that can tell."""
@@ -219,7 +225,7 @@ def fit_active(
     prior: Prior,
     *,
     genes: tuple[str, ...],
-    intervention: str,
+    kinds: tuple[Kind, ...],
     n_kicks: int,
     background: float | str,
     known_targets: np.ndarray | None,
@@ -228,16 +234,17 @@ def fit_active(
 ) -> Fit:
     """Alternates between the graph on scaled parents and the interventions given the graph.
 
-    With ``"auto"`` shifts come first; where they leave no change of activity that is probable, they stand.
+    Where shifts are weighed too they come first; where they leave no change of activity that is probable, they stand.
     """
-    if intervention == "auto":
+    beside_shifts = len(kinds) > 1
+    if beside_shifts:
         shifts = learn_structure(
             moments, design, prior, rng=rng, background=background, n_kicks=n_kicks, progress=progress
         )
         fit = assemble_shifts(moments, design, shifts, genes, known_targets, background, rng)
         if fit is not None:
             return fit
-    run = ActiveFit(moments, design, prior, shifts=intervention == "auto", background=background, known=known_targets)
+    run = ActiveFit(moments, design, prior, shifts=beside_shifts, background=background, known=known_targets)
     if background == "auto":
         run.prior = replace(prior, background_sd=np.full(moments.n_genes, START_BACKGROUND))
     order: np.ndarray | None = None
@@ -252,17 +259,19 @@ def fit_active(
         if not last:
             run.prior = learn_prior(score, evidence, background=background)
     mechanisms = assemble_mechanisms(score, state.order, state.parents, evidence)
+    found = combine(run, run.children(evidence))
     return Fit(
         genes=genes,
         drugs=tuple(design.drugs),
-        mechanism=moments.mechanism.name,
-        intervention=intervention,
+        settings=found.settings,
+        graph=Graph(mechanisms.strength, edge_probabilities(chooser, state, rng=rng)),
         mechanisms=mechanisms,
-        graph=mechanisms.strength,
-        graph_probability=edge_probabilities(chooser, state, rng=rng),
+        kinds=found.kinds,
+        curves=found.curves,
+        drift=found.drift,
+        levels=Levels.of(design, np.zeros(len(genes))),
         history=history,
-        **combine(run, moments.scale, run.children(evidence)),
-    )
+    ).to_expression(moments.scale)
 
 
 def assemble_shifts(
@@ -284,13 +293,22 @@ def assemble_shifts(
         return None
     probability = edge_probabilities(chooser, state, rng=rng)
     fit = assemble(
-        score, design, state.order, state.parents, evidence, probability, genes, "shift", known_targets, history
+        score, SHIFT, design, state.order, state.parents, evidence, probability, genes, known_targets, history
     )
     settings = {"p_activity": run.activity.p_target, "activity_background_sd": run.activity.background}
-    return replace(fit, intervention="auto", settings=fit.settings | settings)
+    return replace(fit, settings=fit.settings | settings)
 
 
-def left_over(run: ActiveFit, children: list[Children], scale: np.ndarray) -> dict[str, np.ndarray]:
+class Combined(NamedTuple):
+    """What the alternation found, in standard deviations of the genes."""
+
+    kinds: tuple[KindFit, ...]
+    curves: DoseCurves
+    drift: Drift
+    settings: dict[str, float]
+
+
+def left_over(run: ActiveFit, children: list[Children]) -> Drift:
     """What neither kind explains of the mean residuals, as small effects of the drugs and of the contexts.
 
     The background of single effects takes up differences of means, too, so that genes that are targets have their share.
@@ -298,67 +316,35 @@ def left_over(run: ActiveFit, children: list[Children], scale: np.ndarray) -> di
     design = run.design
     residual = np.stack([c.residual for c in children], axis=1)  # (K, G)
     psi, shift = (
-        np.zeros_like(residual) if t is None else t.context_probability * t.context_effect
-        for t in (run.activity.targets, run.shift.targets)
+        np.zeros_like(residual) if part.found is None else part.found.of_context.expected
+        for part in (run.activity, run.shift)
     )
     for j, child in enumerate(children):
         if len(child.parents):
             residual[:, j] -= (psi[:, child.parents] * child.mean).sum(axis=1)
     error = np.stack([c.sampling for c in children], axis=1)
     fraction = run.factors().max(axis=2)  # (K, D)
-    nobody, no_background = np.zeros((len(design.drugs), len(scale))), np.zeros(len(scale))
-    return diffuse_fields(residual - shift, error, no_background, design, fraction, nobody, scale)
+    nobody = np.zeros((len(design.drugs), len(children)))
+    return replace(fit_drift(residual - shift, error, design, fraction, nobody), background_sd=run.prior.background_sd)
 
 
-def combine(run: ActiveFit, scale: np.ndarray, children: list[Children]) -> dict[str, Any]:
-    """Both kinds as one: the probability that either holds, and the effect of the more probable one."""
-    activity = run.activity.targets
-    if activity is None:
+def combine(run: ActiveFit, children: list[Children]) -> Combined:
+    """Both kinds; the dose curve of a drug is that of the kind by which it has more targets."""
+    activity, shift = run.activity.found, run.shift.found
+    if activity is None or shift is None:
         raise RuntimeError("no round was run")
-    curves, settings = (
-        run.activity.curves,
-        {
-            "p_activity": run.activity.p_target,
-            "activity_sd": run.activity.curves.effect_sd,
-            "activity_background_sd": run.activity.background,
-            "p_target": float(run.prior.p_target[0]),
-            "effect_sd": float(run.prior.effect_sd[0]),
-        },
-    )
-    shift = run.shift.targets
-    names = ("amplitude", "amplitude_sd")
-    if not run.shifts or shift is None:
-        drug = {n: getattr(activity, n) for n in ("probability", *names)}
-        context = {n: getattr(activity, n) for n in ("context_probability", "context_effect", "context_effect_sd")}
-        kind = np.full(activity.probability.shape, "activity")
-        background = np.full(len(scale), run.activity.background)
-    else:
-        scaled = activity.probability > shift.probability  # (D, G)
-        drug = {n: np.where(scaled, getattr(activity, n), getattr(shift, n) * scale) for n in names}
-        drug["probability"] = 1 - (1 - activity.probability) * (1 - shift.probability)
-        drug["own_probability"] = np.maximum(activity.probability, shift.probability)
-        drug["other_probability"] = np.minimum(activity.probability, shift.probability)
-        drug |= {f"other_{n}": np.where(scaled, getattr(shift, n) * scale, getattr(activity, n)) for n in names}
-        more = activity.context_probability > shift.context_probability
-        context = {
-            n: np.where(more, getattr(activity, n), getattr(shift, n) * scale)
-            for n in ("context_effect", "context_effect_sd")
-        }
-        context["context_probability"] = 1 - (1 - activity.context_probability) * (1 - shift.context_probability)
-        kind = np.where(scaled, "activity", "shift")
-        background = run.prior.background_sd * scale
-        weight = (scaled & (activity.probability > 0.5)).sum(axis=1) > (~scaled & (shift.probability > 0.5)).sum(axis=1)
-        other = run.shift.curves
-        curves = Curves(
-            np.where(weight, curves.ec50, other.ec50), np.where(weight, curves.slope, other.slope), other.effect_sd, 0.0
-        )
-    return {
-        **drug,
-        **context,
-        **left_over(run, children, scale),
-        "kind": kind,
-        "background_sd": background,
-        "ec50": curves.ec50,
-        "hill": curves.slope,
-        "settings": settings,
+    settings = {
+        "p_activity": run.activity.p_target,
+        "activity_sd": run.activity.curves.effect_sd,
+        "activity_background_sd": run.activity.background,
+        "p_target": float(run.prior.p_target[0]),
+        "effect_sd": float(run.prior.effect_sd[0]),
     }
+    curves, other = run.activity.curves, run.shift.curves
+    ec50, hill, kinds = curves.ec50, curves.slope, (activity,)
+    if run.shifts:
+        a, s = activity.of_drug.probability, shift.of_drug.probability
+        active = ((a > s) & (a > 0.5)).sum(axis=1) > ((a <= s) & (s > 0.5)).sum(axis=1)  # (D,)
+        ec50, hill = np.where(active, ec50, other.ec50), np.where(active, hill, other.slope)
+        kinds = (shift, activity)
+    return Combined(kinds, DoseCurves.known(ec50, hill, len(children)), left_over(run, children), settings)

@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from scgim._core.arrays import override
 from scgim._core.design import Design
-from scgim._core.learn.fit import Fit
+from scgim._core.fit import Fit, Graph
+from scgim._core.kinds import ScoredKind
 from scgim._core.mechanisms.additive import Mechanisms, from_standardised
-from scgim._core.posterior.curves import Curves, fit_dose_curves
-from scgim._core.posterior.drift import diffuse_fields
+from scgim._core.posterior.curves import Curves
 from scgim._core.posterior.evidence import Evidence
-from scgim._core.posterior.levels import level_fields
-from scgim._core.posterior.targets import Targets, fit_targets, fit_values
+from scgim._core.posterior.levels import Levels
+from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
 
 
@@ -37,72 +36,64 @@ def assemble_mechanisms(
     )
 
 
+def learned_prior(prior: Prior, curves: Curves) -> dict[str, float]:
+    """What was learned of all drugs together, for the settings of a fit; in standard deviations of the genes."""
+    return {
+        "p_target": float(prior.p_target[0]),
+        "effect_sd": float(prior.effect_sd[0]),
+        "curve_effect_sd": curves.effect_sd,
+        "curve_deviation_sd": curves.deviation_sd,
+    }
+
+
 def assemble(
     score: ShiftScore,
+    kind: ScoredKind,
     design: Design,
     order: list[int],
     parents: dict[int, tuple[int, ...]],
     evidence: Evidence,
     edge_probability: np.ndarray,
     genes: tuple[str, ...],
-    intervention: str,
-    known_targets: np.ndarray | None,
+    known: np.ndarray | None,
     history: list[dict[str, Any]],
 ) -> Fit:
-    """Posterior of targets and effects, and everything on the expression scale."""
+    """Posterior of targets and effects, and everything on the expression scale.
+
+    Parameters
+    ----------
+    score
+        That the structure was learned with.
+    kind
+        Of the interventions.
+    design
+        Of the contexts.
+    order, parents
+        The structure.
+    evidence
+        Of every gene given its parents.
+    edge_probability
+        ``(G, G)``.
+    genes
+        Names of the G genes.
+    known
+        ``(D, G)``; known targets, or None.
+    history
+        Of the search.
+    """
     m = score.moments
-    residual, error, on = evidence.residual, evidence.error, evidence.on(design)  # (K, G)
-    small: dict[str, np.ndarray] = {}
-    if intervention == "hard":
-        targets, curves = _hard_targets(score, design, evidence, known_targets)
-    else:
-        curves = fit_dose_curves(residual, error, on, design, p_target=score.prior.p_target)
-        targets = fit_targets(residual, error, design, curves, score.prior.p_target, known=known_targets)
-        fraction = curves.fraction(design.dose)
-        small = diffuse_fields(
-            residual, error, score.prior.background_sd, design, fraction, targets.probability, m.scale
-        )
+    own = m.mean[:, :, 0] + m.loc / m.scale  # (K, G)
+    learned = kind.posterior(evidence, own, design, score.prior, known)
     mechanisms = assemble_mechanisms(score, order, parents, evidence)
-    settings = {
-        "p_target": float(score.prior.p_target[0]),
-        "effect_sd": float(score.prior.effect_sd[0]),
-        "curve_effect_sd": curves.effect_sd,
-        "curve_deviation_sd": curves.deviation_sd,
-    }
     return Fit(
-        genes,
-        tuple(design.drugs),
-        m.mechanism.name,
-        intervention,
-        mechanisms,
-        mechanisms.strength,
-        edge_probability,
-        targets.probability,
-        targets.amplitude * m.scale,
-        targets.amplitude_sd * m.scale,
-        curves.ec50,
-        curves.slope,
-        targets.context_probability,
-        targets.context_effect * m.scale,
-        targets.context_effect_sd * m.scale,
-        score.prior.background_sd * m.scale,
-        np.full((len(design.drugs), len(genes)), intervention),
-        history,
-        settings,
-        curves.axes,
-        None if targets.amplitude_axes is None else targets.amplitude_axes * m.scale,
-        curves.deviation_sd * m.scale,
-        **small,
-        **level_fields(targets.levels, design, curves.between_sd, m.scale),
-    )
-
-
-def _hard_targets(
-    score: ShiftScore, design: Design, evidence: Evidence, known_targets: np.ndarray | None
-) -> tuple[Targets, Curves]:
-    """Targets and values under hard interventions: the value of a hit gene is its mean, in sd from an expression of zero."""
-    m = score.moments
-    value = m.mean[:, :, 0] + m.loc / m.scale  # (K, G)
-    curves = fit_dose_curves(value, evidence.error, evidence.on(design), design)
-    log_odds = override(design.mean_by_drug(evidence.log_odds), known_targets)  # (D, G)
-    return fit_values(value, evidence.error, design, curves, log_odds), curves
+        genes=genes,
+        drugs=tuple(design.drugs),
+        settings=learned_prior(score.prior, learned.curves),
+        graph=Graph(mechanisms.strength, edge_probability),
+        mechanisms=mechanisms,
+        kinds=(learned.kind,),
+        curves=learned.curves.kept(len(genes)),
+        drift=learned.drift,
+        levels=Levels.of(design, np.full(len(genes), learned.curves.between_sd)),
+        history=history,
+    ).to_expression(m.scale)

@@ -10,7 +10,8 @@ import numpy as np
 
 from scgim._core.allowed import Allowed
 from scgim._core.design import Design
-from scgim._core.learn.fit import Fit
+from scgim._core.fit import Fit
+from scgim._core.kinds import INTERVENTIONS, Kind
 from scgim._core.learn.order import Progress
 from scgim._core.moments.moments import Moments
 from scgim._core.structure.prior import Prior
@@ -57,6 +58,16 @@ class Task:
     def on(self, moments: Moments) -> Task:
         """The same on other moments."""
         return replace(self, moments=moments)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Kinds of intervention that are weighed."""
+        return INTERVENTIONS[self.intervention]
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """What the settings of a fit say of the task."""
+        return {"intervention": self.intervention}
 
     @property
     def prior(self) -> Prior:

@@ -8,8 +8,9 @@ import numpy as np
 from scipy.special import expit
 
 from scgim._core.design import Design
+from scgim._core.fit import Fit
+from scgim._core.kinds.shift import Shift
 from scgim._core.learn.assemble import assemble
-from scgim._core.learn.fit import Fit
 from scgim._core.learn.order import Progress, learn_structure
 from scgim._core.moments.moments import Moments
 from scgim._core.structure.cyclic import CyclicScore, CyclicSearch
@@ -87,7 +88,7 @@ def fit_cyclic(
     order, cyclic = causal_order(parents)
     evidence = evidence_given(score, parents)
     probability = edge_probabilities(search)
-    fit = assemble(score, design, order, parents, evidence, probability, genes, "shift", known_targets, history)
+    fit = assemble(score, Shift(), design, order, parents, evidence, probability, genes, known_targets, history)
     return replace(
         fit,
         mechanisms=replace(fit.mechanisms, cyclic=cyclic),

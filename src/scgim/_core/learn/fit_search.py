@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from scgim._core.design import Design
+from scgim._core.fit import Fit
 from scgim._core.learn.base import Task, pick
-from scgim._core.learn.fit import Fit
 from scgim._core.learn.learners import SEARCHES
 from scgim._core.learn.order import Progress
 from scgim._core.moments.moments import Moments

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import replace
+from typing import ClassVar, cast
 
 import numpy as np
 
 from scgim._core.allowed import Allowed
+from scgim._core.fit import Fit
+from scgim._core.kinds import INTERVENTIONS, ScoredKind
 from scgim._core.learn.alternate import fit_active
 from scgim._core.learn.assemble import assemble
 from scgim._core.learn.base import Learner, Task
 from scgim._core.learn.cyclic import fit_cyclic
-from scgim._core.learn.fit import Fit
 from scgim._core.learn.order import Progress, learn_structure
 from scgim._core.structure.edges import edge_probabilities
 from scgim._core.structure.learn_prior import evidence_given
+
+
+def one_kind() -> tuple[str, ...]:
+    """Settings of ``intervention`` that weigh one kind, which trains."""
+    return tuple(name for name, kinds in INTERVENTIONS.items() if len(kinds) == 1 and kinds[0].trains)
 
 
 class SearchOrders:
@@ -24,15 +31,20 @@ class SearchOrders:
     argument: ClassVar[str] = "structure"
     searches: ClassVar[bool] = True
     exact: ClassVar[bool] = False
-    allows: ClassVar[Allowed] = Allowed(interventions=("shift", "hard"))
+
+    @property
+    def allows(self) -> Allowed:
+        """Interventions of one kind that trains."""
+        return Allowed(interventions=one_kind())
 
     def learn(self, task: Task, rng: np.random.Generator, progress: Progress | None = None) -> Fit:
         """Order and parents, then targets and effects given these."""
+        kind = cast("ScoredKind", task.kinds[0])
         score, chooser, state, history = learn_structure(
             task.moments,
             task.design,
             task.prior,
-            intervention=task.intervention,
+            kind=kind,
             background=task.background,
             n_kicks=task.kicks,
             rng=rng,
@@ -40,18 +52,19 @@ class SearchOrders:
         )
         evidence = evidence_given(score, state.parents)
         probability = edge_probabilities(chooser, state, rng=rng)
-        return assemble(
+        fit = assemble(
             score,
+            kind,
             task.design,
             state.order,
             state.parents,
             evidence,
             probability,
             task.genes,
-            task.intervention,
             task.known_targets,
             history,
         )
+        return replace(fit, settings=task.asked | fit.settings)
 
 
 class AlternateKinds:
@@ -61,27 +74,32 @@ class AlternateKinds:
     argument: ClassVar[str] = "intervention"
     searches: ClassVar[bool] = True
     exact: ClassVar[bool] = False
-    allows: ClassVar[Allowed] = Allowed(
-        interventions=("activity", "auto"),
-        noises=("gaussian",),
-        effects_by=False,
-        instead="intervention='shift' or 'hard'",
-    )
+
+    @property
+    def allows(self) -> Allowed:
+        """All other interventions."""
+        return Allowed(
+            interventions=tuple(name for name in INTERVENTIONS if name not in one_kind()),
+            noises=("gaussian",),
+            effects_by=False,
+            instead=f"intervention={' or '.join(map(repr, one_kind()))}",
+        )
 
     def learn(self, task: Task, rng: np.random.Generator, progress: Progress | None = None) -> Fit:
         """Rounds of a search over orders and a choice of interventions."""
-        return fit_active(
+        fit = fit_active(
             task.moments,
             task.design,
             task.prior,
             genes=task.genes,
-            intervention=task.intervention,
+            kinds=task.kinds,
             n_kicks=task.kicks,
             background=task.background,
             known_targets=task.known_targets,
             rng=rng,
             progress=progress,
         )
+        return replace(fit, settings=task.asked | fit.settings)
 
 
 class LetCyclesIn:
@@ -97,7 +115,7 @@ class LetCyclesIn:
 
     def learn(self, task: Task, rng: np.random.Generator, progress: Progress | None = None) -> Fit:
         """From the graph without cycles."""
-        return fit_cyclic(
+        fit = fit_cyclic(
             task.moments,
             task.design,
             task.prior,
@@ -108,6 +126,7 @@ class LetCyclesIn:
             rng=rng,
             progress=progress,
         )
+        return replace(fit, settings=task.asked | fit.settings)
 
 
 SEARCHES: tuple[Learner, ...] = (SearchOrders(), AlternateKinds(), LetCyclesIn())

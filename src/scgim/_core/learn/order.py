@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from scgim._core.design import Design
-from scgim._core.kinds.hard import HardScore
+from scgim._core.kinds import ScoredKind
+from scgim._core.kinds.shift import Shift
 from scgim._core.moments.moments import Moments
 from scgim._core.structure.elimination import eliminate
 from scgim._core.structure.learn_prior import evidence_given, learn_prior
@@ -17,7 +18,7 @@ from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
 from scgim._core.structure.screening import screen, widen
 
-SCORES: dict[str, type[ShiftScore]] = {"shift": ShiftScore, "hard": HardScore}
+SHIFT = Shift()
 Progress = Callable[[str, float], None]
 
 
@@ -36,7 +37,7 @@ def learn_structure(
     prior: Prior,
     *,
     rng: np.random.Generator,
-    intervention: str = "shift",
+    kind: ScoredKind = SHIFT,
     background: float | str = "auto",
     n_kicks: int = 20,
     n_candidates: int = 40,
@@ -46,8 +47,7 @@ def learn_structure(
     """Order and parents under priors that are learned along the way."""
     history: list[dict[str, Any]] = []
     few = moments.n_genes <= 50
-    kind = SCORES[intervention]
-    score = kind(moments, design.drug_set, design.group, prior)
+    score = kind.score(moments, design, prior)
     order, likely = eliminate(score)
     candidates = [np.union1d(*lists) for lists in zip(screen(score, n_candidates), likely, strict=True)]
     candidates = [c[np.isfinite(prior.edge_price[c, j])] for j, c in enumerate(candidates)]
@@ -62,7 +62,7 @@ def learn_structure(
         order = np.array(state.order)
         if round_ < 2:
             new = learn_prior(score, evidence_given(score, state.parents), background=background)
-            score = kind(moments, design.drug_set, design.group, new)
+            score = kind.score(moments, design, new)
             if not few:
                 candidates = widen(score, candidates, state.parents)
     return score, chooser, state, history

@@ -14,10 +14,12 @@ import numpy as np
 
 from scgim._core.mechanisms.base import Basis
 from scgim._core.mechanisms.linear import Linear
+from scgim._core.state import savable
 
 STEEP = 1.5  # of the steps: most of a rise within two thirds of a standard deviation around its middle
 
 
+@savable
 @dataclass(frozen=True)
 class Additive:
     """``f(z) = sum_b beta_b phi_b(z)``: a line, a step at the mean, its square, and steps a standard deviation off."""
@@ -52,6 +54,7 @@ class Additive:
 BASES: dict[str, Basis] = {basis.name: basis for basis in (Linear(), Additive())}
 
 
+@savable
 @dataclass
 class Mechanisms:
     """Mechanisms of G genes along a topological order.
@@ -109,9 +112,9 @@ class Mechanisms:
         """Contribution of all parents to gene j: cells ``(n, G)`` -> ``(n,)``."""
         return self.parent_contributions(j, x).sum(axis=1)
 
-    def active_contribution(self, j: int, x: np.ndarray, activity: np.ndarray) -> np.ndarray:
-        """The same where the contribution of each parent is scaled by 1 + activity ``(n, p)``."""
-        return (self.parent_contributions(j, x) * (1 + activity)).sum(axis=1)
+    def active_contribution(self, j: int, x: np.ndarray, speak: np.ndarray) -> np.ndarray:
+        """The same where the contribution of each parent is scaled by `speak` ``(n, p)``."""
+        return (self.parent_contributions(j, x) * speak).sum(axis=1)
 
     def weights(self) -> np.ndarray:
         """Signed edge sizes ``(G, G)``, row causes column."""

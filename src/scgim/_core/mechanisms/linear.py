@@ -7,7 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from scgim._core.state import savable
 
+
+@savable
 @dataclass(frozen=True)
 class Linear:
     """``f(z) = beta z``, the linear mechanisms of :cite:p:`schneider2025`."""

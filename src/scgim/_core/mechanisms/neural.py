@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from scgim._core.mechanisms.additive import Additive, Mechanisms
+from scgim._core.state import savable
 
 LISTS = ("parents", "inner", "bias", "outer", "skip")
 ARRAYS = ("order", "baseline", "noise_sd", "loc", "scale", "strength")
@@ -32,6 +33,7 @@ class Neural:
         return Additive()
 
 
+@savable
 @dataclass
 class NeuralMechanisms:
     """``f_j(x) = scale_j * (outer @ tanh(z @ inner + bias) + z @ skip)`` less its value at ``x = 0``, ``z`` standardised.
@@ -85,10 +87,10 @@ class NeuralMechanisms:
         origin = self.network(j, self._standardised(j, np.zeros((1, self.n_genes))))
         return self.scale[j] * (self.network(j, self._standardised(j, x)) - origin)
 
-    def active_contribution(self, j: int, x: np.ndarray, activity: np.ndarray) -> np.ndarray:
-        """The same where gene j sees its parents scaled by 1 + activity ``(n, p)``: at -1, as an expression of zero."""
+    def active_contribution(self, j: int, x: np.ndarray, speak: np.ndarray) -> np.ndarray:
+        """The same where gene j sees its parents scaled by `speak` ``(n, p)``: at 0, as an expression of zero."""
         seen = np.array(x, dtype=float)
-        seen[:, self.parents[j]] *= 1 + activity
+        seen[:, self.parents[j]] *= speak
         return self.contribution(j, seen)
 
     def parent_contributions(self, j: int, x: np.ndarray, n_nodes: int = 16) -> np.ndarray:

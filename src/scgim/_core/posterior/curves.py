@@ -18,6 +18,7 @@ from scgim._core.posterior.levels import (
     pool_levels,
 )
 from scgim._core.posterior.slab import learn_hidden_slab, single_slab
+from scgim._core.state import savable
 
 DEVIATIONS = (0.0, 0.05, 0.1, 0.2, 0.4)  # standard deviation around the curve, relative to the slab
 UNKNOWN_CURVE = np.diag([1.0, 0.5])  # axes of (log ec50, log slope) where all contexts have one dose
@@ -46,9 +47,53 @@ class Curves:
         step = np.zeros((len(self.ec50), 2)) if self.axes is None else by * self.axes[axis]
         return replace(self, ec50=self.ec50 * np.exp(step[:, 0]), slope=self.slope * np.exp(step[:, 1]))
 
+    def kept(self, n_genes: int) -> DoseCurves:
+        """As they are kept, without the prior of effects."""
+        axes = np.zeros((2, len(self.ec50), 2)) if self.axes is None else self.axes
+        return DoseCurves(self.ec50, self.slope, axes, np.full(n_genes, self.deviation_sd))
+
     def components(self) -> np.ndarray:
         """(C, 3) weight, mean and variance of the amplitudes' components."""
         return single_slab(self.effect_sd**2) if self.slab is None else self.slab
+
+
+@savable
+@dataclass(frozen=True)
+class DoseCurves:
+    """Dose curves of the drugs, as they are kept.
+
+    Attributes
+    ----------
+    ec50, hill
+        ``(D,)``; dose of half the full effect, and Hill exponent; ``ec50 = 0`` stands for no dependence on dose.
+    axes
+        ``(2, D, 2)``; principal axes of the posterior of (log ec50, log hill), one standard deviation long; 0 if known.
+    deviation_sd
+        ``(G,)``; standard deviation of effects around the curve, at full effect.
+    """
+
+    ec50: np.ndarray
+    hill: np.ndarray
+    axes: np.ndarray
+    deviation_sd: np.ndarray
+
+    @classmethod
+    def known(cls, ec50: np.ndarray, hill: np.ndarray, n_genes: int) -> DoseCurves:
+        """Curves without uncertainty."""
+        return cls(ec50, hill, np.zeros((2, len(ec50), 2)), np.zeros(n_genes))
+
+    def fraction(self, drug: int, dose: np.ndarray | float) -> np.ndarray:
+        """Fraction of the full effect of a drug at doses, of their shape."""
+        return hill(np.asarray(dose, dtype=float), self.ec50[drug], self.hill[drug])
+
+    def ends(self, drug: int, dose: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Fractions at doses ``(m,)`` at both ends of each axis."""
+        at = np.array([np.log(np.maximum(self.ec50[drug], 1e-300)), np.log(self.hill[drug])])
+        return [(hill(dose, *np.exp(at + axis)), hill(dose, *np.exp(at - axis))) for axis in self.axes[:, drug]]
+
+    def scale(self, by: np.ndarray) -> DoseCurves:
+        """In other units of effects."""
+        return replace(self, deviation_sd=self.deviation_sd * by)
 
 
 def fit_dose_curves(

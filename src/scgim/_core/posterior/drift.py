@@ -14,28 +14,61 @@ import numpy as np
 
 from scgim._core.arrays import sum_by
 from scgim._core.design import Design
+from scgim._core.effects import Effects
+from scgim._core.state import savable
 
 DRUG_SD = np.array([0.0, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.4, 0.55, 0.8])
 CONTEXT_SD = np.array([0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.55, 0.8])
 NEGLIGIBLE = 0.015  # standard deviations below this are taken as none
 
 
-@dataclass
-class Diffuse:
-    """Effects of the drugs on genes that are not their targets.
+@savable
+@dataclass(frozen=True)
+class Drift:
+    """Differences that no target makes.
 
     Attributes
     ----------
-    mean, sd
-        ``(D, G)``; posterior at full effect, in standard deviations of the gene.
-    drug_sd, context_sd
-        Their prior standard deviation, and that of the differences between contexts.
+    background_sd
+        ``(G,)``; differences between contexts that the search allowed for.
+    context_sd
+        ``(G,)``; differences between contexts, beyond what the drugs do, that are drawn anew for contexts that were not
+        measured.
+    of_drug
+        ``(D, G)``; small effects of the drugs at full dose; their `probability` is that the gene is not a target of the
+        drug, where they apply, and one where they apply beside targets, too.
     """
 
-    mean: np.ndarray
-    sd: np.ndarray
-    drug_sd: float
-    context_sd: float
+    background_sd: np.ndarray
+    context_sd: np.ndarray
+    of_drug: Effects
+
+    @classmethod
+    def none(cls, n_drugs: int, background_sd: np.ndarray) -> Drift:
+        """No small effects, beside a background that the search allowed for."""
+        return cls(background_sd, np.zeros(len(background_sd)), Effects.none(n_drugs, len(background_sd)))
+
+    @property
+    def found(self) -> bool:
+        """Whether there is any."""
+        return bool(self.of_drug.mean.any() or self.context_sd.any())
+
+    def of(self, drug: int, fraction: float, *, new_context: bool) -> Effects:
+        """What a drug does beyond its targets at a fraction of its full effect, ``(G,)``; certain to act everywhere.
+
+        `new_context` adds the differences of a context that was not measured.
+        """
+        small = self.of_drug[drug]
+        context = self.context_sd if new_context else 0.0
+        return Effects(
+            np.ones(small.shape),
+            small.probability * fraction * small.mean,
+            small.probability * np.hypot(fraction * small.sd, context),
+        )
+
+    def scale(self, by: np.ndarray) -> Drift:
+        """In other units."""
+        return Drift(self.background_sd * by, self.context_sd * by, self.of_drug.scale(by))
 
 
 def against_controls(residual: np.ndarray, error: np.ndarray, design: Design) -> tuple[np.ndarray, np.ndarray]:
@@ -62,22 +95,31 @@ def against_controls(residual: np.ndarray, error: np.ndarray, design: Design) ->
     return residual, error
 
 
-def fit_diffuse(
-    residual: np.ndarray, error: np.ndarray, design: Design, fraction: np.ndarray, probability: np.ndarray
-) -> Diffuse:
+def fit_drift(
+    residual: np.ndarray,
+    error: np.ndarray,
+    design: Design,
+    fraction: np.ndarray,
+    probability: np.ndarray,
+    background_sd: np.ndarray | None = None,
+) -> Drift:
     """Posterior of the drugs' effects beyond their targets, averaged over the two standard deviations.
 
     Parameters
     ----------
     residual, error
-        ``(K, G)``; residual means and their sampling variances, without background.
+        ``(K, G)``; residual means and their variances; in perturbed contexts with the background.
     design
         Of the contexts; those with one drug are used.
     fraction
         ``(K, D)``; fraction of the full effect of each drug.
     probability
         ``(D, G)``; that the gene is a target: it then says nothing of the other genes.
+    background_sd
+        ``(G,)``; background in `error`; None for none.
     """
+    background_sd = np.zeros(residual.shape[1]) if background_sd is None else background_sd
+    error = np.maximum(error - (background_sd**2)[None] * ~design.control[:, None], 1e-12)  # sampling alone
     single = np.flatnonzero(design.single)
     drug = design.present[single].argmax(axis=1)
     residual, error = against_controls(residual, error, design)
@@ -110,29 +152,5 @@ def fit_diffuse(
     if drug_sd < NEGLIGIBLE:
         mean, second, drug_sd = np.zeros((D, G)), np.zeros((D, G)), 0.0
     spread = np.sqrt(np.maximum(second - mean**2, 0.0))
-    return Diffuse(mean, spread, drug_sd, context_sd if context_sd >= NEGLIGIBLE else 0.0)
-
-
-def diffuse_fields(
-    residual: np.ndarray,
-    error: np.ndarray,
-    background_sd: np.ndarray,
-    design: Design,
-    fraction: np.ndarray,
-    probability: np.ndarray,
-    scale: np.ndarray,
-) -> dict[str, np.ndarray]:
-    """`fit_diffuse` as fields of a `Fit`, on the expression scale.
-
-    Parameters
-    ----------
-    residual, error
-        ``(K, G)``; residual means and their variances, in perturbed contexts with the background ``(G,)``.
-    design, fraction, probability
-        See `fit_diffuse`.
-    scale
-        ``(G,)``; standard deviations of the genes.
-    """
-    sampling = error - (background_sd**2)[None] * ~design.control[:, None]
-    out = fit_diffuse(residual, np.maximum(sampling, 1e-12), design, fraction, probability)
-    return {"diffuse": out.mean * scale, "diffuse_sd": out.sd * scale, "context_sd": out.context_sd * scale}
+    context_sd = context_sd if context_sd >= NEGLIGIBLE else 0.0
+    return Drift(background_sd, np.full(G, context_sd), Effects(off, mean, spread))

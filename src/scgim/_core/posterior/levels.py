@@ -7,34 +7,50 @@ everything is Gaussian and exact.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
 from scgim._core.design import Design
+from scgim._core.state import savable
 
 RATIOS = np.linspace(0.0, 0.95, 20)  # of the standard deviation between levels to that of all effects
 Blocks = list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 
 
-@dataclass
-class LevelEffects:
-    """Amplitudes ``(D, V, G)`` of drugs at the V levels, and their standard deviations; `axes` ``(2, D, V, G)``.
+@savable
+@dataclass(frozen=True)
+class Levels:
+    """Levels of the covariate by which effects differ.
 
-    Where a drug was not measured at a level, the mean over levels with the wider standard deviation.
+    Attributes
+    ----------
+    of_group
+        ``(C,)``; level of each baseline group; 0 for all where effects are shared.
+    between_sd
+        ``(G,)``; standard deviation of full effects between levels; 0 where they are shared, or do not differ.
     """
 
-    amplitude: np.ndarray
-    sd: np.ndarray
-    axes: np.ndarray | None = None
+    of_group: np.ndarray
+    between_sd: np.ndarray
 
     @classmethod
-    def empty(cls, n_drugs: int, n_levels: int, n_genes: int, sd: float) -> LevelEffects:
-        """No effect, known with standard deviation `sd`."""
-        shape = (n_drugs, n_levels, n_genes)
-        return cls(np.zeros(shape), np.full(shape, sd))
+    def of(cls, design: Design, between_sd: np.ndarray) -> Levels:
+        """Those of a design."""
+        of_group = np.zeros(len(design.group_names), dtype=int)
+        of_group[design.group] = design.level
+        return cls(of_group, between_sd)
+
+    @property
+    def differ(self) -> bool:
+        """Whether effects were found to differ."""
+        return bool((self.between_sd > 0).any())
+
+    def scale(self, by: np.ndarray) -> Levels:
+        """In other units."""
+        return replace(self, between_sd=self.between_sd * by)
 
 
 class LevelSums(NamedTuple):
@@ -152,18 +168,3 @@ def level_blocks(
             at = np.ix_(rows, genes)
             out.append((residual[at].T, error[at].T, fraction[rows, d], design.level[rows]))
     return out
-
-
-def level_fields(effects: LevelEffects | None, design: Design, between_sd: float, scale: np.ndarray) -> dict:
-    """Effects of levels as fields of a `Fit`, on the expression scale; none without levels."""
-    if effects is None:
-        return {}
-    group_level = np.zeros(len(design.group_names), dtype=int)
-    group_level[design.group] = design.level
-    return {
-        "level_amplitude": effects.amplitude * scale,
-        "level_amplitude_sd": effects.sd * scale,
-        "level_axes": None if effects.axes is None else effects.axes * scale,
-        "between_sd": between_sd * scale,
-        "group_level": group_level,
-    }

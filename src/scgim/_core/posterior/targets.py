@@ -8,7 +8,6 @@ posterior (delta method).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,34 +15,11 @@ from scipy.special import expit, logit
 
 from scgim._core.arrays import override
 from scgim._core.design import Design
-from scgim._core.effects import Effects
+from scgim._core.effects import Effects, KindFit
 from scgim._core.posterior.curves import Curves
-from scgim._core.posterior.levels import (
-    LevelEffects,
-    level_sums,
-    pool_levels,
-    split_levels,
-)
+from scgim._core.posterior.levels import level_sums, pool_levels, split_levels
 
 LIKELY = 1e-3  # probability of a target from which the curve's uncertainty is added
-
-
-@dataclass
-class Targets:
-    """Posterior of the interventions, in standardised units; arrays ``(D, G)`` and ``(K, G)``.
-
-    ``amplitude_axes`` ``(2, D, G)`` is how amplitudes move with the curves along their axes; None without axes.
-    ``levels`` holds the amplitudes at each level of a covariate; None where effects are shared.
-    """
-
-    probability: np.ndarray
-    amplitude: np.ndarray
-    amplitude_sd: np.ndarray
-    context_probability: np.ndarray
-    context_effect: np.ndarray
-    context_effect_sd: np.ndarray
-    amplitude_axes: np.ndarray | None = field(default=None)
-    levels: LevelEffects | None = None
 
 
 class DrugPosterior(NamedTuple):
@@ -99,8 +75,8 @@ def fit_targets(
     *,
     known: np.ndarray | None = None,
     n_sweeps: int = 20,
-) -> Targets:
-    """Posterior of targets and effects of every drug.
+) -> KindFit:
+    """Posterior of targets and effects of every drug: shifts.
 
     Parameters
     ----------
@@ -121,7 +97,7 @@ def fit_targets(
     h = curves.fraction(design.dose)  # (K, D)
     log_prior = override(np.tile(logit(p_target), (D, 1)), known)
     probability, amplitude, sd = np.zeros((D, G)), np.zeros((D, G)), np.full((D, G), curves.effect_sd)
-    levels = _no_effects(D, G, design, curves)
+    levels = _no_effects(D, G, design, curves)  # mean and sd at each level, (D, V, G) each
     rows = [design.of(d) for d in range(D)]
     pieces: list[tuple[np.ndarray, np.ndarray]] = [(np.zeros((len(r), G)), np.zeros((len(r), G))) for r in rows]
     expected = np.zeros((K, G))
@@ -132,21 +108,35 @@ def fit_targets(
                 continue
             own = probability[d] * pieces[d][0]
             r, at = residual[rows[d]] - (expected[rows[d]] - own), design.level[rows[d]]
-            out = _drug_update(r, error[rows[d]], h[rows[d], d], curves, log_prior[d], at, levels.sd.shape[1])
+            out = _drug_update(r, error[rows[d]], h[rows[d], d], curves, log_prior[d], at, design.n_levels)
             probability[d], amplitude[d], sd[d], pieces[d] = *out[:3], (out.effect, out.effect_sd)
-            levels.amplitude[d], levels.sd[d] = out.level_amplitude, out.level_sd
+            levels[0][d], levels[1][d] = out.level_amplitude, out.level_sd
             expected[rows[d]] += probability[d] * pieces[d][0] - own
         if np.abs(probability - before).max() < 1e-4:
             break
     own = [residual[r] - expected[r] + probability[d] * pieces[d][0] for d, r in enumerate(rows)]
-    axes = _add_curves(own, error, design, curves, probability, sd, levels, pieces)
-    found = by_context(probability, amplitude, sd, rows, pieces, (K, G), axes)
-    return found if design.n_levels == 1 else replace(found, levels=levels)
+    along = _add_curves(own, error, design, curves, probability, sd, levels[1], pieces)
+    return _kind_fit("shift", Effects(probability, amplitude, sd), levels, along, rows, pieces, K)
 
 
-def _no_effects(n_drugs: int, n_genes: int, design: Design, curves: Curves) -> LevelEffects:
-    sd = float(np.hypot(curves.effect_sd, curves.between_sd))
-    return LevelEffects.empty(n_drugs, design.n_levels, n_genes, sd)
+def _no_effects(n_drugs: int, n_genes: int, design: Design, curves: Curves) -> tuple[np.ndarray, np.ndarray]:
+    shape = (n_drugs, design.n_levels, n_genes)
+    return np.zeros(shape), np.full(shape, float(np.hypot(curves.effect_sd, curves.between_sd)))
+
+
+def _kind_fit(
+    kind: str,
+    of_drug: Effects,
+    levels: tuple[np.ndarray, np.ndarray],
+    along: tuple[np.ndarray, np.ndarray],
+    rows: list[np.ndarray],
+    pieces: list[tuple[np.ndarray, np.ndarray]],
+    n_contexts: int,
+) -> KindFit:
+    """Everything of one kind together; `rows` and `pieces` are contexts of each drug, and its effects there."""
+    probability = np.broadcast_to(of_drug.probability[:, None], levels[0].shape)
+    of_context = by_context(of_drug.probability, rows, pieces, n_contexts)
+    return KindFit(kind, of_drug, of_context, Effects(probability, *levels), *along)
 
 
 def _add_curves(
@@ -156,9 +146,9 @@ def _add_curves(
     curves: Curves,
     probability: np.ndarray,
     sd: np.ndarray,
-    levels: LevelEffects,
+    level_sd: np.ndarray,
     pieces: list[tuple[np.ndarray, np.ndarray]],
-) -> np.ndarray | None:
+) -> tuple[np.ndarray, np.ndarray]:
     """Add the curves' uncertainty to the standard deviations of amplitudes, levels and pieces, in place.
 
     Parameters
@@ -168,12 +158,11 @@ def _add_curves(
 
     Returns
     -------
-    Half differences of the amplitudes between both ends of each axis, ``(2, D, G)``; None without axes.
+    Half differences of the amplitudes between both ends of each axis, ``(2, D, G)``, and of those at levels ``(2, D, V, G)``.
     """
+    axes, level_axes = np.zeros((2, *sd.shape)), np.zeros((2, *level_sd.shape))
     if curves.axes is None:
-        return None
-    axes = np.zeros((2, *sd.shape))
-    levels.axes = np.zeros((2, *levels.sd.shape))
+        return axes, level_axes
     ends = [[curves.moved(a, by) for by in (1.0, -1.0)] for a in range(2)]
     fractions = [[end.fraction(design.dose) for end in pair] for pair in ends]
     for d in range(len(sd)):
@@ -185,19 +174,21 @@ def _add_curves(
         for a in range(2):
             r, e, at = residual[d][:, genes], error[np.ix_(index, genes)], design.level[index]
             up, down = (
-                _drug_update(r, e, fractions[a][b][index, d], end, even, at, levels.sd.shape[1])
+                _drug_update(r, e, fractions[a][b][index, d], end, even, at, design.n_levels)
                 for b, end in enumerate(ends[a])
             )
             axes[a, d, genes] = 0.5 * (up.amplitude - down.amplitude)
-            levels.axes[a, d, :, genes] = 0.5 * (up.level_amplitude - down.level_amplitude).T
+            level_axes[a, d, :, genes] = 0.5 * (up.level_amplitude - down.level_amplitude).T
             effect_sd[:, genes] = np.hypot(effect_sd[:, genes], 0.5 * (up.effect - down.effect))
         sd[d] = np.sqrt(sd[d] ** 2 + (axes[:, d] ** 2).sum(axis=0))
-        levels.sd[d] = np.sqrt(levels.sd[d] ** 2 + (levels.axes[:, d] ** 2).sum(axis=0))
-    return axes
+        level_sd[d] = np.sqrt(level_sd[d] ** 2 + (level_axes[:, d] ** 2).sum(axis=0))
+    return axes, level_axes
 
 
-def fit_values(value: np.ndarray, error: np.ndarray, design: Design, curves: Curves, log_odds: np.ndarray) -> Targets:
-    """Values of hit genes where the odds of being hit are known: hard interventions.
+def fit_values(
+    value: np.ndarray, error: np.ndarray, design: Design, curves: Curves, log_odds: np.ndarray, kind: str = "hard"
+) -> KindFit:
+    """Effects where the odds of targets are known, such as the values of hit genes under hard interventions.
 
     Parameters
     ----------
@@ -205,6 +196,8 @@ def fit_values(value: np.ndarray, error: np.ndarray, design: Design, curves: Cur
         ``(K, G)``; means and their variances.
     log_odds
         ``(D, G)``; posterior log odds that a drug hits a gene.
+    kind
+        Name of the kind.
     """
     shape, D = value.shape, len(design.drugs)
     h = curves.fraction(design.dose)
@@ -216,27 +209,29 @@ def fit_values(value: np.ndarray, error: np.ndarray, design: Design, curves: Cur
     for d in range(D):
         if len(rows[d]):
             even, at = np.zeros(shape[1]), design.level[rows[d]]
-            out = _drug_update(value[rows[d]], error[rows[d]], h[rows[d], d], curves, even, at, levels.sd.shape[1])
+            out = _drug_update(value[rows[d]], error[rows[d]], h[rows[d], d], curves, even, at, design.n_levels)
             amplitude[d], sd[d], pieces[d] = out.amplitude, out.sd, (out.effect, out.effect_sd)
-            levels.amplitude[d], levels.sd[d] = out.level_amplitude, out.level_sd
-    axes = _add_curves([value[r] for r in rows], error, design, curves, probability, sd, levels, pieces)
-    found = by_context(probability, amplitude, sd, rows, pieces, shape, axes)
-    return found if design.n_levels == 1 else replace(found, levels=levels)
+            levels[0][d], levels[1][d] = out.level_amplitude, out.level_sd
+    along = _add_curves([value[r] for r in rows], error, design, curves, probability, sd, levels[1], pieces)
+    return _kind_fit(kind, Effects(probability, amplitude, sd), levels, along, rows, pieces, shape[0])
 
 
 def by_context(
-    probability: np.ndarray,
-    amplitude: np.ndarray,
-    sd: np.ndarray,
-    rows: list[np.ndarray],
-    pieces: list[tuple[np.ndarray, np.ndarray]],
-    shape: tuple[int, int],
-    axes: np.ndarray | None = None,
-) -> Targets:
-    """Sums the drugs of each context: probability that any targets the gene, and the effect given that one does."""
+    probability: np.ndarray, rows: list[np.ndarray], pieces: list[tuple[np.ndarray, np.ndarray]], n_contexts: int
+) -> Effects:
+    """What the drugs of each context do together, ``(K, G)``.
+
+    Parameters
+    ----------
+    probability
+        ``(D, G)``.
+    rows
+        Contexts of each drug, L of them.
+    pieces
+        Effects of each drug in these, and their standard deviations, ``(L, G)`` each.
+    """
     context = np.concatenate([*rows, np.zeros(0, dtype=int)]).astype(int)  # (c,) of each drug in each of its contexts
     drug = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
-    empty = np.zeros((0, shape[1]))
+    empty = np.zeros((0, probability.shape[1]))
     effect, effect_sd = (np.concatenate([*(p[i] for p in pieces), empty]) for i in range(2))  # (c, G)
-    any_ = Effects(probability[drug], effect, effect_sd).superpose(context, shape[0])
-    return Targets(probability, amplitude, sd, any_.probability, any_.mean, any_.sd, axes)
+    return Effects(probability[drug], effect, effect_sd).superpose(context, n_contexts)

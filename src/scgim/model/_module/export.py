@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
-from scgim._core.arrays import override
 from scgim._core.design import Design
-from scgim._core.learn.fit import Fit
+from scgim._core.fit import Fit, Graph
+from scgim._core.kinds import KINDS, ScoredKind
+from scgim._core.learn.assemble import learned_prior
 from scgim._core.mechanisms.additive import Mechanisms
 from scgim._core.mechanisms.neural import NeuralMechanisms
-from scgim._core.posterior.curves import Curves, fit_dose_curves
-from scgim._core.posterior.drift import diffuse_fields
-from scgim._core.posterior.levels import level_fields
-from scgim._core.posterior.targets import Targets, fit_targets, fit_values
+from scgim._core.posterior.levels import Levels
 from scgim.model._module.module import GIMModule
 from scgim.model._module.networks import as_array
 from scgim.model._module.residuals import Expectation
@@ -65,20 +63,6 @@ def export_mechanisms(module: GIMModule, order: np.ndarray, strength: np.ndarray
     return module.mechanisms.to_fit(order, as_array(module.baseline), noise, loc, scale, strength)
 
 
-def posterior(
-    module: GIMModule, state: Expectation, design: Design, known: np.ndarray | None
-) -> tuple[Targets, Curves]:
-    """Targets and dose curves given the residuals; the unit of the values: standard deviations of the gene."""
-    evidence, on, p = state.evidence, state.probability > 0.5, state.prior.p_target
-    if not module.kind.reads_genes:
-        curves = fit_dose_curves(evidence.residual, evidence.error, on, design, p_target=p)
-        return fit_targets(evidence.residual, evidence.error, design, curves, p, known=known), curves
-    value = state.effect + as_array(module.loc) / as_array(module.scale)
-    curves = fit_dose_curves(value, evidence.error, on, design)
-    log_odds = override(design.mean_by_drug(evidence.log_odds), known)
-    return fit_values(value, evidence.error, design, curves, log_odds), curves
-
-
 def assemble(
     module: GIMModule,
     state: Expectation,
@@ -115,42 +99,21 @@ def assemble(
     history
         Added to that of the start.
     """
+    evidence, loc, scale = state.evidence, as_array(module.loc), as_array(module.scale)
     strength = edge_strength(module, z, rng)
-    targets, curves = posterior(module, state, design, known)
-    scale = as_array(module.scale)
-    mechanisms = export_mechanisms(module, order, strength)
-    small: dict[str, Any] = {}
-    if start.diffuse is not None:
-        fraction, background = curves.fraction(design.dose), state.prior.background_sd
-        small = diffuse_fields(
-            state.evidence.residual, state.evidence.error, background, design, fraction, targets.probability, scale
-        )
-    return replace(
+    kind = cast("ScoredKind", KINDS[module.kind.name])
+    learned = kind.posterior(evidence, state.effect + loc / scale, design, state.prior, known)
+    found = replace(
         start,
-        **small,
-        **level_fields(targets.levels, design, curves.between_sd, scale),
-        mechanism=module.mechanism,
-        mechanisms=mechanisms,
-        graph=strength,
-        graph_probability=edge_probability,
-        probability=targets.probability,
-        amplitude=targets.amplitude * scale,
-        amplitude_sd=targets.amplitude_sd * scale,
-        ec50=curves.ec50,
-        hill=curves.slope,
-        context_probability=targets.context_probability,
-        context_effect=targets.context_effect * scale,
-        context_effect_sd=targets.context_effect_sd * scale,
-        background_sd=state.prior.background_sd * scale,
-        curve_axes=curves.axes,
-        amplitude_axes=None if targets.amplitude_axes is None else targets.amplitude_axes * scale,
-        deviation_sd=curves.deviation_sd * scale,
+        kinds=(learned.kind,),
+        curves=learned.curves.kept(module.n_genes),
+        drift=learned.drift,
+        levels=Levels.of(design, np.full(module.n_genes, learned.curves.between_sd)),
+    ).to_expression(scale)
+    return replace(
+        found,
+        mechanisms=export_mechanisms(module, order, strength),
+        graph=Graph(strength, edge_probability),
         history=[*start.history, *(history or [])],
-        settings={
-            **start.settings,
-            "p_target": float(state.prior.p_target[0]),
-            "effect_sd": float(state.prior.effect_sd[0]),
-            "curve_effect_sd": curves.effect_sd,
-            "curve_deviation_sd": curves.deviation_sd,
-        },
+        settings={**start.settings, **learned_prior(state.prior, learned.curves)},
     )

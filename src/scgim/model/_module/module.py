@@ -14,6 +14,7 @@ import torch
 from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
 from torch import nn
 
+from scgim._core.kinds import INTERVENTIONS
 from scgim._core.structure.prior import Prior
 from scgim.model._module.kinds import TRAINED, TrainedKind
 from scgim.model._module.networks import GENES, as_array
@@ -22,7 +23,7 @@ from scgim.model._reading.keys import CONTEXT_KEY, WEIGHT_KEY
 
 if TYPE_CHECKING:
     from scgim._core.design import Design
-    from scgim._core.learn.fit import Fit
+    from scgim._core.fit import Fit
 
 X_KEY = "X"
 COVARIATES_KEY = "extra_continuous_covs"  # scvi.REGISTRY_KEYS.CONT_COVS_KEY
@@ -109,7 +110,7 @@ class GIMModule(BaseModuleClass):
         self.register_buffer("probability", torch.zeros(K, n_genes))
         self.register_buffer("effect", torch.zeros(K, n_genes))
         self.register_buffer("own_variance", torch.ones(n_genes))
-        self.scaled = not genes.mechanism.closed_form and intervention in ("activity", "auto")
+        self.scaled = not genes.mechanism.closed_form and not all(kind.trains for kind in INTERVENTIONS[intervention])
         self.register_buffer("activity", torch.zeros(K, n_genes if self.scaled else 0), persistent=self.scaled)
         self.register_buffer("covariate_mean", torch.zeros(0), persistent=False)
         self.register_buffer("covariate_coef", torch.zeros(0, n_genes), persistent=False)
@@ -223,11 +224,10 @@ class GIMModule(BaseModuleClass):
         Changes of activity have no place in a module of linear or additive mechanisms; they are in the fit alone.
         """
         self.load_mechanisms(fit.mechanisms)
-        if self.intervention != self.kind.name:
-            return
         origin = as_array(self.loc) if self.kind.reads_genes else 0.0  # a value, or a difference
-        self.probability.copy_(torch.as_tensor(fit.context_probability))
-        self.effect.copy_(torch.as_tensor((fit.context_effect - origin) / as_array(self.scale)))
+        found = fit.kind(self.kind.name).of_context  # (K, G)
+        self.probability.copy_(torch.as_tensor(found.probability))
+        self.effect.copy_(torch.as_tensor((found.mean - origin) / as_array(self.scale)))
 
     def non_finite_contexts(self, per_cell: torch.Tensor, context: torch.Tensor) -> list[str]:
         """Names of the contexts of the cells whose loss is not finite."""

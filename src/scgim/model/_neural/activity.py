@@ -18,14 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from scgim._core.fit import Fit, Graph
 from scgim._core.kinds.abduct import abduct
 from scgim._core.kinds.activity import Children
-from scgim._core.kinds.cells import Atomic
-from scgim._core.learn.alternate import ActiveFit, combine
-from scgim._core.learn.fit import Fit
+from scgim._core.learn.alternate import ACTIVITY, SHIFT, ActiveFit, combine
 from scgim._core.posterior.curves import Curves
 from scgim._core.posterior.evidence import Evidence
-from scgim._core.posterior.hill import hill
 from scgim._core.structure.prior import Prior
 from scgim.model._module.closed_form import closed_form
 from scgim.model._module.export import STRENGTH_CELLS, edge_strength, export_mechanisms
@@ -49,7 +47,7 @@ Blocks = Iterable[tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass
-class Counts:
+class CellCounts:
     """What `ActiveFit` reads of moments: cells of each context ``(K,)`` and the number of genes."""
 
     n: np.ndarray
@@ -168,28 +166,27 @@ def neural_children(
 def start_run(screen: Screen, fit: Fit, scale: np.ndarray, n: np.ndarray) -> NeuralActive:
     """The alternation, at what the additive fit has found."""
     G, settings, design = len(fit.genes), fit.settings, screen.design
-    prior = Prior(
-        np.full(G, settings["p_target"]), np.full(G, settings["effect_sd"]), fit.background_sd / scale, np.zeros((G, G))
+    prior = replace(
+        Prior.default(G),
+        p_target=np.full(G, settings["p_target"]),
+        effect_sd=np.full(G, settings["effect_sd"]),
+        background_sd=fit.drift.background_sd / scale,
     )
-    counts: Any = Counts(n, G)
+    cells: Any = CellCounts(n, G)
     run = NeuralActive(
-        counts,
+        cells,
         design,
         prior,
-        shifts=fit.intervention == "auto",
+        shifts=len(fit.kinds) > 1,
         background="auto",
         known=screen.knowledge.targets,
     )
     sd = settings["activity_sd"]
-    run.activity.curves = Curves(fit.ec50, fit.hill, sd, 0.2 * sd)
+    run.activity.curves = Curves(fit.curves.ec50, fit.curves.hill, sd, 0.2 * sd)
     run.activity.p_target, run.activity.background = settings["p_activity"], settings["activity_background_sd"]
-    dose = np.asarray(design.dose)
-    for k in np.flatnonzero(~design.control):
-        drugs = np.flatnonzero(dose[k])
-        scaled = fit.kind[drugs[fit.probability[drugs].argmax(axis=0)], np.arange(G)] == "activity"
-        run.active[k] = np.where(scaled, fit.context_probability[k], 0.0)
-        run.shifted[k] = np.where(scaled, 0.0, fit.context_probability[k])
-    run.psi = np.where(run.active > 0.5, fit.context_effect, 0.0)
+    activity = fit.kind(ACTIVITY.name).of_context
+    run.active, run.shifted = activity.probability, fit.kind(SHIFT.name).of_context.probability
+    run.psi = np.where(run.active > 0.5, activity.mean, 0.0)
     return run
 
 
@@ -313,45 +310,20 @@ def _assemble(
     z = ((torch.as_tensor(x, device=module.loc.device) - module.loc) / module.scale).float()
     strength = edge_strength(module, z, rng)
     mechanisms: Any = export_mechanisms(module, start.order, strength)
-    found = combine(run, module.scale.double().cpu().numpy(), run.told)
+    found = combine(run, run.told)
+    with_interventions = replace(fit, kinds=found.kinds, curves=found.curves, drift=found.drift)
     return replace(
-        fit,
-        **found | {"settings": {**fit.settings, **found["settings"], "trained": True}},
-        mechanism="neural",
+        with_interventions.to_expression(module.scale.double().cpu().numpy()),
+        settings={**fit.settings, **found.settings, "trained": True},
         mechanisms=mechanisms,
-        graph=strength,
-        graph_probability=edge_probability(fit, start, module.mechanisms.parents()),
+        graph=Graph(strength, edge_probability(fit, start, module.mechanisms.parents())),
         history=[*fit.history, *start.history],
     )
 
 
-def expected_interventions(fit: Fit, dose: np.ndarray) -> Atomic:
-    """Posterior means of shifts and activities in every context ``(K, D)``."""
-    shift, activity = np.zeros((2, len(dose), len(fit.genes)))
-    for k, row in enumerate(dose):
-        drugs = np.flatnonzero(row)
-        if len(drugs):
-            strongest = drugs[fit.probability[drugs].argmax(axis=0)]
-            scaled = fit.kind[strongest, np.arange(len(fit.genes))] == "activity"
-            probability = fit.context_probability[k]
-            if fit.own_probability is not None:
-                probability = 1 - np.prod(1 - fit.own_probability[drugs], axis=0)
-            mean = probability * fit.context_effect[k]
-            shift[k], activity[k] = np.where(scaled, 0.0, mean), np.where(scaled, mean, 0.0)
-        if fit.other_probability is None or fit.other_amplitude is None:
-            continue
-        for d in drugs:
-            other = hill(row[d], fit.ec50[d], fit.hill[d]) * fit.other_probability[d] * fit.other_amplitude[d]
-            scaled = fit.kind[d] != "activity"
-            shift[k] += np.where(scaled, 0.0, other)
-            activity[k] = (1 + activity[k]) * (1 + np.where(scaled, other, 0.0)) - 1
-    return Atomic(shift=shift, activity=activity)
-
-
 def held_out(screen: Screen, fit: Fit, index: np.ndarray) -> float:
     """Mean negative log-likelihood of some cells under a fit, at the posterior means of its interventions, in nats a cell."""
-    group = np.asarray(screen.design.group)  # (K,)
-    moved = expected_interventions(fit, np.asarray(screen.design.dose))
+    moved, group = fit.expected(), screen.design.group  # (K, G), (K,)
     total = 0.0
     for x, context in screen.cells.only(index).dense():
         noise = abduct(fit.mechanisms, x.astype(float), moved.rows(context), group[context])  # (n, G) sd

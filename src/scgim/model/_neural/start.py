@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from scgim._core.learn.fit import Fit
+from scgim._core.fit import Fit
 from scgim._core.structure.prior import Prior
 from scgim.model._module.module import GIMModule
 from scgim.model._neural.batch import Batch, Sample
@@ -70,7 +70,7 @@ def load_networks(module: GIMModule, batch: Batch) -> None:
 def edge_probability(fit: Fit, start: NeuralStart, parents: list[np.ndarray]) -> np.ndarray:
     """Edge probabilities ``(G, G)``: of the search over networks where it tested an edge, else of the fit before."""
     tested = ~np.isnan(start.edge_probability)
-    probability = np.where(tested, start.edge_probability, fit.graph_probability)
+    probability = np.where(tested, start.edge_probability, fit.graph.probability)
     edges = np.zeros(probability.shape, dtype=bool)
     for j, pa in enumerate(parents):
         edges[pa, j] = True

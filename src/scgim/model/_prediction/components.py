@@ -1,93 +1,129 @@
-"""Interventions that superpose in the rows of a request (layer `model`)."""
+"""Interventions of the rows of a request, before any cell is drawn (layer `model`)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from scgim._core.kinds.cells import Atomic
-
-KINDS = ("shift", "hard", "activity")
-Posterior = tuple[np.ndarray, ...]
-"""Probability, effect, its standard deviation and kind, ``(G,)`` each."""
+from scgim._core.effects import Effects, strongest
+from scgim._core.kinds import Kind
+from scgim._core.kinds.base import Moved
 
 
 @dataclass(frozen=True)
-class Components:
-    """Interventions that superpose in rows, c of them.
+class Part:
+    """What one kind of intervention does in rows, c of them; those of one row superpose.
 
     Attributes
     ----------
+    kind
+        Of the interventions.
     row
         ``(c,)``; row that each acts in.
-    probability, effect, effect_sd
-        ``(c, G)``; targets, effects given that, and their standard deviations.
-    kind
-        ``(c, G)``; index into `KINDS`.
-    diffuse
-        ``(c,)`` bool; small effects beyond the targets, which do not count as targets; no row of them by default.
-    second
-        ``(c,)`` bool; effects of the kind that is less probable at each gene, which tables do not name; none by default.
+    effects
+        ``(c, G)``; targets, and effects given these.
     """
 
+    kind: Kind
     row: np.ndarray
-    probability: np.ndarray
-    effect: np.ndarray
-    effect_sd: np.ndarray
-    kind: np.ndarray
-    diffuse: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
-    second: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    effects: Effects
 
-    def __post_init__(self) -> None:
-        for name in ("diffuse", "second"):
-            if len(getattr(self, name)) < len(self.row):
-                object.__setattr__(self, name, np.zeros(len(self.row), bool))
+    @classmethod
+    def of(cls, kind: Kind, found: Sequence[tuple[int, Effects]], n_genes: int) -> Part:
+        """From rows with effects ``(G,)``."""
+        empty = np.zeros((0, n_genes))
+        arrays = ([e.probability for _, e in found], [e.mean for _, e in found], [e.sd for _, e in found])
+        effects = Effects(*(np.stack(values) if values else empty for values in arrays))
+        return cls(kind, np.array([row for row, _ in found], dtype=int), effects)
 
     def slots(self, n_rows: int) -> np.ndarray:
-        """Components of each row ``(n_rows, S)``, -1 where a row has fewer."""
+        """Interventions of each row ``(n_rows, S)``, -1 where a row has fewer."""
         count = np.bincount(self.row, minlength=n_rows)
-        out = np.full((n_rows, max(int(count.max(initial=0)), 1)), -1)
+        out = np.full((n_rows, int(count.max(initial=0))), -1)
         order = np.argsort(self.row, kind="stable")
         slot = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
         out[self.row[order], slot] = order
         return out
 
 
+@dataclass(frozen=True)
+class Components:
+    """What happens in each row of a request.
+
+    Attributes
+    ----------
+    n_rows
+        Rows m.
+    parts
+        One for each kind of intervention that was found.
+    drift
+        Small effects beyond the targets, at all genes, which add up.
+    """
+
+    n_rows: int
+    parts: tuple[Part, ...]
+    drift: Part
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes G."""
+        return self.drift.effects.shape[1]
+
+    @property
+    def additive(self) -> bool:
+        """Whether everything adds up."""
+        return all(part.kind.additive or not len(part.row) for part in self.parts)
+
+    @property
+    def everything(self) -> tuple[Part, ...]:
+        """The parts and the drift."""
+        return (*self.parts, self.drift)
+
+    def marginal(self) -> tuple[Effects, np.ndarray]:
+        """Targets and effects of each row, as tables show them, and the name of the kind, ``(m, G)`` each."""
+        effects, which = strongest([part.effects.superpose(part.row, self.n_rows) for part in self.parts])
+        return effects, np.array([part.kind.name for part in self.parts])[which]
+
+    def mean_added(self) -> np.ndarray:
+        """Posterior mean of what is added to each row ``(m, G)``, where all parts are additive."""
+        out = np.zeros((self.n_rows, self.n_genes))
+        for part in self.everything:
+            np.add.at(out, part.row, part.effects.expected)
+        return out
+
+    def expected(self) -> Moved:
+        """Best single interventions of each row ``(m, G)``, see `Kind.point`; a cut mechanism has no noise to keep."""
+        moved = Moved.nothing(self.n_rows, self.n_genes)
+        for part in self.everything:
+            for slot in part.slots(self.n_rows).T:
+                row = np.flatnonzero(slot >= 0)
+                where, effect = part.kind.point(part.effects[slot[row]])
+                cell, gene = np.nonzero(where)
+                part.kind.write(moved, (row[cell], gene), effect[cell, gene])
+        moved.noise = np.where(moved.listen == 0, 0.0, moved.noise)
+        return moved
+
+    def draw(self, row: np.ndarray, rng: np.random.Generator) -> Moved:
+        """What happens to n cells, drawn from the posterior; `row` ``(n,)`` is the row of each cell."""
+        moved = Moved.nothing(len(row), self.n_genes)
+        for part in self.parts:
+            for slot in part.slots(self.n_rows).T:
+                there = np.flatnonzero(slot[row] >= 0)
+                source = slot[row[there]]
+                chance = rng.random((len(there), self.n_genes), dtype=np.float32)
+                cell, gene = np.nonzero(chance < part.effects.probability[source])
+                at = source[cell], gene
+                effect = part.effects.mean[at] + part.effects.sd[at] * rng.standard_normal(len(gene))
+                part.kind.write(moved, (there[cell], gene), effect)
+        for slot in self.drift.slots(self.n_rows).T:
+            there = np.flatnonzero(slot[row] >= 0)
+            source, noise = slot[row[there]], rng.standard_normal((len(there), self.n_genes))
+            moved.add[there] += self.drift.effects.mean[source] + self.drift.effects.sd[source] * noise
+        return moved
+
+
 def key_of(dose: np.ndarray) -> tuple[tuple[int, float], ...]:
     """Drugs and doses of a row ``(D,)`` as a hashable key; doses to nine digits."""
     return tuple((int(d), float(f"{dose[d]:.9g}")) for d in np.flatnonzero(dose > 0))
-
-
-def compose(atomic: Atomic, at: tuple[np.ndarray, np.ndarray], effect: np.ndarray, kind: np.ndarray) -> None:
-    """Superpose further interventions on those that act already.
-
-    Shifts add; activities multiply; of two hard interventions on one gene the values are averaged.
-
-    Parameters
-    ----------
-    at
-        Rows and genes of t interventions, each pair once.
-    effect, kind
-        ``(t,)``.
-    """
-    row, gene = at
-    shift, hard, active = (kind == code for code in range(3))
-    atomic.shift[row[shift], gene[shift]] += effect[shift]
-    if atomic.hard is not None and atomic.value is not None:
-        r, g = row[hard], gene[hard]
-        atomic.value[r, g] = np.where(atomic.hard[r, g], (atomic.value[r, g] + effect[hard]) / 2, effect[hard])
-        atomic.hard[r, g] = True
-    if atomic.activity is not None:
-        r, g = row[active], gene[active]
-        atomic.activity[r, g] = (1 + atomic.activity[r, g]) * (1 + effect[active]) - 1
-
-
-def nothing(n: int, n_genes: int, kinds: set[int]) -> Atomic:
-    """Atomic interventions of n rows in which nothing happens yet."""
-    out = Atomic(shift=np.zeros((n, n_genes)))
-    if 1 in kinds:
-        out.hard, out.value = np.zeros((n, n_genes), bool), np.zeros((n, n_genes))
-    if 2 in kinds:
-        out.activity = np.zeros((n, n_genes))
-    return out

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy import sparse
 
+from scgim._core.arrays import dense
 from scgim._core.kinds.abduct import abduct
-from scgim._core.kinds.cells import Atomic, mean_cells, propagate
-from scgim.model._prediction.components import Components, compose, nothing
+from scgim._core.kinds.base import Moved
+from scgim._core.kinds.cells import mean_cells, propagate
 from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.request import Request, make_request, read_new_features
 from scgim.model._reading.columns import read_columns
@@ -22,23 +22,6 @@ if TYPE_CHECKING:
     from scgim._core.mechanisms.additive import Mechanisms
     from scgim._core.mechanisms.neural import NeuralMechanisms
     from scgim.model._reading.cells import Adjustment
-
-
-def expected(components: Components, n_rows: int, n_genes: int) -> Atomic:
-    """Posterior mean interventions of each row; hard ones where they are more likely than not."""
-    atomic = nothing(n_rows, n_genes, set(np.unique(components.kind)))
-    for slot in components.slots(n_rows).T:
-        there = slot >= 0
-        if not there.any():
-            continue
-        c = slot[there]
-        p, kind = components.probability[c], components.kind[c]
-        cell, gene = np.nonzero(np.where(kind == 1, p > 0.5, p > 0))
-        effect = np.where(kind == 1, 1.0, p)[cell, gene] * components.effect[c][cell, gene]
-        compose(atomic, (np.flatnonzero(there)[cell], gene), effect, kind[cell, gene])
-    if atomic.hard is not None:
-        atomic.value_sd = np.zeros((n_rows, n_genes))  # a cut mechanism has no noise to keep
-    return atomic
 
 
 def _genes_in_order(adata: Any, predictor: Predictor) -> np.ndarray:
@@ -80,18 +63,17 @@ def counterfactual_cells(
     if len(request.table) not in (1, adata.n_obs):
         raise ValueError(f"perturbations: expected 1 row or {adata.n_obs} (one a cell), found {len(request.table)}.")
     group = factual.group.argmax(axis=1)
-    rows, first, inverse = _distinct(factual)
-    before = expected(predictor.components(rows, None), len(first), predictor.n_genes)
-    if before.hard is not None and before.hard.any():
+    rows, inverse = _distinct(factual)
+    before = predictor.components(rows, None).expected()
+    if before.hides_noise:
         raise ValueError(
             "adata: some cells are under a hard intervention, which hides the noise of its targets; give control cells."
         )
-    new = predictor.components(request, read_new_features(features, data, request))
-    after = expected(new, len(request.table), predictor.n_genes)
+    after = predictor.components(request, read_new_features(features, data, request)).expected()
     asked = np.zeros(adata.n_obs, int) if len(request.table) == 1 else np.arange(adata.n_obs)
     out = np.empty((adata.n_obs, predictor.n_genes))
     for at, block in iterate(adata, data.spec):
-        x = np.asarray(block.toarray() if sparse.issparse(block) else block, dtype=float)[:, column]
+        x = dense(block)[:, column]
         held = 0.0 if factual.offset is None else factual.offset[at]  # effect of continuous covariates
         size = None if factual.size is None else factual.size[at]
         change = MovedCells(predictor.fit.mechanisms, before.rows(inverse[at]), after.rows(asked[at]), group[at])
@@ -114,8 +96,8 @@ class MovedCells:
     """
 
     mechanisms: Mechanisms | NeuralMechanisms
-    before: Atomic
-    after: Atomic
+    before: Moved
+    after: Moved
     group: np.ndarray
 
     def replay(self, x: np.ndarray) -> np.ndarray:
@@ -128,14 +110,14 @@ class MovedCells:
 
         Mechanisms are linear and interventions shifts, so that every cell moves by the difference of its means.
         """
-        before, after = (mean_cells(self.mechanisms, atomic, self.group) for atomic in (self.before, self.after))
+        before, after = (mean_cells(self.mechanisms, moved, self.group) for moved in (self.before, self.after))
         total = np.linalg.inv(np.eye(self.mechanisms.n_genes) - self.mechanisms.weights())
         return before, after, (self.mechanisms.noise_sd**2) @ total**2
 
 
-def _distinct(request: Request) -> tuple[Request, np.ndarray, np.ndarray]:
+def _distinct(request: Request) -> tuple[Request, np.ndarray]:
     """Distinct rows of a request, by drugs, doses and groups."""
     keys = pd.DataFrame(np.column_stack([request.dose, request.group.argmax(axis=1)]))
     inverse = keys.groupby(list(keys.columns), sort=True).ngroup().to_numpy()
     first = np.unique(inverse, return_index=True)[1]
-    return request.rows(first), first, inverse
+    return request.rows(first), inverse

@@ -10,7 +10,7 @@ from scgim._core.features import FeatureModel
 from scgim.model._published.maps import KIND, AmortisedMaps
 
 if TYPE_CHECKING:
-    from scgim._core.learn.fit import Fit
+    from scgim._core.fit import Fit
     from scgim.model._study.study import Study
 
 

@@ -8,12 +8,16 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from scgim.model._prediction.components import KINDS
+from scgim._core.effects import Effects
+from scgim._core.kinds import KINDS
 from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.request import make_request, read_new_features
 
 if TYPE_CHECKING:
-    from scgim._core.learn.fit import Fit
+    from scgim._core.fit import Fit
+
+
+SMALLEST_EDGE = 1e-6  # probabilities below this are not kept in the sparse matrix
 
 
 def ranks(probability: np.ndarray, effect: np.ndarray) -> np.ndarray:
@@ -24,7 +28,7 @@ def ranks(probability: np.ndarray, effect: np.ndarray) -> np.ndarray:
     return out
 
 
-def target_table(rows: pd.DataFrame, genes: list[str], values: tuple[np.ndarray, ...]) -> pd.DataFrame:
+def target_table(rows: pd.DataFrame, genes: list[str], effects: Effects, kind: np.ndarray) -> pd.DataFrame:
     """Long table with a line for each row and gene.
 
     Parameters
@@ -33,16 +37,17 @@ def target_table(rows: pd.DataFrame, genes: list[str], values: tuple[np.ndarray,
         ``m`` rows of registered columns.
     genes
         G names.
-    values
-        Probability, effect, standard deviation and kind, ``(m, G)`` each.
+    effects, kind
+        Targets and effects, and the name of their kind, ``(m, G)`` each.
     """
-    probability, effect, effect_sd, kind = values
-    m, n_genes = probability.shape
+    m, n_genes = effects.shape
     out = rows.reset_index(drop=True).loc[np.repeat(np.arange(m), n_genes)].reset_index(drop=True)
     out["gene"] = pd.Categorical.from_codes(np.tile(np.arange(n_genes), m), categories=pd.Index(genes))
     out["kind"] = pd.Categorical(np.asarray(kind).ravel(), categories=[k for k in KINDS if k in set(np.ravel(kind))])
-    out["probability"], out["effect"], out["effect_sd"] = probability.ravel(), effect.ravel(), effect_sd.ravel()
-    out["rank"] = ranks(probability, probability * effect).ravel()
+    out["probability"], out["effect"], out["effect_sd"] = (
+        v.ravel() for v in (effects.probability, effects.mean, effects.sd)
+    )
+    out["rank"] = ranks(effects.probability, effects.expected).ravel()
     return out
 
 
@@ -78,28 +83,14 @@ class ResultsMixin:
         >>> model.get_targets().query("probability > 0.5")  # doctest: +SKIP
         """
         predictor: Predictor = self._predictor()  # type: ignore[attr-defined]
-        data = predictor.data
+        data, fit = predictor.data, predictor.fit
         if perturbations is None:
             perturbed = np.flatnonzero(~data.design.control)
             rows = data.table.drop(columns="n_cells").iloc[perturbed]
-            return target_table(rows, data.genes, self._of_contexts(predictor, perturbed))
+            return target_table(rows, data.genes, fit.of_context[perturbed], fit.kind_of_context[perturbed])
         request = make_request(perturbations, data, self._adjustment())  # type: ignore[attr-defined]
         components = predictor.components(request, read_new_features(features, data, request))
-        return target_table(request.table, data.genes, predictor.marginal(components, len(request.table)))
-
-    @staticmethod
-    def _of_contexts(predictor: Predictor, perturbed: np.ndarray) -> tuple[np.ndarray, ...]:
-        fit, design = predictor.fit, predictor.data.design
-        kind = np.empty((len(perturbed), len(fit.genes)), dtype=object)
-        for i, k in enumerate(perturbed):
-            drugs = np.flatnonzero(design.dose[k])
-            kind[i] = np.asarray(fit.kind)[drugs[fit.probability[drugs].argmax(axis=0)], np.arange(len(fit.genes))]
-        return (
-            fit.context_probability[perturbed],
-            fit.context_effect[perturbed],
-            fit.context_effect_sd[perturbed],
-            kind,
-        )
+        return target_table(request.table, data.genes, *components.marginal())
 
     def get_graph(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
         """The graph over genes.
@@ -118,6 +109,6 @@ class ResultsMixin:
         --------
         >>> weights, probabilities = model.get_graph()  # doctest: +SKIP
         """
-        fit: Fit = self.fit  # type: ignore[attr-defined]
-        probability = np.where(np.asarray(fit.graph_probability) > 1e-6, fit.graph_probability, 0.0)
-        return sparse.csr_matrix(np.asarray(fit.graph, float)), sparse.csr_matrix(probability)
+        fit: Fit = self.fitted  # type: ignore[attr-defined]
+        probability = np.where(fit.graph.probability > SMALLEST_EDGE, fit.graph.probability, 0.0)
+        return sparse.csr_matrix(fit.graph.weights), sparse.csr_matrix(probability)

@@ -8,8 +8,12 @@ import numpy as np
 import torch
 from scipy.special import logit
 
-from scgim._core.learn.fit import Fit
-from scgim._core.posterior.curves import fit_dose_curves
+from scgim._core.effects import Effects, KindFit
+from scgim._core.fit import Fit, Graph
+from scgim._core.learn.assemble import learned_prior
+from scgim._core.posterior.curves import DoseCurves, fit_dose_curves
+from scgim._core.posterior.drift import Drift
+from scgim._core.posterior.levels import Levels
 from scgim._core.posterior.targets import fit_values
 from scgim.model._module.closed_form import prepare
 from scgim.model._module.export import edge_strength, export_mechanisms
@@ -112,30 +116,26 @@ def published_fit(screen: Screen, module: PublishedModule, x: torch.Tensor, rng:
     odds = np.zeros((D, G))
     for d in range(D):
         odds[d] = logit(np.clip(probability[design.of(d)].mean(axis=0), 1e-12, 1 - 1e-12)) if len(design.of(d)) else 0.0
-    out = fit_values(value, error, design, curves, odds)
+    kind = fit_values(value, error, design, curves, odds, module.kind.name)
+    kind = KindFit.shared(kind.kind, kind.of_drug, Effects(probability, value, np.sqrt(error)))
     z = ((x.to(module.loc.device) - module.loc) / module.scale).float()
     strength = edge_strength(module, z, rng)
     parents = [tuple(int(i) for i in np.flatnonzero(graph[:, j])) for j in range(G)]
     order = topological(parents, np.argsort(-reachable(graph).sum(axis=1), kind="stable"))
     return Fit(
-        tuple(screen.genes),
-        tuple(design.drugs),
-        module.mechanism,
-        module.intervention,
-        export_mechanisms(module, order, strength),
-        strength,
-        edge,
-        out.probability,
-        out.amplitude * scale,
-        out.amplitude_sd * scale,
-        curves.ec50,
-        curves.slope,
-        probability,
-        value * scale,
-        np.sqrt(error) * scale,
-        np.zeros(G),
-        np.full((D, G), module.intervention),
-        [],
-        {"structure": "gradient", "curve_effect_sd": curves.effect_sd, "curve_deviation_sd": curves.deviation_sd,
-         "p_target": float(module.prior.p_target[0]), "effect_sd": curves.effect_sd},
-    )  # fmt: skip
+        genes=tuple(screen.genes),
+        drugs=tuple(design.drugs),
+        settings={
+            "intervention": module.intervention,
+            "structure": "gradient",
+            **learned_prior(module.prior, curves),
+            "effect_sd": curves.effect_sd,
+        },
+        graph=Graph(strength, edge),
+        mechanisms=export_mechanisms(module, order, strength),
+        kinds=(kind,),
+        curves=DoseCurves.known(curves.ec50, curves.slope, G),
+        drift=Drift.none(D, np.zeros(G)),
+        levels=Levels.of(design, np.zeros(G)),
+        history=[],
+    ).to_expression(scale)

@@ -175,7 +175,7 @@ class SaveMixin(BaseModelClass):
                     setattr(model, name, value)
             model.module.on_load(model, pyro_param_store=None)
             model.module.load_state_dict({k: torch.as_tensor(np.array(v)) for k, v in saved.parameters.items()})
-            _ = model.fit if model.is_trained_ else None
+            _ = model.fitted if model.is_trained_ else None
         except DAMAGE as error:
             raise damaged(path, error) from error
         model.to_device(device)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scgim._core.kinds import INTERVENTIONS
 from scgim._core.learn.base import Learner, pick
 from scgim._core.learn.learners import SEARCHES
 from scgim._core.mechanisms import MECHANISMS
@@ -19,10 +21,9 @@ if TYPE_CHECKING:
 
 AnyLearner = Learner | Published
 LEARNERS: tuple[AnyLearner, ...] = (*SEARCHES, Published())
-INTERVENTIONS = ("shift", "hard", "activity", "auto")
-NAMES: dict[str, tuple[str, ...]] = {
+NAMES: dict[str, Collection[str]] = {
     "mechanism": tuple(MECHANISMS),
-    "intervention": INTERVENTIONS,
+    "intervention": INTERVENTIONS,  # kinds may be added
     "noise": tuple(OBSERVATIONS),
     "structure": tuple(dict.fromkeys(learner.structure for learner in LEARNERS)),
 }

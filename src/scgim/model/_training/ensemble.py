@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from scgim._core.learn.fit import Fit
+from scgim._core.effects import Effects
+from scgim._core.fit import Fit
 from scgim._core.moments.moments import Moments
 
 
@@ -56,26 +57,28 @@ def average(fit: Fit, members: list[Fit]) -> Fit:
     if not members:
         return fit
     every = [fit, *members]
-    out = {}
-    for name in ("graph_probability", "probability", "context_probability"):
-        out[name] = np.mean([getattr(f, name) for f in every], axis=0)
-    pairs = [(name, f"{name}_sd") for name in ("amplitude", "context_effect", "level_amplitude")]
-    for mean, sd in pairs if fit.level_amplitude is not None else pairs[:2]:
-        spread = np.var([getattr(f, mean) for f in every], axis=0)
-        out[sd] = np.sqrt(getattr(fit, sd) ** 2 + spread)
-    if fit.own_probability is not None:
-        active = fit.kind == "activity"
-        both = np.mean([kind_probabilities(f) for f in every], axis=0)  # (2, D, G)
-        out["own_probability"], out["other_probability"] = np.where(active, both[::-1], both)
-    return replace(fit, **out, settings={**fit.settings, "n_ensemble": len(members)})
+    kinds = []
+    for kind in fit.kinds:
+        parts = [f.kind(kind.kind) for f in every]
+        of_drug, of_context, at_level = (
+            _spread([getattr(part, name) for part in parts]) for name in ("of_drug", "of_context", "at_level")
+        )
+        kinds.append(replace(kind, of_drug=of_drug, of_context=of_context, at_level=at_level))
+    outside = np.mean([f.drift.of_drug.probability for f in every], axis=0)
+    return replace(
+        fit,
+        kinds=tuple(kinds),
+        graph=replace(fit.graph, probability=np.mean([f.graph.probability for f in every], axis=0)),
+        drift=replace(fit.drift, of_drug=replace(fit.drift.of_drug, probability=outside)),
+        settings={**fit.settings, "n_ensemble": len(members)},
+    )
 
 
-def kind_probabilities(fit: Fit) -> np.ndarray:
-    """Probabilities that a drug shifts a gene, and that it changes the gene's activity, ``(2, D, G)``."""
-    active = fit.kind == "activity"
-    own = fit.probability if fit.own_probability is None else fit.own_probability
-    other = np.zeros_like(own) if fit.other_probability is None else fit.other_probability
-    return np.stack([np.where(active, other, own), np.where(active, own, other)])
+def _spread(parts: list[Effects]) -> Effects:
+    """The first of several posteriors, with their mean probability and the spread of their effects in its uncertainty."""
+    probability = np.mean([part.probability for part in parts], axis=0)
+    spread = np.var([part.mean for part in parts], axis=0)
+    return Effects(probability, parts[0].mean, np.sqrt(parts[0].sd ** 2 + spread))
 
 
 def resamples(

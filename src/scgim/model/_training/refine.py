@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from scgim._core.learn.fit import Fit
+from scgim._core.fit import Fit
+from scgim._core.kinds import KINDS
 from scgim._core.structure.prior import Prior
 from scgim.model._module.closed_form import closed_form, prepare
 from scgim.model._module.export import STRENGTH_CELLS, assemble
@@ -77,13 +78,17 @@ def refine(
     module: GIMModule = host.module
     cells = screen.cells
     prepare(cells, module)
-    active = bool((fit.kind == "activity").any()) and not module.scaled  # closed forms know these better, too
-    if stands or active or (options.max_epochs == 0 and module.mechanisms.mechanism.closed_form):
+    by_orders = all(KINDS[kind.kind].trains for kind in fit.kinds)  # else closed forms know these kinds better, too
+    if (
+        stands
+        or not (by_orders or module.scaled)
+        or (options.max_epochs == 0 and module.mechanisms.mechanism.closed_form)
+    ):
         module.load_fit(fit)
         return fit
     training = Training.of(host, cells, options, module, rng)
     n_epochs = module.mechanisms.n_epochs(cells.n_cells) if options.max_epochs is None else options.max_epochs
-    if module.scaled and (fit.kind == "activity").any():
+    if module.scaled and not by_orders:
         return fit_active_networks(screen, module, fit, training, n_epochs, rng, progress)
     held = training.held if n_epochs else np.array([], dtype=int)
     start: NeuralStart | None = None
@@ -112,7 +117,7 @@ def finish(
     screen: Screen, module: GIMModule, state: Expectation, fit: Fit, start: NeuralStart | None, rng: np.random.Generator
 ) -> Fit:
     """The refreshed fit."""
-    probability, order, history = fit.graph_probability, fit.mechanisms.order, []
+    probability, order, history = fit.graph.probability, fit.mechanisms.order, []
     if start is not None:
         order, history = start.order, start.history
         probability = edge_probability(fit, start, module.mechanisms.parents())

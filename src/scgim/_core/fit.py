@@ -1,0 +1,177 @@
+"""The result of a fit: mechanisms, graph, targets and effects (layer `_core`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from scgim._core.effects import Effects, KindFit, strongest
+from scgim._core.kinds import KINDS
+from scgim._core.kinds.base import Moved
+from scgim._core.mechanisms.additive import Mechanisms
+from scgim._core.mechanisms.neural import NeuralMechanisms
+from scgim._core.posterior.curves import DoseCurves
+from scgim._core.posterior.drift import Drift
+from scgim._core.posterior.levels import Levels
+from scgim._core.state import savable
+
+
+@savable
+@dataclass(frozen=True)
+class Graph:
+    """The graph over genes, row causes column.
+
+    Attributes
+    ----------
+    weights
+        ``(G, G)``; signed edge sizes, in units of the column's gene per unit of the row's gene.
+    probability
+        ``(G, G)``; of every edge.
+    """
+
+    weights: np.ndarray
+    probability: np.ndarray
+
+
+@savable
+@dataclass(frozen=True)
+class Fit:
+    """A fitted generative intervention model.
+
+    Effects are in units of the modelled expression, or of their kind (`scgim._core.kinds`), once `to_expression` was called.
+
+    Attributes
+    ----------
+    genes, drugs
+        Names, G and D.
+    settings
+        What was asked for, as far as it shapes what follows (``intervention``, ``structure``), and the prior that was learned.
+    graph
+        Edge sizes and probabilities.
+    mechanisms
+        Of the genes.
+    kinds
+        Targets and effects, by kind of intervention.
+    curves
+        Dose curves of the drugs.
+    drift
+        Differences that no target makes.
+    levels
+        Levels between which effects may differ.
+    history
+        One dict for each stage of the search: ``stage``, ``score``.
+    """
+
+    genes: tuple[str, ...]
+    drugs: tuple[str, ...]
+    settings: dict[str, Any]
+    graph: Graph
+    mechanisms: Mechanisms | NeuralMechanisms
+    kinds: tuple[KindFit, ...]
+    curves: DoseCurves
+    drift: Drift
+    levels: Levels
+    history: list[dict[str, Any]]
+
+    @cached_property
+    def _of_drug(self) -> tuple[Effects, np.ndarray]:
+        return strongest([kind.of_drug for kind in self.kinds])
+
+    @cached_property
+    def _of_context(self) -> tuple[Effects, np.ndarray]:
+        return strongest([kind.of_context for kind in self.kinds])
+
+    @property
+    def of_drug(self) -> Effects:
+        """``(D, G)``; that a drug targets a gene by any kind, and the effect by the most probable one, at full dose."""
+        return self._of_drug[0]
+
+    @property
+    def of_context(self) -> Effects:
+        """``(K, G)``; the same of the fitted contexts."""
+        return self._of_context[0]
+
+    @property
+    def kind_of_drug(self) -> np.ndarray:
+        """``(D, G)`` str; the most probable kind."""
+        return self.kind_names[self._of_drug[1]]
+
+    @property
+    def kind_of_context(self) -> np.ndarray:
+        """``(K, G)`` str; the most probable kind."""
+        return self.kind_names[self._of_context[1]]
+
+    @property
+    def kind_names(self) -> np.ndarray:
+        """Names of the kinds that were found, in order."""
+        return np.array([kind.kind for kind in self.kinds])
+
+    def kind(self, name: str) -> KindFit:
+        """What one kind does; nothing where it was not found."""
+        for kind in self.kinds:
+            if kind.kind == name:
+                return kind
+        of_drug, of_context = self.kinds[0].of_drug, self.kinds[0].of_context
+        return KindFit.shared(name, Effects.none(*of_drug.shape), Effects.none(*of_context.shape))
+
+    def expected(self) -> Moved:
+        """Posterior mean of what happens in every fitted context."""
+        moved = Moved.nothing(*self.kinds[0].of_context.shape)
+        for part in self.kinds:
+            kind = KINDS[part.kind]
+            where, effect = kind.point(part.of_context)
+            at = np.nonzero(where)
+            kind.write(moved, at, effect[at])
+        return moved
+
+    def effect_of(
+        self, kind: KindFit, drug: int, dose: np.ndarray, *, level: int | None = None, known: Effects | None = None
+    ) -> Effects:
+        """What one drug does by one kind at doses ``(m,)``, ``(m, G)``.
+
+        With the fraction h of the full effect a, ``mean = h a`` and ``sd^2 = h^2 (s^2 + deviation^2)``, to which every axis
+        of what is not known of the curve adds ``(h da + dh a)^2``.
+
+        Parameters
+        ----------
+        kind
+            One of `kinds`.
+        drug
+            Index of the drug.
+        dose
+            Positive doses.
+        level
+            Level of the covariate by which effects differ; None for their mean, known less well.
+        known
+            ``(G,)``; full effects to take in place of the fitted ones.
+        """
+        of_level = level is not None
+        full = kind.at_level[drug, level] if of_level else kind.of_drug[drug]
+        if not of_level:
+            full = replace(full, sd=np.hypot(full.sd, self.levels.between_sd))
+        moves = kind.level_along_curve[:, drug, level] if of_level else kind.along_curve[:, drug]  # (2, G)
+        mean, sd = (full.mean, full.sd) if known is None else (known.mean, known.sd)
+        probability = np.broadcast_to(full.probability if known is None else known.probability, (len(dose), len(mean)))
+        if self.curves.ec50[drug] <= 0:  # no dependence on dose
+            return Effects(probability, *(np.broadcast_to(v, probability.shape) for v in (mean, sd)))
+        h = self.curves.fraction(drug, dose)[:, None]  # (m, 1)
+        variance = h**2 * sd**2 + h**2 * self.curves.deviation_sd**2
+        if self.curves.axes[:, drug].any():
+            if known is None:
+                variance = np.maximum(variance - h**2 * (moves**2).sum(axis=0), 0)
+            for (up, down), move in zip(self.curves.ends(drug, dose), moves, strict=True):
+                variance = variance + (h * move + 0.5 * (up - down)[:, None] * mean) ** 2
+        return Effects(probability, h * mean, np.sqrt(variance))
+
+    def to_expression(self, scale: np.ndarray) -> Fit:
+        """From standard deviations of the genes ``(G,)`` to units of the expression, all but mechanisms and graph."""
+        return replace(
+            self,
+            kinds=tuple(kind.scale(KINDS[kind.kind].units(scale)) for kind in self.kinds),
+            curves=self.curves.scale(scale),
+            drift=self.drift.scale(scale),
+            levels=self.levels.scale(scale),
+        )
