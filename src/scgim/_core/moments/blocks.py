@@ -65,7 +65,8 @@ class BlockSums:
     block
         ``(K,)``; block of each context, or None.
     covariates
-        Mean ``(q,)`` and slopes ``(q, G)`` of covariates whose effect is removed, or None.
+        Mean ``(q,)`` of covariates whose effect is removed, in their units, and slopes ``(q, G)``, in units of the data a
+        unit of the covariate; or None.
     """
 
     frame: Frame
@@ -73,7 +74,7 @@ class BlockSums:
     covariates: tuple[np.ndarray, np.ndarray] | None = None
 
     def __call__(self, x: Any, context: np.ndarray, values: np.ndarray | None = None) -> Sums:
-        """Sums of cells ``(n, G)`` with contexts ``(n,)`` and covariates ``(n, q)``."""
+        """Sums of cells ``(n, G)`` in units of the data, with contexts ``(n,)`` and covariates ``(n, q)``."""
         contexts, local = np.unique(context, return_inverse=True)
         blocks, of = None, None
         if self.block is not None:
@@ -95,13 +96,13 @@ class BlockSums:
 
 @dataclass
 class SummaryPart:
-    """Range, kind and sums around `BlockSummary.shift` of a block, for the contexts that occur in it."""
+    """Range, sums around `BlockSummary.shift` of a block, for the contexts that occur in it."""
 
-    low: np.ndarray  # (G,)
+    low: np.ndarray  # (G,), units of the data, as all below
     high: np.ndarray  # (G,)
     contexts: np.ndarray
     total: np.ndarray  # (contexts, G)
-    square: np.ndarray  # (G,)
+    square: np.ndarray  # (G,), squared units
     whole: bool = True
     n_bad: int = 0  # NaN or infinite values
     bad_gene: int = -1
@@ -109,18 +110,18 @@ class SummaryPart:
 
 @dataclass(frozen=True)
 class BlockSummary:
-    """Range, kind of the values and sums by context.
+    """Range and sums by context, and whether values are whole.
 
     Attributes
     ----------
     shift
-        ``(G,)``; subtracted from dense values, against cancellation; zero for sparse ones.
+        ``(G,)``; subtracted from dense values, against cancellation; zero for sparse ones; in units of the data.
     """
 
     shift: np.ndarray
 
     def __call__(self, x: Any, context: np.ndarray) -> SummaryPart:
-        """Summary of cells ``(n, G)`` with contexts ``(n,)``; stops at the first NaN or infinite values."""
+        """Summary of cells ``(n, G)`` in units of the data, with contexts ``(n,)``; stops at the first NaN or infinite values."""
         contexts, local = np.unique(context, return_inverse=True)
         G = x.shape[1]
         zeros = np.zeros((len(contexts), G))

@@ -18,6 +18,10 @@ from scgim._core.mechanisms.base import Basis
 from scgim._core.mechanisms.linear import Linear
 
 Chunk = tuple[Any, np.ndarray]  # cells (n, G), dense or sparse; context of each cell (n,)
+ROUNDING = 1e-12
+"""Share of the mean square that rounding of sums in float64 leaves of the variance of a constant gene."""
+ROUNDING_OF_ORIGIN = 1e-28
+"""The same as a share of the squared origin: the square of the precision of float64, with a margin."""
 
 
 @dataclass
@@ -29,21 +33,23 @@ class Moments:
     n
         ``(K,)``; cells per context.
     mean
-        ``(K, G, B)``; mean of the basis functions of the standardised genes.
+        ``(K, G, B)``; mean of the basis functions of the standardised genes; for linear functions in standard deviations.
     within
-        ``(G*B, G*B)``; covariance within contexts, pooled over contexts.
+        ``(G*B, G*B)``; covariance of those functions within contexts, pooled over contexts, without units.
     loc, scale
-        ``(G,)``; the standardisation, on the modelled expression scale.
+        ``(G,)``; mean and standard deviation of each gene over all cells, in units of the modelled expression.
     slope
-        ``(G, B)``; average derivative of the basis functions.
+        ``(G, B)``; average derivative of the basis functions, per standard deviation of the gene.
     mechanism
         Whose functions these are.
     scatter
-        ``(U, G*B, G*B)`` or None; within-context scatter (sum of squares) of each block of contexts, where asked for.
+        ``(U, G*B, G*B)`` or None; within-context scatter (sum of squares of the functions, without units) of each pool of contexts,
+        where asked for.
     block
         ``(K,)`` or None; block of each context, for `scatter`.
     spread
-        ``(K, G)`` or None; what observation adds to the variance of the means, beyond that of sampling cells. Means of
+        ``(K, G)`` or None; what observation adds to the variance of the means, beyond that of sampling cells, in squared
+        standard deviations. Means of
         different genes err independently of each other.
     pair_cells
         ``(G, G)`` or None; cells without observation noise that would tell a covariance within contexts as well.
@@ -80,8 +86,8 @@ class Frame:
     """
 
     mechanism: Basis
-    loc: np.ndarray  # (G,)
-    scale: np.ndarray  # (G,)
+    loc: np.ndarray  # (G,), units of the data
+    scale: np.ndarray  # (G,), units of the data
 
     @property
     def n_functions(self) -> int:
@@ -89,7 +95,7 @@ class Frame:
         return self.mechanism.n_functions
 
     def functions(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Functions ``(n, F)`` of cells ``(n, G)``, dense or sparse, and the sums ``(F,)`` of their derivatives."""
+        """Functions ``(n, F)`` of cells ``(n, G)`` in units of the data, dense or sparse, and the sums ``(F,)`` of their derivatives."""
         z = dense(x) - self.loc  # (n, G)
         z /= self.scale
         return self.mechanism.functions(z).reshape(len(z), -1), self.mechanism.slope_sums(z).ravel()
@@ -102,9 +108,9 @@ class Sums:
     Attributes
     ----------
     n
-        ``(K,)``; cells.
+        ``(K,)``; numbers of cells.
     first
-        ``(K, F)``; sums of the functions.
+        ``(K, F)``; sums of the functions, which have no units but those of `frame`.
     second
         ``(F, F)`` sums of products, or ``(U, F, F)`` with one for each block of contexts.
     slope
@@ -146,7 +152,7 @@ def chunk_sums(x: Any, context: np.ndarray, frame: Frame, block: np.ndarray | No
     Parameters
     ----------
     x
-        ``(n, G)``; cells, dense or sparse.
+        ``(n, G)``; cells in units of the data, dense or sparse.
     context
         ``(n,)``; their contexts.
     frame
@@ -171,18 +177,18 @@ def chunk_sums(x: Any, context: np.ndarray, frame: Frame, block: np.ndarray | No
 
 
 def origin(x: Any) -> np.ndarray:
-    """Origin ``(G,)`` of a linear pass, from its first cells."""
+    """Origin ``(G,)`` of a linear pass, from its first cells, in units of the data."""
     return dense(x).mean(axis=0)
 
 
 def location_scale(total: Sums, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of every gene over all cells, ``(G,)`` each, from the sums of a linear pass."""
+    """Mean and standard deviation of every gene over all cells, ``(G,)`` each, in units of the data, from the sums of a linear pass."""
     n = max(float(total.n.sum()), 1.0)
     diagonal = np.diagonal(total.second, axis1=-2, axis2=-1)
     square = diagonal if diagonal.ndim == 1 else diagonal.sum(axis=0)
     mean = total.first.sum(axis=0) / n
     variance = square / n - mean**2
-    noise = 1e-12 * square / n + 1e-28 * frame.loc**2  # rounding of a constant gene
+    noise = ROUNDING * square / n + ROUNDING_OF_ORIGIN * frame.loc**2
     return frame.loc + mean, np.sqrt(np.where(variance > noise, variance, 0.0))
 
 
@@ -228,7 +234,7 @@ def compute_moments(
     block
         ``(K,)``; keeps the scatter of each block of contexts apart, for hard and activity interventions.
     loc, scale
-        ``(G,)``; the standardisation, where it is known.
+        ``(G,)``; the standardisation in units of the data, where it is known.
     """
     known = None if loc is None or scale is None else (loc, scale)
     if mechanism.linear:

@@ -135,7 +135,7 @@ class GIMDataModule(LightningDataModule):
 
 
 class _Cells(IterableDataset):
-    """Minibatches of one kind of cells; their number is the same in every process."""
+    """Minibatches of the training cells, or of those held out; their number is the same in every process."""
 
     def __init__(self, module: GIMDataModule, n_cells: int, *, shuffled: bool) -> None:
         self.module, self.n_cells, self.shuffled = module, n_cells, shuffled

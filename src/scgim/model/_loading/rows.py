@@ -126,7 +126,7 @@ class RowReader:
         self.sources, self.starts = [by_row(m) for m in sources], starts
 
     def read(self, rows: np.ndarray) -> list[Any]:
-        """The rows, in their order, of each matrix ``(n, G)``; sparse where the matrix is."""
+        """The rows, in their order, of each matrix ``(n, G)``, in units of the data; sparse where the matrix is."""
         if self.starts is None:
             return [m[rows] for m in self.sources]
         unique, place = np.unique(rows, return_inverse=True)

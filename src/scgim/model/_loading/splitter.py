@@ -13,11 +13,14 @@ from scgim.model._reading.keys import CONTEXT_KEY
 if TYPE_CHECKING:
     from scvi.data import AnnDataManager
 
-KEEP = 10  # contexts with fewer cells are not split
+KEEP = 10
+"""Contexts with fewer cells are not split: a tenth of them would be no cell."""
+TRAIN_SIZE = 0.9
+"""Share of the cells of a context that are trained on, where the user does not say."""
 
 
 def split_cells(context: np.ndarray, train_size: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Training and held-out cells; every context with at least ten cells gives the same share.
+    """Training and held-out cells; every context with at least `KEEP` cells gives the same share.
 
     Parameters
     ----------
@@ -62,7 +65,7 @@ class GIMDataSplitter(DataSplitter):
         rng: int | np.random.Generator | None = 0,
         **kwargs: Any,
     ) -> None:
-        train_size = 0.9 if train_size is None else float(train_size)
+        train_size = TRAIN_SIZE if train_size is None else float(train_size)
         if not 0 < train_size <= 1:
             raise ValueError(f"train_size: expected a number above 0 and up to 1, found {train_size}.")
         if kwargs.get("external_indexing") is None:

@@ -12,7 +12,7 @@ import torch
 from scvi.train import TrainRunner
 
 from scgim.model._loading.datamodule import held_out_batches, make_data_module
-from scgim.model._loading.splitter import split_cells
+from scgim.model._loading.splitter import TRAIN_SIZE, split_cells
 from scgim.model._module.module import GIMModule
 from scgim.model._module.options import TrainOptions
 from scgim.model._module.plan import GIMTrainingPlan
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from scgim.model._reading.cells import Cells
 
 logger = logging.getLogger(__name__)
-TRAIN_SIZE = 0.9
-"""Share of the cells of a context that are trained on, where the user does not say."""
+SMALLEST_BATCH = 32
+"""Cells of a minibatch at least: the gradient of fewer says little."""
 
 
 def default_batch_size(module: GIMModule, n_cells: int) -> int:
-    """Cells of a minibatch."""
-    return int(np.clip(n_cells // 10, 32, module.mechanisms.largest_batch))
+    """Cells of a minibatch: a tenth of the cells, within limits."""
+    return int(np.clip(n_cells // 10, SMALLEST_BATCH, module.mechanisms.largest_batch))
 
 
 @torch.no_grad()

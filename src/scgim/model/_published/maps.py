@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from scgim.model._published.module import PublishedModule
     from scgim.model._study.features import Features
 
+CONSTANT = 1e-9
+"""Features that vary less than this over contexts, in their units, are taken as constant."""
 KIND = "amortised"
 
 
@@ -50,7 +52,7 @@ class Gamma:
         raw = cls.raw(level, design.dose, None if features is None else _table(design, features))[~design.control]
         spread = raw.std(axis=0) if len(raw) else np.ones(raw.shape[1])
         loc = raw.mean(axis=0) if len(raw) else np.zeros(raw.shape[1])
-        return cls(level, loc, np.where(spread > 1e-9, spread, 1.0))
+        return cls(level, loc, np.where(spread > CONSTANT, spread, 1.0))
 
     @staticmethod
     def raw(level: str, dose: np.ndarray, table: np.ndarray | None) -> np.ndarray:

@@ -101,7 +101,7 @@ class PublishedPlan(GIMTrainingPlan):
             self.module.fix_order()
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """Adam with a learning rate for each kind of parameter, all of which fall along half a cosine."""
+        """Adam with a learning rate for each group of parameters, all of which fall along half a cosine."""
         rates = {"edge_logits": self.lr_edges, "g": self.lr_maps, "h": self.lr_maps}
         groups: dict[float, list[torch.nn.Parameter]] = {}
         for name, parameter in self.module.named_parameters():

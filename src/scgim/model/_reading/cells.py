@@ -18,6 +18,8 @@ from scgim.model._reading.spec import Spec
 
 Transform = Callable[[np.ndarray], np.ndarray]
 """From cells ``(n, G)`` to as many on another scale."""
+SINGULAR = 1e-10
+"""Relative size of singular values that count as zero: covariates that say the same share their slope."""
 DENSE_ROWS = 4096
 """Cells of a dense block: some tens of megabytes at a few thousand genes."""
 
@@ -38,11 +40,11 @@ class Adjustment:
     coef: np.ndarray
 
     def effect(self, values: np.ndarray) -> np.ndarray:
-        """Expression above that at the mean, ``(n, q)`` -> ``(n, G)``."""
+        """Expression above that at the mean, ``(n, q)`` -> ``(n, G)``, in units of the data."""
         return (values - self.mean) @ self.coef
 
     def remove(self, block: Any, values: np.ndarray) -> np.ndarray:
-        """Cells ``(n, G)``, dense or sparse, at the mean of the covariates."""
+        """Cells ``(n, G)``, dense or sparse, at the mean of the covariates, in units of the data."""
         return (block.toarray() if sparse.issparse(block) else block) - self.effect(values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,6 +60,8 @@ class Adjustment:
 @dataclass(frozen=True)
 class Cells:
     """Registered cells with their contexts: all that reads expression starts here. N cells, G genes, q covariates.
+
+    Expression is in units of the data (`transform` may give others); nothing is standardised here.
 
     Attributes
     ----------
@@ -189,4 +193,4 @@ def fit_adjustment(cells: Cells, n_contexts: int) -> Adjustment:
     cross: Any = 0.0  # (q, G)
     for rows, block in iterate(cells.data, cells.spec):
         cross = cross + np.asarray(centred[rows].T @ block, dtype=float)
-    return Adjustment(values.mean(axis=0), np.linalg.lstsq(centred.T @ centred, cross, rcond=1e-10)[0])
+    return Adjustment(values.mean(axis=0), np.linalg.lstsq(centred.T @ centred, cross, rcond=SINGULAR)[0])

@@ -86,10 +86,10 @@ def read_dose(column: pd.Series, argument: str = "dose_key") -> np.ndarray:
     """
     values: Any = column
     if isinstance(values.dtype, pd.CategoricalDtype):
-        kind = values.cat.categories
-        numeric = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
+        levels = values.cat.categories
+        numeric = pd.api.types.is_numeric_dtype(levels) and not pd.api.types.is_bool_dtype(levels)
         if numeric:
-            values = values.astype(kind.dtype if not values.isna().any() else "float64")
+            values = values.astype(levels.dtype if not values.isna().any() else "float64")
     elif values.dtype == object:
         present = values.dropna()
         numeric = all(isinstance(v, (int, float, np.number)) and not isinstance(v, bool) for v in present)

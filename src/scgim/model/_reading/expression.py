@@ -87,7 +87,7 @@ def _spans(sources: list[Any], n_obs: int, size: int) -> Iterator[tuple[int, int
 
 
 def iterate(data: Any, spec: Spec, size: int | None = None) -> Iterator[tuple[slice, Any]]:
-    """Blocks of cells ``(rows, (n, G))`` over all modalities; sparse where all of them are.
+    """Blocks of cells ``(rows, (n, G))`` over all modalities, in units of the data; sparse where all of them are.
 
     Parameters
     ----------

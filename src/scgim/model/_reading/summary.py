@@ -1,4 +1,4 @@
-"""What one pass over the expression tells: range, variance within contexts, kind of the values (layer `model`)."""
+"""What one pass over the expression tells: range, variance within contexts, whether values are counts (layer `model`)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from scgim._core.moments.blocks import BlockSummary, join
+from scgim._core.moments.moments import ROUNDING
 from scgim.model._reading.cells import Cells
 from scgim.model._reading.expression import is_lazy, matrices
 from scgim.model._reading.passes import map_cells
@@ -45,7 +46,7 @@ def _shift(cells: Cells) -> np.ndarray:
 
 
 def summarise(cells: Cells, n_contexts: int) -> Summary:
-    """Range, variance within contexts and kind of the values; stops at the first block with NaN or infinite values."""
+    """Range, variance within contexts, and whether values are counts; stops at the first block with NaN or infinite values."""
     shift = _shift(cells)
     n_genes = len(shift)
     low, high = np.full(n_genes, np.inf), np.full(n_genes, -np.inf)
@@ -59,6 +60,6 @@ def summarise(cells: Cells, n_contexts: int) -> Summary:
         square += part.square
     n = np.maximum(np.bincount(cells.index, minlength=n_contexts), 1)[:, None]
     within = np.maximum(square - (total**2 / n).sum(axis=0), 0.0)
-    within[within <= 1e-12 * square] = 0.0
+    within[within <= ROUNDING * square] = 0.0
     counts = whole and low.min() >= 0 and high.max() > 1
     return Summary(low, high, within / max(cells.n_cells, 1), counts=bool(counts))

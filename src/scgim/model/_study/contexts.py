@@ -30,7 +30,7 @@ class Rows:
     codes
         ``(n, P)``; drugs of each row, sorted, `ABSENT` last.
     dose
-        ``(n, P)``; their doses, 0 where absent, 1 where no dose was registered.
+        ``(n, P)``; their doses in the user's unit, 0 where absent, 1 where no dose was registered.
     """
 
     drugs: tuple[str, ...]
@@ -38,7 +38,7 @@ class Rows:
     dose: np.ndarray
 
     def matrix(self, n_drugs: int | None = None) -> np.ndarray:
-        """Doses as ``(n, D)``, 0 where a drug is absent."""
+        """Doses as ``(n, D)`` in the user's unit, 0 where a drug is absent."""
         out = np.zeros((len(self.codes), len(self.drugs) if n_drugs is None else n_drugs))
         row, slot = np.nonzero(self.codes != ABSENT)
         out[row, self.codes[row, slot]] = self.dose[row, slot]
@@ -106,7 +106,7 @@ def encode_rows(frame: pd.DataFrame, spec: Spec, drugs: tuple[str, ...] | None =
 
 
 def _doses(frame: pd.DataFrame, spec: Spec, labels: np.ndarray, absent: np.ndarray) -> np.ndarray:
-    """Checked doses ``(n, P)``; those of absent drugs are not looked at."""
+    """Checked doses ``(n, P)`` in the user's unit; those of absent drugs are not looked at."""
     if not spec.dose:
         return np.ones(labels.shape)
     dose = np.column_stack([read_dose(frame[c]) for c in spec.dose])

@@ -27,7 +27,7 @@ class Features:
     names
         Names of the Q features.
     values
-        ``(rows, Q)`` float64; 0 in control contexts.
+        ``(rows, Q)`` float64, in the user's units; 0 in control contexts.
     """
 
     level: str

@@ -74,7 +74,7 @@ class ExpressionField(_Field):
         self._range = (None, None) if summary is None else (float(summary.low.min()), float(summary.high.max()))
 
     def register_field(self, adata: Any) -> dict:
-        """Names and kind of the columns."""
+        """Names and types of the columns."""
         part = adata if self.mod_key is None else adata.mod[self.mod_key]
         return {
             "n_obs": int(part.n_obs),

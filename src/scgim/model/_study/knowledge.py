@@ -204,7 +204,7 @@ def normalise_known_targets(known: Any, drugs: tuple[str, ...], genes: list[str]
 
 
 def known_targets_matrix(pairs: list[list[str]] | None, drugs: tuple[str, ...], genes: list[str]) -> np.ndarray | None:
-    """Known targets as ``(D, G)`` bool; None without any."""
+    """Known targets as booleans ``(D, G)``; None without any."""
     if pairs is None:
         return None
     row, column = {d: i for i, d in enumerate(drugs)}, {g: j for j, g in enumerate(genes)}

@@ -18,17 +18,17 @@ from scgim.model._study.contexts import Contexts, as_labels, derive_contexts
 from scgim.model._study.features import Features, read_features
 
 
-def check_object(data: Any, kind: Any) -> None:
+def check_object(data: Any, expected: Any) -> None:
     """The right class, not a view, with cells and genes.
 
     Raises
     ------
     TypeError, ValueError
     """
-    name = "adata" if kind is AnnData else "mdata"
-    if not isinstance(data, kind):
-        other = "setup_mudata" if kind is AnnData else "setup_anndata"
-        raise TypeError(f"{name}: expected {kind.__name__}, found {type(data).__name__}; see also GIM.{other}.")
+    name = "adata" if expected is AnnData else "mdata"
+    if not isinstance(data, expected):
+        other = "setup_mudata" if expected is AnnData else "setup_anndata"
+        raise TypeError(f"{name}: expected {expected.__name__}, found {type(data).__name__}; see also GIM.{other}.")
     if data.is_view:
         raise ValueError(f"{name}: expected an object of its own, found a view; run {name} = {name}.copy() first.")
     if data.n_obs == 0 or data.n_vars == 0:
