@@ -43,14 +43,13 @@ class Moments:
     mechanism
         Whose functions these are.
     scatter
-        ``(U, G*B, G*B)`` or None; within-context scatter (sum of squares of the functions, without units) of each pool of contexts,
-        where asked for.
+        ``(U, G*B, G*B)`` or None; within-context scatter (sum of squares of the functions, without units) of each pool of
+        contexts, where asked for.
     block
-        ``(K,)`` or None; block of each context, for `scatter`.
+        ``(K,)`` or None; pool of each context, for `scatter`.
     spread
         ``(K, G)`` or None; what observation adds to the variance of the means, beyond that of sampling cells, in squared
-        standard deviations. Means of
-        different genes err independently of each other.
+        standard deviations. Means of different genes err independently of each other.
     pair_cells
         ``(G, G)`` or None; cells without observation noise that would tell a covariance within contexts as well.
     """

@@ -26,6 +26,10 @@ class TrainedKind(Protocol):
         Whether it needs the means of the genes themselves, beside those of the residuals.
     first_factor
         Factor of the prior of targets with which the published estimator begins.
+
+    Notes
+    -----
+    Cells, residuals, effects and noise are in standard deviations of a gene, variances in their squares, log densities in nats.
     """
 
     name: str
@@ -68,7 +72,7 @@ class TrainedKind(Protocol):
         log_noise: torch.Tensor,
         own_variance: torch.Tensor,
     ) -> torch.Tensor:
-        """Negative log-likelihood ``(n, G)`` of cells z that the mechanisms leave with an error, expected under `target`."""
+        """Negative log-likelihood ``(n, G)`` of cells z that the mechanisms leave with an error, expected under `target`, in nats."""
 
 
 class ShiftTwin:

@@ -85,11 +85,11 @@ class GeneMechanisms(nn.Module):
             self.mask[m, : len(pa)] = 1.0
 
     def inputs(self, z: torch.Tensor) -> torch.Tensor:
-        """Candidate parents of every mechanism: cells ``(n, G)`` -> ``(M, n, P)``."""
+        """Candidate parents of every mechanism: cells ``(n, G)`` -> ``(M, n, P)``, both in standard deviations of the genes."""
         return (z[:, self.candidates] * self.mask).transpose(0, 1)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Contributions of the parents to every mechanism: cells ``(n, G)`` -> ``(n, M)``."""
+        """Contributions of the parents to every mechanism: cells ``(n, G)`` -> ``(n, M)``, both in standard deviations of the genes."""
         P = self.n_used()
         u = (z[:, self.candidates[:, :P]] * self.mask[:, :P]).transpose(0, 1).contiguous()
         return self.evaluate(u)
@@ -116,12 +116,14 @@ class GeneMechanisms(nn.Module):
     def evaluate(self, u: torch.Tensor, gate: torch.Tensor | None = None) -> torch.Tensor:
         """Contributions ``(n, M)`` from the first P candidate parents ``(M, n, P)``, which are zero where there is none.
 
+        Both are in standard deviations of the genes.
+
         With a `gate` ``(M, n, P)`` between 0 and 1, each parent acts as much as it says.
         """
         raise NotImplementedError
 
     def slopes(self, u: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
-        """Derivatives of `evaluate` by the expression of each candidate parent, ``(M, n, P)``."""
+        """Derivatives of `evaluate` by each candidate parent, ``(M, n, P)``: standard deviations of the child a standard deviation of the parent."""
         raise NotImplementedError
 
     def group_norms(self) -> torch.Tensor:
@@ -133,7 +135,7 @@ class GeneMechanisms(nn.Module):
         raise NotImplementedError
 
     def from_fit(self, mechanisms: Any) -> np.ndarray:
-        """Takes over parents and coefficients of a fit; returns the baselines ``(C, G)`` that go with them."""
+        """Takes over parents and coefficients of a fit; returns the baselines ``(C, G)`` that go with them, in standard deviations."""
         raise NotImplementedError
 
     def to_fit(

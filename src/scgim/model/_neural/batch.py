@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,13 +24,21 @@ from scgim.model._module.residuals import Expectation, Residuals
 
 logger = logging.getLogger(__name__)
 PARAMETERS_PER_PARENT = 6  # effective number, for the price of an edge
+PROMISE = 0.5
+"""Share of an edge's price that a regression must promise for a network to be tried: networks gain more than regressions."""
+MOST_EXPLAINED = 0.999
+"""Share of a variance that a regression explains at the most, so that its logarithm stays finite."""
+NO_VARIANCE = 1e-9
+"""Sums of squares below this are of a constant; of standardised cells."""
+RIDGE = 1e-3
+"""Of regressions on basis functions, as a share of their mean square: collinear functions do not blow up."""
 
 
 @dataclass
 class Sample:
     """Standardised cells in memory and their contexts."""
 
-    z: torch.Tensor  # (n, G)
+    z: torch.Tensor  # (n, G) standard deviations of the genes
     context: torch.Tensor  # (n,)
     drug_set: np.ndarray  # (K,)
     group: np.ndarray  # (K,)
@@ -38,7 +47,7 @@ class Sample:
 
     @property
     def inputs(self) -> torch.Tensor:
-        """What mechanisms read, ``(n, G)``."""
+        """What mechanisms read, ``(n, G)``, in standard deviations of the genes."""
         return self.z if self.seen is None else self.seen
 
     def sums(self, values: torch.Tensor) -> torch.Tensor:
@@ -55,7 +64,7 @@ class Batch:
     parents: list[tuple[int, ...]]
     networks: NeuralGenes
     state: Expectation
-    residual: torch.Tensor  # (n, M)
+    residual: torch.Tensor  # (n, M) standard deviations of the genes
 
 
 def residual_sums(cells: Sample, y: torch.Tensor, residual: torch.Tensor) -> Residuals:
@@ -180,7 +189,15 @@ def _expect(
     )
 
 
-def screen_additions(cells: Sample, batch: Batch, allowed: np.ndarray, price: float, most: int = 2) -> list[tuple]:
+class Addition(NamedTuple):
+    """One more parent of a gene, and what a regression of its residual would gain by it, in nats."""
+
+    gain: float
+    parent: int
+    gene: int
+
+
+def screen_additions(cells: Sample, batch: Batch, allowed: np.ndarray, price: float, most: int = 2) -> list[Addition]:
     """Parents that the residuals ask for: a regression of each residual on functions of one more gene.
 
     Parameters
@@ -192,52 +209,62 @@ def screen_additions(cells: Sample, batch: Batch, allowed: np.ndarray, price: fl
     allowed
         ``(G, G)`` bool; edges that may be added.
     price
-        Of an edge; candidates must promise half of it.
+        Of an edge, in nats; candidates must promise `PROMISE` of it.
     most
         Additions proposed for each gene.
-
-    Returns
-    -------
-    ``(gain, parent, gene)``.
     """
-    gain = _additive_gains(cells, batch)
-    z, k, residual = cells.inputs.cpu(), cells.context.cpu(), _centre(cells, batch.residual.cpu())
-    total = residual.square().sum(0).clamp(min=1e-9)
-    out = []
-    for j, pa in enumerate(batch.parents):
-        for p in pa if allowed[:, j].any() else ():  # what one more gene says together with a parent
-            product = _centre(cells, z * z[:, [p]])  # (n, G)
-            share = (product.T @ residual[:, j]) ** 2 / product.square().sum(0).clamp(min=1e-9) / total[j]
-            gain[:, j] += -0.5 * len(k) * np.log1p(-np.minimum(share.numpy(), 0.999))
-        found = [(gain[i, j], int(i), j) for i in np.flatnonzero(allowed[:, j]) if gain[i, j] > 0.5 * price]
+    gain = _additive_gains(cells, batch)  # (G, G) nats, [parent, gene]
+    _add_gains_beside_parents(gain, cells, batch, allowed)
+    worth = allowed & (gain > PROMISE * price)
+    out: list[Addition] = []
+    for j in range(len(gain)):
+        found = [Addition(gain[i, j], int(i), j) for i in np.flatnonzero(worth[:, j])]
         out += sorted(found, reverse=True)[:most]
     return out
 
 
+def _gain(n_cells: int, share: np.ndarray) -> np.ndarray:
+    """Log-likelihood that a regression gains, in nats: ``-n / 2 log(1 - share)`` for the share of the variance that it explains."""
+    return -0.5 * n_cells * np.log1p(-np.minimum(share, MOST_EXPLAINED))
+
+
 def _centre(cells: Sample, values: torch.Tensor) -> torch.Tensor:
-    """Values ``(n, F)`` less the mean of their context."""
+    """Values ``(n, F)`` less the mean of their context, in their own units."""
     n = cells.sums(torch.ones(len(values), 1)).clamp(min=1)
     return values - (cells.sums(values) / n).to(values.dtype)[cells.context.cpu()]
 
 
 def _additive_gains(cells: Sample, batch: Batch, block: int = 100) -> np.ndarray:
-    """What a regression of each residual on the basis functions of each gene would gain, ``(G, G)``."""
+    """What a regression of each residual on the basis functions of each gene would gain, ``(G, G)`` nats, [parent, gene]."""
     residual = _centre(cells, batch.residual.cpu()).double()
-    total, z = residual.square().sum(0).clamp(min=1e-9), cells.inputs.cpu()
+    total, z = residual.square().sum(0).clamp(min=NO_VARIANCE), cells.inputs.cpu()
     gain = np.zeros((z.shape[1], z.shape[1]))
     for start in range(0, z.shape[1], block):
         f = torch.as_tensor(Additive().functions(z[:, start : start + block].numpy()))  # (n, g, B)
         f = _centre(cells, f.flatten(1)).double().reshape(f.shape)
         gram = torch.einsum("ngb,ngc->gbc", f, f)
         right = (f.flatten(1).T @ residual).reshape(f.shape[1], f.shape[2], -1)  # (g, B, G)
-        ridge = 1e-3 * gram.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] * torch.eye(f.shape[2])
-        share = (right * torch.linalg.solve(gram + ridge, right)).sum(1) / total
-        gain[start : start + block] = -0.5 * len(z) * np.log1p(-np.minimum(share.numpy(), 0.999))
+        ridge = RIDGE * gram.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] * torch.eye(f.shape[2])
+        share = (right * torch.linalg.solve(gram + ridge, right)).sum(1) / total  # (g, G)
+        gain[start : start + block] = _gain(len(z), share.numpy())
     return gain
 
 
+def _add_gains_beside_parents(gain: np.ndarray, cells: Sample, batch: Batch, allowed: np.ndarray) -> None:
+    """Adds what each gene would say together with a parent: the gain of a regression on the product of the two, in place."""
+    z, residual = cells.inputs.cpu(), _centre(cells, batch.residual.cpu())
+    total = residual.square().sum(0).clamp(min=NO_VARIANCE)
+    for j, parents in enumerate(batch.parents):
+        if not allowed[:, j].any():
+            continue
+        for p in parents:
+            product = _centre(cells, z * z[:, [p]])  # (n, G)
+            share = (product.T @ residual[:, j]) ** 2 / product.square().sum(0).clamp(min=NO_VARIANCE) / total[j]
+            gain[:, j] += _gain(len(z), share.numpy())
+
+
 def reachable(graph: np.ndarray) -> np.ndarray:
-    """``(G, G)`` bool; ``[i, j]`` if a directed path leads from i to j."""
+    """Booleans ``(G, G)``; ``[i, j]`` if a directed path leads from i to j."""
     out = graph.astype(bool)
     for k in range(len(out)):
         out |= out[:, [k]] & out[[k], :]
@@ -245,7 +272,7 @@ def reachable(graph: np.ndarray) -> np.ndarray:
 
 
 def as_graph(parents: list[tuple[int, ...]]) -> np.ndarray:
-    """``(G, G)`` bool, row causes column."""
+    """Booleans ``(G, G)``; row causes column."""
     graph = np.zeros((len(parents), len(parents)), dtype=bool)
     for j, pa in enumerate(parents):
         graph[list(pa), j] = True

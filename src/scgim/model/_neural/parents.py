@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ class NeuralStart:
 
 def propose(
     parents: list[tuple[int, ...]],
-    additions: list[tuple],
+    additions: Sequence[tuple],
     tabu: set,
     active: set[int],
     may: np.ndarray,

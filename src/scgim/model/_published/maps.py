@@ -184,7 +184,7 @@ def _layers(network: torch.nn.Module) -> tuple[np.ndarray, ...]:
 
 
 def _network(layers: tuple[np.ndarray, ...], x: np.ndarray, gene: int | None = None) -> np.ndarray:
-    """A map with one hidden layer ``(m, G)``, or one gene of it ``(m,)``."""
+    """A map with one hidden layer: log odds, or effects in standard deviations of the genes, ``(m, G)``, or one gene of it ``(m,)``."""
     inner, bias, outer, last = layers
     a = x @ inner.T + bias
     hidden = a / (1 + np.exp(-np.clip(a, -500, 500)))

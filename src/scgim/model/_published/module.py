@@ -143,7 +143,7 @@ class PublishedModule(GIMModule):
         self.ordered = True
 
     def target_logits(self) -> torch.Tensor:
-        """Of every context ``(K, G)``."""
+        """Log odds that a gene is a target, of every context ``(K, G)``."""
         return self.g(self.gamma).clamp(-MAX_LOGIT, MAX_LOGIT)
 
     def gates(self, n: int) -> torch.Tensor:
