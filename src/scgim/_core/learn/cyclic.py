@@ -65,7 +65,7 @@ def fit_cyclic(
     Parameters
     ----------
     moments, design, prior, genes, background, known_targets, rng, progress
-        See `scgim._core.engine.fit_search`; linear mechanisms, shift interventions.
+        See `scgim._core.learn.base.Task`; linear mechanisms, shift interventions.
     n_kicks
         Restarts of the order search that must bring nothing before it stops.
     """

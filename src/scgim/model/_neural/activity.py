@@ -31,7 +31,7 @@ from scgim.model._module.module import GIMModule
 from scgim.model._module.networks import NeuralGenes
 from scgim.model._module.residuals import Expectation
 from scgim.model._neural.batch import Sample, train_batch
-from scgim.model._neural.start import edge_probability, load_networks, neural_cells, start_networks
+from scgim.model._neural.start import edge_probability, load_networks, networks_of, neural_cells, start_networks
 
 if TYPE_CHECKING:
     from scgim.model._module.runner import Training
@@ -256,7 +256,7 @@ def fit_active_networks(
         if len(held) and not training.better(module, initial, copy.deepcopy(module.state_dict())):
             module.load_state_dict(initial)
     state = closed_form(screen.cells, module, start.batch.state)
-    update(run, module, module.mechanisms, _blocks(screen.cells, module), state, rng)
+    update(run, module, networks_of(module), _blocks(screen.cells, module), state, rng)
     state = closed_form(screen.cells, module, state)
     out = _assemble(screen.cells, module, run, fit, start, rng)
     if len(held):

@@ -10,6 +10,7 @@ import torch
 from scgim._core.fit import Fit
 from scgim._core.structure.prior import Prior
 from scgim.model._module.module import GIMModule
+from scgim.model._module.networks import NeuralGenes
 from scgim.model._neural.batch import Batch, Sample
 from scgim.model._neural.parents import NeuralStart, search_parents
 
@@ -41,13 +42,14 @@ def start_networks(
     progress: Callable[[str, float], None] | None,
 ) -> NeuralStart:
     """Parents and first weights of neural mechanisms, from another graph, such as that of the additive engine."""
+    networks = networks_of(module)
     start = search_parents(
         cells,
         order,
         [np.asarray(pa, dtype=int) for pa in parents],
         prior=prior,
-        max_parents=module.mechanisms.mask.shape[1],
-        n_hidden=module.mechanisms.bias.shape[1],
+        max_parents=networks.mask.shape[1],
+        n_hidden=networks.bias.shape[1],
         seed=int(rng.integers(2**31)),
         progress=progress,
     )
@@ -55,9 +57,16 @@ def start_networks(
     return start
 
 
+def networks_of(module: GIMModule) -> NeuralGenes:
+    """The mechanisms of a module of networks."""
+    if not isinstance(module.mechanisms, NeuralGenes):
+        raise TypeError(f"module: expected neural mechanisms, found {module.mechanism!r}.")
+    return module.mechanisms
+
+
 def load_networks(module: GIMModule, batch: Batch) -> None:
     """Networks of all genes, with their expectation step, as the mechanisms of the module."""
-    source, target = batch.networks, module.mechanisms
+    source, target = batch.networks, networks_of(module)
     target.set_parents(batch.parents)
     with torch.no_grad():
         width = min(source.mask.shape[1], target.mask.shape[1])

@@ -107,7 +107,7 @@ def refine(
         if len(held) and not training.better(module, initial, trained):
             module.load_state_dict(before)
         state = closed_form(cells, module, state)
-    if start is None and torch.equal(before["mechanisms.coef"], module.mechanisms.coef.detach().cpu()):
+    if start is None and torch.equal(before["mechanisms.coef"], module.state_dict()["mechanisms.coef"].cpu()):
         module.load_fit(fit)
         return fit
     return finish(screen, module, state, fit, start, rng)
