@@ -51,7 +51,7 @@ ELSEWHERE = {
     ("model/_training/test_refine.py", "a step of the second stage, tested by what it recovers and saves"): """
         model/_module/closed_form.py model/_module/export.py model/_neural/start.py""",
     ("model/_prediction/test_predictor.py", "requests are made to be answered; noise is abducted from a fit"): """
-        model/_prediction/request.py _core/kinds/abduct.py""",
+        model/_prediction/cells.py model/_prediction/request.py model/_prediction/resolve.py _core/kinds/abduct.py""",
     ("model/_published/test_fit.py", "the training plan of the estimator"): "model/_published/plan.py",
     ("model/_reading/test_passes.py", "reads the blocks of a pass"): """
         model/_reading/expression.py""",

@@ -215,7 +215,7 @@ def test_wrong_numbers_of_cells_are_refused(model: GIM, n_cells: Any) -> None:
 def test_streamed_cells_are_the_predicted_ones(
     model: GIM, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scgim.model._prediction.predictor.BLOCK_VALUES", 28)  # 7 cells at once
+    monkeypatch.setattr("scgim.model._prediction.cells.BLOCK_VALUES", 28)  # 7 cells at once
     model.predict_to_disk(ASKED, tmp_path / f"cells{ending}", n_cells=9, rng=1)
     read = ad.read_h5ad if ending == ".h5ad" else ad.read_zarr
     found, expected = read(tmp_path / f"cells{ending}"), model.predict(ASKED, n_cells=9, rng=1)

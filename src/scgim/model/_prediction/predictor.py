@@ -1,42 +1,23 @@
-"""Interventions and cells of requested perturbations (layer `model`).
-
-A fitted context keeps its own posterior. Otherwise the drugs of a row superpose: a known drug follows its dose curve, an
-unknown one is read from its features. Each predicted cell gets its own draw of targets and effects from the posterior.
-"""
+"""Prediction: a request is resolved into interventions, and these into cells (layer `model`)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scgim._core.effects import Effects, strongest
 from scgim._core.fit import Fit
-from scgim._core.kinds import KINDS
-from scgim._core.kinds.base import Moved
-from scgim._core.kinds.cells import mean_cells, propagate, sample_cells
-from scgim._core.kinds.shift import Shift
 from scgim._core.observation import Gaussian, Observation
-from scgim.model._prediction.components import Components, Part, key_of
+from scgim.model._prediction.cells import PredictedCells
+from scgim.model._prediction.components import Components
 from scgim.model._prediction.request import Request
-from scgim.model._published.maps import AmortisedMaps
+from scgim.model._prediction.resolve import Resolver
 
 if TYPE_CHECKING:
-    from scgim._core.mechanisms.additive import Mechanisms
-    from scgim._core.mechanisms.neural import NeuralMechanisms
-    from scgim.model._study.features import Features
     from scgim.model._study.study import Study
-
-SHIFT = Shift()
-BLOCK_VALUES = 2_000_000
-"""Values of predicted expression held at once."""
-SMALLEST_PROBABILITY = 1e-4
-"""Targets less probable than this do not enter means of observed data."""
-MEAN_DRAWS = 256
-"""Cells averaged where the mean has no closed form."""
 
 
 @dataclass
@@ -66,229 +47,22 @@ class Predictor:
         return len(self.fit.genes)
 
     @cached_property
-    def _fitted(self) -> dict[tuple, np.ndarray]:
-        """Contexts of each combination of drugs and doses."""
-        table: dict[tuple, list[int]] = {}
-        for k, dose in enumerate(self.data.design.dose):
-            table.setdefault(key_of(dose), []).append(k)
-        return {key: np.array(ks) for key, ks in table.items()}
-
-    def _context(self, key: tuple, group: np.ndarray) -> list[Effects] | None:
-        """Posterior of a fitted context, by kind; that of the row's group, else over the groups in which it was measured.
-
-        None where it was not measured, at the row's level if effects differ between levels.
-        """
-        contexts = self._fitted.get(key)
-        if contexts is not None and self.fit.levels.differ:
-            level = self._level(group)
-            contexts = contexts[self.fit.levels.of_group[self.data.design.group[contexts]] == level]
-        if contexts is None or len(contexts) == 0:
-            return None
-        own = contexts[group[self.data.design.group[contexts]] > 0]
-        contexts = own if len(own) else contexts
-        out = []
-        for kind in self.fit.kinds:
-            found = kind.of_context[contexts]
-            weight = 1 / (found.sd**2 + 1e-12)
-            total = weight.sum(axis=0)
-            mean = (weight * found.mean).sum(axis=0) / total
-            out.append(Effects(found.probability.mean(axis=0), mean, np.sqrt(1 / total)))
-        return out
-
-    def _level(self, group: np.ndarray) -> int | None:
-        """Level of a row with the weights ``(C,)`` of groups; None if effects do not differ, or it is not known."""
-        levels = np.unique(self.fit.levels.of_group[group > 0])
-        return int(levels[0]) if self.fit.levels.differ and len(levels) == 1 else None
-
-    @cached_property
-    def _at_levels(self) -> set[tuple[int, int]]:
-        """Drugs and levels that were measured together."""
-        context, drug = np.nonzero(self.data.design.dose)
-        level = self.fit.levels.of_group[self.data.design.group[context]]
-        return set(zip(drug.tolist(), level.tolist(), strict=True))
-
-    def _measured(self, key: tuple, group: np.ndarray) -> bool:
-        """Whether the drugs and doses were measured in the baseline groups of the row."""
-        return bool((group[self.data.design.group[self._fitted[key]]] > 0).any())
-
-    def _drug(self, d: int, dose: float, level: int | None) -> list[Effects]:
-        """Posterior of a known drug at any dose, by kind; with what its features say, where these are informative.
-
-        At a level where it was measured, its effects there stand as they are. Features say nothing of the kind, so that
-        they are left aside where several are weighed.
-        """
-        features = getattr(self.feature_model, "known", None) if len(self.fit.kinds) == 1 else None
-        level = level if level is not None and (d, level) in self._at_levels else None
-        known = None
-        if features is not None and level is None:
-            known = replace(features[d], sd=np.hypot(features.sd[d], self.fit.levels.between_sd))
-        out = []
-        for kind in self.fit.kinds:
-            found = self.fit.effect_of(kind, d, np.array([dose]), level=level, known=known)[0]
-            out.append(found if features is None else replace(found, probability=features.probability[d]))
-        return out
-
-    def _drift(self, d: int, dose: float, *, measured: bool) -> Effects:
-        """What a known drug does beyond its targets; `measured`: without the differences of a context of its own."""
-        return self.fit.drift.of(d, float(self.fit.curves.fraction(d, dose)), new_context=not measured)
+    def _resolver(self) -> Resolver:
+        return Resolver(self.fit, self.data, self.feature_model)
 
     def components(self, request: Request, features: np.ndarray | None) -> Components:
-        """Interventions of each row of a request.
-
-        Parameters
-        ----------
-        features
-            ``(U, Q)`` of the unknown drugs, or ``(m, Q)`` of the rows, see `read_new_features`.
-        """
-        n_known = len(self.fit.drugs)
-        found: list[tuple[int, list[Effects]]] = []  # row, by kind
-        asked: list[tuple[int, int, float, int]] = []  # row, row of features, dose, label of the drug
-        by_row = self.data.features is not None and self.data.features.level == "context"
-        labels: dict[tuple, int] = {}
-        drift: list[tuple[int, Effects]] = []
-        mapped: list[int] = []
-        for r, dose in enumerate(request.dose):
-            key = key_of(dose)
-            if not key:
-                continue
-            new = [d for d, _ in key if d >= n_known]
-            context = None if new else self._context(key, request.group[r])
-            if context is not None:
-                found.append((r, context))
-                own = self._measured(key, request.group[r])
-                drift += [(r, self._drift(d, v, measured=own or i > 0)) for i, (d, v) in enumerate(key)]
-            elif self._maps is not None and (not by_row or features is not None):
-                mapped.append(r)
-            elif new and by_row:  # features of the row describe all of its drugs together
-                label = labels.setdefault(tuple(d for d, _ in key), len(labels))
-                asked.append((r, r, max(v for _, v in key), label))
-            else:
-                level = self._level(request.group[r])
-                found += [(r, self._drug(d, v, level)) for d, v in key if d < n_known]
-                old = [(d, v) for d, v in key if d < n_known]
-                drift += [(r, self._drift(d, v, measured=i > 0)) for i, (d, v) in enumerate(old)]
-                asked += [(r, d - n_known, v, d) for d, v in key if d >= n_known]
-        of_kind = [[(r, effects[k]) for r, effects in found] for k in range(len(self.fit.kinds))]
-        of_kind[self._usual] += self._decode(asked, features) if asked else []
-        of_kind[self._usual] += self._amortised(np.array(mapped), request, features) if mapped else []
-        parts = [
-            Part.of(KINDS[name], rows, self.n_genes) for name, rows in zip(self.fit.kind_names, of_kind, strict=True)
-        ]
-        small = Part.of(SHIFT, drift if self.fit.drift.found else [], self.n_genes)
-        return Components(len(request.table), tuple(parts), small)
-
-    @cached_property
-    def _usual(self) -> int:
-        """The most frequent kind among the fitted ones, which drugs that are read from features are taken to act by."""
-        which = strongest([kind.of_drug for kind in self.fit.kinds])[1]
-        return int(np.bincount(which.ravel(), minlength=1).argmax())
-
-    def _decode(
-        self, asked: list[tuple[int, int, float, int]], features: np.ndarray | None
-    ) -> list[tuple[int, Effects]]:
-        """Interventions of unknown drugs from their features."""
-        if self.feature_model is None or features is None:
-            raise RuntimeError("model: no map from features was fitted; run train() first.")
-        row, source, dose, label = (np.array(column) for column in zip(*asked, strict=True))
-        probability, mean, sd = self.feature_model.decode(features[source], dose, label)
-        if self.fit.levels.differ:
-            sd = np.hypot(sd, self.feature_model.fraction(dose)[:, None] * self.fit.levels.between_sd)
-        found = Effects(probability, mean, sd)
-        return [(int(r), found[i]) for i, r in enumerate(row)]
-
-    @property
-    def _maps(self) -> AmortisedMaps | None:
-        """The maps of the published estimator, or None."""
-        return self.feature_model if isinstance(self.feature_model, AmortisedMaps) else None
-
-    def _amortised(self, rows: np.ndarray, request: Request, features: np.ndarray | None) -> list[tuple[int, Effects]]:
-        """Interventions of rows by the maps of the published estimator, all drugs of a row together."""
-        maps, of = cast("AmortisedMaps", self._maps), cast("Features", self.data.features)
-        if of.level == "context":
-            table = cast("np.ndarray", features)[rows]
-        else:
-            known = of.of_drugs(self.data.design.drugs)
-            table = known if features is None else np.vstack([known, features])
-        found = Effects(*maps.interventions(request.dose[rows], table))
-        return [(int(r), found[i]) for i, r in enumerate(rows)]
+        """Interventions of each row of a request, see :meth:`Resolver.components`."""
+        return self._resolver.components(request, features)
 
     def sample(
         self, request: Request, components: Components, n_cells: int, rng: np.random.Generator
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Blocks of ``(cells (n, G), row (n,), group (n,))``; all cells of a row before those of the next."""
-        total, size = n_cells * len(request.table), max(1, BLOCK_VALUES // self.n_genes)
-        cumulative = request.group.cumsum(axis=1)
-        for start in range(0, total, size):
-            row = np.arange(start, min(start + size, total)) // n_cells
-            group = (rng.random((len(row), 1)) >= cumulative[row]).sum(axis=1).clip(max=request.group.shape[1] - 1)
-            moved = components.draw(row, rng)
-            x = sample_cells(self.fit.mechanisms, moved, group, rng)
-            depth = None if request.size is None else request.size[row]
-            x = self.observation.draw(x, partial(mean_cells, self.fit.mechanisms, moved, group), group, depth, rng)
-            yield (x if request.offset is None else x + request.offset[row]), row, group
+        """Blocks of ``(cells (n, G), row (n,), group (n,))``, see :meth:`PredictedCells.sample`."""
+        return self._cells(request, components).sample(n_cells, rng)
 
     def mean(self, request: Request, components: Components) -> np.ndarray:
-        """Mean cell of each row ``(m, G)``: exact for shifts of linear mechanisms, else an average over draws."""
-        row, group = np.nonzero(request.group)
-        size = None if request.size is None else request.size[row]
-        means = self.observation.expect(PredictedLayer(self.fit.mechanisms, components, row, group), group, size)
-        out = np.zeros((len(request.table), self.n_genes))
-        np.add.at(out, row, request.group[row, group][:, None] * means)
-        return out if request.offset is None else out + request.offset
+        """Mean cell of each row ``(m, G)``, see :meth:`PredictedCells.mean`."""
+        return self._cells(request, components).mean()
 
-
-@dataclass(frozen=True)
-class PredictedLayer:
-    """The causal layer of rows in baseline groups, for a noise model to take to the data.
-
-    Attributes
-    ----------
-    mechanisms
-        Of the fit.
-    components
-        What happens in the rows of a request.
-    row, group
-        ``(r,)`` each; row of the request and baseline group.
-    """
-
-    mechanisms: Mechanisms | NeuralMechanisms
-    components: Components
-    row: np.ndarray
-    group: np.ndarray
-
-    def mean(self) -> np.ndarray:
-        """Means ``(r, G)``: exact for shifts of linear mechanisms, else an average over draws."""
-        if self.mechanisms.mechanism.linear and self.components.additive:
-            moved = Moved.adding(self.components.mean_added()).rows(self.row)
-            return mean_cells(self.mechanisms, moved, self.group)
-        return np.stack([self.average(int(r), int(g)) for r, g in zip(self.row, self.group, strict=True)])
-
-    def average(self, row: int, group: int) -> np.ndarray:
-        """Mean of cells with the same random numbers for every row, so that differences between rows are smooth."""
-        rng = np.random.default_rng(0)
-        half = rng.standard_normal((MEAN_DRAWS // 2, self.components.n_genes))
-        noise = np.concatenate([half, -half])
-        moved = self.components.draw(np.full(len(noise), row), rng)
-        return propagate(self.mechanisms, moved, np.full(len(noise), group), noise).mean(axis=0)
-
-    def log_mean(self) -> tuple[np.ndarray, np.ndarray]:
-        """Means, and logarithms of the means of the exponential, ``(r, G)`` each, the interventions integrated out.
-
-        Mechanisms are linear and interventions shifts. A shift of gene i moves the logarithm of gene j by its total effect;
-        targets are independent of each other.
-        """
-        components, mechanisms, n_genes = self.components, self.mechanisms, self.components.n_genes
-        total = np.linalg.inv(np.eye(n_genes) - mechanisms.weights())  # (G, G), row causes column
-        nothing = Moved.nothing(components.n_rows, n_genes)
-        baseline = mean_cells(mechanisms, nothing.rows(self.row), self.group)
-        mean, log_mean = np.zeros((2, components.n_rows, n_genes))
-        for part in components.everything:
-            for c, r in enumerate(part.row):
-                effects = part.effects[c]
-                hit = np.flatnonzero(effects.probability > SMALLEST_PROBABILITY)
-                p, a, sd = (v[hit, None] for v in (effects.probability, effects.mean, effects.sd))
-                move = total[hit] * a + 0.5 * (total[hit] * sd) ** 2
-                log_mean[r] += np.log1p(p * np.expm1(np.clip(move, -50, 50))).sum(axis=0)
-                mean[r] += effects.expected[hit] @ total[hit]
-        noise = 0.5 * (mechanisms.noise_sd**2) @ total**2
-        return baseline + mean[self.row], baseline + log_mean[self.row] + noise
+    def _cells(self, request: Request, components: Components) -> PredictedCells:
+        return PredictedCells(self.fit.mechanisms, self.observation, request, components)

@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 
 N_STEPS = 4000
 """Minibatches of a training, unless epochs are given."""
+EPOCHS = (20, 2000)
+"""Fewest and most epochs of that many minibatches: the penalty on cycles grows from epoch to epoch, and needs some."""
+SMALLEST_VARIANCE = 1e-6
+"""Of a gene given its parents, as a share of its variance over all cells: that of rounding in float32, with a margin."""
+SURE = 1e-12
+"""Probabilities are kept this far from 0 and 1 where their log odds are taken."""
 SCALE_CELLS = 20_000
 """Cells from which location and scale of the genes are taken."""
 LARGEST_BATCH = 512
@@ -68,7 +74,7 @@ def fit_published(
     module.set_scale(x.mean(axis=0), x.std(axis=0))
     training = Training.of(host, cells, options, module, rng, largest=LARGEST_BATCH)
     steps = max(len(training.train) / training.loader["batch_size"], 1)  # of an epoch
-    n_epochs = int(np.clip(N_STEPS / steps, 20, 2000)) if options.max_epochs is None else options.max_epochs
+    n_epochs = int(np.clip(N_STEPS / steps, *EPOCHS)) if options.max_epochs is None else options.max_epochs
     if n_epochs:
         training.run(module, n_epochs, rng, plan_cls=PublishedPlan, check_every=max(n_epochs // 20, 1))
     fit = published_fit(screen, module, torch.as_tensor(x), rng)
@@ -77,7 +83,7 @@ def fit_published(
 
 @torch.no_grad()
 def _final_sums(cells: Cells, module: PublishedModule) -> Residuals:
-    """Residuals of all cells under the final graph, whose edges are in the mask."""
+    """Residuals of all cells under the final graph, whose edges are in the mask, in standard deviations."""
     device = module.loc.device
     total = torch.zeros(5, len(module.names), module.n_genes, dtype=torch.float64)
     for x, context in cells.dense():
@@ -88,7 +94,11 @@ def _final_sums(cells: Cells, module: PublishedModule) -> Residuals:
 
 @torch.no_grad()
 def published_fit(screen: Screen, module: PublishedModule, x: torch.Tensor, rng: np.random.Generator) -> Fit:
-    """Thresholded graph, probabilities and effects of the trained module."""
+    """Thresholded graph, probabilities and effects of the trained module.
+
+    The module is standardised: values, errors and baselines are in standard deviations of a gene until they enter the `Fit`,
+    whose effects are in units of the data. `x` ``(n, G)`` holds cells in units of the data.
+    """
     module.eval()
     design, G, D = screen.design, module.n_genes, len(screen.design.drugs)
     edge = module.edge_probability().double().cpu().numpy()
@@ -108,14 +118,14 @@ def published_fit(screen: Screen, module: PublishedModule, x: torch.Tensor, rng:
         baseline[c] = (weight * centred).sum(axis=0) / np.maximum(weight.sum(axis=0), 1e-9)
     variance = (stays * sums.scatter).sum(axis=0) / np.maximum((stays * sums.freedom).sum(axis=0), 1)
     module.baseline.copy_(torch.as_tensor(baseline))
-    module.log_noise.copy_(torch.as_tensor(0.5 * np.log(np.maximum(variance, 1e-6))))
+    module.log_noise.copy_(torch.as_tensor(0.5 * np.log(np.maximum(variance, SMALLEST_VARIANCE))))
     scale, loc = module.scale.double().cpu().numpy(), module.loc.double().cpu().numpy()
     value = effect + loc / scale if module.kind.reads_genes else effect
-    error = np.maximum(variance, 1e-6) / n
+    error = np.maximum(variance, SMALLEST_VARIANCE) / n
     curves = fit_dose_curves(value, error, hit, design)
     odds = np.zeros((D, G))
     for d in range(D):
-        odds[d] = logit(np.clip(probability[design.of(d)].mean(axis=0), 1e-12, 1 - 1e-12)) if len(design.of(d)) else 0.0
+        odds[d] = logit(np.clip(probability[design.of(d)].mean(axis=0), SURE, 1 - SURE)) if len(design.of(d)) else 0.0
     kind = fit_values(value, error, design, curves, odds, module.kind.name)
     kind = KindFit.shared(kind.kind, kind.of_drug, Effects(probability, value, np.sqrt(error)))
     z = ((x.to(module.loc.device) - module.loc) / module.scale).float()

@@ -1,0 +1,133 @@
+"""Cells and means of rows whose interventions are known (layer `model`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scgim._core.kinds.base import Moved
+from scgim._core.kinds.cells import mean_cells, propagate, sample_cells
+from scgim._core.observation import Observation
+from scgim.model._prediction.components import Components
+from scgim.model._prediction.request import Request
+
+if TYPE_CHECKING:
+    from scgim._core.mechanisms.additive import Mechanisms
+    from scgim._core.mechanisms.neural import NeuralMechanisms
+
+BLOCK_VALUES = 2_000_000
+"""Values of predicted expression held at once."""
+SMALLEST_PROBABILITY = 1e-4
+"""Targets less probable than this do not enter means of observed data."""
+MEAN_DRAWS = 256
+"""Cells averaged where the mean has no closed form."""
+LARGEST_MOVE = 50.0
+"""Moves of a logarithm are kept within it: its exponential stays finite."""
+
+
+@dataclass(frozen=True)
+class PredictedCells:
+    """The cells that a request asks for.
+
+    Attributes
+    ----------
+    mechanisms
+        Of the fit.
+    observation
+        From the causal layer to the data.
+    request
+        Rows m, with their baseline groups.
+    components
+        What happens in them.
+    """
+
+    mechanisms: Mechanisms | NeuralMechanisms
+    observation: Observation
+    request: Request
+    components: Components
+
+    def sample(self, n_cells: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Blocks of ``(cells (n, G), row (n,), group (n,))``; all cells of a row before those of the next.
+
+        Cells are in units of the data, and each has its own draw of targets and effects from the posterior.
+        """
+        total, size = n_cells * len(self.request.table), max(1, BLOCK_VALUES // self.components.n_genes)
+        cumulative = self.request.group.cumsum(axis=1)
+        for start in range(0, total, size):
+            row = np.arange(start, min(start + size, total)) // n_cells
+            group = (rng.random((len(row), 1)) >= cumulative[row]).sum(axis=1).clip(max=self.request.group.shape[1] - 1)
+            moved = self.components.draw(row, rng)
+            x = sample_cells(self.mechanisms, moved, group, rng)
+            depth = None if self.request.size is None else self.request.size[row]
+            x = self.observation.draw(x, partial(mean_cells, self.mechanisms, moved, group), group, depth, rng)
+            yield (x if self.request.offset is None else x + self.request.offset[row]), row, group
+
+    def mean(self) -> np.ndarray:
+        """Mean cell of each row ``(m, G)``, in units of the data: exact for shifts of linear mechanisms, else an average over draws."""
+        row, group = np.nonzero(self.request.group)
+        size = None if self.request.size is None else self.request.size[row]
+        means = self.observation.expect(PredictedLayer(self.mechanisms, self.components, row, group), group, size)
+        out = np.zeros((len(self.request.table), self.components.n_genes))
+        np.add.at(out, row, self.request.group[row, group][:, None] * means)
+        return out if self.request.offset is None else out + self.request.offset
+
+
+@dataclass(frozen=True)
+class PredictedLayer:
+    """The causal layer of rows in baseline groups, for a noise model to take to the data.
+
+    Attributes
+    ----------
+    mechanisms
+        Of the fit.
+    components
+        What happens in the rows of a request.
+    row, group
+        ``(r,)`` each; row of the request and baseline group.
+    """
+
+    mechanisms: Mechanisms | NeuralMechanisms
+    components: Components
+    row: np.ndarray
+    group: np.ndarray
+
+    def mean(self) -> np.ndarray:
+        """Means ``(r, G)``, in units of the causal layer: exact for shifts of linear mechanisms, else an average over draws."""
+        if self.mechanisms.mechanism.linear and self.components.additive:
+            moved = Moved.adding(self.components.mean_added()).rows(self.row)
+            return mean_cells(self.mechanisms, moved, self.group)
+        return np.stack([self.average(int(r), int(g)) for r, g in zip(self.row, self.group, strict=True)])
+
+    def average(self, row: int, group: int) -> np.ndarray:
+        """Mean of cells with the same random numbers for every row, so that differences between rows are smooth."""
+        rng = np.random.default_rng(0)
+        half = rng.standard_normal((MEAN_DRAWS // 2, self.components.n_genes))
+        noise = np.concatenate([half, -half])
+        moved = self.components.draw(np.full(len(noise), row), rng)
+        return propagate(self.mechanisms, moved, np.full(len(noise), group), noise).mean(axis=0)
+
+    def log_mean(self) -> tuple[np.ndarray, np.ndarray]:
+        """Means, and logarithms of the means of the exponential, ``(r, G)`` each, the interventions integrated out.
+
+        Mechanisms are linear and interventions shifts. A shift of gene i moves the logarithm of gene j by its total effect;
+        targets are independent of each other.
+        """
+        components, mechanisms, n_genes = self.components, self.mechanisms, self.components.n_genes
+        total = np.linalg.inv(np.eye(n_genes) - mechanisms.weights())  # (G, G), row causes column
+        nothing = Moved.nothing(components.n_rows, n_genes)
+        baseline = mean_cells(mechanisms, nothing.rows(self.row), self.group)
+        mean, log_mean = np.zeros((2, components.n_rows, n_genes))
+        for part in components.everything:
+            for c, r in enumerate(part.row):
+                effects = part.effects[c]
+                hit = np.flatnonzero(effects.probability > SMALLEST_PROBABILITY)
+                p, a, sd = (v[hit, None] for v in (effects.probability, effects.mean, effects.sd))
+                move = total[hit] * a + 0.5 * (total[hit] * sd) ** 2
+                log_mean[r] += np.log1p(p * np.expm1(np.clip(move, -LARGEST_MOVE, LARGEST_MOVE))).sum(axis=0)
+                mean[r] += effects.expected[hit] @ total[hit]
+        noise = 0.5 * (mechanisms.noise_sd**2) @ total**2
+        return baseline + mean[self.row], baseline + log_mean[self.row] + noise

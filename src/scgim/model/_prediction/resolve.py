@@ -1,0 +1,196 @@
+"""From a request to the interventions of its rows (layer `model`).
+
+A fitted context keeps its own posterior. Otherwise the drugs of a row superpose: a known drug follows its dose curve, an
+unknown one is read from its features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from scgim._core.effects import Effects, strongest
+from scgim._core.fit import Fit
+from scgim._core.kinds import KINDS
+from scgim._core.kinds.shift import Shift
+from scgim.model._prediction.components import Components, Part, key_of
+from scgim.model._prediction.request import Request
+from scgim.model._published.maps import AmortisedMaps
+
+if TYPE_CHECKING:
+    from scgim.model._study.features import Features
+    from scgim.model._study.study import Study
+
+SHIFT = Shift()
+NO_VARIANCE = 1e-12
+"""Added to variances, in squared units of the data, before they are inverted."""
+
+
+@dataclass
+class Resolver:
+    """What a fit says of any perturbation, by drug, dose, level and features.
+
+    Attributes
+    ----------
+    fit
+        The fitted model; effects are in units of the modelled expression.
+    data
+        What was registered.
+    feature_model
+        Map from features to interventions, or None.
+    """
+
+    fit: Fit
+    data: Study
+    feature_model: Any = None
+
+    @cached_property
+    def _fitted(self) -> dict[tuple, np.ndarray]:
+        """Contexts of each combination of drugs and doses."""
+        table: dict[tuple, list[int]] = {}
+        for k, dose in enumerate(self.data.design.dose):
+            table.setdefault(key_of(dose), []).append(k)
+        return {key: np.array(ks) for key, ks in table.items()}
+
+    def _context(self, key: tuple, group: np.ndarray) -> list[Effects] | None:
+        """Posterior of a fitted context, by kind; that of the row's group, else over the groups in which it was measured.
+
+        None where it was not measured, at the row's level if effects differ between levels.
+        """
+        contexts = self._fitted.get(key)
+        if contexts is not None and self.fit.levels.differ:
+            level = self._level(group)
+            contexts = contexts[self.fit.levels.of_group[self.data.design.group[contexts]] == level]
+        if contexts is None or len(contexts) == 0:
+            return None
+        own = contexts[group[self.data.design.group[contexts]] > 0]
+        contexts = own if len(own) else contexts
+        out = []
+        for kind in self.fit.kinds:
+            found = kind.of_context[contexts]
+            weight = 1 / (found.sd**2 + NO_VARIANCE)
+            total = weight.sum(axis=0)
+            mean = (weight * found.mean).sum(axis=0) / total
+            out.append(Effects(found.probability.mean(axis=0), mean, np.sqrt(1 / total)))
+        return out
+
+    def _level(self, group: np.ndarray) -> int | None:
+        """Level of a row with the weights ``(C,)`` of groups; None if effects do not differ, or it is not known."""
+        levels = np.unique(self.fit.levels.of_group[group > 0])
+        return int(levels[0]) if self.fit.levels.differ and len(levels) == 1 else None
+
+    @cached_property
+    def _at_levels(self) -> set[tuple[int, int]]:
+        """Drugs and levels that were measured together."""
+        context, drug = np.nonzero(self.data.design.dose)
+        level = self.fit.levels.of_group[self.data.design.group[context]]
+        return set(zip(drug.tolist(), level.tolist(), strict=True))
+
+    def _measured(self, key: tuple, group: np.ndarray) -> bool:
+        """Whether the drugs and doses were measured in the baseline groups of the row."""
+        return bool((group[self.data.design.group[self._fitted[key]]] > 0).any())
+
+    def _drug(self, d: int, dose: float, level: int | None) -> list[Effects]:
+        """Posterior of a known drug at any dose, by kind; with what its features say, where these are informative.
+
+        At a level where it was measured, its effects there stand as they are. Features say nothing of the kind, so that
+        they are left aside where several are weighed.
+        """
+        features = getattr(self.feature_model, "known", None) if len(self.fit.kinds) == 1 else None
+        level = level if level is not None and (d, level) in self._at_levels else None
+        known = None
+        if features is not None and level is None:
+            known = replace(features[d], sd=np.hypot(features.sd[d], self.fit.levels.between_sd))
+        out = []
+        for kind in self.fit.kinds:
+            found = self.fit.effect_of(kind, d, np.array([dose]), level=level, known=known)[0]
+            out.append(found if features is None else replace(found, probability=features.probability[d]))
+        return out
+
+    def _drift(self, d: int, dose: float, *, measured: bool) -> Effects:
+        """What a known drug does beyond its targets; `measured`: without the differences of a context of its own."""
+        return self.fit.drift.of(d, float(self.fit.curves.fraction(d, dose)), new_context=not measured)
+
+    def components(self, request: Request, features: np.ndarray | None) -> Components:
+        """Interventions of each row of a request.
+
+        Parameters
+        ----------
+        features
+            ``(U, Q)`` of the unknown drugs, or ``(m, Q)`` of the rows, see `read_new_features`.
+        """
+        n_known = len(self.fit.drugs)
+        found: list[tuple[int, list[Effects]]] = []  # row, by kind
+        asked: list[tuple[int, int, float, int]] = []  # row, row of features, dose, label of the drug
+        by_row = self.data.features is not None and self.data.features.level == "context"
+        labels: dict[tuple, int] = {}
+        drift: list[tuple[int, Effects]] = []
+        mapped: list[int] = []
+        for r, dose in enumerate(request.dose):
+            key = key_of(dose)
+            if not key:
+                continue
+            new = [d for d, _ in key if d >= n_known]
+            context = None if new else self._context(key, request.group[r])
+            if context is not None:
+                found.append((r, context))
+                own = self._measured(key, request.group[r])
+                drift += [(r, self._drift(d, v, measured=own or i > 0)) for i, (d, v) in enumerate(key)]
+            elif self._maps is not None and (not by_row or features is not None):
+                mapped.append(r)
+            elif new and by_row:  # features of the row describe all of its drugs together
+                label = labels.setdefault(tuple(d for d, _ in key), len(labels))
+                asked.append((r, r, max(v for _, v in key), label))
+            else:
+                level = self._level(request.group[r])
+                found += [(r, self._drug(d, v, level)) for d, v in key if d < n_known]
+                old = [(d, v) for d, v in key if d < n_known]
+                drift += [(r, self._drift(d, v, measured=i > 0)) for i, (d, v) in enumerate(old)]
+                asked += [(r, d - n_known, v, d) for d, v in key if d >= n_known]
+        of_kind = [[(r, effects[k]) for r, effects in found] for k in range(len(self.fit.kinds))]
+        of_kind[self._usual] += self._decode(asked, features) if asked else []
+        of_kind[self._usual] += self._amortised(np.array(mapped), request, features) if mapped else []
+        parts = [
+            Part.of(KINDS[name], rows, len(self.fit.genes))
+            for name, rows in zip(self.fit.kind_names, of_kind, strict=True)
+        ]
+        small = Part.of(SHIFT, drift if self.fit.drift.found else [], len(self.fit.genes))
+        return Components(len(request.table), tuple(parts), small)
+
+    @cached_property
+    def _usual(self) -> int:
+        """The most frequent kind among the fitted ones, which drugs that are read from features are taken to act by."""
+        which = strongest([kind.of_drug for kind in self.fit.kinds])[1]
+        return int(np.bincount(which.ravel(), minlength=1).argmax())
+
+    def _decode(
+        self, asked: list[tuple[int, int, float, int]], features: np.ndarray | None
+    ) -> list[tuple[int, Effects]]:
+        """Interventions of unknown drugs from their features."""
+        if self.feature_model is None or features is None:
+            raise RuntimeError("model: no map from features was fitted; run train() first.")
+        row, source, dose, label = (np.array(column) for column in zip(*asked, strict=True))
+        probability, mean, sd = self.feature_model.decode(features[source], dose, label)
+        if self.fit.levels.differ:
+            sd = np.hypot(sd, self.feature_model.fraction(dose)[:, None] * self.fit.levels.between_sd)
+        found = Effects(probability, mean, sd)
+        return [(int(r), found[i]) for i, r in enumerate(row)]
+
+    @property
+    def _maps(self) -> AmortisedMaps | None:
+        """The maps of the published estimator, or None."""
+        return self.feature_model if isinstance(self.feature_model, AmortisedMaps) else None
+
+    def _amortised(self, rows: np.ndarray, request: Request, features: np.ndarray | None) -> list[tuple[int, Effects]]:
+        """Interventions of rows by the maps of the published estimator, all drugs of a row together."""
+        maps, of = cast("AmortisedMaps", self._maps), cast("Features", self.data.features)
+        if of.level == "context":
+            table = cast("np.ndarray", features)[rows]
+        else:
+            known = of.of_drugs(self.data.design.drugs)
+            table = known if features is None else np.vstack([known, features])
+        found = Effects(*maps.interventions(request.dose[rows], table))
+        return [(int(r), found[i]) for i, r in enumerate(rows)]
