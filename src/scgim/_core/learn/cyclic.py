@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 from scipy.special import expit
@@ -12,6 +13,7 @@ from scgim._core.fit import Fit
 from scgim._core.kinds.shift import Shift
 from scgim._core.learn.assemble import assemble
 from scgim._core.learn.order import Progress, learn_structure
+from scgim._core.mechanisms.additive import Mechanisms
 from scgim._core.moments.moments import Moments
 from scgim._core.structure.cyclic import CyclicScore, CyclicSearch
 from scgim._core.structure.learn_prior import evidence_given, learn_prior
@@ -91,6 +93,6 @@ def fit_cyclic(
     fit = assemble(score, Shift(), design, order, parents, evidence, probability, genes, known_targets, history)
     return replace(
         fit,
-        mechanisms=replace(fit.mechanisms, cyclic=cyclic),
+        mechanisms=replace(cast("Mechanisms", fit.mechanisms), cyclic=cyclic),  # those of moments
         settings={**fit.settings, "structure": "cyclic", "cyclic": cyclic},
     )
