@@ -51,6 +51,7 @@ DESCRIPTION = {
     "relu": "mechanisms relu, 500 cells",
     "square": "mechanisms square, 500 cells",
     "drift": "every context drifts by 0.3 sd in every gene",
+    "drift_one_dose": "the same, 40 drugs at one dose",
     "drug_drift": "every drug moves every gene by 0.2 sd, at all its doses",
 }
 
@@ -72,6 +73,7 @@ def case(fault: str) -> dict[str, Any]:
         "relu": {"mechanism": "relu", "n_cells": 500},
         "square": {"mechanism": "square", "n_cells": 500},
         "drift": {"faults": [faults.Drift(context_sd=0.3)]},
+        "drift_one_dose": {"faults": [faults.Drift(context_sd=0.3)], "doses": (2.0,), "n_drugs": 40},
         "drug_drift": {"faults": [faults.Drift(context_sd=0.0, drug_sd=0.2)]},
     }
     return changes[fault]

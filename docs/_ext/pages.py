@@ -18,6 +18,7 @@ def write(docs: Path, root: Path) -> None:
     (out / "keys.md").write_text(keys(), encoding="utf-8")
     (out / "scores.md").write_text(scores(), encoding="utf-8")
     (out / "benchmarks.md").write_text(benchmarks(root / "benchmarks", docs), encoding="utf-8")
+    single_tables(root / "benchmarks", out / "tables")
 
 
 def keys() -> str:
@@ -67,6 +68,16 @@ def benchmarks(folder: Path, out: Path) -> str:
     if not sections:
         return "This build was made from a checkout without result tables.\n"
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def single_tables(folder: Path, out: Path) -> None:
+    """Each table by itself, as ``tables/FOLDER_NAME.md``, for pages that show one with their own words around it."""
+    out.mkdir(exist_ok=True)
+    for path in sorted(folder.glob("*/tables/*.csv")):
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+        if 2 <= len(rows) <= MAX_ROWS + 1:
+            (out / f"{path.parts[-3]}_{path.stem}.md").write_text(table(rows) + "\n", encoding="utf-8")
 
 
 def commands(folder: Path) -> str:
