@@ -1,8 +1,8 @@
 """Draw the picture of the architecture: ``python docs/architecture.py``.
 
 Boxes are the folders of ``src/scgim``, and inside of ``_core`` and ``model`` their folders and single files. An arrow runs from what imports
-to what is imported, read from the code. Arrows that follow from others are left out, and so are those between files of one
-box. All arrows run down, or there is no picture: a circle is an error.
+to what is imported, read from the code. Arrows that follow from others are left out, and so are those between files of one box, and those
+to single files that import nothing, which stand at the foot of their panel. All arrows run down, or there is no picture: a circle is an error.
 """
 
 import ast
@@ -23,9 +23,6 @@ PANELS = {
     "_core": "numpy and torch alone",
 }
 """The layers from top to bottom; ``public`` is every folder that is not one of the others."""
-LEAVES = ("_keys", "_version", "__init__")
-"""Files beside the layers that import nothing of scgim (``tests/test_layers.py``)."""
-
 Edges = dict[str, set[str]]
 """For each box those that it imports from."""
 
@@ -44,8 +41,8 @@ def file_imports(path: Path) -> Iterator[str]:
 
 
 def box_of(parts: tuple[str, ...]) -> tuple[str, str] | None:
-    """Panel and box of a module below ``scgim``; None for leaves and for the package itself."""
-    if not parts or parts[0] in LEAVES:
+    """Panel and box of a module below ``scgim``; None for the package itself and for files beside the layers (``_keys``)."""
+    if not parts or (parts[0].startswith("_") and parts[0] not in PANELS):
         return None
     panel = parts[0] if parts[0] in PANELS else "public"
     inner = panel in ("model", "_core") and len(parts) > 1 and parts[1] != "__init__"
@@ -108,6 +105,11 @@ def reduced(edges: Edges) -> Edges:
         name: {below for below in targets if not any(below in reached(other) for other in targets - {below})}
         for name, targets in edges.items()
     }
+
+
+def feet(panel: str, edges: Edges, source: Path) -> list[str]:
+    """Single files that import nothing of their panel."""
+    return sorted(name for name, targets in edges.items() if not targets and (source / panel / f"{name}.py").is_file())
 
 
 def rows(edges: Edges, floor: dict[str, int]) -> tuple[list[list[str]], list[list[str]]]:
@@ -227,9 +229,14 @@ def draw(source: Path = SOURCE, path: Path = PICTURE) -> None:
 
     panels, parts = read(source), []
     for name, edges in panels.items():
-        edges = reduced(edges)
+        foot = feet(name, edges, source)
+        edges = reduced({box: targets - set(foot) for box, targets in edges.items() if box not in foot})
         level, ways = rows(edges, floors(edges))
         x = positions(level, ways)
+        if foot:
+            middle = (min(x.values()) + max(x.values())) / 2
+            x |= {box: middle + (k - (len(foot) - 1) / 2) * (BOX + GAP) for k, box in enumerate(foot)}
+            level.insert(0, foot)
         left, right = min(x.values()) - BOX / 2, max(x.values()) + BOX / 2
         parts.append((name, level, ways, {box: value - (left + right) / 2 for box, value in x.items()}, right - left))
     width = max(part[-1] for part in parts) + 0.6
