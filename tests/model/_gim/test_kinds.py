@@ -43,10 +43,10 @@ def mixed() -> tuple[ad.AnnData, dict[str, tuple[str, np.ndarray]], GIM]:
         for drug, effect in zip(one.uns["truth"]["drugs"], one.uns["truth"]["drug_effect"], strict=True):
             truth[f"{kind}_{drug}"] = (kind, effect != 0)
         one.obs["drug"] = [d if d == "control" else f"{kind}_{d}" for d in one.obs["drug"].astype(str)]
+        one.obs_names = f"{kind}_" + one.obs_names
         one.uns.clear(), one.obsm.clear()
         parts.append(one if kind == "shift" else one[(one.obs["drug"] != "control").to_numpy()].copy())
     adata = ad.concat(parts)
-    adata.obs_names_make_unique()
     model = scgim.tl.fit(adata, **COLUMNS, progress=False, accelerator="cpu")
     return adata, truth, model
 

@@ -12,7 +12,6 @@ from scgim.model._reading.passes import cell_moments
 from scgim.model._study.study import anndata_spec
 
 da = pytest.importorskip("dask.array")
-pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2")
 SETUP = {"perturbation_key": "drug", "control": "DMSO", "dose_key": "dose"}
 SPEC = anndata_spec(SETUP)
 N, G, K = 300, 5, 4
