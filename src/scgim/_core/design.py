@@ -38,7 +38,7 @@ class Design:
     group_names: tuple[str, ...]
     n_cells: np.ndarray
     has_dose: bool = True
-    level: np.ndarray | None = None  # an array from here on
+    level: np.ndarray = None  # type: ignore[assignment]  # zeros, once made
 
     def __post_init__(self) -> None:
         level = np.zeros(len(self.dose), dtype=int) if self.level is None else self.level
@@ -58,7 +58,7 @@ class Design:
     @cached_property
     def control(self) -> np.ndarray:
         """``(K,)`` bool; contexts in which no drug is present."""
-        return ~self.present.any(axis=1)
+        return np.asarray(~self.present.any(axis=1))
 
     @cached_property
     def single(self) -> np.ndarray:
@@ -87,7 +87,7 @@ class Design:
     @property
     def n_levels(self) -> int:
         """Number of levels of the covariate by which effects differ, V; 1 where they are shared."""
-        return int(self.level.max(initial=0)) + 1  # type: ignore[union-attr]
+        return int(self.level.max(initial=0)) + 1
 
     def of(self, drug: int) -> np.ndarray:
         """Contexts with the drug, alone or beside others."""

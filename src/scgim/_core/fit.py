@@ -123,8 +123,8 @@ class Fit:
         for part in self.kinds:
             kind = KINDS[part.kind]
             where, effect = kind.point(part.of_context)
-            at = np.nonzero(where)
-            kind.write(moved, at, effect[at])
+            context, gene = np.nonzero(where)
+            kind.write(moved, (context, gene), effect[context, gene])
         return moved
 
     def effect_of(

@@ -148,7 +148,7 @@ class Activity:
     name = "activity"
     additive = False
     scatter: Literal["none", "drug_set", "context"] = "context"
-    trains = False
+    scored = False
 
     def units(self, scale: np.ndarray) -> np.ndarray:
         """None: a relative change."""

@@ -98,15 +98,15 @@ class Kind(Protocol):
         Whether its effects add to the expression, so that those of linear systems are exact in expectation.
     scatter
         Of what second moments are needed beside the pooled ones: of no one's, of each set of drugs, or of each context.
-    trains
+    scored
         Whether parents can be scored with its effects integrated out, so that the graph is found by one search over
-        orders, and mechanisms may be trained by minibatches; else graph and interventions are learned in turn.
+        orders; else graph and interventions are learned in turn.
     """
 
     name: str
     additive: bool
     scatter: Literal["none", "drug_set", "context"]
-    trains: bool
+    scored: bool
 
     def units(self, scale: np.ndarray) -> np.ndarray:
         """What an effect of one is in units of the expression ``(G,)``, for genes with these standard deviations."""
@@ -127,7 +127,7 @@ class Learned(NamedTuple):
 
 
 class ScoredKind(Kind, Protocol):
-    """A kind that `trains`."""
+    """A kind that `scored`."""
 
     def score(self, moments: Moments, design: Design, prior: Prior) -> ShiftScore:
         """Scores of parents, with the effects of this kind integrated out."""

@@ -177,7 +177,7 @@ class Hard:
     name = "hard"
     additive = False
     scatter: Literal["none", "drug_set", "context"] = "drug_set"
-    trains = True
+    scored = True
 
     def units(self, scale: np.ndarray) -> np.ndarray:
         """Those of the expression, counted from zero."""

@@ -24,7 +24,7 @@ class Shift:
     name = "shift"
     additive = True
     scatter: Literal["none", "drug_set", "context"] = "none"
-    trains = True
+    scored = True
 
     def units(self, scale: np.ndarray) -> np.ndarray:
         """Those of the expression."""

@@ -341,10 +341,10 @@ def combine(run: ActiveFit, children: list[Children]) -> Combined:
         "effect_sd": float(run.prior.effect_sd[0]),
     }
     curves, other = run.activity.curves, run.shift.curves
-    ec50, hill, kinds = curves.ec50, curves.slope, (activity,)
+    ec50, hill, kinds = curves.ec50, curves.slope, [activity]
     if run.shifts:
         a, s = activity.of_drug.probability, shift.of_drug.probability
         active = ((a > s) & (a > 0.5)).sum(axis=1) > ((a <= s) & (s > 0.5)).sum(axis=1)  # (D,)
         ec50, hill = np.where(active, ec50, other.ec50), np.where(active, hill, other.slope)
-        kinds = (shift, activity)
-    return Combined(kinds, DoseCurves.known(ec50, hill, len(children)), left_over(run, children), settings)
+        kinds = [shift, activity]
+    return Combined(tuple(kinds), DoseCurves.known(ec50, hill, len(children)), left_over(run, children), settings)

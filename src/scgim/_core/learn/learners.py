@@ -20,8 +20,8 @@ from scgim._core.structure.learn_prior import evidence_given
 
 
 def one_kind() -> tuple[str, ...]:
-    """Settings of ``intervention`` that weigh one kind, which trains."""
-    return tuple(name for name, kinds in INTERVENTIONS.items() if len(kinds) == 1 and kinds[0].trains)
+    """Settings of ``intervention`` that weigh one kind, which is scored."""
+    return tuple(name for name, kinds in INTERVENTIONS.items() if len(kinds) == 1 and kinds[0].scored)
 
 
 class SearchOrders:
@@ -34,7 +34,7 @@ class SearchOrders:
 
     @property
     def allows(self) -> Allowed:
-        """Interventions of one kind that trains."""
+        """Interventions of one kind that is scored."""
         return Allowed(interventions=one_kind())
 
     def learn(self, task: Task, rng: np.random.Generator, progress: Progress | None = None) -> Fit:

@@ -120,7 +120,7 @@ def fit_dose_curves(
             mean_sd = float(np.sqrt(curves.effect_sd**2 - between**2))
             curves = replace(curves, effect_sd=mean_sd, between_sd=between)
         else:
-            curves = _fit_curves(residual, error, on, replace(design, level=None))
+            curves = _fit_curves(residual, error, on, replace(design, level=np.zeros_like(design.level)))
     if p_target is None or not design.single.any():
         return curves
     return replace(curves, slab=_learn_slab(residual, error, design, curves, p_target))

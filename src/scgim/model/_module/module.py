@@ -110,7 +110,7 @@ class GIMModule(BaseModuleClass):
         self.register_buffer("probability", torch.zeros(K, n_genes))
         self.register_buffer("effect", torch.zeros(K, n_genes))
         self.register_buffer("own_variance", torch.ones(n_genes))
-        self.scaled = not genes.mechanism.closed_form and not all(kind.trains for kind in INTERVENTIONS[intervention])
+        self.scaled = not genes.mechanism.closed_form and not all(kind.scored for kind in INTERVENTIONS[intervention])
         self.register_buffer("activity", torch.zeros(K, n_genes if self.scaled else 0), persistent=self.scaled)
         self.register_buffer("covariate_mean", torch.zeros(0), persistent=False)
         self.register_buffer("covariate_coef", torch.zeros(0, n_genes), persistent=False)

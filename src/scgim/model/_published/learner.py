@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from scgim._core.allowed import Allowed
+from scgim.model._module.kinds import TRAINED
 from scgim.model._published.maps import Gamma
 from scgim.model._published.module import PublishedModule
 
@@ -21,7 +22,7 @@ class Published:
     searches: ClassVar[bool] = False
     exact: ClassVar[bool] = False
     allows: ClassVar[Allowed] = Allowed(
-        interventions=("shift", "hard"),
+        interventions=tuple(TRAINED),
         noises=("gaussian",),
         effects_by=False,
         knowledge=False,

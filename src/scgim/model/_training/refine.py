@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from scgim._core.fit import Fit
-from scgim._core.kinds import KINDS
 from scgim._core.structure.prior import Prior
 from scgim.model._module.closed_form import closed_form, prepare
 from scgim.model._module.export import STRENGTH_CELLS, assemble
+from scgim.model._module.kinds import TRAINED
 from scgim.model._module.module import GIMModule
 from scgim.model._module.residuals import Expectation
 from scgim.model._module.runner import Training
@@ -78,17 +78,13 @@ def refine(
     module: GIMModule = host.module
     cells = screen.cells
     prepare(cells, module)
-    by_orders = all(KINDS[kind.kind].trains for kind in fit.kinds)  # else closed forms know these kinds better, too
-    if (
-        stands
-        or not (by_orders or module.scaled)
-        or (options.max_epochs == 0 and module.mechanisms.mechanism.closed_form)
-    ):
+    trains = all(kind.kind in TRAINED for kind in fit.kinds)  # else closed forms know these kinds better, too
+    if stands or not (trains or module.scaled) or (options.max_epochs == 0 and module.mechanisms.mechanism.closed_form):
         module.load_fit(fit)
         return fit
     training = Training.of(host, cells, options, module, rng)
     n_epochs = module.mechanisms.n_epochs(cells.n_cells) if options.max_epochs is None else options.max_epochs
-    if module.scaled and not by_orders:
+    if module.scaled and not trains:
         return fit_active_networks(screen, module, fit, training, n_epochs, rng, progress)
     held = training.held if n_epochs else np.array([], dtype=int)
     start: NeuralStart | None = None
