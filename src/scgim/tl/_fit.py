@@ -6,10 +6,6 @@ from typing import TYPE_CHECKING, Any
 from scgim import _keys
 from scgim._options import Columns, Devices, InterventionName, MechanismName, NoiseName, StructureName, documented
 from scgim._version import __version__
-from scgim.tl._design import find_confounded, warn_confounded
-from scgim.tl._light import light_copy
-from scgim.tl._progress import display
-from scgim.tl._seed import as_seed, seeded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,6 +106,16 @@ def fit(
     ... )
     >>> scgim.get.targets(adata, min_probability=0.5)  # doctest: +SKIP
     """
+    # here, so that the command line reads this signature without loading numpy
+    from scgim.model import GIM
+    from scgim.model._module.options import refuse_further
+    from scgim.tl._design import find_confounded, warn_confounded
+    from scgim.tl._light import light_copy
+    from scgim.tl._progress import display
+    from scgim.tl._results import results_of
+    from scgim.tl._seed import as_seed, seeded
+    from scgim.tl._write import write
+
     columns: dict[str, Any] = {
         "perturbation_key": perturbation_key,
         "control": control,
@@ -141,11 +147,6 @@ def fit(
     }
     _check_key(key_added)
     seed = as_seed(rng)
-
-    from scgim.model import GIM
-    from scgim.model._module.options import refuse_further
-    from scgim.tl._results import results_of
-    from scgim.tl._write import write
 
     refuse_further(trainer_kwargs, fit)
     is_mudata = _check_object(adata)
