@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from scgim._checks import FLAG, PATH, checked, or_none
 from scgim.datasets._fetch import fetch
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ CONSENSUS = (  # acyclic consensus of the literature, cause -> effect
 )
 
 
+@checked(directory=or_none(PATH), log=FLAG)
 def sachs(*, directory: str | os.PathLike[str] | None = None, log: bool = True) -> anndata.AnnData:
     """Eleven phosphorylated proteins and lipids in primary human T cells :cite:p:`sachs2005`.
 

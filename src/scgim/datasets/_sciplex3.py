@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from scgim._checks import FLAG, NAMES, PATH, checked, number, or_none
 from scgim.datasets._fetch import fetch
 
 if TYPE_CHECKING:
@@ -26,6 +27,15 @@ KEPT = ("replicate", "plate", "well", "time", "dose_unit", "ncounts", "ngenes", 
 ROWS = 20_000  # cells read at a time
 
 
+@checked(
+    directory=or_none(PATH),
+    cell_lines=or_none(NAMES),
+    drugs=or_none(NAMES),
+    genes=or_none(NAMES),
+    time=or_none(number(0, above=True)),
+    max_gb=number(0, above=True),
+    verify=FLAG,
+)
 def sciplex3(
     *,
     directory: str | os.PathLike[str] | None = None,

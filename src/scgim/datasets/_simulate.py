@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from scgim._checks import SEED, checked, count, number, one_of
 from scgim.datasets._simulator import drugs
-from scgim.datasets._simulator.arguments import check, drug_names, gene_names
+from scgim.datasets._simulator.arguments import CHOICES, check, drug_names, gene_names
 from scgim.datasets._simulator.assemble import assemble, disturb
 from scgim.datasets._simulator.disturbance import Disturbance
 from scgim.datasets._simulator.fault import Fault, World
@@ -21,6 +22,34 @@ if TYPE_CHECKING:
     import anndata
 
 
+@checked(
+    n_genes=count(),
+    edges_per_gene=number(0),
+    n_drugs=count(),
+    n_control=count(2),
+    n_cells=count(),
+    n_new_drugs=count(0),
+    n_test_cells=count(),
+    max_targets=count(),
+    n_features=count(),
+    n_pairs=count(0),
+    train_pairs=number(0, 1),
+    n_cell_lines=count(),
+    cell_line_sd=number(0),
+    cell_line_effect_sd=number(0),
+    n_batches=count(),
+    batch_sd=number(0),
+    background_sd=number(0),
+    zeros=number(0, 1),
+    dropout=number(0, 1),
+    hidden_units=count(),
+    weight_sd=number(0, above=True),
+    mechanism=one_of(*CHOICES["mechanism"]),
+    intervention=one_of(*CHOICES["intervention"]),
+    noise=one_of(*CHOICES["noise"]),
+    activation=one_of(*CHOICES["activation"]),
+    rng=SEED,
+)
 def simulate(
     n_genes: int = 20,
     *,

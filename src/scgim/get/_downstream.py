@@ -9,9 +9,11 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.sparse.linalg import spsolve
 
 from scgim import _keys
+from scgim._checks import DOSE, FITTED, TEXT, checked
 from scgim.get._tables import find_perturbation, measured
 
 
+@checked(adata=FITTED, perturbation=TEXT, key=TEXT, dose=DOSE)
 def downstream(
     adata: Any, perturbation: str, *, key: str = _keys.DEFAULT, dose: str | float = "highest"
 ) -> pd.DataFrame:

@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 
 from scgim import _keys
+from scgim._checks import FITTED, FLAG, TEXT, checked, number, or_none
 from scgim.get._tables import gene_names, measured
 
 
+@checked(adata=FITTED, key=TEXT, min_probability=number(0, 1), by_sign=FLAG, gene_symbols=or_none(TEXT))
 def gene_sets(
     adata: Any,
     *,

@@ -3,11 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 from scgim import _keys
+from scgim._checks import FITTED, TEXT, checked, number
 
 if TYPE_CHECKING:
     import networkx as nx
 
 
+@checked(adata=FITTED, key=TEXT, min_probability=number(0, 1))
 def graph(adata: Any, *, key: str = _keys.DEFAULT, min_probability: float = 0.0) -> "nx.DiGraph":
     """The inferred causal graph.
 

@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 
 from scgim import _keys
+from scgim._checks import FITTED, TEXT, checked, count, number, or_none
 from scgim.get._graph import graph
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
 
+@checked(adata=FITTED, key=TEXT, min_probability=number(0, 1), n_edges=or_none(count()))
 def network(
     adata: Any, *, key: str = _keys.DEFAULT, min_probability: float = 0.5, n_edges: int | None = None
 ) -> pd.DataFrame:

@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 
 from scgim import _keys
+from scgim._checks import DOSE, FITTED, TEXT, checked
 from scgim.get._tables import measured
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@checked(adata=FITTED, key=TEXT, dose=DOSE)
 def perturbations(adata: Any, *, key: str = _keys.DEFAULT, dose: str | float = "highest") -> "AnnData":
     """Perturbations as rows, genes as columns, for clustering and for the perturbation spaces of pertpy.
 

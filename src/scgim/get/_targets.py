@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from scgim import _keys
+from scgim._checks import FITTED, TEXT, checked, number, one_of, or_none
 from scgim.get._tables import as_list, perturbation_names
 
 if TYPE_CHECKING:
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
 LEVELS = ("context", "drug")
 
 
+@checked(
+    adata=FITTED,
+    level=one_of("context", "drug"),
+    key=TEXT,
+    min_probability=number(0, 1),
+    max_false_sign_rate=or_none(number(0, 1)),
+    gene_symbols=or_none(TEXT),
+)
 def targets(
     adata: Any,
     *,

@@ -7,16 +7,22 @@ from typing import Any
 import numpy as np
 
 
-def dense(values: Any) -> np.ndarray:
-    """Numpy array of an array, a sparse matrix or a table."""
-    return np.asarray(values.toarray() if hasattr(values, "toarray") else values)
+def dense(name: str, values: Any) -> np.ndarray:
+    """Numbers or booleans of an array, a sparse matrix or a table."""
+    try:
+        array = np.asarray(values.toarray() if hasattr(values, "toarray") else values)
+        return array if array.dtype.kind in "biuf" else array.astype(float)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{name}: expected an array of numbers, found {type(values).__name__} ({str(error)[:80]}); pass a numpy array."
+        ) from error
 
 
 def two_graphs(true_graph: Any, graph: Any) -> tuple[np.ndarray, np.ndarray]:
     """Two square arrays of one shape, (G, G) each, with zero diagonals."""
-    pair = dense(true_graph), dense(graph)
+    pair = dense("true_graph", true_graph), dense("graph", graph)
     for name, value in zip(("true_graph", "graph"), pair, strict=True):
-        if value.ndim != 2 or value.shape[0] != value.shape[1]:
+        if value.ndim != 2 or value.shape[0] != value.shape[1] or not value.size:
             raise ValueError(f"{name} must be a square (G, G) array, found shape {value.shape}.")
         if not np.all(np.isfinite(value)):
             raise ValueError(f"{name} must be finite, found NaN or infinite values.")
@@ -29,10 +35,12 @@ def two_graphs(true_graph: Any, graph: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def two_tables(names: tuple[str, str], first: Any, second: Any) -> tuple[np.ndarray, np.ndarray]:
     """Two arrays of one shape with finite numbers; vectors become one row, so (K, G) each."""
-    pair = np.atleast_2d(dense(first)), np.atleast_2d(dense(second))
+    pair = np.atleast_2d(dense(names[0], first)), np.atleast_2d(dense(names[1], second))
     if pair[0].shape != pair[1].shape:
         raise ValueError(f"{names[1]} must have the shape of {names[0]}, {pair[0].shape}, found {pair[1].shape}.")
     for name, value in zip(names, pair, strict=True):
+        if not value.size:
+            raise ValueError(f"{name} must hold at least one context and gene, found an array of shape {value.shape}.")
         if not np.all(np.isfinite(value)):
             raise ValueError(f"{name} must be finite, found NaN or infinite values.")
     return pair
@@ -40,7 +48,7 @@ def two_tables(names: tuple[str, str], first: Any, second: Any) -> tuple[np.ndar
 
 def two_samples(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Two sets of cells, (n, G) and (m, G), float64."""
-    pair = dense(x).astype(float), dense(y).astype(float)
+    pair = dense("x", x).astype(float), dense("y", y).astype(float)
     for name, value in zip(("x", "y"), pair, strict=True):
         if value.ndim != 2 or len(value) == 0:
             raise ValueError(f"{name} must be cells x genes with at least one cell, found shape {value.shape}.")
@@ -53,7 +61,7 @@ def two_samples(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def probabilities(name: str, values: Any) -> np.ndarray:
     """Numbers between 0 and 1."""
-    array = dense(values).astype(float)
+    array = dense(name, values).astype(float)
     if not np.all((array >= 0) & (array <= 1)):
         raise ValueError(f"{name} must lie between 0 and 1, found values outside or NaN.")
     return array

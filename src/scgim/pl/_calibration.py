@@ -4,11 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from scgim._checks import AXES, FLAG, TEXT, checked, count, or_none
 from scgim.metrics import reliability_table
 from scgim.pl import _style
 
 
 @_style.documented
+@checked(n_bins=count(), title=or_none(TEXT), ax=or_none(AXES), show=or_none(FLAG), return_fig=FLAG)
 def calibration(
     truth: Any,
     probability: Any,

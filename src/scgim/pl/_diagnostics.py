@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scgim._checks import FLAG, checked, count, or_none
 from scgim.pl import _style
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 
 @_style.documented
+@checked(n_pairs=count(), show=or_none(FLAG), return_fig=FLAG)
 def diagnostics(
     tables: "Mapping[str, pd.DataFrame]", *, n_pairs: int = 8, show: bool | None = None, return_fig: bool = False
 ) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from scgim import _keys
+from scgim._checks import AXES, FITTED, FLAG, NAMES, TEXT, checked, count, or_none
 from scgim.get._tables import as_list, perturbation_names
 from scgim.pl import _style
 from scgim.pl._data import find, read
@@ -14,6 +15,16 @@ COLORS = ("#c23b33", "#2f6db3", "#3f8f5b", "#b8862b", "#7a5ea8", "#4aa3a2", "#8a
 
 
 @_style.documented
+@checked(
+    adata=FITTED,
+    perturbation=TEXT,
+    key=TEXT,
+    genes=or_none(NAMES),
+    n_genes=count(),
+    ax=or_none(AXES),
+    show=or_none(FLAG),
+    return_fig=FLAG,
+)
 def dose_response(
     adata: Any,
     perturbation: str,

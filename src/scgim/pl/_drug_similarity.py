@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from scgim import _keys
+from scgim._checks import AXES, FITTED, FLAG, TEXT, checked, count, or_none
 from scgim.get import perturbations
 from scgim.pl import _style
 
@@ -12,6 +13,15 @@ CELL = 0.2  # inches a perturbation
 
 
 @_style.documented
+@checked(
+    adata=FITTED,
+    key=TEXT,
+    n_perturbations=count(),
+    title=or_none(TEXT),
+    ax=or_none(AXES),
+    show=or_none(FLAG),
+    return_fig=FLAG,
+)
 def drug_similarity(
     adata: Any,
     *,

@@ -5,11 +5,23 @@ from typing import Any
 import numpy as np
 
 from scgim import _keys
+from scgim._checks import AXES, FITTED, FLAG, TEXT, checked, count, number, or_none
 from scgim.get._tables import gene_names
 from scgim.pl import _network, _style
 
 
 @_style.documented
+@checked(
+    adata=FITTED,
+    key=TEXT,
+    min_probability=number(0, 1),
+    n_edges=or_none(count()),
+    gene_symbols=or_none(TEXT),
+    title=or_none(TEXT),
+    ax=or_none(AXES),
+    show=or_none(FLAG),
+    return_fig=FLAG,
+)
 def graph(
     adata: Any,
     *,

@@ -3,12 +3,14 @@
 from typing import Any
 
 from scgim import _keys
+from scgim._checks import FITTED, FLAG, NAMES, TEXT, checked, or_none
 from scgim.pl import _style
 
 MOST_COLUMNS = 4  # panels side by side
 
 
 @_style.documented
+@checked(adata=FITTED, key=TEXT, metrics=or_none(NAMES), show=or_none(FLAG), return_fig=FLAG)
 def history(
     adata: Any,
     *,

@@ -5,12 +5,26 @@ from typing import Any
 import numpy as np
 
 from scgim import _keys
+from scgim._checks import AXES, DOSE, FITTED, FLAG, TEXT, checked, count, or_none
 from scgim.pl import _downstream, _overview, _style
 from scgim.pl._data import find, read
 from scgim.pl._layout import topological
 
 
 @_style.documented
+@checked(
+    adata=FITTED,
+    perturbation=or_none(TEXT),
+    key=TEXT,
+    dose=DOSE,
+    n_genes=or_none(count()),
+    n_perturbations=or_none(count()),
+    gene_symbols=or_none(TEXT),
+    title=or_none(TEXT),
+    ax=or_none(AXES),
+    show=or_none(FLAG),
+    return_fig=FLAG,
+)
 def mechanisms(
     adata: Any,
     perturbation: str | None = None,

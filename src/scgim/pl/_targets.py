@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from scgim import _keys
+from scgim._checks import AXES, FITTED, FLAG, TEXT, checked, count, number, or_none
 from scgim.get import targets as target_table
 from scgim.get._tables import find_perturbation
 from scgim.pl import _style
@@ -15,6 +16,18 @@ LIMIT = 1e-6  # probabilities are kept this far from 0 and 1 where log odds are 
 
 
 @_style.documented
+@checked(
+    adata=FITTED,
+    perturbation=or_none(TEXT),
+    key=TEXT,
+    min_probability=number(0, 1),
+    n_labels=count(0),
+    gene_symbols=or_none(TEXT),
+    title=or_none(TEXT),
+    ax=or_none(AXES),
+    show=or_none(FLAG),
+    return_fig=FLAG,
+)
 def targets(
     adata: Any,
     perturbation: str | None = None,

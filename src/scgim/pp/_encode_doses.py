@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from scgim._checks import ANNDATA, FLAG, KEY, TEXT, checked, or_none
 from scgim.pp import _units
 from scgim.pp._columns import column, names, target
 
@@ -14,6 +15,15 @@ if TYPE_CHECKING:
     import anndata
 
 
+@checked(
+    adata=ANNDATA,
+    dose_key=TEXT,
+    unit=or_none(TEXT),
+    perturbation_key=or_none(TEXT),
+    control=TEXT,
+    key_added=or_none(KEY),
+    copy=FLAG,
+)
 def encode_doses(
     adata: anndata.AnnData,
     dose_key: str,

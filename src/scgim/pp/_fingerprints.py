@@ -8,7 +8,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from scgim._checks import FLAG, checked, count, one_of
 
+
+@checked(kind=one_of("count", "bit"), radius=count(0), n_bits=count(), chirality=FLAG)
 def fingerprints(
     smiles: pd.Series | Mapping[str, str],
     *,

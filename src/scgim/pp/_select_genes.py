@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from scgim._checks import ANNDATA, FLAG, KEY, NAMES, TEXT, checked, count, number, one_of, or_none
 from scgim.pp._columns import perturbations, target
 
 if TYPE_CHECKING:
@@ -15,6 +16,21 @@ if TYPE_CHECKING:
 ROWS = 10_000  # cells read at a time
 
 
+@checked(
+    adata=ANNDATA,
+    n_genes=count(),
+    method=one_of("responsive", "variable", "listed"),
+    genes=or_none(NAMES),
+    perturbation_key=or_none(NAMES),
+    control=or_none(TEXT),
+    dose_key=or_none(NAMES),
+    layer=or_none(TEXT),
+    min_fraction=number(0, 1),
+    subset=FLAG,
+    max_gb=number(0, above=True),
+    key_added=KEY,
+    copy=FLAG,
+)
 def select_genes(
     adata: anndata.AnnData,
     n_genes: int = 200,

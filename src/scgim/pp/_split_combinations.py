@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from scgim._checks import ANNDATA, FLAG, TEXT, checked, or_none
 from scgim.pp import _units
 from scgim.pp._columns import column, names, target
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import anndata
 
 
+@checked(adata=ANNDATA, perturbation_key=TEXT, dose_key=or_none(TEXT), separator=TEXT, control=TEXT, copy=FLAG)
 def split_combinations(
     adata: anndata.AnnData,
     perturbation_key: str,

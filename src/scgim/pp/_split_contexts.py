@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from scgim._checks import ANNDATA, FLAG, KEY, NAMES, SEED, TEXT, checked, number, or_none
 from scgim.pp._columns import names, perturbations, target
 
 if TYPE_CHECKING:
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
 Kind = frozenset[tuple[str, float]]  # drugs with their doses; empty: control
 
 
+@checked(
+    adata=ANNDATA,
+    perturbation_key=NAMES,
+    control=TEXT,
+    dose_key=or_none(NAMES),
+    covariate_key=or_none(TEXT),
+    drugs=or_none(NAMES),
+    fraction=number(0, 1, above=True),
+    key_added=KEY,
+    rng=SEED,
+    copy=FLAG,
+)
 def split_contexts(
     adata: anndata.AnnData,
     by: Literal["dose", "drug", "combination", "covariate"],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from scgim._checks import MODEL, SEED, TEXT, checked, count, or_none
 from scgim.model._prediction.feature_map import load_feature_model
 from scgim.tl._calibration import arguments_of, calibrate
 from scgim.tl._design import confounded_table, find_confounded
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from scgim.model import GIM
 
 
+@checked(model=MODEL, n_cells=count(2), pseudo_drugs=count(0), split_by=or_none(TEXT), rng=SEED)
 def diagnose(
     model: GIM,
     *,

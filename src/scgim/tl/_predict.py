@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from scgim._checks import MODEL, SEED, TABLE, checked, count
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -10,6 +12,7 @@ if TYPE_CHECKING:
     from scgim.model import GIM
 
 
+@checked(model=MODEL, perturbations=TABLE, n_cells=count(), rng=SEED)
 def predict(
     model: "GIM",
     perturbations: "pd.DataFrame",

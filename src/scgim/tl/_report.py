@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from scgim import _keys
+from scgim._checks import FITTED, PATH, TABLE, TEXT, checked, or_none
 from scgim.tl._report_page.content import content
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 
+@checked(adata=FITTED, out=PATH, key=TEXT, title=TEXT, gene_symbols=or_none(TEXT), evaluation=or_none(TABLE))
 def report(
     adata: AnnData | MuData,
     out: str | os.PathLike[str] = "report.html",

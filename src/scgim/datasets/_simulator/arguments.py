@@ -10,6 +10,7 @@ import pandas as pd
 from scgim.datasets._simulator.fault import check_faults
 from scgim.datasets._simulator.mechanisms import ACTIVATIONS, CURVES
 
+GRAPHS = ("erdos_renyi", "scale_free")
 CHOICES = {
     "mechanism": ("linear", "neural", *CURVES),
     "activation": tuple(ACTIVATIONS),
@@ -56,6 +57,8 @@ def check(settings: dict[str, Any]) -> None:
             f"{settings['cell_line_effect_sd']}."
         )
     _check_doses(settings)
+    if isinstance(settings["graph"], str) and settings["graph"] not in GRAPHS:
+        raise ValueError(f"graph must be one of {list(GRAPHS)} or a matrix, found {settings['graph']!r}.")
     shape = np.shape(settings["graph"])
     if not isinstance(settings["graph"], str) and shape != (settings["n_genes"],) * 2:
         raise ValueError(f"graph must have shape (n_genes, n_genes) = {(settings['n_genes'],) * 2}, found {shape}.")
@@ -79,6 +82,8 @@ def check(settings: dict[str, Any]) -> None:
 def _check_sizes(settings: dict[str, Any]) -> None:
     """Sizes of effects and of the weights of networks."""
     size = settings["effect_size"]
+    if size is not None and not (np.iterable(size) and all(isinstance(v, int | float | np.number) for v in size)):
+        raise TypeError(f"effect_size: expected two positive numbers, found {size!r}.")
     if size is not None and not (len(size) == 2 and 0 < size[0] <= size[1] < np.inf):
         raise ValueError(f"effect_size must be two positive numbers in ascending order, found {size!r}.")
     if settings["intervention"] == "activity" and size is not None and size[1] > 1:
@@ -90,7 +95,10 @@ def _check_sizes(settings: dict[str, Any]) -> None:
 def _check_doses(settings: dict[str, Any]) -> None:
     """Doses are positive numbers, and there are some."""
     for name in ("doses", "new_doses"):
-        values = np.asarray(settings[name], float)
+        try:
+            values = np.asarray(settings[name], float)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{name}: expected a list of numbers, found {settings[name]!r}.") from error
         if values.ndim != 1 or not np.all(values > 0) or not np.all(np.isfinite(values)):
             raise ValueError(f"{name} must be positive, finite numbers, found {settings[name]!r}.")
     if len(settings["doses"]) == 0:

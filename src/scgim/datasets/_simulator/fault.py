@@ -89,6 +89,10 @@ def require(fault: Fault, name: str, expected: str, *, holds: bool) -> None:
 
 def check_faults(faults: Sequence[Fault], settings: dict[str, Any]) -> None:
     """Refuse what is no fault, the same fault twice, and parameters outside their range."""
+    if isinstance(faults, Fault | str) or not np.iterable(faults):
+        raise TypeError(
+            f"faults: expected a list of objects of scgim.datasets.faults, found {faults!r}; use [{faults!r}]."
+        )
     for fault in faults:
         if not isinstance(fault, Fault):
             raise TypeError(f"faults must be objects of scgim.datasets.faults, found {fault!r}.")

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from scgim._checks import checked, count
 from scgim.metrics._checks import two_tables
 
 
+@checked(n_top=count())
 def direction_agreement(true_mean: Any, mean: Any, control_mean: Any, *, n_top: int = 20) -> float:
     """Share of the genes that change most whose change is predicted with the right sign.
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from scgim._checks import FLAG, checked
 from scgim.metrics._checks import two_samples
 
 
+@checked(squared=FLAG)
 def energy_distance(x: Any, y: Any, *, squared: bool = True) -> float:
     r"""Energy distance between two sets of cells.
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from scgim._checks import checked, count, number
 from scgim.metrics._checks import two_samples
 
 
+@checked(regularisation=number(0, above=True), max_iter=count(), tolerance=number(0, above=True))
 def sinkhorn_wasserstein(
     x: Any, y: Any, *, regularisation: float = 0.05, max_iter: int = 1000, tolerance: float = 1e-6
 ) -> float:

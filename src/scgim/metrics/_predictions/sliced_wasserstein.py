@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from scgim._checks import SEED, checked, count
 from scgim.metrics._checks import two_samples
 
 
+@checked(n_projections=count(), rng=SEED)
 def sliced_wasserstein(x: Any, y: Any, *, n_projections: int = 100, rng: int | np.random.Generator | None = 0) -> float:
     """Sliced 2-Wasserstein distance between two sets of cells.
 

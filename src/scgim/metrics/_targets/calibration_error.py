@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from scgim._checks import checked, count
 from scgim.metrics._targets.reliability_table import reliability_table
 
 
+@checked(n_bins=count())
 def calibration_error(truth: Any, probability: Any, *, n_bins: int = 10) -> float:
     """Expected calibration error: mean distance between probability and frequency, bins weighed by their size.
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from scgim._checks import checked, count
 from scgim.metrics._checks import two_tables
 from scgim.metrics._targets.mean_reciprocal_rank import ranks
 
 
+@checked(k=count())
 def recall_at(truth: Any, score: Any, k: int = 3) -> float:
     """Share of perturbations of which a true target is among the first `k` genes.
 

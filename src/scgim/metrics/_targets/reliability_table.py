@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scgim._checks import checked, count
 from scgim.metrics._checks import dense, probabilities
 
 
+@checked(n_bins=count())
 def reliability_table(truth: Any, probability: Any, *, n_bins: int = 10) -> pd.DataFrame:
     """How often what was given a probability is true, in bins of equal width.
 
@@ -31,7 +33,7 @@ def reliability_table(truth: Any, probability: Any, *, n_bins: int = 10) -> pd.D
     ValueError
         If shapes differ, a probability is outside 0 to 1, or `n_bins` is not positive.
     """
-    truth, probability = dense(truth), probabilities("probability", probability)
+    truth, probability = dense("truth", truth), probabilities("probability", probability)
     if truth.shape != probability.shape:
         raise ValueError(f"probability must have the shape of truth, {truth.shape}, found {probability.shape}.")
     if n_bins < 1:

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from scgim._checks import checked, number
 from scgim.metrics._checks import two_tables
 
 
+@checked(threshold=number(0, 1))
 def target_f1(true_targets: Any, targets: Any, *, threshold: float = 0.5) -> float:
     """F1 score of the targets within each context, averaged over contexts :cite:p:`schneider2025`.
 

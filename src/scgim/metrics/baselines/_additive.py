@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from scgim._checks import SEED, checked
 from scgim.metrics.baselines._inputs import check, documented
 
 
 @documented
+@checked(rng=SEED)
 def additive(
     train_features: Any,
     train_means: Any,

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from scgim._checks import SEED, checked
 from scgim.metrics.baselines._inputs import check, documented, standardise
 
 MOST_GENES = 100  # more share their hyperparameters
 
 
 @documented
+@checked(rng=SEED)
 def gp(
     train_features: Any,
     train_means: Any,

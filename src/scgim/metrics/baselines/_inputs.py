@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from scgim._docstrings import splice
+from scgim.metrics._checks import dense
 
 documented = splice(
     {
@@ -42,7 +43,8 @@ def check(
     train_features: Any, train_means: Any, new_features: Any, control_mean: Any = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
     """Float arrays (K, Q), (K, G), (m, Q) and (G,) or None, or a ValueError that names the argument."""
-    x, y, new = (np.asarray(a, float) for a in (train_features, train_means, new_features))
+    given = {"train_features": train_features, "train_means": train_means, "new_features": new_features}
+    x, y, new = (dense(name, value).astype(float) for name, value in given.items())
     for name, value in (("train_features", x), ("train_means", y), ("new_features", new)):
         if value.ndim != 2:
             raise ValueError(f"{name} must have two dimensions (contexts x columns), found shape {value.shape}.")
@@ -56,7 +58,7 @@ def check(
         raise ValueError(f"new_features must have the {x.shape[1]} columns of train_features, found {new.shape[1]}.")
     if control_mean is None:
         return x, y, new, None
-    control = np.asarray(control_mean, float)
+    control = dense("control_mean", control_mean).astype(float)
     if control.shape != (y.shape[1],) or not np.all(np.isfinite(control)):
         raise ValueError(f"control_mean must hold {y.shape[1]} finite numbers, found shape {control.shape}.")
     return x, y, new, control

@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from scgim._checks import checked, count
 
+
+@checked(n_control=count())
 def mean_shift_targets(means: Any, n_cells: Any, control_mean: Any, n_control: int, sd: Any) -> np.ndarray:
     """Rank targets by how far the mean of each gene moved: the z score of the change, in absolute value.
 

@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from scgim._checks import SEED, checked, count
 
+
+@checked(n_cells=count(), rng=SEED)
 def shifted_control(means: Any, control: Any, n_cells: int, *, rng: int | np.random.Generator | None = 0) -> np.ndarray:
     """Cells for predicted means: control cells, drawn with replacement and moved to each mean.
 

@@ -10,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from scgim import _keys
+from scgim._checks import DATA, PATH, SEED, TABLE, checked, count
 from scgim._writing import beside
 from scgim.model._prediction.counterfactual import counterfactual_cells
 from scgim.model._prediction.request import Request, make_request, read_new_features
@@ -70,6 +71,7 @@ class ForecastMixin:
             var["modality"] = pd.Categorical(data.modality)
         return var
 
+    @checked(perturbations=TABLE, n_cells=count(), rng=SEED)
     def predict(
         self,
         perturbations: pd.DataFrame,
@@ -133,6 +135,7 @@ class ForecastMixin:
         seed = rng if isinstance(rng, (int, np.integer)) else -1
         return AnnData(x, obs=obs, var=self._var(), uns=self._provenance(n_cells=n_cells, rng=int(seed)))
 
+    @checked(perturbations=TABLE)
     def predict_mean(self, perturbations: pd.DataFrame, *, features: Any = None) -> pd.DataFrame:
         """Mean expression under any perturbations, without drawing cells where there is a closed form.
 
@@ -159,6 +162,7 @@ class ForecastMixin:
             predictor.mean(request, components), index=perturbations.index, columns=pd.Index(predictor.data.genes)
         )
 
+    @checked(perturbations=TABLE, path=PATH, n_cells=count(), rng=SEED)
     def predict_to_disk(
         self,
         perturbations: pd.DataFrame,
@@ -208,6 +212,7 @@ class ForecastMixin:
                 self._provenance(n_cells=n_cells, rng=int(seed)),
             )
 
+    @checked(adata=DATA, perturbations=TABLE, rng=SEED)
     def counterfactual(
         self,
         adata: Any,

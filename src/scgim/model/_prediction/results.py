@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scgim._checks import TABLE, checked, or_none
 from scgim._core.effects import Effects
 from scgim._core.kinds import KINDS
+from scgim.model._prediction.components import KINDS
 from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.request import make_request, read_new_features
 
@@ -54,6 +56,7 @@ def target_table(rows: pd.DataFrame, genes: list[str], effects: Effects, kind: n
 class ResultsMixin:
     """What a trained :class:`scgim.model.GIM` has learned, as tables."""
 
+    @checked(perturbations=or_none(TABLE))
     def get_targets(self, perturbations: pd.DataFrame | None = None, *, features: Any = None) -> pd.DataFrame:
         """Targets and effects, of the fitted contexts or of any perturbations.
 

@@ -1,0 +1,609 @@
+"""A catalogue of wrong calls: each names the argument and what is expected, and leaves the objects as they were.
+
+Every line of a table is ``argument | call``. The objects of the calls: ``adata`` (cells that were not fitted), ``fitted`` (with results),
+``model`` (fitted, with data) and ``bare`` (the same without data), ``held`` (cells of the screen), ``view``, ``empty``, ``ask`` (conditions).
+"""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+import systems
+from scgim.cli import main
+from scgim.model import GIM
+
+ERRORS = (ValueError, KeyError, TypeError)
+SAYS = re.compile(r"expected|must|use |did you mean|needs|found|run |is missing|exists")
+"""What every message has: what is expected, or what to do."""
+
+GET = """
+adata | get.targets(model)
+adata | get.targets(None)
+adata | get.targets("file.h5ad")
+adata | get.targets(fitted.X)
+key | get.targets(adata)
+key | get.targets(fitted, key="other")
+key | get.targets(fitted, key=3)
+key | get.targets(fitted, key="")
+level | get.targets(fitted, level="drugs")
+level | get.targets(fitted, level=None)
+min_probability | get.targets(fitted, min_probability=1.5)
+min_probability | get.targets(fitted, min_probability=-0.1)
+min_probability | get.targets(fitted, min_probability="high")
+min_probability | get.targets(fitted, min_probability=None)
+min_probability | get.targets(fitted, min_probability=float("nan"))
+min_probability | get.targets(fitted, min_probability=True)
+min_probabilty | get.targets(fitted, min_probabilty=0.5)
+max_false_sign_rate | get.targets(fitted, level="drug", max_false_sign_rate=2)
+gene_symbols | get.targets(fitted, gene_symbols="symbol")
+gene_symbols | get.targets(fitted, gene_symbols=1)
+adata | get.targets()
+adata | get.graph(model)
+key | get.graph(adata)
+min_probability | get.graph(fitted, min_probability=2)
+min_probability | get.graph(fitted, min_probability=[0.5])
+threshold | get.graph(fitted, threshold=0.5)
+adata | get.network(model)
+key | get.network(fitted, key="x")
+n_edges | get.network(fitted, n_edges=0)
+n_edges | get.network(fitted, n_edges=2.5)
+n_edges | get.network(fitted, n_edges="all")
+min_probability | get.network(fitted, min_probability=-1)
+perturbation | get.downstream(fitted, "drug x")
+perturbation | get.downstream(fitted, ["drug c", "control"])
+perturbation | get.downstream(fitted, 3)
+perturbation | get.downstream(fitted)
+dose | get.downstream(fitted, "drug c", dose="high")
+dose | get.downstream(fitted, "drug c", dose=77.0)
+dose | get.downstream(fitted, "drug c", dose=float("nan"))
+dose | get.downstream(fitted, "drug c", dose=None)
+adata | get.downstream(model, "drug c")
+adata | get.perturbations(model)
+key | get.perturbations(adata)
+dose | get.perturbations(fitted, dose="lowest")
+by_sign | get.gene_sets(fitted, by_sign="yes")
+min_probability | get.gene_sets(fitted, min_probability=7)
+adata | get.gene_sets(model)
+gene_symbols | get.gene_sets(fitted, gene_symbols="nothing")
+"""
+
+PL = """
+adata | pl.mechanisms(model)
+adata | pl.mechanisms([1, 2])
+perturbation | pl.mechanisms(fitted, "drog c")
+perturbation | pl.mechanisms(fitted, ["drug c"])
+key | pl.mechanisms(adata)
+n_genes | pl.mechanisms(fitted, n_genes=0)
+n_genes | pl.mechanisms(fitted, n_genes="ten")
+n_perturbations | pl.mechanisms(fitted, n_perturbations=-1)
+dose | pl.mechanisms(fitted, dose="low")
+dose | pl.mechanisms(fitted, dose=[1.0])
+gene_symbols | pl.mechanisms(fitted, gene_symbols="symbol")
+title | pl.mechanisms(fitted, title=3)
+ax | pl.mechanisms(fitted, ax="left")
+ax | pl.mechanisms(fitted, ax=[1])
+show | pl.mechanisms(fitted, show="no")
+return_fig | pl.mechanisms(fitted, return_fig=1.0)
+save | pl.mechanisms(fitted, save="x.png")
+adata | pl.graph(model)
+key | pl.graph(adata)
+n_edges | pl.graph(fitted, n_edges=0)
+n_edges | pl.graph(fitted, n_edges=True)
+min_probability | pl.graph(fitted, min_probability=3)
+adata | pl.targets(model)
+min_probability | pl.targets(fitted, min_probability="0.5")
+n_labels | pl.targets(fitted, n_labels=-2)
+perturbation | pl.targets(fitted, "unheard")
+adata | pl.dose_response(model, "drug c")
+perturbation | pl.dose_response(fitted, "drug")
+perturbation | pl.dose_response(fitted, ["drug c"])
+perturbation | pl.dose_response(fitted)
+genes | pl.dose_response(fitted, "drug c", genes=["g0", "gX"])
+genes | pl.dose_response(fitted, "drug c", genes=3)
+n_genes | pl.dose_response(fitted, "drug c", n_genes=0)
+adata | pl.drug_similarity(model)
+n_perturbations | pl.drug_similarity(fitted, n_perturbations=0)
+adata | pl.history(model)
+metrics | pl.history(fitted, metrics=["nothing"])
+metrics | pl.history(fitted, metrics=5)
+tables | pl.diagnostics(fitted)
+tables | pl.diagnostics(None)
+n_pairs | pl.diagnostics({}, n_pairs=0)
+truth | pl.calibration("x", [0.5])
+probability | pl.calibration([1, 0], [0.5, 3])
+probability | pl.calibration([1, 0], [0.5])
+n_bins | pl.calibration([1, 0], [0.5, 0.5], n_bins=0)
+"""
+
+PP = """
+adata | pp.select_genes(model)
+adata | pp.select_genes(None)
+adata | pp.select_genes(empty)
+adata | pp.select_genes(view, perturbation_key="drug", control="DMSO")
+n_genes | pp.select_genes(adata, 0)
+n_genes | pp.select_genes(adata, 2.5)
+n_genes | pp.select_genes(adata, "all")
+method | pp.select_genes(adata, method="response")
+method | pp.select_genes(adata, method=1)
+genes | pp.select_genes(adata, method="listed")
+genes | pp.select_genes(adata, method="listed", genes=["gX"])
+genes | pp.select_genes(adata, method="listed", genes=[1])
+perturbation_key | pp.select_genes(adata)
+perturbation_key | pp.select_genes(adata, perturbation_key="drog", control="DMSO")
+perturbation_key | pp.select_genes(adata, perturbation_key=3, control="DMSO")
+control | pp.select_genes(adata, perturbation_key="drug")
+control | pp.select_genes(adata, perturbation_key="drug", control="dmso")
+control | pp.select_genes(adata, perturbation_key="drug", control=0)
+dose_key | pp.select_genes(adata, perturbation_key="drug", control="DMSO", dose_key="doze")
+dose_key | pp.select_genes(adata, perturbation_key="drug", control="DMSO", dose_key="text_dose")
+layer | pp.select_genes(adata, perturbation_key="drug", control="DMSO", layer="counts")
+min_fraction | pp.select_genes(adata, perturbation_key="drug", control="DMSO", min_fraction=2)
+max_gb | pp.select_genes(adata, perturbation_key="drug", control="DMSO", max_gb=0)
+subset | pp.select_genes(adata, perturbation_key="drug", control="DMSO", subset="yes")
+key_added | pp.select_genes(adata, perturbation_key="drug", control="DMSO", key_added="a/b")
+copy | pp.select_genes(adata, perturbation_key="drug", control="DMSO", copy=1)
+n_top_genes | pp.select_genes(adata, n_top_genes=5)
+adata | pp.encode_doses(model, "dose")
+dose_key | pp.encode_doses(adata, "doze")
+dose_key | pp.encode_doses(adata, None)
+dose_key | pp.encode_doses(adata, ["dose"])
+dose_key | pp.encode_doses(adata, "drug")
+unit | pp.encode_doses(adata, "text_dose", unit="parsec")
+unit | pp.encode_doses(adata, "text_dose", unit=3)
+perturbation_key | pp.encode_doses(adata, "text_dose", perturbation_key="drog")
+key_added | pp.encode_doses(adata, "text_dose", key_added="a/b")
+copy | pp.encode_doses(adata, "text_dose", copy="no")
+adata | pp.split_combinations(None, "drug")
+perturbation_key | pp.split_combinations(adata, "drog")
+perturbation_key | pp.split_combinations(adata, 3)
+perturbation_key | pp.split_combinations(adata)
+separator | pp.split_combinations(adata, "drug", separator="")
+separator | pp.split_combinations(adata, "drug", separator=3)
+dose_key | pp.split_combinations(adata, "drug", dose_key="doze")
+control | pp.split_combinations(adata, "drug", control=None)
+adata | pp.split_contexts(model, "dose", perturbation_key="drug", control="DMSO")
+by | pp.split_contexts(adata, "cell", perturbation_key="drug", control="DMSO")
+by | pp.split_contexts(adata, 3, perturbation_key="drug", control="DMSO")
+perturbation_key | pp.split_contexts(adata, "dose", perturbation_key="drog", control="DMSO", dose_key="dose")
+perturbation_key | pp.split_contexts(adata, "dose", control="DMSO")
+control | pp.split_contexts(adata, "dose", perturbation_key="drug", control="none", dose_key="dose")
+dose_key | pp.split_contexts(adata, "dose", perturbation_key="drug", control="DMSO")
+dose_key | pp.split_contexts(adata, "dose", perturbation_key="drug", control="DMSO", dose_key="text_dose")
+covariate_key | pp.split_contexts(adata, "covariate", perturbation_key="drug", control="DMSO")
+covariate_key | pp.split_contexts(adata, "covariate", perturbation_key="drug", control="DMSO", covariate_key="patient")
+hold_out | pp.split_contexts(adata, "drug", perturbation_key="drug", control="DMSO", hold_out="unheard")
+fraction | pp.split_contexts(adata, "drug", perturbation_key="drug", control="DMSO", fraction=0)
+fraction | pp.split_contexts(adata, "drug", perturbation_key="drug", control="DMSO", fraction=1.5)
+rng | pp.split_contexts(adata, "drug", perturbation_key="drug", control="DMSO", rng="seed")
+rng | pp.split_contexts(adata, "drug", perturbation_key="drug", control="DMSO", rng=np.random.RandomState(0))
+kind | pp.fingerprints({"a": "CC"}, kind="morgan")
+radius | pp.fingerprints({"a": "CC"}, radius=-1)
+n_bits | pp.fingerprints({"a": "CC"}, n_bits=0)
+smiles | pp.fingerprints(3)
+smiles | pp.fingerprints({"a": "not a structure"})
+smiles | pp.fingerprints(["CC"])
+"""
+
+TL = """
+adata | tl.fit(None, **columns)
+adata | tl.fit("file.h5ad", **columns)
+adata | tl.fit(model, **columns)
+adata | tl.fit(view, **columns)
+adata | tl.fit(empty, **columns)
+perturbation_key | tl.fit(adata, control="DMSO")
+perturbation_key | tl.fit(adata, perturbation_key="drog", control="DMSO")
+perturbation_key | tl.fit(adata, perturbation_key=3, control="DMSO")
+perturbation_key | tl.fit(adata, perturbation_key=[], control="DMSO")
+perturbation_key | tl.fit(adata, perturbation_key=["drug", "drug"], control="DMSO")
+control | tl.fit(adata, perturbation_key="drug")
+control | tl.fit(adata, perturbation_key="drug", control="dmso")
+control | tl.fit(adata, perturbation_key="drug", control=None)
+control | tl.fit(adata, perturbation_key="drug", control=["DMSO"])
+dose_key | tl.fit(adata, **columns | {"dose_key": "doze"})
+dose_key | tl.fit(adata, **columns | {"dose_key": "text_dose"})
+dose_key | tl.fit(adata, **columns | {"dose_key": "nan_dose"})
+dose_key | tl.fit(adata, **columns | {"dose_key": "negative_dose"})
+dose_key | tl.fit(adata, **columns | {"dose_key": ["dose", "dose2"]})
+layer | tl.fit(adata, **columns, layer="counts")
+layer | tl.fit(adata, **columns, layer=3)
+batch_key | tl.fit(adata, **columns, batch_key="patient")
+batch_key | tl.fit(adata, **columns, batch_key=["batch"])
+categorical_covariate_keys | tl.fit(adata, **columns, categorical_covariate_keys=["line"])
+continuous_covariate_keys | tl.fit(adata, **columns, continuous_covariate_keys=["batch"])
+continuous_covariate_keys | tl.fit(adata, **columns, continuous_covariate_keys=["absent"])
+size_factor_key | tl.fit(adata, **columns, size_factor_key="absent")
+features_key | tl.fit(adata, **columns, features_key="absent")
+features_key | tl.fit(adata, **columns, features_key=3)
+modalities | tl.fit(adata, **columns, modalities={"layer": ["rna"]})
+mechanism | tl.fit(adata, **columns, mechanism="liner")
+mechanism | tl.fit(adata, **columns, mechanism=None)
+intervention | tl.fit(adata, **columns, intervention="shifts")
+intervention | tl.fit(adata, **columns, intervention=3)
+noise | tl.fit(adata, **columns, noise="normal")
+structure | tl.fit(adata, **columns, structure="exact")
+graph_prior | tl.fit(adata, **columns, graph_prior="absent")
+graph_prior | tl.fit(adata, **columns, graph_prior=np.ones((2, 2)))
+graph_prior | tl.fit(adata, **columns, graph_prior=3)
+graph_prior | tl.fit(adata, **columns, graph_prior=pd.DataFrame({"from": ["g0"]}))
+known_targets | tl.fit(adata, **columns, known_targets=pd.DataFrame({"drug": ["x"], "gene": ["g0"]}))
+known_targets | tl.fit(adata, **columns, known_targets={"drug": "g0"})
+effects_by | tl.fit(adata, **columns, effects_by="batch")
+n_ensemble | tl.fit(adata, **columns, n_ensemble=-1)
+n_ensemble | tl.fit(adata, **columns, n_ensemble=1.5)
+key_added | tl.fit(adata, **columns, key_added="a/b")
+key_added | tl.fit(adata, **columns, key_added="")
+key_added | tl.fit(adata, **columns, key_added=3)
+rng | tl.fit(adata, **columns, rng="seed")
+rng | tl.fit(adata, **columns, rng=-1)
+rng | tl.fit(adata, **columns, rng=1.5)
+rng | tl.fit(adata, **columns, rng=np.random.RandomState(0))
+max_epochs | tl.fit(adata, **columns, max_epochs=-1)
+max_epochs | tl.fit(adata, **columns, max_epochs="many")
+max_epoch | tl.fit(adata, **columns, max_epoch=3)
+copy | tl.fit(adata, **columns, copy=True)
+random_state | tl.fit(adata, **columns, random_state=0)
+model | tl.predict(None, ask)
+model | tl.predict(fitted, ask)
+perturbations | tl.predict(model, None)
+perturbations | tl.predict(model, "DMSO")
+perturbations | tl.predict(model, ["DMSO"])
+perturbations | tl.predict(model, ask.iloc[:0])
+perturbations | tl.predict(model)
+drug | tl.predict(model, ask.drop(columns="drug"))
+dose | tl.predict(model, ask.drop(columns="dose"))
+dose | tl.predict(model, ask.assign(dose=-1.0))
+dose | tl.predict(model, ask.assign(dose=np.nan))
+dose | tl.predict(model, ask.assign(dose="much"))
+unheard | tl.predict(model, ask.assign(drug="unheard"))
+n_cells | tl.predict(model, ask, n_cells=0)
+n_cells | tl.predict(model, ask, n_cells=-3)
+n_cells | tl.predict(model, ask, n_cells=2.5)
+n_cells | tl.predict(model, ask, n_cells="many")
+n_cell | tl.predict(model, ask, n_cell=3)
+rng | tl.predict(model, ask, rng="seed")
+rng | tl.predict(model, ask, rng=-1)
+model | tl.evaluate(None, held)
+model | tl.evaluate(held, model)
+adata_test | tl.evaluate(model, None)
+adata_test | tl.evaluate(model, ask)
+adata_test | tl.evaluate(model, empty)
+adata_test | tl.evaluate(model, held[:, :2].copy())
+adata_test | tl.evaluate(model, held[held.obs["drug"] == "DMSO"].copy())
+metrics | tl.evaluate(model, held, metrics=["rmse"])
+metrics | tl.evaluate(model, held, metrics=3)
+baselines | tl.evaluate(model, held, baselines=["mean"])
+baselines | tl.evaluate(model, held, baselines=None)
+model | tl.evaluate(bare, held)
+n_cells | tl.evaluate(model, held, n_cells=0)
+n_cells | tl.evaluate(model, held, n_cells=1.5)
+population | tl.evaluate(model, held, population="cells")
+population | tl.evaluate(bare, held, population="control", baselines=())
+transform | tl.evaluate(model, held, transform="log")
+transform | tl.evaluate(model, held, transform=3)
+rng | tl.evaluate(model, held, rng="x")
+model | tl.diagnose(None)
+model | tl.diagnose(fitted)
+model | tl.diagnose(bare)
+n_cells | tl.diagnose(model, n_cells=0)
+n_cells | tl.diagnose(model, n_cells="x")
+rng | tl.diagnose(model, rng=[0])
+adata | tl.report(model)
+key | tl.report(adata, folder / "r.html")
+out | tl.report(fitted, 3)
+title | tl.report(fitted, folder / "r.html", title=3)
+gene_symbols | tl.report(fitted, folder / "r.html", gene_symbols="absent")
+"""
+
+MODEL = """
+adata | GIM.setup_anndata(None, **columns)
+adata | GIM.setup_anndata(view, **columns)
+adata | GIM.setup_anndata(empty, **columns)
+perturbation_key | GIM.setup_anndata(adata, perturbation_key="drog", control="DMSO")
+control | GIM.setup_anndata(adata, perturbation_key="drug", control="none")
+mdata | GIM.setup_mudata(adata, **columns)
+adata | GIM(None)
+mechanism | GIM(held, mechanism="quadratic")
+intervention | GIM(held, intervention="knockout")
+noise | GIM(held, noise="poisson")
+structure | GIM(held, structure="dag")
+structure | GIM(held, structure="cyclic", intervention="hard")
+n_ensemble | GIM(held, n_ensemble=True)
+effects_by | GIM(held, effects_by="batch")
+perturbations | model.predict(None)
+perturbations | model.predict([1])
+n_cells | model.predict(ask, n_cells=0)
+rng | model.predict(ask, rng="x")
+perturbations | model.predict_mean("DMSO")
+perturbations | model.predict_mean()
+drug | model.predict_mean(ask.drop(columns="drug"))
+feature | model.predict_mean(ask, feature=1)
+path | model.predict_to_disk(ask, 3)
+path | model.predict_to_disk(ask, folder / "x.csv")
+n_cells | model.predict_to_disk(ask, folder / "x.h5ad", n_cells=-1)
+perturbations | model.predict_to_disk(None, folder / "x.h5ad")
+adata | model.counterfactual(None, ask)
+adata | model.counterfactual(empty, ask)
+adata | model.counterfactual(held[:, :2].copy(), ask.iloc[:1])
+perturbations | model.counterfactual(held, None)
+perturbations | model.get_targets("drug")
+dir_path | model.save(3)
+dir_path | model.save("")
+prefix | model.save(folder / "m", prefix=3)
+overwrite | model.save(folder / "m", overwrite="yes")
+save_anndata | bare.save(folder / "m", save_anndata=True)
+save_kwargs | model.save(folder / "m", save_kwargs={"a": 1})
+dir_path | GIM.load(folder / "absent")
+dir_path | GIM.load(3)
+dir_path | GIM.load(folder)
+datamodule | GIM.load(folder, datamodule=1)
+max_epochs | model.train(max_epochs=-1)
+max_epochs | model.train(max_epochs=1.5)
+rng | model.train(rng="x", max_epochs=0)
+batch_size | model.train(max_epochs=1, batch_size=0)
+train_size | model.train(max_epochs=1, train_size=2)
+balance | model.train(max_epochs=1, balance=3)
+window | model.train(max_epochs=1, window=0)
+max_epoch | model.train(max_epoch=1)
+data | bare.train()
+data | bare.cells()
+"""
+
+METRICS = """
+true_graph | metrics.edge_f1(np.ones((2, 3)), np.zeros((2, 3)))
+true_graph | metrics.edge_f1("graph", np.zeros((2, 2)))
+graph | metrics.edge_f1(np.zeros((2, 2)), np.zeros((3, 3)))
+graph | metrics.edge_f1(np.zeros((2, 2)), np.eye(2))
+graph | metrics.edge_f1(np.zeros((2, 2)), np.full((2, 2), np.nan))
+graph | metrics.edge_f1(np.zeros((2, 2)))
+score | metrics.edge_average_precision(np.zeros((2, 2)), np.zeros((3, 3)))
+graph | metrics.structural_hamming_distance(np.zeros((2, 2)), [[0, "a"], [0, 0]])
+true_graph | metrics.structural_hamming_distance(None, np.zeros((2, 2)))
+graph | metrics.structural_intervention_distance(np.zeros((2, 2)), np.zeros((3, 3)))
+true_graph | metrics.structural_intervention_distance(np.array([[0, 1], [1, 0]]), np.zeros((2, 2)))
+x | metrics.energy_distance(np.zeros((0, 2)), np.zeros((3, 2)))
+x | metrics.energy_distance("cells", np.zeros((3, 2)))
+y | metrics.energy_distance(np.zeros((3, 2)), np.zeros((3, 4)))
+y | metrics.energy_distance(np.zeros((3, 2)), np.full((3, 2), np.inf))
+squared | metrics.energy_distance(np.zeros((3, 2)), np.zeros((3, 2)), squared="no")
+y | metrics.mean_distance(np.zeros((3, 2)), np.zeros((3, 4)))
+x | metrics.mean_distance(np.zeros(3), np.zeros(3))
+x | metrics.sliced_wasserstein(None, np.zeros((3, 2)))
+n_projections | metrics.sliced_wasserstein(np.zeros((3, 2)), np.zeros((3, 2)), n_projections=0)
+rng | metrics.sliced_wasserstein(np.zeros((3, 2)), np.zeros((3, 2)), rng="x")
+regularisation | metrics.sinkhorn_wasserstein(np.zeros((3, 2)), np.zeros((3, 2)), regularisation=0)
+max_iter | metrics.sinkhorn_wasserstein(np.zeros((3, 2)), np.zeros((3, 2)), max_iter=0)
+tolerance | metrics.sinkhorn_wasserstein(np.zeros((3, 2)), np.zeros((3, 2)), tolerance=-1)
+mean | metrics.pearson_mean_change(np.zeros(3), np.zeros(2), np.zeros(3))
+true_mean | metrics.pearson_mean_change("a", np.zeros(2), np.zeros(2))
+control_mean | metrics.pearson_mean_change(np.zeros(3), np.zeros(3), np.zeros(2))
+n_top | metrics.direction_agreement(np.zeros(3), np.ones(3), np.zeros(3), n_top=0)
+n_top | metrics.top_gene_overlap(np.zeros(3), np.ones(3), np.zeros(3), n_top="ten")
+mean | metrics.weighted_error(np.zeros(3), np.ones(2), np.zeros(3))
+mean | metrics.centroid_accuracy(np.zeros((2, 3)), np.zeros((2, 4)))
+targets | metrics.target_f1(np.zeros((2, 3)), np.zeros((2, 4)))
+threshold | metrics.target_f1(np.ones((2, 3)), np.ones((2, 3)), threshold=2)
+true_targets | metrics.target_f1("a", np.ones((2, 3)))
+score | metrics.target_average_precision(np.ones((2, 3)), np.ones((2, 4)))
+score | metrics.mean_reciprocal_rank(np.ones((2, 3)), np.ones((2, 4)))
+k | metrics.recall_at(np.ones((2, 3)), np.ones((2, 3)), 0)
+probability | metrics.calibration_error([1, 0], [0.5, 1.5])
+probability | metrics.calibration_error([1, 0], [0.5])
+n_bins | metrics.calibration_error([1, 0], [0.5, 0.5], n_bins=0)
+n_bins | metrics.reliability_table([1, 0], [0.5, 0.5], n_bins=2.5)
+truth | metrics.reliability_table("ab", [0.5, 0.5])
+train_means | baselines.ridge(np.ones((3, 2)), np.ones((4, 2)), np.ones((1, 2)))
+train_features | baselines.knn("a", np.ones((3, 2)), np.ones((1, 2)))
+new_features | baselines.training_mean(np.ones((3, 2)), np.ones((3, 2)), np.ones((1, 5)))
+control_mean | baselines.control(np.ones((3, 2)), np.ones((3, 2)), np.ones((1, 2)), control_mean=np.ones(7))
+rng | baselines.mlp(np.ones((3, 2)), np.ones((3, 2)), np.ones((1, 2)), rng="x")
+n_cells | baselines.shifted_control(np.ones((1, 2)), np.ones((3, 2)), 0)
+control | baselines.shifted_control(np.ones((1, 2)), np.ones((3, 5)), 3)
+means | baselines.shifted_control("a", np.ones((3, 5)), 3)
+"""
+
+DATASETS = """
+n_genes | datasets.simulate(0)
+n_genes | datasets.simulate("five")
+n_genes | datasets.simulate(2.5)
+graph | datasets.simulate(5, graph="tree")
+graph | datasets.simulate(5, graph=np.zeros((2, 2)))
+edges_per_gene | datasets.simulate(5, edges_per_gene=-1)
+mechanism | datasets.simulate(5, mechanism="cubic")
+intervention | datasets.simulate(5, intervention="soft")
+noise | datasets.simulate(5, noise="poisson")
+n_drugs | datasets.simulate(5, n_drugs=0)
+n_drugs | datasets.simulate(5, n_drugs=True)
+doses | datasets.simulate(5, doses=())
+doses | datasets.simulate(5, doses=(-1.0,))
+doses | datasets.simulate(5, doses=("low",))
+new_doses | datasets.simulate(5, new_doses=(0.0,))
+n_control | datasets.simulate(5, n_control=1)
+n_cells | datasets.simulate(5, n_cells=0)
+n_new_drugs | datasets.simulate(5, n_new_drugs=-1)
+n_test_cells | datasets.simulate(5, n_test_cells=0)
+max_targets | datasets.simulate(5, max_targets=9)
+effect_size | datasets.simulate(5, effect_size=3)
+effect_size | datasets.simulate(5, effect_size=(3, 1))
+features | datasets.simulate(5, features="none")
+n_features | datasets.simulate(5, n_features=0)
+n_pairs | datasets.simulate(5, n_drugs=2, n_pairs=9)
+train_pairs | datasets.simulate(5, train_pairs=2)
+batch_sd | datasets.simulate(5, batch_sd=-1)
+zeros | datasets.simulate(5, zeros=1.5)
+activation | datasets.simulate(5, activation="gelu")
+weight_sd | datasets.simulate(5, weight_sd=0)
+faults | datasets.simulate(5, faults=["plates"])
+faults | datasets.simulate(5, faults=faults.Plates())
+share | datasets.simulate(5, faults=[faults.Penetrance(share=2)])
+rng | datasets.simulate(5, rng="seed")
+n_gene | datasets.simulate(n_gene=5)
+directory | datasets.sachs(directory=3)
+log | datasets.sachs(log="yes")
+directory | datasets.sciplex3(directory=3)
+time | datasets.sciplex3(time=-1)
+max_gb | datasets.sciplex3(max_gb=0)
+drugs | datasets.sciplex3(drugs=3)
+"""
+
+COMMANDS = """
+--perturbation-key | fit {0}/a.h5ad --control DMSO --out {0}/out
+--control | fit {0}/a.h5ad --perturbation-key drug --out {0}/out
+drog | fit {0}/a.h5ad --perturbation-key drog --control DMSO --out {0}/out
+dmso | fit {0}/a.h5ad --perturbation-key drug --control dmso --out {0}/out
+dose_key | fit {0}/a.h5ad --perturbation-key drug --control DMSO --dose-key text_dose --out {0}/out
+doze | fit {0}/a.h5ad --perturbation-key drug --control DMSO --dose-key doze --out {0}/out
+batch_key | fit {0}/a.h5ad --perturbation-key drug --control DMSO --batch-key patient --out {0}/out
+layer | fit {0}/a.h5ad --perturbation-key drug --control DMSO --layer counts --out {0}/out
+features_key | fit {0}/a.h5ad --perturbation-key drug --control DMSO --features-key x --out {0}/out
+graph_prior | fit {0}/a.h5ad --perturbation-key drug --control DMSO --graph-prior x --out {0}/out
+effects_by | fit {0}/a.h5ad --perturbation-key drug --control DMSO --effects-by x --out {0}/out
+mechanism | fit {0}/a.h5ad --perturbation-key drug --control DMSO --mechanism cubic --out {0}/out
+intervention | fit {0}/a.h5ad --perturbation-key drug --control DMSO --intervention soft --out {0}/out
+noise | fit {0}/a.h5ad --perturbation-key drug --control DMSO --noise normal --out {0}/out
+structure | fit {0}/a.h5ad --perturbation-key drug --control DMSO --structure tree --out {0}/out
+max_epochs | fit {0}/a.h5ad --perturbation-key drug --control DMSO --max-epochs -1 --out {0}/out
+--max-epochs | fit {0}/a.h5ad --perturbation-key drug --control DMSO --max-epochs many --out {0}/out
+--seed | fit {0}/a.h5ad --perturbation-key drug --control DMSO --seed x --out {0}/out
+rng | fit {0}/a.h5ad --perturbation-key drug --control DMSO --seed -1 --out {0}/out
+key_added | fit {0}/a.h5ad --perturbation-key drug --control DMSO --key-added a/b --out {0}/out
+--max-epoch | fit {0}/a.h5ad --perturbation-key drug --control DMSO --max-epoch 3 --out {0}/out
+absent.h5ad | fit {0}/absent.h5ad --perturbation-key drug --control DMSO --out {0}/out
+--out | fit {0}/a.h5ad --perturbation-key drug --control DMSO --out {0}/a.h5ad
+--overwrite | fit {0}/a.h5ad --perturbation-key drug --control DMSO --out {0}/taken
+--overwrite | predict {0}/taken/model {0}/ask.csv --out {0}/a.h5ad
+--out | predict {0}/taken/model {0}/ask.csv --out {0}/x.csv
+--n-cells | predict {0}/taken/model {0}/ask.csv --n-cells x --out {0}/x.h5ad
+n_cells | predict {0}/taken/model {0}/ask.csv --n-cells 0 --out {0}/x.h5ad
+rng | predict {0}/taken/model {0}/ask.csv --seed -1 --out {0}/x.h5ad
+absent.csv | predict {0}/taken/model {0}/absent.csv --out {0}/x.h5ad
+absent | predict {0}/absent {0}/ask.csv --out {0}/x.h5ad
+no saved model | predict {0} {0}/ask.csv --out {0}/x.h5ad
+dose | predict {0}/taken/model {0}/words.csv --out {0}/x.h5ad
+unheard | predict {0}/taken/model {0}/unheard.csv --out {0}/x.h5ad
+--dataset | demo --dataset nothing
+--out | demo --out {0}/a.h5ad
+fitt | fitt {0}/a.h5ad
+"""
+
+
+def lines(table: str) -> list[tuple[str, str]]:
+    """Argument and call of each line."""
+    return [(a.strip(), b.strip()) for a, _, b in (line.partition("|") for line in table.strip().splitlines())]
+
+
+CALLS = [entry for table in (GET, PL, PP, TL, MODEL, METRICS, DATASETS) for entry in lines(table)]
+
+
+def digest(data: ad.AnnData) -> str:
+    """Changes where any byte of an object does."""
+    parts = [
+        repr((list(data.obs.columns), list(data.obs.dtypes), list(data.var.columns), sorted(map(str, data.layers))))
+    ]
+    for table in (data.obs, data.var, *[v for v in data.uns.get("scgim", {}).values() if isinstance(v, pd.DataFrame)]):
+        parts.append(table.to_csv())
+    slots = (data.obsm, data.varm, data.obsp, data.varp)
+    for array in [data.X, *[slot[k] for slot in slots for k in sorted(slot)]]:
+        dense = array.toarray() if sparse.issparse(array) else np.asarray(array)
+        parts.append(hashlib.sha256(np.ascontiguousarray(dense).tobytes()).hexdigest())
+    parts += [repr(sorted(data.uns)), repr([sorted(slot) for slot in slots]), repr(sorted(data.uns.get("scgim", {})))]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+COLUMNS: dict[str, Any] = {"perturbation_key": "drug", "control": "DMSO", "dose_key": "dose"}
+
+
+def plain() -> ad.AnnData:
+    """A screen with columns of every wrong kind."""
+    adata = systems.make_screen()
+    adata.obs["text_dose"] = [f"{dose} uM" for dose in adata.obs["dose"]]
+    adata.obs["nan_dose"] = adata.obs["dose"].where(adata.obs["dose"] != 1.0)
+    adata.obs["negative_dose"] = -adata.obs["dose"]
+    return adata
+
+
+@pytest.fixture(scope="module")
+def trained() -> GIM:
+    adata = systems.make_screen()
+    GIM.setup_anndata(adata, **COLUMNS)
+    model = GIM(adata)
+    model.train(max_epochs=0)
+    return model
+
+
+@pytest.fixture
+def names(trained: GIM, fitted_adata: ad.AnnData, tmp_path: Path) -> dict[str, Any]:
+    adata = plain()
+    held = trained.adata
+    bare = GIM(registry=trained.registry_)
+    bare.__dict__ |= {k: v for k, v in vars(trained).items() if k.endswith("_") and k != "registry_"}
+    ask = pd.DataFrame({"drug": ["Ünï-drug α", "DMSO"], "dose": [3.0, 0.0]})
+    return {
+        "adata": adata,
+        "fitted": fitted_adata,
+        "model": trained,
+        "bare": bare,
+        "held": held,
+        "view": adata[:20],
+        "empty": adata[:0].copy(),
+        "ask": ask,
+        "columns": COLUMNS,
+        "folder": tmp_path,
+    }
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("argument", "call"), CALLS, ids=[call for _, call in CALLS])
+def test_wrong_calls_say_what_is_wrong_and_change_nothing(names: dict[str, Any], argument: str, call: str) -> None:
+    objects = {k: names[k] for k in ("adata", "fitted", "held")}
+    before, asked = {k: digest(v) for k, v in objects.items()}, names["ask"].copy()
+    random = np.random.get_state()[1].copy()  # noqa: NPY002
+    with pytest.raises(ERRORS) as error:
+        eval(call, globals() | names)
+    text = str(error.value.args[0])
+    assert re.search(rf"\b{re.escape(argument)}\b", text), text
+    assert SAYS.search(text), text
+    assert {k: digest(v) for k, v in objects.items()} == before
+    pd.testing.assert_frame_equal(names["ask"], asked)
+    assert (np.random.get_state()[1] == random).all()  # noqa: NPY002
+    assert names["model"].is_trained_ and names["model"].fit_ is not None
+    assert not list(names["folder"].iterdir())
+
+
+@pytest.fixture(scope="module")
+def files(trained: GIM, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("commands")
+    plain().write_h5ad(folder / "a.h5ad")
+    trained.save(folder / "taken" / "model")
+    (folder / "taken" / "adata.h5ad").write_text("kept")
+    for name, row in {"ask": "Ünï-drug α,3", "words": "Ünï-drug α,much", "unheard": "unheard,1"}.items():
+        (folder / f"{name}.csv").write_text(f"drug,dose\n{row}\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("option", "command"), lines(COMMANDS), ids=[call for _, call in lines(COMMANDS)])
+def test_wrong_commands_are_one_line_and_code_2(
+    files: Path, capsys: pytest.CaptureFixture[str], option: str, command: str
+) -> None:
+    def content() -> dict[Path, bytes]:
+        return {p: p.read_bytes() for p in files.rglob("*") if p.is_file()}
+
+    before = content()
+    with pytest.raises(SystemExit) as stop:
+        main(command.format(files).split())
+    error = capsys.readouterr().err.strip()
+    assert stop.value.code == 2 and error.startswith("scgim: ") and "\n" not in error
+    assert option.strip("-").replace("-", "_") in error.replace("-", "_"), error
+    assert content() == before
+
+
+def test_the_catalogue_is_wide() -> None:
+    assert len(CALLS) >= 300 and len(lines(COMMANDS)) >= 30
+    assert len({call for _, call in CALLS}) == len(CALLS)
