@@ -16,11 +16,19 @@ import pytest
 from scipy import sparse
 
 import systems
+from scgim import datasets, get, metrics, pl, pp, tl
 from scgim.cli import main
+from scgim.datasets import faults
+from scgim.metrics import baselines
 from scgim.model import GIM
 
+NAMESPACE = {"np": np, "pd": pd, "GIM": GIM, "faults": faults, "baselines": baselines} | {
+    part.__name__.rpartition(".")[2]: part for part in (datasets, get, metrics, pl, pp, tl)
+}
 ERRORS = (ValueError, KeyError, TypeError)
-SAYS = re.compile(r"expected|must|use |did you mean|needs|found|run |is missing|exists")
+SAYS = re.compile(
+    r"expected|must|use |did you mean|needs|found|run |is missing|exists|leave |name |label |pass |drop|Correct|update "
+)
 """What every message has: what is expected, or what to do."""
 
 GET = """
@@ -565,7 +573,7 @@ def test_wrong_calls_say_what_is_wrong_and_change_nothing(names: dict[str, Any],
     before, asked = {k: digest(v) for k, v in objects.items()}, names["ask"].copy()
     random = np.random.get_state()[1].copy()  # noqa: NPY002
     with pytest.raises(ERRORS) as error:
-        eval(call, globals() | names)
+        eval(call, NAMESPACE | names)
     text = str(error.value.args[0])
     assert re.search(rf"\b{re.escape(argument)}\b", text), text
     assert SAYS.search(text), text

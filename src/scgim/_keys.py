@@ -56,8 +56,8 @@ class Key:
             return value[self.entry] if self.entry else value
         except (KeyError, IndexError, TypeError):
             raise KeyError(
-                f"key={key!r}: {self.path(key)} is not in the object. It is written by "
-                f"scgim.tl.fit(adata, ..., key_added={key!r})."
+                f"key={key!r}: {self.path(key)} is not in the object; run "
+                f"scgim.tl.fit(adata, ..., key_added={key!r}) first."
             ) from None
 
 

@@ -18,10 +18,10 @@ def dense(name: str, values: Any) -> np.ndarray:
         ) from error
 
 
-def two_graphs(true_graph: Any, graph: Any) -> tuple[np.ndarray, np.ndarray]:
+def two_graphs(true_graph: Any, graph: Any, name_of_second: str = "graph") -> tuple[np.ndarray, np.ndarray]:
     """Two square arrays of one shape, (G, G) each, with zero diagonals."""
-    pair = dense("true_graph", true_graph), dense("graph", graph)
-    for name, value in zip(("true_graph", "graph"), pair, strict=True):
+    pair = dense("true_graph", true_graph), dense(name_of_second, graph)
+    for name, value in zip(("true_graph", name_of_second), pair, strict=True):
         if value.ndim != 2 or value.shape[0] != value.shape[1] or not value.size:
             raise ValueError(f"{name} must be a square (G, G) array, found shape {value.shape}.")
         if not np.all(np.isfinite(value)):
@@ -29,7 +29,7 @@ def two_graphs(true_graph: Any, graph: Any) -> tuple[np.ndarray, np.ndarray]:
         if np.diag(value).any():
             raise ValueError(f"{name} must have a zero diagonal, found a gene that acts on itself.")
     if pair[0].shape != pair[1].shape:
-        raise ValueError(f"graph must have the shape of true_graph, {pair[0].shape}, found {pair[1].shape}.")
+        raise ValueError(f"{name_of_second} must have the shape of true_graph, {pair[0].shape}, found {pair[1].shape}.")
     return pair
 
 
@@ -44,6 +44,14 @@ def two_tables(names: tuple[str, str], first: Any, second: Any) -> tuple[np.ndar
         if not np.all(np.isfinite(value)):
             raise ValueError(f"{name} must be finite, found NaN or infinite values.")
     return pair
+
+
+def of_each(name: str, values: Any, like: np.ndarray) -> np.ndarray:
+    """One vector for all rows, or one for each: ``(G,)`` or ``(K, G)`` to the shape of `like`."""
+    array = dense(name, values)
+    if array.ndim > 2 or np.atleast_2d(array).shape not in (like.shape, (1, like.shape[1])):
+        raise ValueError(f"{name} must have shape {like.shape[1:]} or {like.shape}, found {array.shape}.")
+    return np.broadcast_to(array, like.shape)
 
 
 def two_samples(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ import pandas as pd
 from scvi.model.base import BaseModelClass
 from threadpoolctl import threadpool_limits
 
+from scgim._checks import SEED, checked
 from scgim._core.fit import Fit
 from scgim._core.kinds import INTERVENTIONS
 from scgim._core.learn.base import Learner, Task
@@ -214,6 +215,7 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         return Screen(cells, self.design, tuple(self.genes), self.study.features, knowledge)
 
     @documented
+    @checked(rng=SEED)
     def train(
         self,
         max_epochs: int | None = None,

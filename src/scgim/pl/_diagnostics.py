@@ -45,6 +45,10 @@ def diagnostics(
     """
     import matplotlib.pyplot as plt
 
+    if not isinstance(tables, Mapping):
+        raise TypeError(
+            f"tables: expected a dict of tables, found {type(tables).__name__}; pass the result of scgim.tl.diagnose(model)."
+        )
     absent = [name for name in ("contexts", "support", "similar", "features") if name not in tables]
     if absent:
         raise KeyError(f"tables: {absent} missing; pass the result of scgim.tl.diagnose(model).")

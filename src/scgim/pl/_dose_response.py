@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from scgim import _keys
-from scgim._checks import AXES, FITTED, FLAG, NAMES, TEXT, checked, count, or_none
+from scgim._checks import AXES, FITTED, FLAG, NAMES, TEXT, checked, count, did_you_mean, or_none
 from scgim.get._tables import as_list, perturbation_names
 from scgim.pl import _style
 from scgim.pl._data import find, read
@@ -75,7 +75,9 @@ def dose_response(
     else:
         unknown = [gene for gene in genes if gene not in fitted.genes]
         if unknown:
-            raise KeyError(f"genes: {unknown} are not among the fitted genes.")
+            raise KeyError(
+                f"genes: {unknown} are not among the fitted genes, found {fitted.genes[:5]} ...{did_you_mean(unknown[0], fitted.genes)}."
+            )
         chosen = [fitted.genes.index(gene) for gene in genes]
     table = _curve(_keys.TARGETS.find(adata, key), params, fitted.perturbation[row])
     ax, own = _style.axes(ax, (5.4, 3.0))

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scgim._checks import did_you_mean
+
 
 def target(adata: Any, *, copy: bool) -> Any:
     """The object to write into: `adata` itself, or a copy of it."""
@@ -21,7 +23,8 @@ def target(adata: Any, *, copy: bool) -> Any:
 def column(adata: Any, argument: str, key: str) -> pd.Series:
     """One column of ``.obs``."""
     if key not in adata.obs:
-        raise KeyError(f"{argument}={key!r} is not a column of adata.obs, which has {list(adata.obs.columns)}.")
+        found = list(adata.obs.columns)
+        raise KeyError(f"{argument}={key!r} is not a column of adata.obs, found {found}{did_you_mean(key, found)}.")
     return adata.obs[key]
 
 
@@ -66,7 +69,8 @@ def perturbations(
     drugs = np.column_stack([names(adata, "perturbation_key", key) for key in drug_keys])
     if not (drugs == control).all(1).any():
         raise ValueError(
-            f"control={control!r} does not occur in {drug_keys}, which hold {sorted(set(drugs.ravel()))[:10]}."
+            f"control={control!r} does not occur in {drug_keys}; expected the label of untreated cells, found "
+            f"{sorted(set(drugs.ravel()))[:10]}{did_you_mean(control, set(drugs.ravel()))}."
         )
     amount = np.ones(drugs.shape)
     if dose_key is not None:

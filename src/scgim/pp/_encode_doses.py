@@ -82,7 +82,9 @@ def encode_doses(
     if perturbation_key is not None:
         is_control = names(adata, "perturbation_key", perturbation_key) == control
         if not is_control.any():
-            raise ValueError(f"control={control!r} does not occur in perturbation_key={perturbation_key!r}.")
+            raise ValueError(
+                f"control={control!r} does not occur in perturbation_key={perturbation_key!r}; expected the label of untreated cells."
+            )
     number, unit = _convert(values, is_control, dose_key, unit)
     adata = target(adata, copy=copy)
     key = dose_key if key_added is None else key_added

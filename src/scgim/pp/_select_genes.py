@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from scgim._checks import ANNDATA, FLAG, KEY, NAMES, TEXT, checked, count, number, one_of, or_none
+from scgim._checks import ANNDATA, FLAG, KEY, NAMES, TEXT, checked, count, did_you_mean, number, one_of, or_none
 from scgim.pp._columns import perturbations, target
 
 if TYPE_CHECKING:
@@ -138,7 +138,10 @@ def _listed(adata: Any, genes: Sequence[str] | None) -> np.ndarray:
     wanted = [] if genes is None else list(genes)
     unknown = [gene for gene in wanted if gene not in adata.var_names]
     if unknown:
-        raise KeyError(f"genes: {unknown[:10]} are not in adata.var_names.")
+        near = did_you_mean(unknown[0], adata.var_names)
+        raise KeyError(
+            f"genes: {unknown[:10]} are not in adata.var_names, found {list(adata.var_names[:5])} ...{near}."
+        )
     return np.asarray(adata.var_names.isin(wanted), dtype=bool)
 
 
@@ -161,7 +164,8 @@ def _check(
     if method == "responsive" and (perturbation_key is None or control is None):
         raise ValueError("perturbation_key and control must be given for method='responsive'.")
     if layer is not None and layer not in adata.layers:
-        raise KeyError(f"layer={layer!r} is not in adata.layers.")
+        found = [name for name in adata.layers if name is not None]
+        raise KeyError(f"layer={layer!r} is not in adata.layers; expected None for adata.X, or one of {found}.")
 
 
 def _blocks(adata: Any, layer: str | None) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from scgim._checks import did_you_mean
+
 MOLAR = {"M": 1.0, "mM": 1e-3, "uM": 1e-6, "nM": 1e-9, "pM": 1e-12, "fM": 1e-15}
 MASS = {"g/mL": 1.0, "mg/mL": 1e-3, "ug/mL": 1e-6, "ng/mL": 1e-9, "pg/mL": 1e-12}
 FAMILIES = (MOLAR, MASS)
@@ -20,7 +22,8 @@ def standard(unit: str) -> str:
         return spelled
     if spelled.lower() in known and spelled not in ("m",):
         return known[spelled.lower()]
-    raise ValueError(f"{unit!r} is not a unit known here: {[name for family in FAMILIES for name in family]}.")
+    known_units = [name for family in FAMILIES for name in family]
+    raise ValueError(f"unit: {unit!r} is unknown; expected one of {known_units}{did_you_mean(unit, known_units)}.")
 
 
 def factor(unit: str, into: str) -> float:

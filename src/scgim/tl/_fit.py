@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scgim import _keys
+from scgim._checks import KEY, SEED, checked
 from scgim._options import Columns, Devices, InterventionName, MechanismName, NoiseName, StructureName, documented
 from scgim._version import __version__
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 
 @documented
+@checked(key_added=KEY, rng=SEED)
 def fit(
     adata: "AnnData | MuData",
     *,

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from scgim._checks import checked
 from scgim.metrics._checks import average_precision, two_graphs
 
 
+@checked()
 def edge_average_precision(true_graph: Any, score: Any) -> float:
     """Average precision of directed edges ranked by a score, the diagonal left out.
 
@@ -28,6 +30,6 @@ def edge_average_precision(true_graph: Any, score: Any) -> float:
     ValueError
         If an array is not square, has a diagonal, or the shapes differ.
     """
-    true_graph, score = two_graphs(true_graph, score)
+    true_graph, score = two_graphs(true_graph, score, "score")
     pairs = ~np.eye(len(score), dtype=bool)
     return average_precision(true_graph[pairs] != 0, score[pairs])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from scgim._checks import checked
 from scgim.metrics._checks import two_graphs
 
 
+@checked()
 def edge_f1(true_graph: Any, graph: Any) -> float:
     """F1 score of directed edges; a reversed edge is wrong.
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from scgim._checks import checked
 from scgim.metrics._checks import two_graphs
 
 
+@checked()
 def structural_hamming_distance(true_graph: Any, graph: Any) -> int:
     """Number of edges to add, remove or reverse to turn one graph into the other; a reversal counts once.
 

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from scgim._checks import checked
 from scgim.metrics._checks import two_graphs
 
 
+@checked()
 def structural_intervention_distance(true_graph: Any, graph: Any) -> int:
     """Number of gene pairs whose interventional distribution is wrong when read off the graph :cite:p:`peters2015`.
 

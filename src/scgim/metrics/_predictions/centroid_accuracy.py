@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from scgim._checks import checked
 from scgim.metrics._checks import two_tables
 
 
+@checked()
 def centroid_accuracy(true_mean: Any, mean: Any) -> float:
     """Whether each predicted mean is nearer to its own condition than to the others.
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scgim._checks import checked, count
-from scgim.metrics._checks import two_tables
+from scgim.metrics._checks import of_each, two_tables
 
 
 @checked(n_top=count())
@@ -35,7 +35,7 @@ def direction_agreement(true_mean: Any, mean: Any, control_mean: Any, *, n_top: 
     if n_top < 1:
         raise ValueError(f"n_top: expected a number of at least 1, found {n_top!r}.")
     true_mean, mean = two_tables(("true_mean", "mean"), true_mean, mean)
-    _, control = two_tables(("true_mean", "control_mean"), true_mean, np.broadcast_to(control_mean, true_mean.shape))
+    _, control = two_tables(("true_mean", "control_mean"), true_mean, of_each("control_mean", control_mean, true_mean))
     truth, change = true_mean - control, mean - control
     top = np.argsort(-np.abs(truth), axis=1, kind="stable")[:, : min(n_top, truth.shape[1])]
     product = np.take_along_axis(truth * change, top, axis=1)

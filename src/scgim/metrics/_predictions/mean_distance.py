@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from scgim._checks import checked
 from scgim.metrics._checks import two_samples
 
 
+@checked()
 def mean_distance(x: Any, y: Any) -> float:
     """Euclidean distance between the mean expression of two sets of cells :cite:p:`schneider2025`.
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from scgim.metrics._checks import two_tables
+from scgim._checks import checked
+from scgim.metrics._checks import of_each, two_tables
 
 
+@checked()
 def pearson_mean_change(true_mean: Any, mean: Any, control_mean: Any) -> float:
     """Pearson correlation, over genes, of true and predicted changes of the mean against the control.
 
@@ -29,7 +31,7 @@ def pearson_mean_change(true_mean: Any, mean: Any, control_mean: Any) -> float:
         If shapes differ or a value is not finite.
     """
     true_mean, mean = two_tables(("true_mean", "mean"), true_mean, mean)
-    _, control = two_tables(("true_mean", "control_mean"), true_mean, np.broadcast_to(control_mean, true_mean.shape))
+    _, control = two_tables(("true_mean", "control_mean"), true_mean, of_each("control_mean", control_mean, true_mean))
     truth, change = true_mean - control, mean - control
     truth = truth - truth.mean(1, keepdims=True)
     change = change - change.mean(1, keepdims=True)

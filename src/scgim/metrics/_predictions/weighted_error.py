@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
+from scgim._checks import checked
+from scgim.metrics._checks import of_each, two_tables
 
-from scgim.metrics._checks import two_tables
 
-
+@checked()
 def weighted_error(true_mean: Any, mean: Any, control_mean: Any) -> float:
     """Squared error of the mean, weighted by how much each gene really changes.
 
@@ -33,7 +33,7 @@ def weighted_error(true_mean: Any, mean: Any, control_mean: Any) -> float:
         If shapes differ or a value is not finite.
     """
     true_mean, mean = two_tables(("true_mean", "mean"), true_mean, mean)
-    _, control = two_tables(("true_mean", "control_mean"), true_mean, np.broadcast_to(control_mean, true_mean.shape))
+    _, control = two_tables(("true_mean", "control_mean"), true_mean, of_each("control_mean", control_mean, true_mean))
     change = (true_mean - control) ** 2
     total = change.sum(1)
     moved = total > 0

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from scgim._checks import checked
 from scgim.metrics._checks import two_tables
 
 
+@checked()
 def mean_reciprocal_rank(truth: Any, score: Any) -> float:
     """Average over perturbations of one over the rank of the first true target.
 

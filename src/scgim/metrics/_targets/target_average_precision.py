@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from scgim._checks import checked
 from scgim.metrics._checks import average_precision, two_tables
 
 
+@checked()
 def target_average_precision(true_targets: Any, score: Any) -> float:
     """Average precision of the genes of a context ranked by a score, averaged over contexts.
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from scgim._checks import SEED, checked, count
+from scgim.metrics._checks import dense
 
 
 @checked(n_cells=count(), rng=SEED)
@@ -33,8 +34,7 @@ def shifted_control(means: Any, control: Any, n_cells: int, *, rng: int | np.ran
     ValueError
         If the genes differ, there is no control cell, or `n_cells` is not positive.
     """
-    means = np.asarray(means, float)
-    control = np.asarray(control.toarray() if hasattr(control, "toarray") else control, float)
+    means, control = dense("means", means).astype(float), dense("control", control).astype(float)
     if means.ndim != 2 or control.ndim != 2 or len(control) == 0 or means.shape[1] != control.shape[1]:
         raise ValueError(f"control must be cells x the genes of means, found shapes {control.shape} and {means.shape}.")
     if n_cells < 1:

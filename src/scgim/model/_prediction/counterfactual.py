@@ -30,7 +30,7 @@ def _genes_in_order(adata: Any, predictor: Predictor) -> np.ndarray:
     position = {name: j for j, name in enumerate(found)}
     absent = [name for name in predictor.data.genes if name not in position]
     if absent:
-        raise ValueError(f"adata: lacks {len(absent)} gene(s) of the model: {absent[:5]}.")
+        raise ValueError(f"adata: lacks {len(absent)} gene(s) of the model: {absent[:5]}; expected all of model.genes.")
     return np.array([position[name] for name in predictor.data.genes])
 
 

@@ -11,7 +11,6 @@ from scipy import sparse
 from scgim._checks import TABLE, checked, or_none
 from scgim._core.effects import Effects
 from scgim._core.kinds import KINDS
-from scgim.model._prediction.components import KINDS
 from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.request import make_request, read_new_features
 
