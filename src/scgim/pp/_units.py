@@ -45,7 +45,7 @@ def read(value: Any) -> tuple[float, str | None]:
     if isinstance(value, str):
         found = _TEXT.match(value)
         if not found:
-            raise ValueError(f"{value!r} is not a number, with or without a unit.")
+            raise ValueError(f"{value!r} is not a number, with or without a unit, as expected")
         number, unit = float(found[1]), None if found[2] is None else standard(found[2])
     else:
         number, unit = float(value), None
