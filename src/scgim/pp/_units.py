@@ -23,7 +23,9 @@ def standard(unit: str) -> str:
     if spelled.lower() in known and spelled not in ("m",):
         return known[spelled.lower()]
     known_units = [name for family in FAMILIES for name in family]
-    raise ValueError(f"unit: {unit!r} is not a unit known here; expected one of {known_units}{did_you_mean(unit, known_units)}.")
+    raise ValueError(
+        f"unit: {unit!r} is not a unit known here; expected one of {known_units}{did_you_mean(unit, known_units)}."
+    )
 
 
 def factor(unit: str, into: str) -> float:
