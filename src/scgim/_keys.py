@@ -12,6 +12,9 @@ NONE = "none"
 UNASSIGNED = "unassigned"
 """Value of :data:`CELL_TARGET` where no gene is a target with probability of at least 1/2."""
 
+GENE_MARK = " (gene)"
+"""What follows the name of a gene that is called as one of the two, in :data:`CELL_TARGET`."""
+
 
 @dataclass(frozen=True)
 class Key:
@@ -129,7 +132,7 @@ CELL_TARGET = Key(
     "categorical",
     "(N,)",
     f'The most probable target of the cell\'s perturbation; "{NONE}" in control cells, "{UNASSIGNED}" where no gene '
-    "reaches a probability of 1/2.",
+    'reaches a probability of 1/2. Genes of these names are written as "none (gene)" and "unassigned (gene)".',
 )
 CELL_TARGET_PROBABILITY = Key(
     "obs", "_target_probability", "", "float32", "(N,)", "Probability of that target; 0 in control cells."

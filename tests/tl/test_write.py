@@ -139,3 +139,35 @@ def test_values_are_made_plain():
     assert plain(print) == "print"
     assert isinstance(plain(sparse.coo_matrix((2, 2))), sparse.csr_matrix)
     assert plain([]).shape == (0,)
+
+
+def test_genes_that_are_called_as_the_special_labels(fitted_adata):
+    from dataclasses import replace
+
+    from scgim.tl._results import Results
+    from scgim.tl._write import write
+
+    genes = ["none", "unassigned", "g2", "g3", "g4"]
+    fitted_adata.var_names = genes
+    uns = fitted_adata.uns["scgim"]
+    results = Results(
+        genes=genes,
+        contexts=uns["contexts"],
+        control=(uns["contexts"]["drug"] == "control").to_numpy(),
+        context_of_cell=np.repeat(np.arange(7), uns["contexts"]["n_cells"]),
+        probability=fitted_adata.varm["scgim_target_probability"].T,
+        effect=fitted_adata.varm["scgim_effect"].T,
+        weights=fitted_adata.varp["scgim_graph"],
+        graph_probability=fitted_adata.varp["scgim_graph_probability"],
+        targets=uns["targets"],
+        history=uns["history"],
+    )
+    write(fitted_adata, results, key="again")
+    found = set(fitted_adata.obs["again_target"])
+    assert found == {"none", "none (gene)", "unassigned (gene)", "unassigned"}
+    for bad in (np.inf, np.nan, 1e283):
+        effect = np.array(results.effect, dtype=float)
+        effect[1, 1] = bad
+        with pytest.raises(ValueError, match=r"adata: the fit holds numbers in \['effect'\] that are not finite"):
+            write(fitted_adata, replace(results, effect=effect), key="third")
+    assert "third" not in fitted_adata.uns

@@ -43,6 +43,20 @@ class Results:
         wrong = [f"{name}: expected shape {e}, found {found}" for name, (found, e) in expected.items() if found != e]
         if wrong:
             raise ValueError("The model was not fitted on this object. " + "; ".join(wrong) + ".")
+        numbers = {name: getattr(self, name) for name in ("probability", "effect", "weights", "graph_probability")}
+        numbers |= {f"targets.{name}": self.targets[name] for name in self.targets.select_dtypes("number")}
+        strange = [name for name, values in numbers.items() if not _is_finite(values)]
+        if strange:
+            raise ValueError(
+                f"adata: the fit holds numbers in {strange} that are not finite, so nothing is written; bring the expression to "
+                "an ordinary scale, such as that of scanpy.pp.log1p, and look for outliers."
+            )
+
+
+def _is_finite(values: Any) -> bool:
+    """Whether all numbers are finite, also as 32-bit floats."""
+    array = values.data if sparse.issparse(values) else np.asarray(values, dtype=float)
+    return bool(np.all(np.abs(array) <= np.finfo(np.float32).max))
 
 
 def write(data: Any, results: Results, *, key: str = _keys.DEFAULT) -> None:
@@ -146,11 +160,16 @@ def cell_targets(results: Results) -> tuple[pd.Categorical, np.ndarray]:
     code = np.searchsorted(used, best)
     code[~assigned] = len(used) + 1
     code[np.asarray(results.control, bool)] = len(used)
-    categories = [results.genes[g] for g in used] + [_keys.NONE, _keys.UNASSIGNED]
+    categories = [_label(results.genes[g]) for g in used] + [_keys.NONE, _keys.UNASSIGNED]
     top = np.where(results.control, 0.0, top).astype(np.float32)
     cell = np.asarray(results.context_of_cell)
     label = pd.Categorical.from_codes(np.where(cell >= 0, code[cell], -1), categories=pd.Index(categories))
     return label, np.where(cell >= 0, top[cell], np.nan).astype(np.float32)
+
+
+def _label(gene: str) -> str:
+    """What a gene is called among the labels of cells: its name, unless that is one of the two special values."""
+    return f"{gene}{_keys.GENE_MARK}" if gene in (_keys.NONE, _keys.UNASSIGNED) else gene
 
 
 def compressed(matrix: Any) -> sparse.csr_matrix:

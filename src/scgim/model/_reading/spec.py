@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 
 def _names(argument: str, value: Any) -> tuple[str, ...]:
     """One column name or several, as a tuple without repeats."""
@@ -102,7 +104,7 @@ def make_spec(
     perturbation = _names("perturbation_key", perturbation_key)
     if not perturbation:
         raise ValueError("perturbation_key: expected the column of .obs that names the drug, found none.")
-    if isinstance(control, bool) or not isinstance(control, (str, int, float)):
+    if not isinstance(control, (str, bool, int, float, np.generic)):
         raise TypeError(
             f"control: expected the label of untreated cells in {perturbation[0]!r}, found {type(control).__name__}. "
             "Where several labels mean control, give them one name in adata.obs first."

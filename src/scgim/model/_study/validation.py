@@ -16,6 +16,7 @@ from scgim.model._reading.spec import Spec
 from scgim.model._reading.summary import Summary, summarise
 from scgim.model._study.contexts import Contexts, as_labels, derive_contexts
 from scgim.model._study.features import Features, read_features
+from scgim.model._study.labels import check_labels
 
 
 def check_object(data: Any, expected: Any) -> None:
@@ -197,6 +198,7 @@ def validate(data: Any, spec: Spec) -> tuple[Contexts, Features | None, Summary]
     check_matrices(data, spec)
     frame = read_columns(data, spec)
     check_control(frame, spec)
+    check_labels(frame, spec)
     contexts = derive_contexts(frame, spec)
     check_contexts(contexts, spec)
     check_numeric_covariates(frame, spec)

@@ -1,0 +1,66 @@
+"""Labels that read the same, nearly the same, or as combinations."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import systems
+from scgim.model import GIM
+
+KEYS = {"perturbation_key": "drug", "control": "DMSO"}
+
+
+def with_labels(*names: object):
+    """The screen with its four labels replaced."""
+    adata = systems.make_screen()
+    old = list(dict.fromkeys(adata.obs["drug"]))
+    adata.obs["drug"] = pd.Series(adata.obs["drug"]).map(dict(zip(old, names, strict=True))).astype(object).to_numpy()
+    return adata
+
+
+@pytest.mark.parametrize("names", [("DMSO", "a", "A", "b"), ("DMSO", "a", "a ", "b"), ("DMSO", "x+y", "x + y", "b")], ids=str)
+def test_labels_that_differ_by_case_or_blanks_are_warned_about(names: tuple[str, ...]) -> None:
+    with pytest.warns(UserWarning, match="perturbation_key: .* differ by case or blanks alone"):
+        GIM.setup_anndata(with_labels(*names), **KEYS)
+
+
+def test_combinations_are_pointed_out() -> None:
+    with pytest.warns(UserWarning, match=r"such as 'a \+ b', look like combinations .*split_combinations\(adata, 'drug'\)"):
+        GIM.setup_anndata(with_labels("DMSO", "a", "b", "a + b"), **KEYS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        GIM.setup_anndata(with_labels("DMSO", "a", "vitamin B+", "c+d"), **KEYS)
+
+
+def test_numbers_and_text_that_read_the_same_are_refused() -> None:
+    adata = with_labels("DMSO", 1, "1", "b")
+    with pytest.raises(ValueError, match=r"perturbation_key: .*\['1'\] both as text and as numbers; .*astype\(str\)"):
+        GIM.setup_anndata(adata, **KEYS)
+    assert "_scvi_uuid" not in adata.uns
+
+
+@pytest.mark.parametrize(
+    ("names", "control"),
+    [((0, 1, 2, 3), 0), ((0, 1, 2, 3), "0"), ((0.5, 1, 2, 3), 0.5), (("0", 1, 2.5, "b"), "0"), ((np.int64(0), 1, 2, 3), np.int64(0))],
+    ids=str,
+)
+def test_numbers_are_labels(names: tuple[object, ...], control: object) -> None:
+    adata = with_labels(*names)
+    GIM.setup_anndata(adata, perturbation_key="drug", control=control)
+    assert GIM(adata).drugs == tuple(sorted(str(name) for name in names[1:]))
+
+
+def test_booleans_are_labels() -> None:
+    adata = systems.make_screen()
+    adata.obs["treated"] = (adata.obs["drug"] != "DMSO").to_numpy()
+    GIM.setup_anndata(adata, perturbation_key="treated", control=False)
+    assert GIM(adata).drugs == ("True",)
+
+
+def test_categories_that_do_not_occur_are_no_drugs() -> None:
+    adata = systems.make_screen()
+    adata.obs["drug"] = adata.obs["drug"].astype("category").cat.add_categories(["never"])
+    GIM.setup_anndata(adata, **KEYS)
+    assert "never" not in GIM(adata).drugs
