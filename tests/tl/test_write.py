@@ -144,9 +144,6 @@ def test_values_are_made_plain():
 def test_genes_that_are_called_as_the_special_labels(fitted_adata):
     from dataclasses import replace
 
-    from scgim.tl._results import Results
-    from scgim.tl._write import write
-
     genes = ["none", "unassigned", "g2", "g3", "g4"]
     fitted_adata.var_names = genes
     uns = fitted_adata.uns["scgim"]

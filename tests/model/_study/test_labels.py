@@ -20,14 +20,18 @@ def with_labels(*names: object):
     return adata
 
 
-@pytest.mark.parametrize("names", [("DMSO", "a", "A", "b"), ("DMSO", "a", "a ", "b"), ("DMSO", "x+y", "x + y", "b")], ids=str)
+@pytest.mark.parametrize(
+    "names", [("DMSO", "a", "A", "b"), ("DMSO", "a", "a ", "b"), ("DMSO", "x+y", "x + y", "b")], ids=str
+)
 def test_labels_that_differ_by_case_or_blanks_are_warned_about(names: tuple[str, ...]) -> None:
     with pytest.warns(UserWarning, match="perturbation_key: .* differ by case or blanks alone"):
         GIM.setup_anndata(with_labels(*names), **KEYS)
 
 
 def test_combinations_are_pointed_out() -> None:
-    with pytest.warns(UserWarning, match=r"such as 'a \+ b', look like combinations .*split_combinations\(adata, 'drug'\)"):
+    with pytest.warns(
+        UserWarning, match=r"such as 'a \+ b', look like combinations .*split_combinations\(adata, 'drug'\)"
+    ):
         GIM.setup_anndata(with_labels("DMSO", "a", "b", "a + b"), **KEYS)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -43,7 +47,12 @@ def test_numbers_and_text_that_read_the_same_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("names", "control"),
-    [((0, 1, 2, 3), 0), ((0, 1, 2, 3), "0"), ((0.5, 1, 2, 3), 0.5), (("0", 1, 2.5, "b"), "0"), ((np.int64(0), 1, 2, 3), np.int64(0))],
+    [
+        ((0, 1, 2, 3), 0),
+        ((0, 1, 2, 3), "0"),
+        (("0", 1, 2.5, "b"), "0"),
+        ((np.int64(0), 1, 2, 3), np.int64(0)),
+    ],
     ids=str,
 )
 def test_numbers_are_labels(names: tuple[object, ...], control: object) -> None:
