@@ -87,8 +87,8 @@ TARGETS = Key(
     "targets",
     "DataFrame",
     "(K' * G, columns)",
-    "One row for each perturbed context and gene: the context's columns, `gene`, `kind`, `probability`, `effect`, "
-    "`effect_sd`, `rank`.",
+    "One row for each perturbed context and gene: the context's columns, `gene`, `kind`, `probability`, `log_odds`, "
+    "`effect`, `effect_sd`, `rank` (by log odds), and, where they were found, `identified`, `n_agree` and `n_strata`.",
 )
 HISTORY = Key(
     "uns",

@@ -67,9 +67,7 @@ CHOICES = {
         What a drug does to a target: ``"shift"`` adds to its mechanism, ``"hard"`` replaces it, ``"activity"`` scales its
         outgoing effects, from none to twice what they were (not from the paper). ``"auto"`` weighs shifts and changes of
         activity, drug by drug, by likelihood (not from the paper). All but ``"shift"`` keep second moments of every drug or
-        context, which limits the number of genes. None is ``"auto"`` where every drug was measured in one context and has no
-        features (given linear or additive mechanisms, gaussian noise, ``structure="search"``, and not too many genes and
-        contexts), and ``"shift"`` elsewhere.""",
+        context, which limits the number of genes. None is ``"shift"``.""",
     "noise": """
         How cells are observed: ``"gaussian"`` for log-normalised values; ``"poisson_lognormal"`` for raw counts;
         ``"zero_inflated_lognormal"`` for normalised values without logs, with more zeros than their spread explains. Under

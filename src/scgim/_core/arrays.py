@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from scipy.special import logsumexp
 
 KNOWN = 30.0
 """Log odds of a target that is known: its probability differs from one by less than any figure that is shown (1e-13), and
@@ -44,3 +45,18 @@ def override(log_odds: np.ndarray, known: np.ndarray | None) -> np.ndarray:
     if known is None:
         return log_odds
     return np.where(np.isnan(known), log_odds, np.where(known == 1, KNOWN, -KNOWN))
+
+
+def log_odds_of_any(log_odds: np.ndarray) -> np.ndarray:
+    """Log odds that any of c independent things holds, ``(c, ...)`` -> ``(...)``, with all digits where it is near certain.
+
+    ``log(exp(s) - 1)`` with ``s = -log(prod(1 - p)) = sum(log(1 + exp(log_odds)))``.
+    """
+    s = np.logaddexp(0.0, log_odds).sum(axis=0)
+    with np.errstate(divide="ignore"):
+        return np.where(s > 1, s + np.log1p(-np.exp(-np.maximum(s, 1e-300))), np.log(np.expm1(np.minimum(s, 1.0))))
+
+
+def mean_log_odds(log_odds: np.ndarray) -> np.ndarray:
+    """Log odds of the mean of c probabilities, ``(c, ...)`` -> ``(...)``."""
+    return np.asarray(logsumexp(-np.logaddexp(0, -log_odds), axis=0) - logsumexp(-np.logaddexp(0, log_odds), axis=0))

@@ -16,6 +16,7 @@ from scgim._core.mechanisms.neural import NeuralMechanisms
 from scgim._core.posterior.curves import DoseCurves
 from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.levels import Levels
+from scgim._core.posterior.odds import Support
 from scgim._core.state import savable
 
 
@@ -63,6 +64,8 @@ class Fit:
         Levels between which effects may differ.
     history
         One dict for each stage of the search: ``stage``, ``score``.
+    support
+        What targets rest on, where they were weighed against drift; else None.
     """
 
     genes: tuple[str, ...]
@@ -75,6 +78,7 @@ class Fit:
     drift: Drift
     levels: Levels
     history: list[dict[str, Any]]
+    support: Support | None = None
 
     @cached_property
     def _of_drug(self) -> tuple[Effects, np.ndarray]:

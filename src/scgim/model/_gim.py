@@ -111,7 +111,6 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
             intervention,
             noise,
             structure,
-            data,
             effects_by=effects_by,
             n_ensemble=n_ensemble,
             graph_prior=graph_prior is not None,

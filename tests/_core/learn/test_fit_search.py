@@ -118,7 +118,8 @@ def test_background_shifts_are_not_targets(make_study):
         systems.f1(learned.of_drug.probability > 0.5, truth)
         > systems.f1(fit_study(clean).of_drug.probability > 0.5, truth) - 0.05
     )
-    assert ((without.of_drug.probability > 0.5) & ~truth).sum() > ((learned.of_drug.probability > 0.5) & ~truth).sum()
+    for fit in (learned, without):  # what the search takes as background is not what targets are weighed against
+        assert ((fit.of_drug.probability > 0.5) & ~truth).sum() == 0
     assert (learned.drift.background_sd > 0).mean() > 0.7
 
 
@@ -187,4 +188,6 @@ def test_auto_is_the_fit_by_shifts_where_no_activity_changed(make_study):
     )
     assert both.kind_names.tolist() == ["shift"]
     np.testing.assert_array_equal(both.graph.weights, shift.graph.weights)
-    np.testing.assert_array_equal(both.of_drug.probability, shift.of_drug.probability)
+    np.testing.assert_allclose(
+        both.of_drug.probability, shift.of_drug.probability, atol=2e-3
+    )  # probabilities of edges are drawn

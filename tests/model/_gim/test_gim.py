@@ -32,7 +32,8 @@ def model(screen: ad.AnnData) -> GIM:
 def test_targets_of_a_chain_are_found(model: GIM) -> None:
     """Drug d shifts gene d by 4 dose / (dose + 1), and the chain carries it on."""
     table = model.get_targets()
-    assert list(table) == ["drug", "dose", "gene", "kind", "probability", "effect", "effect_sd", "rank"]
+    numbers = ["probability", "log_odds", "effect", "effect_sd", "rank", "identified"]
+    assert list(table) == ["drug", "dose", "gene", "kind", *numbers]
     assert len(table) == 9 * 4
     best = table[(table["rank"] == 1) & (table["dose"] == 10)].set_index("drug")
     intended = dict(zip(("(+/-) JQ1/analogue", "Ünï-drug α", "drug with spaces"), ("g0", "g1", "g2"), strict=True))

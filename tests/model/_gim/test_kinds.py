@@ -14,21 +14,11 @@ from scgim.model._training.ensemble import average
 COLUMNS = {"perturbation_key": "drug", "control": "control"}
 
 
-def test_kinds_are_weighed_by_default_where_each_drug_has_one_context() -> None:
-    """One dose and no features: shifts against activities; several doses, features, or no closed form: shifts."""
+def test_shifts_are_the_default() -> None:
     one = scgim.datasets.simulate(6, n_drugs=4, doses=(1.0,), new_doses=(), n_new_drugs=0, n_control=60, n_cells=20)
-    keys = {"perturbation_key": "drug", "control": "control"}
-
-    def kind(setup: dict, **options) -> str:
-        data = one.copy()
-        GIM.setup_anndata(data, **keys, **setup)
-        return GIM(data, **options).settings["intervention"]
-
-    assert kind({}) == kind({}, mechanism="additive") == kind({"dose_key": "dose"}) == "auto"
-    assert kind({}, intervention="shift") == kind({}, mechanism="neural") == kind({}, structure="gradient") == "shift"
-    assert kind({}, structure="cyclic") == kind({"features_key": "features"}) == "shift"
-    one.obs["batch"] = np.where(np.arange(one.n_obs) % 2, "a", "b")
-    assert kind({"batch_key": "batch"}) == "shift"
+    GIM.setup_anndata(one, **COLUMNS)
+    assert GIM(one).settings["intervention"] == "shift"
+    assert GIM(one, intervention="auto").settings["intervention"] == "auto"
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +37,7 @@ def mixed() -> tuple[ad.AnnData, dict[str, tuple[str, np.ndarray]], GIM]:
         one.uns.clear(), one.obsm.clear()
         parts.append(one if kind == "shift" else one[(one.obs["drug"] != "control").to_numpy()].copy())
     adata = ad.concat(parts)
-    model = scgim.tl.fit(adata, **COLUMNS, progress=False, accelerator="cpu")
+    model = scgim.tl.fit(adata, **COLUMNS, intervention="auto", progress=False, accelerator="cpu")
     return adata, truth, model
 
 

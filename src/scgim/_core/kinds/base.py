@@ -7,6 +7,7 @@ also a class in `scgim.model._module.kinds`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
@@ -18,6 +19,8 @@ from scgim._core.moments.moments import Moments
 from scgim._core.posterior.curves import Curves
 from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.evidence import Evidence
+from scgim._core.posterior.odds import Support
+from scgim._core.posterior.shifts import ShiftsAt
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
 
@@ -124,6 +127,8 @@ class Learned(NamedTuple):
     kind: KindFit
     curves: Curves
     drift: Drift
+    support: Support | None = None  # where targets were weighed against drift
+    settings: Mapping[str, float] = {}  # what was learned of all drugs and genes together
 
 
 class ScoredKind(Kind, Protocol):
@@ -133,7 +138,13 @@ class ScoredKind(Kind, Protocol):
         """Scores of parents, with the effects of this kind integrated out."""
 
     def posterior(
-        self, evidence: Evidence, own: np.ndarray, design: Design, prior: Prior, known: np.ndarray | None
+        self,
+        evidence: Evidence,
+        own: np.ndarray,
+        design: Design,
+        prior: Prior,
+        known: np.ndarray | None,
+        shifts: ShiftsAt,
     ) -> Learned:
         """Targets and effects given the mechanisms.
 
@@ -149,4 +160,6 @@ class ScoredKind(Kind, Protocol):
             Of the interventions.
         known
             ``(D, G)``; 1 for known targets, 0 for known others, NaN where nothing is known; or None.
+        shifts
+            What mechanisms leave of the means, for given fractions of the full effects.
         """

@@ -20,7 +20,8 @@ from scgim._core.moments.moments import Moments
 from scgim._core.posterior.curves import fit_dose_curves
 from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.evidence import Evidence
-from scgim._core.posterior.targets import fit_values
+from scgim._core.posterior.shifts import ShiftsAt
+from scgim._core.posterior.targets import fit_targets
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
 
@@ -198,10 +199,16 @@ class Hard:
         return HardScore(moments, design.drug_set, design.group, prior)
 
     def posterior(
-        self, evidence: Evidence, own: np.ndarray, design: Design, prior: Prior, known: np.ndarray | None
+        self,
+        evidence: Evidence,
+        own: np.ndarray,
+        design: Design,
+        prior: Prior,
+        known: np.ndarray | None,
+        shifts: ShiftsAt,
     ) -> Learned:
         """Values of the genes that are hit, along dose curves; the odds of being hit are those of the score."""
         curves = fit_dose_curves(own, evidence.error, evidence.on(design), design)
         log_odds = override(design.mean_by_drug(evidence.log_odds), known)  # (D, G)
-        kind = fit_values(own, evidence.error, design, curves, log_odds)
+        kind = fit_targets(own, evidence.error, design, curves, log_odds, kind=self.name, superpose=False)
         return Learned(kind, curves, Drift.none(len(design.drugs), prior.background_sd))

@@ -10,9 +10,11 @@ from scgim._core.design import Design
 from scgim._core.effects import Effects
 from scgim._core.kinds.base import At, Learned, Moved
 from scgim._core.moments.moments import Moments
-from scgim._core.posterior.curves import fit_dose_curves
+from scgim._core.posterior.curves import Curves, fit_dose_curves
 from scgim._core.posterior.drift import fit_drift
 from scgim._core.posterior.evidence import Evidence
+from scgim._core.posterior.odds import Odds, learn_odds
+from scgim._core.posterior.shifts import ShiftsAt
 from scgim._core.posterior.targets import fit_targets
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
@@ -43,12 +45,33 @@ class Shift:
         return ShiftScore(moments, design.drug_set, design.group, prior)
 
     def posterior(
-        self, evidence: Evidence, own: np.ndarray, design: Design, prior: Prior, known: np.ndarray | None
+        self,
+        evidence: Evidence,
+        own: np.ndarray,
+        design: Design,
+        prior: Prior,
+        known: np.ndarray | None,
+        shifts: ShiftsAt,
     ) -> Learned:
         """Dose curves, targets along them, and small effects beyond the targets."""
         residual, error = evidence.residual, evidence.error
-        curves = fit_dose_curves(residual, error, evidence.on(design), design, p_target=prior.p_target)
-        kind = fit_targets(residual, error, design, curves, prior.p_target, known=known)
+        curves, odds = _weigh(evidence, design, prior, known, shifts)
+        kind = fit_targets(residual, odds.error, design, curves, odds.log_odds, shared=odds.shared)
         fraction, targets = curves.fraction(design.dose), kind.of_drug.probability
         drift = fit_drift(residual, error, design, fraction, targets, prior.background_sd)
-        return Learned(kind, curves, drift)
+        return Learned(kind, curves, drift, odds.support, odds.settings)
+
+
+def _weigh(
+    evidence: Evidence, design: Design, prior: Prior, known: np.ndarray | None, shifts: ShiftsAt
+) -> tuple[Curves, Odds]:
+    """Dose curves, and the odds of targets; curves that false targets have shaped are fitted again to those that hold."""
+    on = evidence.on(design)
+    for last in (False, True):
+        curves = fit_dose_curves(evidence.residual, evidence.error, on, design, p_target=prior.p_target)
+        odds = learn_odds(shifts(curves.fraction(design.dose)), design, known)
+        now = odds.on(design)
+        if last or (now == on).all():
+            break
+        on = now
+    return curves, odds

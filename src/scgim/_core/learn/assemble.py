@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from scgim._core.mechanisms.additive import Mechanisms, from_standardised
 from scgim._core.posterior.curves import Curves
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.levels import Levels
+from scgim._core.posterior.shifts import find_shifts
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
 
@@ -83,12 +85,13 @@ def assemble(
     """
     m = score.moments
     own = m.mean[:, :, 0] + m.loc / m.scale  # (K, G)
-    learned = kind.posterior(evidence, own, design, score.prior, known)
+    shifts = partial(find_shifts, m, design, parents, evidence, edge_probability)
+    learned = kind.posterior(evidence, own, design, score.prior, known, shifts)
     mechanisms = assemble_mechanisms(score, order, parents, evidence)
     return Fit(
         genes=genes,
         drugs=tuple(design.drugs),
-        settings=learned_prior(score.prior, learned.curves),
+        settings=learned_prior(score.prior, learned.curves) | dict(learned.settings),
         graph=Graph(mechanisms.strength, edge_probability),
         mechanisms=mechanisms,
         kinds=(learned.kind,),
@@ -96,4 +99,5 @@ def assemble(
         drift=learned.drift,
         levels=Levels.of(design, np.full(len(genes), learned.curves.between_sd)),
         history=history,
+        support=learned.support,
     ).to_expression(m.scale)

@@ -52,6 +52,8 @@ class Moments:
         standard deviations. Means of different genes err independently of each other.
     pair_cells
         ``(G, G)`` or None; cells without observation noise that would tell a covariance within contexts as well.
+    square
+        ``(K, G)`` or None; sums of squares of the standardised genes around the means of the contexts.
     """
 
     n: np.ndarray
@@ -65,6 +67,7 @@ class Moments:
     block: np.ndarray | None = None
     spread: np.ndarray | None = None
     pair_cells: np.ndarray | None = None
+    square: np.ndarray | None = None
 
     @property
     def n_genes(self) -> int:
@@ -114,6 +117,8 @@ class Sums:
         ``(F, F)`` sums of products, or ``(U, F, F)`` with one for each block of contexts.
     slope
         ``(F,)``; sums of derivatives.
+    square
+        ``(K, F)``; sums of squares.
     contexts, blocks
         Which contexts and blocks the rows stand for; None for all.
     """
@@ -122,6 +127,7 @@ class Sums:
     first: np.ndarray
     second: np.ndarray
     slope: np.ndarray
+    square: np.ndarray
     contexts: np.ndarray | None = None
     blocks: np.ndarray | None = None
 
@@ -130,7 +136,8 @@ class Sums:
         """Sums over no cells."""
         square = (n_functions, n_functions)
         second = np.zeros(square if n_blocks is None else (n_blocks, *square))
-        return cls(np.zeros(n_contexts), np.zeros((n_contexts, n_functions)), second, np.zeros(n_functions))
+        each = (n_contexts, n_functions)
+        return cls(np.zeros(n_contexts), np.zeros(each), second, np.zeros(n_functions), np.zeros(each))
 
     def add(self, part: Sums) -> None:
         """Adds the sums of other cells, in place."""
@@ -138,6 +145,7 @@ class Sums:
         blocks = slice(None) if part.blocks is None else part.blocks
         self.n[rows] += part.n
         self.first[rows] += part.first
+        self.square[rows] += part.square
         if self.second.ndim == 2:
             self.second += part.second
         else:
@@ -164,15 +172,16 @@ def chunk_sums(x: Any, context: np.ndarray, frame: Frame, block: np.ndarray | No
     local = local.ravel()
     sums = member(local, len(contexts))
     n, first = np.bincount(local, minlength=len(contexts)).astype(float), np.asarray(sums @ f)
+    square = np.asarray(sums @ f**2)
     if block is None:
-        return Sums(n, first, f.T @ f, slope, contexts)
+        return Sums(n, first, f.T @ f, slope, square, contexts)
     blocks, of_context = np.unique(block[contexts], return_inverse=True)
     of_cell = of_context.ravel()[local]
     second = np.empty((len(blocks), f.shape[1], f.shape[1]))
     for u in range(len(blocks)):
         part = f[of_cell == u]
         second[u] = part.T @ part
-    return Sums(n, first, second, slope, contexts, blocks)
+    return Sums(n, first, second, slope, square, contexts, blocks)
 
 
 def origin(x: Any) -> np.ndarray:
@@ -273,14 +282,17 @@ def finish(
         for k, u in enumerate(block):
             scatter[u] -= n[k] * np.outer(mean[k], mean[k])
         pooled = scatter.sum(axis=0)
+    square = np.maximum(total.square - n[:, None] * mean**2, 0.0)[
+        :, :: frame.n_functions
+    ]  # (K, G) of the genes themselves
     loc, scale = frame.loc, frame.scale
     if frame.mechanism.linear:
         loc, scale = location_scale(total, frame) if standardisation is None else standardisation
         scale = np.where(scale > 0, scale, 1.0)
         mean = np.where(n[:, None] > 0, (mean + frame.loc - loc) / scale, 0.0)
-        pooled = pooled / np.outer(scale, scale)
+        pooled, square = pooled / np.outer(scale, scale), square / scale**2
         scatter = None if scatter is None else scatter / np.outer(scale, scale)
     within = (pooled + pooled.T) / 2 / max(n.sum() - len(n), 1.0)  # one mean a context is estimated
     slope = (total.slope / max(n.sum(), 1.0)).reshape(len(loc), frame.n_functions)
     shape = (len(n), len(loc), frame.n_functions)
-    return Moments(n, mean.reshape(shape), within, loc, scale, slope, frame.mechanism, scatter, block)
+    return Moments(n, mean.reshape(shape), within, loc, scale, slope, frame.mechanism, scatter, block, square=square)

@@ -20,6 +20,7 @@ class GeneFit(NamedTuple):
     error: np.ndarray  # (K,)
     log_odds: np.ndarray  # (U,)
     score: float
+    coef_cov: np.ndarray  # (p*B, p*B)
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Evidence:
         ``(G,)``; log marginal likelihood.
     coef
         Coefficients of the parents of each gene, ``(p*B,)``; none where mechanisms are networks.
+    coef_cov
+        Their covariances, ``(p*B, p*B)``.
     """
 
     baseline: np.ndarray
@@ -51,6 +54,7 @@ class Evidence:
     log_odds: np.ndarray
     score: np.ndarray
     coef: tuple[np.ndarray, ...] = ()
+    coef_cov: tuple[np.ndarray, ...] = ()
 
     @classmethod
     def of(cls, fits: list[GeneFit]) -> Evidence:
@@ -63,13 +67,14 @@ class Evidence:
             np.stack([f.log_odds for f in fits], axis=1),
             np.array([f.score for f in fits]),
             tuple(f.coef for f in fits),
+            tuple(f.coef_cov for f in fits),
         )
 
     def gene(self, j: int) -> GeneFit:
         """One gene."""
-        coef = self.coef[j] if self.coef else np.zeros(0)
+        coef, cov = (self.coef[j], self.coef_cov[j]) if self.coef else (np.zeros(0), np.zeros((0, 0)))
         column = (self.residual[:, j], self.error[:, j], self.log_odds[:, j], float(self.score[j]))
-        return GeneFit(coef, self.baseline[:, j], float(self.noise[j]), *column)
+        return GeneFit(coef, self.baseline[:, j], float(self.noise[j]), *column, cov)
 
     def on(self, design: Design) -> np.ndarray:
         """``(K, G)`` bool; where a target is more probable than none."""

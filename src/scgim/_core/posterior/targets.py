@@ -1,9 +1,10 @@
 """Posterior of targets and effects given the graph (layer `_core`).
 
-Targets belong to the drug, effects to the dose: along a drug's Hill curve, with learned deviations from it. Exact
-where every context holds one drug; combinations superpose and are solved by sweeps over the drugs (variational, not
-from the paper). What is not known of the curve is added to the effects' variances along the principal axes of its
-posterior (delta method).
+Which genes are targets is weighed in `scgim._core.posterior.background`; here are the effects of those that are. Targets
+belong to the drug, effects to the dose: along a drug's Hill curve, with learned deviations from it. Exact where every
+context holds one drug; combinations superpose and are solved by sweeps over the drugs (variational, not from the
+paper). What is not known of the curve is added to the effects' variances along the principal axes of its posterior
+(delta method), and so is what errs in all contexts of a drug alike.
 """
 
 from __future__ import annotations
@@ -11,21 +12,20 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit
 
-from scgim._core.arrays import override
 from scgim._core.design import Design
 from scgim._core.effects import Effects, KindFit
 from scgim._core.posterior.curves import Curves
 from scgim._core.posterior.levels import level_sums, pool_levels, split_levels
 
+CONVERGED = 1e-4  # change of amplitudes, in standard deviations of the genes
 LIKELY = 1e-3  # probability of a target from which the curve's uncertainty is added
 
 
 class DrugPosterior(NamedTuple):
-    """Posterior of one drug: ``(G,)``, of its contexts ``(L, G)``, of the levels ``(V, G)``."""
+    """Posterior of one drug at its targets: ``(G,)``, of its contexts ``(L, G)``, of the levels ``(V, G)``."""
 
-    probability: np.ndarray
     amplitude: np.ndarray
     sd: np.ndarray
     effect: np.ndarray
@@ -35,23 +35,20 @@ class DrugPosterior(NamedTuple):
 
 
 def _drug_update(
-    r: np.ndarray, e: np.ndarray, h: np.ndarray, curves: Curves, log_prior: np.ndarray, level: np.ndarray, n_levels: int
+    r: np.ndarray, e: np.ndarray, h: np.ndarray, curves: Curves, level: np.ndarray, n_levels: int
 ) -> DrugPosterior:
-    """Posterior of one drug at all genes, from residual means and variances ``(L, G)`` at L contexts."""
+    """Posterior of one drug at all genes, if they are targets, from residual means and variances ``(L, G)`` at L contexts."""
     e, r, dev2, between2 = e.T, r.T, curves.deviation_sd**2, curves.between_sd**2  # (G, L)
     slab = curves.components()  # (C, 3)
     flat = e + dev2 * h**2  # (G, L) variance around a known amplitude
     sums = level_sums(r, flat, h, level, n_levels)
-    weight, estimate, within = pool_levels(sums, between2)
+    weight, estimate, _ = pool_levels(sums, between2)
     spread = weight[:, None] + 1 / slab[:, 2]  # (G, C) precision given a component
     mean = (weight * estimate)[:, None] / spread + slab[:, 1] / slab[:, 2] / spread
     log = np.log(slab[:, 0]) - 0.5 * np.log(slab[:, 2] + 1 / weight[:, None])
     log = log - 0.5 * (estimate[:, None] - slab[:, 1]) ** 2 / (slab[:, 2] + 1 / weight[:, None])
     total = np.logaddexp.reduce(log, axis=1)
     share = np.exp(log - total[:, None])  # (G, C)
-    on = within - 0.5 * np.log(weight) + total
-    off = -0.5 * (np.log(e) + r**2 / e).sum(axis=1)
-    p = expit(on - off + log_prior)
     amplitude = (share * mean).sum(axis=1)
     variance = (share * (1 / spread + (mean - amplitude[:, None]) ** 2)).sum(axis=1)
     at_level, level_variance = split_levels(sums, between2, amplitude, variance)  # (V, G)
@@ -59,7 +56,7 @@ def _drug_update(
     own = h * at_level[level].T
     effect = own + gain * (r - own)
     left = gain * e + ((1 - gain) * h) ** 2 * level_variance[level].T
-    return DrugPosterior(p, amplitude, _root(variance), effect.T, _root(left).T, at_level, _root(level_variance))
+    return DrugPosterior(amplitude, _root(variance), effect.T, _root(left).T, at_level, _root(level_variance))
 
 
 def _root(variance: np.ndarray) -> np.ndarray:
@@ -71,52 +68,79 @@ def fit_targets(
     error: np.ndarray,
     design: Design,
     curves: Curves,
-    p_target: np.ndarray,
+    log_odds: np.ndarray,
     *,
-    known: np.ndarray | None = None,
+    kind: str = "shift",
+    shared: np.ndarray | None = None,
+    superpose: bool = True,
     n_sweeps: int = 20,
 ) -> KindFit:
-    """Posterior of targets and effects of every drug: shifts.
+    """Effects of every drug where the odds of its targets are known.
 
     Parameters
     ----------
     residual, error
-        ``(K, G)``; residual means against the baseline, and their variances where the gene is not a target.
+        ``(K, G)``; residual means against the baseline, and the variances of those of different contexts; under hard
+        interventions the means of the genes.
     design
         Of the contexts.
     curves
         Dose curves and prior of effects.
-    p_target
-        ``(G,)``; prior probability of a target.
-    known
-        ``(D, G)``; 1 for known targets, 0 for known others, NaN where nothing is known.
+    log_odds
+        ``(D, G)``; posterior log odds that a drug targets a gene.
+    kind
+        Name of the kind.
+    shared
+        ``(D, V, G)``; variance of full effects that errs in all contexts of a drug and level alike; none by default.
+    superpose
+        Whether effects of drugs in one context add up; otherwise each is read from its contexts as they are.
     n_sweeps
         Sweeps over the drugs where combinations were measured.
     """
     (K, G), D = residual.shape, len(design.drugs)
-    h = curves.fraction(design.dose)  # (K, D)
-    log_prior = override(np.tile(logit(p_target), (D, 1)), known)
-    probability, amplitude, sd = np.zeros((D, G)), np.zeros((D, G)), np.full((D, G), curves.effect_sd)
+    h, probability = curves.fraction(design.dose), expit(log_odds)  # (K, D), (D, G)
+    amplitude, sd = np.zeros((D, G)), np.full((D, G), curves.effect_sd)
     levels = _no_effects(D, G, design, curves)  # mean and sd at each level, (D, V, G) each
     rows = [design.of(d) for d in range(D)]
     pieces: list[tuple[np.ndarray, np.ndarray]] = [(np.zeros((len(r), G)), np.zeros((len(r), G))) for r in rows]
     expected = np.zeros((K, G))
-    for _ in range(n_sweeps if design.combined else 1):
-        before = probability.copy()
+    for _ in range(n_sweeps if superpose and design.combined else 1):
+        before = amplitude.copy()
         for d in range(D):
             if len(rows[d]) == 0:
                 continue
             own = probability[d] * pieces[d][0]
-            r, at = residual[rows[d]] - (expected[rows[d]] - own), design.level[rows[d]]
-            out = _drug_update(r, error[rows[d]], h[rows[d], d], curves, log_prior[d], at, design.n_levels)
-            probability[d], amplitude[d], sd[d], pieces[d] = *out[:3], (out.effect, out.effect_sd)
+            r = residual[rows[d]] - (expected[rows[d]] - own) * superpose
+            out = _drug_update(r, error[rows[d]], h[rows[d], d], curves, design.level[rows[d]], design.n_levels)
+            amplitude[d], sd[d], pieces[d] = out.amplitude, out.sd, (out.effect, out.effect_sd)
             levels[0][d], levels[1][d] = out.level_amplitude, out.level_sd
             expected[rows[d]] += probability[d] * pieces[d][0] - own
-        if np.abs(probability - before).max() < 1e-4:
+        if np.abs(amplitude - before).max(initial=0.0) < CONVERGED:
             break
-    own = [residual[r] - expected[r] + probability[d] * pieces[d][0] for d, r in enumerate(rows)]
-    along = _add_curves(own, error, design, curves, probability, sd, levels[1], pieces)
-    return _kind_fit("shift", Effects(probability, amplitude, sd), levels, along, rows, pieces, K)
+    left = [residual[r] - (expected[r] - probability[d] * pieces[d][0]) * superpose for d, r in enumerate(rows)]
+    along = _add_curves(left, error, design, curves, probability, sd, levels[1], pieces)
+    if shared is not None:
+        _add_shared(shared, h, design, sd, levels[1], pieces)
+    return _kind_fit(kind, Effects(probability, amplitude, sd), levels, along, rows, pieces, K)
+
+
+def _add_shared(
+    shared: np.ndarray,
+    h: np.ndarray,
+    design: Design,
+    sd: np.ndarray,
+    level_sd: np.ndarray,
+    pieces: list[tuple[np.ndarray, np.ndarray]],
+) -> None:
+    """Add what errs in all contexts of a drug alike, ``(D, V, G)``, to the standard deviations, in place."""
+    level_sd[:] = np.sqrt(level_sd**2 + shared)
+    for d in range(len(sd)):
+        rows = design.of(d)
+        if len(rows) == 0:
+            continue
+        sd[d] = np.sqrt(sd[d] ** 2 + shared[d, np.unique(design.level[rows])].mean(axis=0))
+        own = h[rows, d, None] ** 2 * shared[d, design.level[rows]]  # (L, G)
+        pieces[d][1][:] = np.sqrt(pieces[d][1] ** 2 + own)
 
 
 def _no_effects(n_drugs: int, n_genes: int, design: Design, curves: Curves) -> tuple[np.ndarray, np.ndarray]:
@@ -170,12 +194,10 @@ def _add_curves(
         if len(index) == 0 or len(genes) == 0:
             continue
         effect_sd = pieces[d][1]
-        even = np.zeros(len(genes))
         for a in range(2):
             r, e, at = residual[d][:, genes], error[np.ix_(index, genes)], design.level[index]
             up, down = (
-                _drug_update(r, e, fractions[a][b][index, d], end, even, at, design.n_levels)
-                for b, end in enumerate(ends[a])
+                _drug_update(r, e, fractions[a][b][index, d], end, at, design.n_levels) for b, end in enumerate(ends[a])
             )
             axes[a, d, genes] = 0.5 * (up.amplitude - down.amplitude)
             level_axes[a, d, :, genes] = 0.5 * (up.level_amplitude - down.level_amplitude).T
@@ -183,37 +205,6 @@ def _add_curves(
         sd[d] = np.sqrt(sd[d] ** 2 + (axes[:, d] ** 2).sum(axis=0))
         level_sd[d] = np.sqrt(level_sd[d] ** 2 + (level_axes[:, d] ** 2).sum(axis=0))
     return axes, level_axes
-
-
-def fit_values(
-    value: np.ndarray, error: np.ndarray, design: Design, curves: Curves, log_odds: np.ndarray, kind: str = "hard"
-) -> KindFit:
-    """Effects where the odds of targets are known, such as the values of hit genes under hard interventions.
-
-    Parameters
-    ----------
-    value, error
-        ``(K, G)``; means and their variances.
-    log_odds
-        ``(D, G)``; posterior log odds that a drug hits a gene.
-    kind
-        Name of the kind.
-    """
-    shape, D = value.shape, len(design.drugs)
-    h = curves.fraction(design.dose)
-    probability = expit(log_odds)
-    amplitude, sd = np.zeros((D, shape[1])), np.full((D, shape[1]), curves.effect_sd)
-    levels = _no_effects(D, shape[1], design, curves)
-    rows = [design.of(d) for d in range(D)]
-    pieces = [(np.zeros((len(r), shape[1])), np.zeros((len(r), shape[1]))) for r in rows]
-    for d in range(D):
-        if len(rows[d]):
-            even, at = np.zeros(shape[1]), design.level[rows[d]]
-            out = _drug_update(value[rows[d]], error[rows[d]], h[rows[d], d], curves, even, at, design.n_levels)
-            amplitude[d], sd[d], pieces[d] = out.amplitude, out.sd, (out.effect, out.effect_sd)
-            levels[0][d], levels[1][d] = out.level_amplitude, out.level_sd
-    along = _add_curves([value[r] for r in rows], error, design, curves, probability, sd, levels[1], pieces)
-    return _kind_fit(kind, Effects(probability, amplitude, sd), levels, along, rows, pieces, shape[0])
 
 
 def by_context(

@@ -243,9 +243,9 @@ class ShiftScore:
         out = self._solve(j, np.array([parents], dtype=int).reshape(1, -1), self.n_steps_final)
         F = len(parents) * self.n_functions
         back = np.argsort(self.sorted)
+        cov = np.linalg.inv(out["lhs"][0])
         if self.spread is not None:  # coefficients are known less well: what large changes of parents make of that
             x = np.hstack([self.flat[:, self.columns(np.array(parents, dtype=int))], self.groups])
-            cov = np.linalg.inv(out["lhs"][0])
             out["error"] = out["error"] + np.einsum("kf,fg,kg->k", x, cov, x) * self.perturbed
             c = self.n_control
             off, on = self.branches(out["residual"][:, c:] ** 2, out["error"][:, c:], j)
@@ -258,4 +258,5 @@ class ShiftScore:
             out["error"][0, back],
             out["odds"][0],
             float(out["score"][0]),
+            cov[:F, :F],
         )

@@ -129,7 +129,7 @@ def expectation(
     zero = np.zeros((K, M))
     odds = np.zeros((int(drug_set.max(initial=-1)) + 1, M))
     evidence = Evidence(np.zeros((int(group.max()) + 1, M)), start, zero, zero + 1, odds, np.zeros(M))
-    state = Expectation(evidence, q, zero, start.copy(), prior)
+    state = Expectation(evidence, q, zero, start.copy(), prior, stats.own_mean, stats.own_variance)
     for step in range(n_steps):
         state = _weigh(kind, stats, _regroup(kind, stats, state, drug_set, group), drug_set)
         if learn_prior and step >= 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +16,7 @@ from scgim._core.learn.assemble import learned_prior
 from scgim._core.mechanisms.additive import Mechanisms
 from scgim._core.mechanisms.neural import NeuralMechanisms
 from scgim._core.posterior.levels import Levels
+from scgim._core.posterior.shifts import plain_shifts
 from scgim.model._module.module import GIMModule
 from scgim.model._module.networks import as_array
 from scgim.model._module.residuals import Expectation
@@ -102,7 +104,8 @@ def assemble(
     evidence, loc, scale = state.evidence, as_array(module.loc), as_array(module.scale)
     strength = edge_strength(module, z, rng)
     kind = cast("ScoredKind", KINDS[module.kind.name])
-    learned = kind.posterior(evidence, state.effect + loc / scale, design, state.prior, known)
+    shifts = partial(plain_shifts, design, evidence, state.mean, state.variance)
+    learned = kind.posterior(evidence, state.effect + loc / scale, design, state.prior, known, shifts)
     found = replace(
         start,
         kinds=(learned.kind,),
@@ -115,5 +118,6 @@ def assemble(
         mechanisms=export_mechanisms(module, order, strength),
         graph=Graph(strength, edge_probability),
         history=[*start.history, *(history or [])],
-        settings={**start.settings, **learned_prior(state.prior, learned.curves)},
+        settings={**start.settings, **learned_prior(state.prior, learned.curves), **learned.settings},
+        support=learned.support,
     )

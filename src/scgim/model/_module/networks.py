@@ -171,6 +171,11 @@ class BasisGenes(GeneMechanisms):
     mechanism: ClassVar[Basis]
     most_parents = 20  # as many as the search gives a gene
 
+    @staticmethod
+    def n_epochs(n_cells: int) -> int:
+        """None: closed forms are at the optimum already."""
+        return 0
+
     def __init__(self, n_mechanisms: int, n_parents: int, **kwargs: Any) -> None:
         super().__init__(n_mechanisms, n_parents, **kwargs)
         self.coef = nn.Parameter(torch.zeros(n_mechanisms, max(n_parents, 1), self.mechanism.n_functions))

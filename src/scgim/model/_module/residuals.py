@@ -48,6 +48,11 @@ class Residuals:
         return np.maximum(self.own_second - self.own_first**2 / np.maximum(self.n, 1), 0)
 
     @property
+    def own_variance(self) -> np.ndarray:
+        """Variance of the genes within contexts, ``(M,)``."""
+        return self.own_scatter.sum(axis=0) / np.maximum(self.freedom.sum(axis=0), 1)
+
+    @property
     def own_centre(self) -> np.ndarray:
         """Mean of each gene over contexts, ``(1, M)``: where values of hit genes are expected."""
         return (self.own_first.sum(axis=0) / np.maximum(self.n.sum(axis=0), 1))[None]
@@ -74,6 +79,8 @@ class Expectation:
         ``(M,)``; variance of the noise of a gene whose mechanism is cut.
     prior
         Of the interventions, learned along the way.
+    mean, variance
+        ``(K, M)`` and ``(M,)``; means of the genes themselves, and their variances within contexts.
     """
 
     evidence: Evidence
@@ -81,6 +88,8 @@ class Expectation:
     effect: np.ndarray
     own_noise: np.ndarray
     prior: Prior
+    mean: np.ndarray
+    variance: np.ndarray
 
     def of(self, rows: list[int]) -> Expectation:
         """That of some of the mechanisms."""
@@ -101,4 +110,6 @@ class Expectation:
             effect=self.effect[:, at],
             own_noise=self.own_noise[at],
             prior=self.prior.of(at),
+            mean=self.mean[:, at],
+            variance=self.variance[at],
         )

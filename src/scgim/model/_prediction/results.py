@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from scipy.special import logit
 
 from scgim._checks import TABLE, checked, or_none
 from scgim._core.effects import Effects
@@ -15,21 +16,39 @@ from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.request import make_request, read_new_features
 
 if TYPE_CHECKING:
+    from scgim._core.design import Design
     from scgim._core.fit import Fit
 
 
 SMALLEST_EDGE = 1e-6  # probabilities below this are not kept in the sparse matrix
 
 
-def ranks(probability: np.ndarray, effect: np.ndarray) -> np.ndarray:
-    """Rank of each gene in its row, 1 for the most probable target; ties go to the larger effect."""
-    order = np.lexsort((-np.abs(effect), -probability), axis=1)
-    out = np.empty(probability.shape, dtype=np.int64)
-    np.put_along_axis(out, order, np.arange(1, probability.shape[1] + 1)[None, :], axis=1)
+SMALLEST_SD = 1e-12  # of an effect, below which a ratio to it means nothing
+LARGEST_ODDS = 700.0  # log odds of a probability that is 0 or 1 to all its digits
+
+
+def ranks(log_odds: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+    """Rank of each gene in its row, 1 for the most probable target; ties go to the larger absolute ratio of effect and sd."""
+    order = np.lexsort((-np.abs(ratio), -log_odds), axis=1)
+    out = np.empty(log_odds.shape, dtype=np.int64)
+    np.put_along_axis(out, order, np.arange(1, log_odds.shape[1] + 1)[None, :], axis=1)
     return out
 
 
-def target_table(rows: pd.DataFrame, genes: list[str], effects: Effects, kind: np.ndarray) -> pd.DataFrame:
+def as_log_odds(probability: np.ndarray) -> np.ndarray:
+    """Log odds that are numbers where probabilities are 0 or 1."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.clip(logit(probability), -LARGEST_ODDS, LARGEST_ODDS))
+
+
+def target_table(
+    rows: pd.DataFrame,
+    genes: list[str],
+    effects: Effects,
+    kind: np.ndarray,
+    log_odds: np.ndarray | None = None,
+    more: dict[str, np.ndarray] | None = None,
+) -> pd.DataFrame:
     """Long table with a line for each row and gene.
 
     Parameters
@@ -40,16 +59,38 @@ def target_table(rows: pd.DataFrame, genes: list[str], effects: Effects, kind: n
         G names.
     effects, kind
         Targets and effects, and the name of their kind, ``(m, G)`` each.
+    log_odds
+        ``(m, G)``; of the probability, with all digits; from it where not given.
+    more
+        Further columns, ``(m, G)`` each.
     """
     m, n_genes = effects.shape
+    odds = as_log_odds(effects.probability) if log_odds is None else log_odds
     out = rows.reset_index(drop=True).loc[np.repeat(np.arange(m), n_genes)].reset_index(drop=True)
     out["gene"] = pd.Categorical.from_codes(np.tile(np.arange(n_genes), m), categories=pd.Index(genes))
     out["kind"] = pd.Categorical(np.asarray(kind).ravel(), categories=[k for k in KINDS if k in set(np.ravel(kind))])
-    out["probability"], out["effect"], out["effect_sd"] = (
-        v.ravel() for v in (effects.probability, effects.mean, effects.sd)
-    )
-    out["rank"] = ranks(effects.probability, effects.expected).ravel()
+    numbers = {"probability": effects.probability, "log_odds": odds, "effect": effects.mean, "effect_sd": effects.sd}
+    for name, values in numbers.items():
+        out[name] = values.ravel()
+    out["rank"] = ranks(odds, effects.mean / np.maximum(effects.sd, SMALLEST_SD)).ravel()
+    for name, values in (more or {}).items():
+        out[name] = values.ravel()
     return out
+
+
+def what_contexts_rest_on(
+    fit: Fit, design: Design, contexts: np.ndarray
+) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+    """Log odds of fitted contexts ``(m, G)``, None where targets were not weighed against drift, and columns on the support."""
+    support = fit.support
+    if support is None:
+        return None, {}
+    present, G = design.present[contexts], len(fit.genes)  # (m, D)
+    more = {"identified": np.repeat([support.identified[drugs].all() for drugs in present], G)}
+    if support.n_groups.max(initial=0) > 1:
+        more["n_agree"] = np.stack([support.agree[drugs].min(axis=0) for drugs in present]).astype(int)
+        more["n_strata"] = np.repeat([int(support.n_groups[drugs].min()) for drugs in present], G)
+    return support.of_contexts(design)[contexts], more
 
 
 class ResultsMixin:
@@ -70,8 +111,11 @@ class ResultsMixin:
         Returns
         -------
         One line for each perturbation and gene: the registered columns, `gene`, `kind` (of intervention), `probability`
-        (that the perturbation acts on this gene's mechanism), `effect` (given that, in units of the modelled
-        expression), `effect_sd`, and `rank` (1 for the most probable target).
+        (that the perturbation acts on this gene's mechanism), `log_odds` (of that, which tells genes apart whose
+        probabilities are all 1), `effect` (given that, in units of the modelled expression), `effect_sd`, and `rank` (1
+        for the largest log odds). Fitted contexts of shifts also have `identified` (False for drugs that were measured
+        only together, or otherwise cannot be told apart: they share the probability), and, with several batches,
+        `n_agree` (batches and other strata whose own estimate has the sign of the drug's) of `n_strata`.
 
         Raises
         ------
@@ -89,7 +133,8 @@ class ResultsMixin:
         if perturbations is None:
             perturbed = np.flatnonzero(~data.design.control)
             rows = data.table.drop(columns="n_cells").iloc[perturbed]
-            return target_table(rows, data.genes, fit.of_context[perturbed], fit.kind_of_context[perturbed])
+            rests = what_contexts_rest_on(fit, data.design, perturbed)
+            return target_table(rows, data.genes, fit.of_context[perturbed], fit.kind_of_context[perturbed], *rests)
         request = make_request(perturbations, data, self._adjustment())  # type: ignore[attr-defined]
         components = predictor.components(request, read_new_features(features, data, request))
         return target_table(request.table, data.genes, *components.marginal())

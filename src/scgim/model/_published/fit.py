@@ -14,7 +14,7 @@ from scgim._core.learn.assemble import learned_prior
 from scgim._core.posterior.curves import DoseCurves, fit_dose_curves
 from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.levels import Levels
-from scgim._core.posterior.targets import fit_values
+from scgim._core.posterior.targets import fit_targets
 from scgim.model._module.closed_form import prepare
 from scgim.model._module.export import edge_strength, export_mechanisms
 from scgim.model._module.module import as_residuals
@@ -126,7 +126,7 @@ def published_fit(screen: Screen, module: PublishedModule, x: torch.Tensor, rng:
     odds = np.zeros((D, G))
     for d in range(D):
         odds[d] = logit(np.clip(probability[design.of(d)].mean(axis=0), SURE, 1 - SURE)) if len(design.of(d)) else 0.0
-    kind = fit_values(value, error, design, curves, odds, module.kind.name)
+    kind = fit_targets(value, error, design, curves, odds, kind=module.kind.name, superpose=False)
     kind = KindFit.shared(kind.kind, kind.of_drug, Effects(probability, value, np.sqrt(error)))
     z = ((x.to(module.loc.device) - module.loc) / module.scale).float()
     strength = edge_strength(module, z, rng)

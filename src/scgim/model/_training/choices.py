@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +15,6 @@ from scgim._core.observation import OBSERVATIONS
 from scgim._core.settings import Settings, table
 from scgim.model._published.learner import Published
 
-if TYPE_CHECKING:
-    from scgim.model._study.study import Study
-
 AnyLearner = Learner | Published
 LEARNERS: tuple[AnyLearner, ...] = (*SEARCHES, Published())
 NAMES: dict[str, Collection[str]] = {
@@ -28,7 +24,6 @@ NAMES: dict[str, Collection[str]] = {
     "structure": tuple(dict.fromkeys(learner.structure for learner in LEARNERS)),
 }
 """The names that each argument of `GIM` takes."""
-MAX_WEIGHED = 2e7  # second moments of all contexts up to which kinds are weighed: 160 MB
 
 
 def what_goes_with_what() -> str:
@@ -41,7 +36,6 @@ def read_choices(
     intervention: str | None,
     noise: str,
     structure: str,
-    study: Study,
     *,
     effects_by: str | None,
     n_ensemble: int,
@@ -53,9 +47,7 @@ def read_choices(
     Parameters
     ----------
     mechanism, intervention, noise, structure
-        Names; an intervention of None is chosen by what was measured, see `weighed_by_default`.
-    study
-        What was registered.
+        Names; an intervention of None is a shift.
     effects_by, n_ensemble
         See `GIM`.
     graph_prior, known_targets
@@ -73,40 +65,19 @@ def read_choices(
     if isinstance(n_ensemble, bool) or not isinstance(n_ensemble, (int, np.integer)) or n_ensemble < 0:
         raise ValueError(f"n_ensemble: expected a whole number of at least 0, found {n_ensemble!r}.")
 
-    def settings(kinds: str) -> Settings[AnyLearner]:
-        return Settings(
-            MECHANISMS[mechanism],
-            kinds,
-            OBSERVATIONS[noise](),
-            pick(LEARNERS, structure, kinds),
-            effects_by,
-            int(n_ensemble),
-            graph_prior,
-            known_targets,
-        )
-
-    out = settings("shift" if intervention is None else intervention)
-    if intervention is None and weighed_by_default(settings("auto"), study):
-        out = settings("auto")
+    kinds = "shift" if intervention is None else intervention
+    out = Settings(
+        MECHANISMS[mechanism],
+        kinds,
+        OBSERVATIONS[noise](),
+        pick(LEARNERS, structure, kinds),
+        effects_by,
+        int(n_ensemble),
+        graph_prior,
+        known_targets,
+    )
     out.check()
     return out
-
-
-def weighed_by_default(weighed: Settings[AnyLearner], study: Study) -> bool:
-    """Whether kinds of intervention are weighed where the user names none; shifts are taken elsewhere.
-
-    With one context a drug the question is where each drug acts, and a shift alone misses drugs that inhibit. With several
-    doses, batches or features the model also predicts, and there mechanisms that are only approximately right are
-    better met by shifts. To be weighed, kinds also need a closed form, choices that go with them, and second moments of
-    all contexts that are not too many numbers.
-    """
-    known = replace(weighed, graph_prior=False, known_targets=False, n_ensemble=0)  # no reason to weigh, nor not to
-    if not weighed.mechanism.closed_form or any(known.problems()):
-        return False
-    present = study.design.present  # (K, D)
-    if study.features is not None or (present.sum(axis=0) > 1).any():
-        return False
-    return len(present) * float(len(study.genes) * weighed.mechanism.basis.n_functions) ** 2 <= MAX_WEIGHED
 
 
 def as_saved(settings: Settings[AnyLearner]) -> dict[str, Any]:

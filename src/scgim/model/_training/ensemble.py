@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from scgim._core.arrays import mean_log_odds
 from scgim._core.effects import Effects
 from scgim._core.fit import Fit
 from scgim._core.moments.moments import Moments
+from scgim._core.posterior.odds import Support
 
 
 def resample(moments: Moments, rng: np.random.Generator) -> Moments:
@@ -71,7 +73,16 @@ def average(fit: Fit, members: list[Fit]) -> Fit:
         graph=replace(fit.graph, probability=np.mean([f.graph.probability for f in every], axis=0)),
         drift=replace(fit.drift, of_drug=replace(fit.drift.of_drug, probability=outside)),
         settings={**fit.settings, "n_ensemble": len(members)},
+        support=_mean_support(every),
     )
+
+
+def _mean_support(every: list[Fit]) -> Support | None:
+    """What targets rest on, with the log odds of the mean probability."""
+    found = [fit.support for fit in every if fit.support is not None]
+    if len(found) < len(every):
+        return None
+    return replace(found[0], log_odds=mean_log_odds(np.stack([support.log_odds for support in found])))
 
 
 def _spread(parts: list[Effects]) -> Effects:

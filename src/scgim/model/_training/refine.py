@@ -78,12 +78,12 @@ def refine(
     module: GIMModule = host.module
     cells = screen.cells
     prepare(cells, module)
+    n_epochs = module.mechanisms.n_epochs(cells.n_cells) if options.max_epochs is None else options.max_epochs
     trains = all(kind.kind in TRAINED for kind in fit.kinds)  # else closed forms know these kinds better, too
-    if stands or not (trains or module.scaled) or (options.max_epochs == 0 and module.mechanisms.mechanism.closed_form):
+    if stands or not (trains or module.scaled) or (n_epochs == 0 and module.mechanisms.mechanism.closed_form):
         module.load_fit(fit)
         return fit
     training = Training.of(host, cells, options, module, rng)
-    n_epochs = module.mechanisms.n_epochs(cells.n_cells) if options.max_epochs is None else options.max_epochs
     if module.scaled and not trains:
         return fit_active_networks(screen, module, fit, training, n_epochs, rng, progress)
     held = training.held if n_epochs else np.array([], dtype=int)

@@ -1,0 +1,214 @@
+"""Targets among shifts of all sizes: drift and targets of every drug, learned together (layer `_core`; not from the paper).
+
+No gene is quite still under a drug. A gene that is not a target drifts: ``u ~ t(0, a_d b_j)``, with a scale of the drug, in
+which all its genes have a say and so compete, and a factor of the gene, in which all drugs have. A target has an effect
+of its own beside the drift, ``N(0, effect_sd^2)``. What is seen of either has the errors of `scgim._core.posterior.shifts`,
+among them that of mechanisms which are only about right: each parent passes on what it passes on up to a relative error
+``slope_sd``, learned by evidence. Everything is closed form within a step of expectation maximisation; the scale that a pair of
+drug and gene is judged by is learned without that pair, so that one shift cannot make room for itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, gammaincinv, logit, logsumexp
+
+from scgim._core.posterior.shifts import Shifts
+
+FREEDOM = 4.0  # degrees of freedom of drift: tails that data cannot tell from targets are drift's
+N_SCALES = 8  # components of equal weight that stand for the t distribution
+PRIOR_GENES = 2.0  # genes that the average drug counts for in the scale of each drug
+PRIOR_DRUGS = 4.0  # drugs that the average gene counts for in the factor of each gene: a few drugs may share a target
+MOST_TARGETS = 3.0  # targets a drug that the prior allows for, at the most; one at the least
+LARGEST_PRIOR = 0.5  # probability of a target
+FEWEST_GENES = 4  # as if there were so many, so that no target is certain beforehand
+SMALLEST_EFFECT, LARGEST_EFFECT = 0.5, 10.0  # standard deviation of effects of targets, in those of the gene
+GRAPH_SHARE = 0.95  # prior share of genes that the graph explains better than no parents do
+SHARE_PAIRS = 10.0  # pairs that this prior counts for
+SLOPE_SDS = (0.1, 0.2, 0.3, 0.5, 0.8)  # relative errors of what parents pass on, beside none
+WORTH = 1.0  # nats that a larger relative error has to gain
+LOST = 20.0  # nats below the best at which larger ones are not tried
+N_STEPS, N_MORE_STEPS = 30, 15  # of expectation maximisation, at first and from the last relative error on
+TINY = 1e-8
+
+
+@dataclass(frozen=True)
+class Background:
+    """What moves genes that are no targets, and the odds of those that are; R rows, one for each drug and level.
+
+    Attributes
+    ----------
+    log_ratio
+        ``(D, G)``; log likelihood ratio of "target" against "drift".
+    log_odds
+        ``(D, G)``; the same with the prior odds.
+    scale
+        ``(R, G)``; variance scale ``a_d b_j`` of drift.
+    beside
+        ``(R, G)``; expected variance of drift beside a target's effect.
+    variance
+        ``(R, G)``; error variance of the estimates, with that of slopes.
+    mean, sd
+        ``(R, G)``; drift of genes that are no targets: posterior mean and standard deviation.
+    p_target, effect_sd, slope_sd, graph_share
+        Prior probability of a target, standard deviation of effects, relative error of slopes, share of genes that the graph
+        explains.
+    evidence
+        Log marginal likelihood.
+    """
+
+    log_ratio: np.ndarray
+    log_odds: np.ndarray
+    scale: np.ndarray
+    beside: np.ndarray
+    variance: np.ndarray
+    mean: np.ndarray
+    sd: np.ndarray
+    p_target: float
+    effect_sd: float
+    slope_sd: float
+    graph_share: float
+    evidence: float
+
+
+def scales(freedom: float, n: int = N_SCALES) -> np.ndarray:
+    """Multipliers ``(n,)`` of the variance, of equal weight, whose Gaussians together are nearly a t distribution."""
+    middle = (np.arange(n) + 0.5) / n
+    return np.asarray(freedom / 2 / gammaincinv(freedom / 2, middle))
+
+
+def log_normal(square: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Log density of a centred Gaussian at values with these squares."""
+    return -0.5 * (np.log(2 * np.pi * variance) + square / variance)
+
+
+def prior_range(n_genes: int) -> tuple[float, float]:
+    """Smallest and largest prior probability of a target."""
+    usual = max(n_genes, FEWEST_GENES)
+    return 1 / usual, min(MOST_TARGETS / usual, LARGEST_PRIOR)
+
+
+class _Mixture:
+    """Expectation maximisation; arrays ``(C, V, R, G)``: components, explanations, rows, genes."""
+
+    def __init__(self, shifts: Shifts, drug: np.ndarray, n_drugs: int) -> None:
+        self.square = shifts.estimate**2  # (V, R, G)
+        self.estimate = shifts.estimate
+        self.shifts, self.drug, self.n_drugs = shifts, drug, n_drugs
+        self.allow(0.0)
+        self.q = scales(FREEDOM)[:, None, None, None]
+        R, G = self.square.shape[1:]
+        self.p, self.effect2 = prior_range(G)[1], 1.0
+        middle = np.median(self.square[0], axis=1) / 0.455 - np.median(self.error[0], axis=1)  # median of a chi squared
+        self.of_drug = np.repeat(np.maximum(middle, 1e-6)[:, None], G, axis=1)  # (R, G)
+        self.of_gene = np.ones((R, G))
+        self.share = np.array([GRAPH_SHARE, 1 - GRAPH_SHARE])
+
+    def allow(self, slope_sd: float) -> None:
+        """Sets the relative error of what parents pass on."""
+        self.slope_sd = slope_sd
+        self.error = self.shifts.variance + slope_sd**2 * self.shifts.passed  # (V, R, G)
+
+    def fit(self, n_steps: int) -> Background:
+        """The posterior after so many steps."""
+        for _ in range(n_steps):
+            self.weigh()
+            self.learn()
+        self.weigh()
+        return self.result()
+
+    def weigh(self) -> None:
+        """Likelihoods of both hypotheses, and the probability of a target."""
+        self.scale = self.of_drug * self.of_gene
+        self.spread = self.q * self.scale + self.error  # (C, V, R, G)
+        prior = np.log(self.share)[:, None, None] - np.log(len(self.q))
+        self.off_parts = prior + log_normal(self.square, self.spread)
+        self.on_parts = prior + log_normal(self.square, self.spread + self.effect2)
+        self.off, self.on = logsumexp(self.off_parts, axis=(0, 1)), logsumexp(self.on_parts, axis=(0, 1))  # (R, G)
+        self.log_ratio = np.zeros((self.n_drugs, self.off.shape[1]))
+        np.add.at(self.log_ratio, self.drug, self.on - self.off)
+        self.rho = expit(self.log_ratio + logit(self.p))  # (D, G)
+
+    def learn(self) -> None:
+        """Scales of drift, shares of the explanations, prior and size of targets."""
+        G, still = self.off.shape[1], 1 - self.rho[self.drug]  # (R, G)
+        of_part = np.exp(self.off_parts - self.off)  # (C, V, R, G)
+        shrink = self.q * self.scale / self.spread
+        size = (of_part * (shrink**2 * self.square + shrink * self.error) / self.q).sum(axis=(0, 1))  # E u^2 / q
+        by_drug = still * size / self.of_gene
+        total, pairs = by_drug.sum(axis=1, keepdims=True), still.sum(axis=1, keepdims=True)
+        usual = np.exp(np.mean(np.log(np.maximum(total / np.maximum(pairs, TINY), TINY))))  # of the average drug
+        usual = max(float(usual), TINY)
+        self.of_drug = (total - by_drug + PRIOR_GENES * usual) / (pairs - still + PRIOR_GENES)
+        if len(self.drug) > 1:
+            by_gene = still * size / self.of_drug
+            own, own_pairs = self._of_same_drug(by_gene), self._of_same_drug(still)
+            rest, rest_pairs = by_gene.sum(axis=0) - own, still.sum(axis=0) - own_pairs
+            self.of_gene = (rest + PRIOR_DRUGS) / (rest_pairs + PRIOR_DRUGS)
+        taken = (of_part.sum(axis=0) * still).sum(axis=(1, 2))  # (V,)
+        first = np.array([GRAPH_SHARE, 1 - GRAPH_SHARE])
+        self.share = (taken + SHARE_PAIRS * first) / (taken.sum() + SHARE_PAIRS)
+        found = float(self.rho.sum())
+        self.p = float(np.clip((found + 1) / (self.rho.size + G / 2), *prior_range(G)))
+        if found > 0.5:
+            hit = self.rho[self.drug]
+            explained = np.exp(self.on_parts - self.on).sum(axis=0)  # (V, R, G)
+            beyond = (explained * (self.square - self.error)).sum(axis=0) - self.scale
+            mean = float((hit * np.maximum(beyond, 0)).sum() / max(hit.sum(), TINY))
+            self.effect2 = float(np.clip(mean, SMALLEST_EFFECT**2, LARGEST_EFFECT**2))
+
+    def _of_same_drug(self, values: np.ndarray) -> np.ndarray:
+        """Sums over the rows of the same drug, ``(R, G)``."""
+        out = np.zeros((self.n_drugs, values.shape[1]))
+        np.add.at(out, self.drug, values)
+        return out[self.drug]
+
+    def result(self) -> Background:
+        """The posterior."""
+        on = np.exp(self.on_parts - self.on)  # (C, V, R, G)
+        beside = (on * self.q * self.scale).sum(axis=(0, 1))
+        off = np.exp(self.off_parts - self.off)
+        shrink = self.q * self.scale / self.spread
+        mean = (off * shrink * self.estimate).sum(axis=(0, 1))
+        second = (off * (shrink * self.error + (shrink * self.estimate) ** 2)).sum(axis=(0, 1))
+        total = np.zeros((self.n_drugs, self.off.shape[1]))
+        np.add.at(total, self.drug, self.off)
+        evidence = np.logaddexp(np.log1p(-self.p) + total, np.log(self.p) + total + self.log_ratio).sum()
+        return Background(
+            self.log_ratio,
+            self.log_ratio + logit(self.p),
+            self.scale,
+            beside,
+            self.error[0],
+            mean,
+            np.sqrt(np.maximum(second - mean**2, 0.0)),
+            self.p,
+            float(np.sqrt(self.effect2)),
+            self.slope_sd,
+            float(self.share[0]),
+            float(evidence),
+        )
+
+
+def fit_background(shifts: Shifts, n_drugs: int) -> Background:
+    """Background and targets of all drugs, with the relative error of slopes that the evidence asks for.
+
+    Parameters
+    ----------
+    shifts
+        Of R rows.
+    n_drugs
+        Number of drugs D; those without a row get a log ratio of 0.
+    """
+    mixture = _Mixture(shifts, shifts.contrasts.drug, n_drugs)
+    best = mixture.fit(N_STEPS)
+    for slope_sd in SLOPE_SDS if shifts.passed.any() else ():
+        mixture.allow(slope_sd)
+        found = mixture.fit(N_MORE_STEPS)
+        if found.evidence > best.evidence + WORTH:
+            best = found
+        elif found.evidence < best.evidence - LOST:
+            break
+    return best

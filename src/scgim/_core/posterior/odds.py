@@ -1,0 +1,128 @@
+"""Log odds of targets from shifts and drift, for drugs that the design tells apart and for those it does not (layer `_core`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, logit
+
+from scgim._core.arrays import log_odds_of_any, override
+from scgim._core.design import Design
+from scgim._core.posterior.background import Background, fit_background
+from scgim._core.posterior.shifts import Shifts
+from scgim._core.state import savable
+
+SUREST = 1 - 1e-15  # probability whose log odds are still a number
+
+
+@savable
+@dataclass(frozen=True)
+class Support:
+    """What the targets of a fit rest on.
+
+    Attributes
+    ----------
+    log_odds
+        ``(D, G)``; of being a target, with all digits where probabilities are 0 or 1.
+    identified
+        ``(D,)`` bool; False for drugs that no context tells apart from others.
+    agree, n_groups
+        ``(D, G)`` and ``(D,)``; baseline groups whose own estimate has the sign of the drug's, and all groups.
+    """
+
+    log_odds: np.ndarray
+    identified: np.ndarray
+    agree: np.ndarray
+    n_groups: np.ndarray
+
+    def of_contexts(self, design: Design) -> np.ndarray:
+        """Log odds ``(K, G)`` that any drug of the context has the gene as a target; minus infinity for controls."""
+        return np.stack([log_odds_of_any(self.log_odds[drugs]) for drugs in design.present])
+
+
+@dataclass(frozen=True)
+class Odds:
+    """Which genes are targets, and what that rests on.
+
+    Attributes
+    ----------
+    log_odds
+        ``(D, G)``; of being a target.
+    error
+        ``(K, G)``; variance of residual means of contexts, independent of each other.
+    shared
+        ``(D, V, G)``; variance of full effects that errs in all contexts of a drug and level alike.
+    shifts, background
+        What is behind them.
+    """
+
+    log_odds: np.ndarray
+    error: np.ndarray
+    shared: np.ndarray
+    shifts: Shifts
+    background: Background
+
+    def on(self, design: Design) -> np.ndarray:
+        """``(K, G)`` bool; contexts and genes where some drug has a target that is more probable than not."""
+        return (design.present.astype(float) @ (self.log_odds > 0)) > 0
+
+    @property
+    def support(self) -> Support:
+        """What a fit keeps of it."""
+        contrasts = self.shifts.contrasts
+        return Support(self.log_odds, contrasts.identified, contrasts.agree, contrasts.n_groups)
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """What was learned of all drugs and genes together, in standard deviations of the genes."""
+        contrasts, found = self.shifts.contrasts, self.background
+        return {
+            "target_prior": found.p_target,
+            "target_sd": found.effect_sd,
+            "slope_sd": found.slope_sd,
+            "graph_share": found.graph_share,
+            "drift_sd": float(np.sqrt(np.median(found.scale))) if found.scale.size else 0.0,
+            "between_contexts_sd": contrasts.context_sd,
+            "between_groups_sd": contrasts.group_sd,
+        }
+
+
+def share(log_odds: np.ndarray, alike: np.ndarray) -> np.ndarray:
+    """Log odds ``(D, G)`` of drugs that were measured only together: each has its part of the probability that one is.
+
+    Parameters
+    ----------
+    log_odds
+        ``(D, G)``; the same within a class.
+    alike
+        ``(D,)``; class of each drug.
+    """
+    size = np.bincount(alike, minlength=len(alike))[alike]  # (D,)
+    out = log_odds.copy()
+    several = size > 1
+    out[several] = logit(np.minimum(expit(log_odds[several]), SUREST) / size[several, None])
+    return out
+
+
+def learn_odds(shifts: Shifts, design: Design, known: np.ndarray | None) -> Odds:
+    """Log odds of targets, with the errors that effects need.
+
+    Parameters
+    ----------
+    shifts
+        Of the drugs.
+    design
+        Of the contexts.
+    known
+        ``(D, G)``; 1 for known targets, 0 for known others, NaN where nothing is known; or None.
+    """
+    found, D = shifts.contrasts, len(design.drugs)
+    background = fit_background(shifts, D)
+    log_odds = override(share(background.log_odds, found.alike), known)
+    error = shifts.error + found.context_sd**2 * ~design.control[:, None]
+    own = (found.weight**2 * design.present[:, found.drug].T) @ error  # (R, G) that differs between contexts
+    rest = np.maximum(background.variance - own, 0.0) + background.beside
+    shared = np.zeros((D, design.n_levels, error.shape[1]))
+    shared[found.drug, found.level] = rest
+    return Odds(log_odds, error, shared, shifts, background)

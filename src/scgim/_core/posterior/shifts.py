@@ -1,0 +1,143 @@
+"""Shifts of genes by drugs that mechanisms do not explain, with every error that they have (layer `_core`; not from the paper).
+
+Two explanations of a gene's mean are kept side by side: by its parents in the graph, and by no parent at all. Where an edge
+is false (a hidden common cause, a direction that was guessed), the first one sees a shift that passed the edge by, the
+second one none; where it is true it is the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from scgim._core.design import Design
+from scgim._core.moments.moments import Moments
+from scgim._core.posterior.contrasts import Contrasts, contrasts
+from scgim._core.posterior.evidence import Evidence
+from scgim._core.posterior.spread import moderated
+
+ShiftsAt = Callable[[np.ndarray], "Shifts"]
+"""From fractions ``(K, D)`` of the full effects to what mechanisms leave of the means."""
+SMALLEST_NOISE = 0.2  # of the variance of a gene's noise in one context, of that over all
+
+
+@dataclass(frozen=True)
+class Shifts:
+    """Shifts at full effect, in standard deviations of the genes; R rows, one for each drug and level.
+
+    Attributes
+    ----------
+    estimate, variance
+        ``(2, R, G)``; beyond what the parents pass on, and as a whole; and their error variances.
+    passed
+        ``(2, R, G)``; sum of squares of what each parent passes on; 0 without parents.
+    contrasts
+        Of the contexts.
+    error
+        ``(K, G)``; sampling variance of the residual means of the contexts.
+    """
+
+    estimate: np.ndarray
+    variance: np.ndarray
+    passed: np.ndarray
+    contrasts: Contrasts
+    error: np.ndarray
+
+
+def linear_effects(moments: Moments, parents: dict[int, tuple[int, ...]], evidence: Evidence) -> np.ndarray:
+    """Average change of each gene per unit of each parent, ``(G, G)``, row causes column."""
+    out = np.zeros((moments.n_genes, moments.n_genes))
+    for j, coef in enumerate(evidence.coef):
+        each = coef.reshape(-1, moments.n_functions)  # (p, B)
+        for i, c in zip(parents[j], each, strict=True):
+            out[i, j] = c @ moments.slope[i]
+    return out
+
+
+def sampling(moments: Moments, evidence: Evidence, effects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sampling variances ``(K, G)`` of residual means and of the means themselves.
+
+    Each context has its own variance, see `scgim._core.posterior.spread`. The noise of a gene in a context follows from the
+    variances of all genes there: ``var = noise @ (A * A)`` with ``A = inv(I - effects)``, if noises are independent.
+    """
+    n = np.maximum(moments.n, 1.0)[:, None]
+    pooled = np.diag(moments.within)[:: moments.n_functions]  # (G,)
+    seen = 0.0 if moments.spread is None else moments.spread
+    if moments.square is None:
+        passed = 0.0 if moments.spread is None else moments.spread @ effects**2
+        return np.broadcast_to(evidence.noise / n, moments.mean.shape[:2]) + seen + passed, pooled / n + seen
+    variance = moderated(moments.square, moments.n, pooled)  # (K, G)
+    total = np.linalg.inv(np.eye(len(effects)) - effects)
+    noise = np.linalg.solve((total * total).T, variance.T).T
+    return np.maximum(noise, SMALLEST_NOISE * evidence.noise) / n, variance / n
+
+
+def find_shifts(
+    moments: Moments,
+    design: Design,
+    parents: dict[int, tuple[int, ...]],
+    evidence: Evidence,
+    edge_probability: np.ndarray,
+    fraction: np.ndarray,
+) -> Shifts:
+    """Shifts of every drug, with the errors of sampling, coefficients, doubtful edges, contexts and baseline groups.
+
+    Parameters
+    ----------
+    moments
+        Of the cells.
+    design
+        Of the contexts.
+    parents, evidence
+        The graph, and what it leaves.
+    edge_probability
+        ``(G, G)``; an edge of probability q explains what it passes on with an error of ``(1 - q)`` of its square.
+    fraction
+        ``(K, D)``; fraction of the full effect of each drug.
+    """
+    effects = linear_effects(moments, parents, evidence)
+    error, error_alone = sampling(moments, evidence, effects)
+    found = contrasts(design, fraction, evidence.residual, error)
+    weight, square = found.weight, found.weight**2  # (R, K)
+    mean = moments.mean.reshape(len(moments.n), -1)  # (K, G*B)
+    moved = weight @ mean  # (R, G*B) shifts of all functions of all genes
+    estimate = np.stack([weight @ evidence.residual, moved[:, :: moments.n_functions]])
+    variance = np.stack([square @ error, square @ error_alone]) + found.scatter + found.between
+    passed = np.zeros(estimate.shape)
+    for j, coef in enumerate(evidence.coef):
+        pa = np.array(parents[j], dtype=int)
+        if len(pa) == 0:
+            continue
+        columns = (pa[:, None] * moments.n_functions + np.arange(moments.n_functions)).ravel()
+        step = moved[:, columns]  # (R, p*B)
+        variance[0, :, j] += np.einsum("rf,fg,rg->r", step, evidence.coef_cov[j], step)
+        each = (step * coef).reshape(len(step), len(pa), -1).sum(axis=2) ** 2  # (R, p)
+        passed[0, :, j] = each.sum(axis=1)
+        variance[0, :, j] += each @ (1 - edge_probability[pa, j])
+    return Shifts(estimate, variance, passed, found, error)
+
+
+def plain_shifts(
+    design: Design, evidence: Evidence, mean: np.ndarray, pooled: np.ndarray, fraction: np.ndarray
+) -> Shifts:
+    """Shifts where mechanisms have no coefficients: networks.
+
+    Parameters
+    ----------
+    design, evidence, fraction
+        As in `find_shifts`.
+    mean
+        ``(K, G)``; means of the genes.
+    pooled
+        ``(G,)``; their variances within contexts.
+    """
+    n = np.maximum(np.asarray(design.n_cells, dtype=float), 1.0)[:, None]
+    error = np.broadcast_to(evidence.noise / n, mean.shape)
+    found = contrasts(design, fraction, evidence.residual, error)
+    square = found.weight**2
+    estimate = np.stack([found.weight @ evidence.residual, found.weight @ mean])
+    variance = np.stack([square @ error, square @ (pooled / n)]) + found.scatter + found.between
+    passed = np.stack([(estimate[1] - estimate[0]) ** 2, np.zeros(estimate[0].shape)])
+    return Shifts(estimate, variance, passed, found, np.asarray(error))

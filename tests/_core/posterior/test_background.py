@@ -1,0 +1,138 @@
+"""Targets are told from drift, by densities that are enumerated here and on shifts that are made here."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm, t
+
+from scgim._core.design import Design
+from scgim._core.posterior.background import FREEDOM, _Mixture, fit_background, prior_range, scales
+from scgim._core.posterior.contrasts import contrasts
+from scgim._core.posterior.odds import learn_odds
+from scgim._core.posterior.shifts import Shifts
+
+
+def shifts_of(estimate, variance, passed=0.0, alone=None) -> tuple[Shifts, Design]:
+    """Of drugs in one context each, with the same estimates by the graph and without unless given."""
+    estimate = np.asarray(estimate, dtype=float)
+    D, G = estimate.shape
+    dose = np.vstack([np.zeros(D), np.eye(D)])
+    design = Design(
+        tuple(f"d{i}" for i in range(D)), dose, np.zeros(D + 1, int), ("all",), np.full(D + 1, 100.0), False
+    )
+    found = contrasts(design, dose, np.zeros((D + 1, G)), np.full((D + 1, G), 0.01))
+    both = np.stack([estimate, estimate if alone is None else alone])
+    error = np.broadcast_to(variance, both.shape).copy()
+    move = np.stack([np.broadcast_to(passed, estimate.shape), np.zeros(estimate.shape)])
+    return Shifts(both, error, move, found, np.full((D + 1, G), 0.005)), design
+
+
+def test_scales_stand_for_a_t_distribution():
+    x = np.linspace(0, 3, 13)
+    mixture = norm.pdf(x[:, None], scale=np.sqrt(scales(FREEDOM, 400))).mean(axis=1)
+    np.testing.assert_allclose(mixture, t.pdf(x, FREEDOM), rtol=5e-3)
+
+
+def test_log_ratio_equals_enumerated_densities(rng):
+    estimate = rng.normal(size=(3, 5)) * 0.3
+    shifts, _ = shifts_of(estimate, 0.02, passed=0.04, alone=rng.normal(size=(3, 5)) * 0.3)
+    mixture = _Mixture(shifts, np.arange(3), 3)
+    mixture.fit(5)
+    mixture.allow(0.5)
+    mixture.weigh()
+    off, on = np.zeros((3, 5)), np.zeros((3, 5))
+    for v in range(2):
+        error = 0.02 + 0.25 * (0.04 if v == 0 else 0.0)
+        for q in scales(FREEDOM):
+            sd2 = q * mixture.scale + error
+            weight = mixture.share[v] / len(mixture.q)
+            off += weight * norm.pdf(shifts.estimate[v], scale=np.sqrt(sd2))
+            on += weight * norm.pdf(shifts.estimate[v], scale=np.sqrt(sd2 + mixture.effect2))
+    np.testing.assert_allclose(mixture.log_ratio, np.log(on / off), rtol=1e-9)
+
+
+def test_one_drug_against_control(rng):
+    """300 genes, ten targets of one standard deviation, sampling errors of 0.06."""
+    effect = np.zeros((1, 300))
+    effect[0, :10] = rng.choice([-1, 1], 10)
+    shifts, design = shifts_of(effect + 0.06 * rng.normal(size=effect.shape), 0.06**2)
+    called = learn_odds(shifts, design, None).log_odds[0] > np.log(9)
+    assert called[:10].sum() >= 9
+    assert called[10:].sum() <= 1
+
+
+def test_where_every_gene_drifts_nothing_is_called(rng):
+    shifts, design = shifts_of(0.3 * rng.normal(size=(10, 50)), 0.01)
+    odds = learn_odds(shifts, design, None)
+    assert (odds.log_odds > np.log(9)).sum() <= 2
+    assert 0.15 < np.sqrt(np.median(odds.background.scale)) < 0.4
+
+
+def test_genes_of_one_drug_compete(rng):
+    """The same shift is a target of a drug that moves nothing else, and drift of one that moves all genes."""
+    estimate = 0.02 * rng.normal(size=(12, 60))
+    estimate[0] = 0.5 * rng.normal(size=60)
+    estimate[:2, 0] = 1.2
+    shifts, design = shifts_of(estimate, 1e-4)
+    odds = learn_odds(shifts, design, None).log_odds
+    assert odds[1, 0] > 5
+    assert odds[0, 0] < 0
+
+
+def test_a_gene_that_every_drug_moves_is_no_target(rng):
+    estimate = 0.05 * rng.normal(size=(20, 30))
+    estimate[:, 0] = rng.normal(size=20)
+    shifts, design = shifts_of(estimate, 1e-3)
+    odds = learn_odds(shifts, design, None)
+    assert (odds.log_odds[:, 0] > np.log(9)).mean() < 0.3
+    assert np.median(odds.background.scale[:, 0]) > 30 * np.median(odds.background.scale[:, 1:])
+
+
+def test_a_shift_does_not_make_room_for_itself():
+    """One large shift among still genes of one drug stays a target however large it is."""
+    for size in (1.0, 10.0, 100.0):
+        estimate = np.full((1, 40), 0.01)
+        estimate[0, 3] = size
+        shifts, design = shifts_of(estimate, 1e-3)
+        odds = learn_odds(shifts, design, None).log_odds
+        assert odds[0, 3] > np.log(9)
+        assert odds[0].argmax() == 3
+
+
+def test_errors_of_slopes_are_learned(rng):
+    """What parents pass on is wrong by 40 %: without that, genes below a large shift are called."""
+    passed = np.where(rng.random((20, 40)) < 0.2, 4.0, 0.0)
+    estimate = 0.4 * np.sqrt(passed) * rng.normal(size=passed.shape) + 0.02 * rng.normal(size=passed.shape)
+    estimate[np.arange(20), np.arange(20)] += 3.0
+    shifts, design = shifts_of(estimate, 0.02**2, passed=passed)
+    drift = fit_background(shifts, 20)
+    assert drift.slope_sd in (0.3, 0.5)
+    called = drift.log_odds > np.log(9)
+    assert called[np.arange(20), np.arange(20)].mean() > 0.9
+    assert called.sum() - 20 <= 3
+
+
+def test_edges_that_pass_nothing_on_are_seen_without_the_graph(rng):
+    """A gene that did not move at all is no target, though the graph says that it should have moved."""
+    estimate, alone = 0.02 * rng.normal(size=(10, 20)), 0.02 * rng.normal(size=(10, 20))
+    estimate[0, 5] = -1.5  # the graph expected 1.5
+    alone[1, 6] = estimate[1, 6] = 1.5
+    shifts, design = shifts_of(estimate, 0.02**2, alone=alone)
+    odds = learn_odds(shifts, design, None).log_odds
+    assert odds[0, 5] < 0
+    assert odds[1, 6] > np.log(9)
+
+
+def test_prior_is_never_certain():
+    for n_genes in (1, 2, 3, 20, 1000):
+        low, high = prior_range(n_genes)
+        assert 0 < low <= high <= 0.5
+
+
+def test_known_targets_settle_the_odds(rng):
+    shifts, design = shifts_of(0.1 * rng.normal(size=(2, 6)), 0.01)
+    known = np.full((2, 6), np.nan)
+    known[0, 1], known[1, 2] = 1.0, 0.0
+    free, held = learn_odds(shifts, design, None).log_odds, learn_odds(shifts, design, known).log_odds
+    assert held[0, 1] == pytest.approx(30)
+    assert held[1, 2] == pytest.approx(-30)
+    np.testing.assert_array_equal(held[np.isnan(known)], free[np.isnan(known)])
