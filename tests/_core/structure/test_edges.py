@@ -57,7 +57,7 @@ def over_graphs(score: ShiftScore) -> np.ndarray:
 def test_sampled_orders_equal_all_orders(make_study, n_genes, n_cells):
     study = make_study(n_genes=n_genes, n_drugs=2, n_control=5 * n_cells, n_cells=n_cells, n_edges=n_genes - 1, seed=5)
     state = fitted(study)
-    kept = state.state()
+    kept = state.order, state.parents
     found = edge_probabilities(state.chooser, state, rng=np.random.default_rng(0), n_samples=600)
     np.testing.assert_allclose(found, over_orders(state.chooser), atol=0.07)
     assert state.order == kept[0]

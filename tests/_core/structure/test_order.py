@@ -3,7 +3,7 @@ from itertools import combinations, permutations
 import numpy as np
 import pytest
 
-from scgim._core.learn import order as learn
+from scgim._core.learn.order import SHIFT, learn_structure
 from scgim._core.structure.order import EXTRA, OrderSearch, Parents, search
 from scgim._core.structure.score import Prior, ShiftScore
 from scgim._core.structure.screening import response_order, screen, widen
@@ -162,8 +162,8 @@ def test_turn_moves_a_gene_behind_its_new_parent(make_study):
     study = make_study(n_genes=8, n_drugs=12, n_control=200, n_cells=30)
     chooser = make_chooser(study)
     state = OrderSearch(chooser, np.arange(8), window=3)
-    total, place = state.total, np.argsort(state.order)
-    delta = state.turn(1, 6, place, np.inf, least=-np.inf)
+    total = state.total
+    delta = state.turn(1, 6, np.inf, least=-np.inf)
     check_state(state)
     assert state.order.index(1) > state.order.index(6)
     assert state.total == pytest.approx(total + delta)
@@ -186,19 +186,21 @@ def learned(study, n_kicks: int = 3, rng: int = 0):
     calls = [0]
 
     class Counted(ShiftScore):
-        def _solve(self, *positional, **named):
+        def solutions(self, *positional, **named):
             calls[0] += 1
-            return super()._solve(*positional, **named)
+            return super().solutions(*positional, **named)
 
         def coarse_added(self, *positional, **named):
             calls[0] += 1
             return super().coarse_added(*positional, **named)
 
-    moments = study.moments()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(learn.SCORES, "shift", Counted)
-        prior = Prior.default(moments.n_genes)
-        found = learn.learn_structure(moments, study.design, prior, rng=np.random.default_rng(rng), n_kicks=n_kicks)
+    class CountedShift(type(SHIFT)):
+        def score(self, moments, design, prior):
+            return Counted(moments, design.drug_set, design.group, prior)
+
+    moments, prior = study.moments(), Prior.default(len(study.graph))
+    rng, kind = np.random.default_rng(rng), CountedShift()
+    found = learn_structure(moments, study.design, prior, rng=rng, kind=kind, n_kicks=n_kicks)
     return found[2], calls[0]
 
 
@@ -225,7 +227,7 @@ def test_proposals_give_a_gene_few_more_parents_and_settling_gives_it_all(make_s
     full = dict(state.parents)
     g = max(full, key=lambda j: len(full[j]))
     assert len(full[g]) > EXTRA
-    state.parents[g], state.value[g] = (), chooser.value(g, ())
+    state.give(g, (), chooser.value(g, ()))
     state.note()
     assert len(state.choose(g, state.mask(state.order.index(g)))[0]) <= EXTRA
     assert state.settle() > 0

@@ -133,6 +133,11 @@ class HardScore(ShiftScore):
         score = score + np.logaddexp(off, on).sum(axis=1) - self.price(j, sets)
         return {"score": score, "odds": on - off, "lhs": lhs, **fit}
 
+    def solutions(self, j: int, sets: np.ndarray, n_steps: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Scores ``(M,)`` and coefficients, then baselines, of parent sets ``(M, p)`` of gene j."""
+        out = self._solve(j, np.asarray(sets, dtype=int), n_steps)
+        return out["score"], out["coef"]
+
     def coarse_added(self, j: int, base: tuple[int, ...], candidates: np.ndarray) -> np.ndarray:
         """Scores ``(M,)`` with each candidate added, with no context taken as hit when coefficients are found."""
         return self.score_added(j, base, candidates, n_steps=0)

@@ -45,8 +45,11 @@ class CyclicScore(ShiftScore):
         if not moments.mechanism.linear:
             found = moments.mechanism.name
             raise ValueError(f"moments: expected those of linear mechanisms for cycles, found {found!r}.")
-        self.n_total = float(moments.n.sum())
+        self.n_volume = float(moments.n.sum())
         self.inverse = np.eye(self.n_genes)  # (I - A)^-1 of the present system
+
+    def _inverse_row(self, j: int) -> np.ndarray:
+        return np.ascontiguousarray(self.inverse[j])
 
     def _cofactors(self, j: int, sets: np.ndarray, width: int) -> np.ndarray:
         """Derivative of the determinant, over itself, in the coefficients of gene j: ``(M, width)``, zero for baselines."""
@@ -66,14 +69,14 @@ class CyclicScore(ShiftScore):
             return plain
         moved = np.linalg.solve(lhs, c[..., None])[..., 0]
         t0 = self.inverse[j, j] - np.einsum("mf,mf->m", c, plain)
-        push = self.n_total * np.maximum(np.einsum("mf,mf->m", c, moved), 0.0)
+        push = self.n_volume * np.maximum(np.einsum("mf,mf->m", c, moved), 0.0)
         t = np.maximum(0.5 * (t0 + np.sqrt(t0**2 + 4 * push)), 1e-12)
-        return plain - self.n_total * moved / t[:, None]
+        return plain - self.n_volume * moved / t[:, None]
 
     def volume(self, coef: np.ndarray, j: int, sets: np.ndarray) -> np.ndarray:
         """``N log(det / present det)`` with new coefficients of gene j, ``(M,)``."""
         t = self.inverse[j, j] - np.einsum("mf,mf->m", self._cofactors(j, sets, coef.shape[1]), coef)
-        return self.n_total * np.log(np.maximum(t, 1e-12))
+        return self.n_volume * np.log(np.maximum(t, 1e-12))
 
 
 @dataclass
@@ -108,10 +111,10 @@ class CyclicSearch:
 
     def _column(self, j: int, parents: tuple[int, ...]) -> tuple[float, np.ndarray]:
         """Score of gene j with these parents given all others, and its column of weights ``(G,)``."""
-        out = self.score._solve(j, np.array([parents], dtype=int).reshape(1, -1))
+        scores, coef = self.score.solutions(j, np.array([parents], dtype=int).reshape(1, -1))
         column = np.zeros(len(self.weight))
-        column[list(parents)] = out["coef"][0, : len(parents)]
-        return float(out["score"][0]), column
+        column[list(parents)] = coef[0, : len(parents)]
+        return float(scores[0]), column
 
     def settle(self, tolerance: float = 0.01, most: int = 50) -> float:
         """Coordinate ascent in all coefficients; returns the total score."""
@@ -140,7 +143,7 @@ class CyclicSearch:
         """Score of the present graph."""
         self._look()
         own = sum(self._column(j, parents)[0] for j, parents in self.parents.items())
-        return own + self.score.n_total * float(np.linalg.slogdet(np.eye(len(self.weight)) - self.weight)[1])
+        return own + self.score.n_volume * float(np.linalg.slogdet(np.eye(len(self.weight)) - self.weight)[1])
 
     def _sets(self, j: int) -> list[tuple[int, ...]]:
         """Parents of gene j with one added, dropped or exchanged."""

@@ -12,7 +12,7 @@ def inclusion(chooser: Parents, j: int, parents: tuple[int, ...], allowed: np.nd
     """Probability of each edge into gene j given the other parents, ``(G,)``; zero for genes that are not allowed."""
     out = np.zeros(len(allowed))
     with_all = chooser.value(j, parents)
-    added = np.where(allowed, chooser.with_one_more(j, parents)[0], -np.inf)
+    added = np.where(allowed, chooser.with_one_more(j, parents), -np.inf)
     out[allowed] = expit(added[allowed] - with_all)
     rests = chooser.values(j, [tuple(y for y in parents if y != x) for x in parents]) if parents else []
     for x, without in zip(parents, rests, strict=True):
@@ -46,13 +46,13 @@ def edge_probabilities(
     n_samples = n_samples if G <= 50 else max(1, 5000 // G)
     rows: dict[tuple[int, tuple[int, ...], int], np.ndarray] = {}
     total = np.zeros((G, G))
-    most = {j: len(parents) + EXTRA for j, parents in state.parents.items()}
+    most = np.minimum(state.arrays[3] + EXTRA, chooser.max_parents)
     for sample in range(n_samples):
         for k, j in enumerate(state.order):
-            allowed = state.mask(k)
-            key = (j, state.parents[j], hash(allowed.tobytes()))
+            allowed, parents = state.mask(k), state.of(j)
+            key = (j, parents, hash(allowed.tobytes()))
             if key not in rows:
-                rows[key] = inclusion(chooser, j, state.parents[j], allowed)
+                rows[key] = inclusion(chooser, j, parents, allowed)
             total[:, j] += rows[key]
         if sample + 1 < n_samples:
             for _ in range(n_steps):
@@ -61,23 +61,10 @@ def edge_probabilities(
     return total / n_samples
 
 
-def _metropolis(state: OrderSearch, rng: np.random.Generator, most: dict[int, int]) -> None:
+def _metropolis(state: OrderSearch, rng: np.random.Generator, most: np.ndarray) -> None:
     """Proposes that two genes near each other change places, each with at most so many parents."""
     i = int(rng.integers(state.G - 1)) if state.G > 1 else 0
     q = min(state.G - 1, i + 1 + int(rng.integers(0, 3)))
     if q <= i:
         return
-    a, b = state.order[i], state.order[q]
-    order = list(state.order)
-    order[i], order[q] = b, a
-    allowed = state.mask(i)
-    changed, gain = {}, 0.0
-    for k in range(i, q + 1):
-        x = order[k]
-        changed[x] = state.chooser.best(x, allowed, most[x])
-        gain += changed[x][1] - state.value[x]
-        allowed[x] = True
-    if np.log(rng.random()) < gain:
-        state.order = order
-        for x, (parents, value) in changed.items():
-            state.parents[x], state.value[x] = parents, value
+    state.exchange(i, q, most, float(np.log(rng.random())))

@@ -12,20 +12,23 @@ fixed number of places, and only what they touch is mended.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from scgim._core.structure import choice, moves
+from scgim._core.structure.moves import EXTRA, GAIN
 from scgim._core.structure.score import ShiftScore
 from scgim._core.structure.screening import response_order
 
-TOLERANCE = 1e-6  # of parent sets
-EXTRA = 2  # parents that a gene may gain at once in a proposal: how many pay depends on the number of cells
+__all__ = ["EXTRA", "GAIN", "OrderSearch", "Parents", "search"]
+
 REACH = 20  # places that a kick moves a gene by, at the most
-GAIN = 0.1  # of a move, in nats: smaller ones are not worth an evaluation
 SWEEP_GAIN = 0.05  # of a sweep, in nats a gene, where more sweeps will follow anyway
-Move = tuple[float, int, dict[int, tuple[tuple[int, ...], float]]]  # gain, new place, changed parents and scores
+ROOM = 4096  # parent sets that there is room for at first
+State = tuple[np.ndarray, ...]  # order, place, parents, their numbers, scores, usual numbers
 
 
 @dataclass
@@ -35,104 +38,166 @@ class Parents:
     score: ShiftScore
     candidates: list[np.ndarray]  # screened candidates of each gene
     max_parents: int = 20
-    n_refined: int = 5  # candidates scored in full at a time; the others coarsely
-    single: dict[tuple[int, tuple[int, ...]], float] = field(default_factory=dict)
-    added: dict[tuple[int, tuple[int, ...]], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    tables: tuple[np.ndarray, ...] = field(init=False, repr=False)  # see `choice`
 
     def __post_init__(self) -> None:
-        G = self.score.n_genes
+        G, widest = self.score.n_genes, max([1, *map(len, self.candidates)])
         self.listed = np.zeros((G, G), dtype=bool)  # [i, j]: i is a candidate of j
+        table = np.zeros((G, widest), dtype=np.int64)
         for j, listed in enumerate(self.candidates):
             self.listed[listed, j] = True
+            table[j, : len(listed)] = np.sort(listed)
+        n = np.array([len(listed) for listed in self.candidates], dtype=np.int64)
+        member, own = np.random.default_rng(0).integers(1, 2**62, (2, G))  # names of genes in sets, and as children
+        added = np.zeros(2 * ROOM, dtype=np.int64), np.zeros(2 * ROOM, dtype=np.int64)
+        single = np.zeros(2 * ROOM, dtype=np.int64), np.zeros(2 * ROOM)
+        rows = np.empty((ROOM, widest)), np.empty((ROOM, widest), dtype=bool)
+        self.tables = (table, n, member, own, *added, *single, *rows, np.zeros(4, dtype=np.int64))
+        self.ask = np.zeros(8 + (self.max_parents + 1) ** 2 + widest, dtype=np.int64)
+
+    @property
+    def n_scored(self) -> int:
+        """Parent sets that were scored so far, coarsely or exactly."""
+        return int(self.tables[10][3])
+
+    def answer(self) -> None:
+        """Does what a compiled function asked for: more room, or scores that are not known yet."""
+        kind, j, n, many = (int(x) for x in self.ask[:4])
+        numbers, score = self.ask[4:], self.score
+        if kind == choice.ASK_ROOM:
+            self._enlarge()
+        elif kind == choice.ASK_SETS:
+            sets = numbers[: n * many].reshape(many, n).copy()
+            choice.keep_values(j, sets, score.score_sets(j, sets), self.tables)
+        else:
+            parents, places = numbers[:n].copy(), numbers[n : n + many].copy()
+            base, genes = tuple(parents.tolist()), self.tables[0][j, places]
+            if kind == choice.ASK_EXACT:
+                row = choice.added_row(j, parents, n, self.tables, self.ask)
+                self.tables[8][row, places] = score.score_added(j, base, genes)
+                self.tables[9][row, places] = True
+            else:
+                few = many <= choice.N_REFINED
+                found = (score.score_added if few else score.coarse_added)(j, base, genes)
+                choice.keep_added(j, parents, n, places, found, few, self.tables)
+        self.tables[10][3] += many * (kind != choice.ASK_ROOM)
+
+    def _enlarge(self) -> None:
+        """Twice the room in the tables that are nearly full."""
+        tables = list(self.tables)
+        used = tables[10]
+        for at, n in ((4, used[0]), (6, used[1])):
+            if 2 * (n + self.max_parents + 1) > len(tables[at]):
+                keys, values = (np.zeros(2 * len(tables[k]), dtype=tables[k].dtype) for k in (at, at + 1))
+                choice.enlarge(tables[at], tables[at + 1], keys, values)
+                tables[at], tables[at + 1] = keys, values
+        if used[0] + 1 > len(tables[8]):
+            for k in (8, 9):
+                tables[k] = np.concatenate([tables[k], np.empty_like(tables[k])])
+        self.tables = tuple(tables)
 
     def value(self, j: int, parents: tuple[int, ...]) -> float:
         """Score of gene j with these (sorted) parents."""
-        return self.values(j, [parents])[0]
+        return float(self.values(j, [parents])[0])
 
-    def values(self, j: int, sets: list[tuple[int, ...]]) -> list[float]:
-        """Scores of gene j with parent sets of equal size."""
-        missing = [s for s in sets if (j, s) not in self.single]
-        if missing:
-            scores = self.score.score_sets(j, np.array(missing, dtype=int).reshape(len(missing), -1))
-            self.single.update({(j, s): float(v) for s, v in zip(missing, scores, strict=True)})
-        return [self.single[(j, s)] for s in sets]
+    def values(self, j: int, sets: list[tuple[int, ...]]) -> np.ndarray:
+        """Scores ``(M,)`` of gene j with M parent sets of equal size."""
+        array, out = np.array(sets, dtype=np.int64).reshape(len(sets), -1), np.empty(len(sets))
+        while not choice.set_values(j, array, self.tables, self.ask, out):
+            self.answer()
+        return out
 
-    def with_one_more(self, j: int, parents: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """Scores with one parent added ``(G,)``, minus infinity where it can not be, and which are exact ``(G,)``."""
-        key = (j, parents)
-        if key not in self.added:
-            out = np.full(self.score.n_genes, -np.inf)
-            free = self.candidates[j]
-            free = free[~np.isin(free, parents)]
-            few = len(free) <= self.n_refined
-            if len(free):
-                out[free] = (self.score.score_added if few else self.score.coarse_added)(j, parents, free)
-            self.added[key] = out, np.full(len(out), few)
-        return self.added[key]
-
-    def best_added(self, j: int, parents: tuple[int, ...], allowed: np.ndarray) -> tuple[int, float]:
-        """The allowed gene that is best added to the parents, and the exact score with it."""
-        scores, exact = self.with_one_more(j, parents)
-        while True:
-            masked = np.where(allowed, scores, -np.inf)
-            x = int(masked.argmax())
-            if exact[x] or masked[x] == -np.inf:
-                return x, float(masked[x])
-            masked[exact] = -np.inf
-            top = np.argpartition(-masked, self.n_refined)[: self.n_refined]
-            top = top[masked[top] > -np.inf]
-            scores[top] = self.score.score_added(j, parents, top)
-            exact[top] = True
+    def with_one_more(self, j: int, parents: tuple[int, ...]) -> np.ndarray:
+        """Scores with one parent added ``(G,)``, coarse unless they were needed; minus infinity where it can not be."""
+        array = np.array(parents, dtype=np.int64)
+        while (row := choice.added_row(j, array, len(array), self.tables, self.ask)) < 0:
+            self.answer()
+        out, n = np.full(self.score.n_genes, -np.inf), self.tables[1][j]
+        out[self.tables[0][j, :n]] = self.tables[8][row, :n]
+        return out
 
     def best(self, j: int, allowed: np.ndarray, most: int | None = None) -> tuple[tuple[int, ...], float]:
         """Greedy forward-backward choice of at most `most` of the allowed genes, a mask ``(G,)``."""
-        parents: tuple[int, ...] = ()
-        value = self.value(j, parents)
         most = self.max_parents if most is None else min(most, self.max_parents)
-        while len(parents) < most:
-            x, score = self.best_added(j, parents, allowed)
-            if not score > value + TOLERANCE:
-                break
-            value = score
-            parents = tuple(sorted((*parents, x)))
-            self.single[(j, parents)] = value
-        while len(parents) > 1:
-            rests = [tuple(y for y in parents if y != x) for x in parents]
-            values = self.values(j, rests)
-            k = int(np.argmax(values))
-            if values[k] <= value + TOLERANCE:
-                break
-            parents, value = rests[k], values[k]
-        return parents, value
+        out = np.empty(self.max_parents + 1, dtype=np.int64)
+        while True:
+            n, value = choice.best_parents(j, allowed, most, self.tables, self.ask, out)
+            if n >= 0:
+                return tuple(out[:n].tolist()), float(value)
+            self.answer()
 
 
 class OrderSearch:
-    """Local search over orders; `order` and `parents` hold the current state."""
+    """Local search over orders; `order` and `parents` tell the current state."""
 
     def __init__(self, chooser: Parents, order: np.ndarray, window: int) -> None:
         self.chooser, self.window = chooser, window
+        self.G = G = len(order)
         self.reach = min(window, REACH)
-        self.G = len(order)
-        self.order = [int(g) for g in order]
-        self.parents: dict[int, tuple[int, ...]] = {}
-        self.value = np.zeros(self.G)
-        self.touched: set[int] = set()  # genes whose parents changed
-        for k, g in enumerate(self.order):
-            self.parents[g], self.value[g] = chooser.best(g, self.mask(k))
+        most = chooser.max_parents
+        self.arrays: State = (
+            np.array(order, dtype=np.int64),
+            np.argsort(order).astype(np.int64),
+            np.zeros((G, most), dtype=np.int64),
+            np.zeros(G, dtype=np.int64),
+            np.zeros(G),
+            np.full(G, most, dtype=np.int64),
+        )
+        self.changes, self.others = self._room(G + 3, G + 3), self._room(G + 3, G + 3)
+        self.log = self._room(1, 2 * G + 3)
+        self.touched = np.zeros(G, dtype=bool)  # genes whose parents changed
+        self._mend(0, G - 1)
         self.note()
+
+    def _room(self, first: int, n: int) -> tuple[np.ndarray, ...]:
+        """Room for what a move would change: genes, their parents, the number of these, and scores."""
+        sets = np.zeros((n, self.chooser.max_parents), dtype=np.int64)
+        return np.zeros(first, dtype=np.int64), sets, np.zeros(n, dtype=np.int64), np.zeros(n)
+
+    def _mend(self, first: int, last: int) -> None:
+        """Chooses the parents of the genes at these places anew."""
+        allowed = self.mask(first)
+        for g in self.order[first : last + 1]:
+            parents, value = self.choose(g, allowed)
+            self.touched[g] |= parents != self.of(g)
+            self.give(g, parents, value)
+            allowed[g] = True
 
     def choose(self, j: int, allowed: np.ndarray) -> tuple[tuple[int, ...], float]:
         """Best parents of gene j in a proposal: at most a few more than now, or than before this sweep, kick or wish."""
-        return self.chooser.best(j, allowed, max(self.usual[j], len(self.parents[j])) + EXTRA)
+        return self.chooser.best(j, allowed, int(max(self.arrays[5][j], self.arrays[3][j])) + EXTRA)
+
+    @property
+    def order(self) -> list[int]:
+        """Genes, causes first."""
+        return [int(g) for g in self.arrays[0]]
+
+    @property
+    def parents(self) -> dict[int, tuple[int, ...]]:
+        """Parents of each gene."""
+        return {g: self.of(g) for g in range(self.G)}
+
+    @property
+    def value(self) -> np.ndarray:
+        """``(G,)``; score of each gene."""
+        return self.arrays[4]
+
+    def of(self, g: int) -> tuple[int, ...]:
+        """Parents of gene g."""
+        return tuple(self.arrays[2][g, : self.arrays[3][g]].tolist())
+
+    def give(self, g: int, parents: tuple[int, ...], value: float) -> None:
+        """Gives gene g other parents, with their score."""
+        self.arrays[2][g, : len(parents)], self.arrays[3][g], self.value[g] = parents, len(parents), value
 
     def note(self) -> None:
         """Takes the present numbers of parents as usual."""
-        self.usual = [len(self.parents[g]) for g in range(self.G)]
+        self.arrays[5][:] = self.arrays[3]
 
     def mask(self, k: int) -> np.ndarray:
         """Genes before place k."""
         allowed = np.zeros(self.G, dtype=bool)
-        allowed[self.order[:k]] = True
+        allowed[self.arrays[0][:k]] = True
         return allowed
 
     @property
@@ -140,135 +205,70 @@ class OrderSearch:
         """Score of the state."""
         return float(self.value.sum())
 
-    def _right(self, i: int) -> Move:
-        """Best place to the right for the gene at place i."""
-        g, allowed = self.order[i], self.mask(i)
-        ceiling = allowed.copy()
-        ceiling[self.order[i + 1 : i + 1 + self.window]] = True
-        most = self.choose(g, ceiling)[1] - self.value[g]
-        best: Move = (0.0, i, {})
-        if most <= GAIN:
-            return best
-        lost, changed = 0.0, {}
-        before = self.mask(i)
-        before[g] = True
-        for q in range(i + 1, min(self.G, i + 1 + self.window)):
-            x = self.order[q]
-            if g in self.parents[x]:
-                without = before.copy()
-                without[g] = False
-                changed[x] = self.choose(x, without)
-                lost += changed[x][1] - self.value[x]
-            before[x] = True
-            allowed[x] = True
-            if lost + most <= GAIN:
-                break
-            if not self.chooser.listed[x, g]:
-                continue
-            own = self.choose(g, allowed)
-            gain = lost + own[1] - self.value[g]
-            if gain > best[0] + GAIN:
-                best = (gain, q, {**changed, g: own})
-        return best
-
-    def _left(self, i: int) -> Move:
-        """Best place to the left for the gene at place i."""
-        g, allowed = self.order[i], self.mask(i)
-        best: Move = (0.0, i, {})
-        own = (self.parents[g], float(self.value[g]))
-        gained, changed = 0.0, {}
-        before = self.mask(i)
-        for q in range(i - 1, max(-1, i - 1 - self.window), -1):
-            x = self.order[q]
-            before[x] = False
-            allowed[x] = False
-            if self.chooser.listed[g, x]:
-                before[g] = True
-                new = self.choose(x, before)
-                before[g] = False
-                if new[1] > self.value[x] + GAIN:
-                    changed[x] = new
-                    gained += new[1] - self.value[x]
-            if x in own[0]:
-                own = self.choose(g, allowed)
-            gain = gained + own[1] - self.value[g]
-            if gain > best[0] + GAIN:
-                best = (gain, q, {**changed, g: own})
-        return best
-
     def improve_gene(self, g: int) -> float:
         """Moves one gene to its best place; the gain."""
-        i = self.order.index(g)
-        right, left = self._right(i), self._left(i)
-        gain, q, changed = max(right, left, key=lambda move: move[0])
+        i, gain, chooser = int(self.arrays[1][g]), 0.0, self.chooser
+        for look, changes in ((moves.look_right, self.changes), (moves.look_left, self.others)):
+            self.log[0][0], found = 0, (np.nan, i, 0)
+            while math.isnan(found[0]):
+                found = look(
+                    i, self.window, chooser.listed, self.arrays, chooser.tables, chooser.ask, self.log, changes
+                )
+                if math.isnan(found[0]):
+                    chooser.answer()
+            if found[0] > gain:
+                (gain, q, n), best = found, changes
         if gain <= GAIN:
             return 0.0
-        self.order.pop(i)
-        self.order.insert(q, g)
-        for x, (parents, value) in changed.items():
-            self.parents[x], self.value[x] = parents, value
-        self.touched.update(changed)
-        return gain
+        moves.put(i, q, self.arrays)
+        moves.commit(best, n, self.arrays, self.touched)
+        return float(gain)
 
     def reorient(self, g: int, most: int = 10) -> float:
         """Lets gene g take a parent that stands later in the order, if the score rises; the gain."""
-        place = np.empty(self.G, dtype=int)
-        place[self.order] = np.arange(self.G)
-        gain = self.chooser.with_one_more(g, self.parents[g])[0] - self.value[g]
-        later = np.flatnonzero((gain > GAIN) & (place > place[g]))
-        for x in later[np.argsort(-gain[later], kind="stable")][:most]:
-            delta = self.turn(g, int(x), place, float(gain[later].sum()))
+        found, gains = np.empty(self.G, dtype=np.int64), np.empty(self.G)
+        chooser = self.chooser
+        while (n := moves.openings(g, self.arrays, chooser.tables, chooser.ask, found, gains)) < 0:
+            chooser.answer()
+        hope = float(gains[:n].sum())
+        for k in np.argsort(-gains[:n], kind="stable")[:most]:
+            delta = self.turn(g, int(found[k]), hope)
             if delta > 0:
                 return delta
         return 0.0
 
-    def turn(self, g: int, x: int, place: np.ndarray, hope: float, *, least: float = GAIN) -> float:
-        """Moves gene g behind x where that gains more than `least`; the gain.
+    def turn(self, g: int, x: int, hope: float, *, least: float = GAIN) -> float:
+        """Moves gene g behind x where that gains more than `least`; the gain, see `moves.turn`."""
+        chooser, gain, self.log[0][0] = self.chooser, np.nan, 0
+        after = self.log, self.changes, self.touched
+        while math.isnan(gain):
+            gain = moves.turn(g, x, hope, least, self.arrays, chooser.tables, chooser.ask, *after)
+            if math.isnan(gain):
+                chooser.answer()
+        return float(gain)
 
-        Descendants of g that x does not need move along, so that only genes on the way from g to x lose g. Given up early
-        where they lose more than `hope`.
-        """
-        i, q = int(place[g]), int(place[x])
-        stay, go = self._split(g, x, self.order[i + 1 : q + 1])
-        allowed, delta = self.mask(i), 0.0
-        changed: dict[int, tuple[tuple[int, ...], float]] = {}
-        for y in stay:
-            if g in self.parents[y]:
-                changed[y] = self.choose(y, allowed)
-                delta += changed[y][1] - self.value[y]
-            allowed[y] = True
-        if delta + hope <= least:
-            return 0.0
-        changed[g] = self.choose(g, allowed)
-        delta += changed[g][1] - self.value[g]
-        if delta <= least:
-            return 0.0
-        self.order[i : q + 1] = [*stay, g, *go]
-        for y, (parents, value) in changed.items():
-            self.parents[y], self.value[y] = parents, value
-        self.touched.update(changed)
-        return delta
-
-    def _split(self, g: int, x: int, between: list[int]) -> tuple[list[int], list[int]]:
-        """Genes between g and x that stay before g, and descendants of g that x does not need, which go along."""
-        below, needed = {g}, {x}
-        for y in between:
-            if below.intersection(self.parents[y]):
-                below.add(y)
-        for y in reversed(between):
-            if y in needed:
-                needed.update(self.parents[y])
-        go = [y for y in between if y in below and y not in needed]
-        gone = set(go)
-        return [y for y in between if y not in gone], go
+    def exchange(self, i: int, q: int, most: np.ndarray, log_chance: float) -> None:
+        """Lets the genes at places i and q change places, with so many parents, where the score gains enough."""
+        order = self.arrays[0]
+        new = np.concatenate([order[q : q + 1], order[i + 1 : q], order[i : i + 1]])
+        allowed, gain, found = self.mask(i), 0.0, []
+        for x in new.tolist():
+            found.append(self.chooser.best(x, allowed, int(most[x])))
+            gain += found[-1][1] - self.value[x]
+            allowed[x] = True
+        if log_chance < gain:
+            order[i : q + 1] = new
+            self.arrays[1][new] = np.arange(i, q + 1)
+            for x, (parents, value) in zip(new.tolist(), found, strict=True):
+                self.give(x, parents, value)
 
     def settle(self) -> float:
         """Parents of every gene chosen without the limit on proposals, where that is better; the gain."""
         before = self.total
         for k, g in enumerate(self.order):
             parents, value = self.chooser.best(g, self.mask(k))
-            if value > self.value[g] + TOLERANCE:
-                self.parents[g], self.value[g] = parents, value
+            if value > self.value[g] + choice.TOLERANCE:
+                self.give(g, parents, value)
         return self.total - before
 
     def climb(self, *, thorough: bool = True) -> None:
@@ -276,10 +276,10 @@ class OrderSearch:
         least = GAIN if thorough else SWEEP_GAIN * self.G
         moved = True
         while moved:
-            while sum(self.reorient(g) for g in list(self.order)) > least:
+            while sum(self.reorient(g) for g in self.order) > least:
                 self.note()
             self.note()
-            moved = thorough and sum(self.improve_gene(g) for g in list(self.order)) + self.settle() > GAIN
+            moved = thorough and sum(self.improve_gene(g) for g in self.order) + self.settle() > GAIN
         self.note()
 
     def climb_near(self, genes: set[int], most: int = 200) -> None:
@@ -289,16 +289,16 @@ class OrderSearch:
             if not queue:
                 break
             g = queue.pop()
-            self.touched = set()
+            self.touched[:] = False
             if self.reorient(g) > 0 or self.improve_gene(g) > 0:
-                queue += sorted(self.touched.difference(queue))
+                queue += sorted(set(np.flatnonzero(self.touched).tolist()).difference(queue))
 
     def wishes(self, most: int) -> list[tuple[int, int, float]]:
         """Genes and the later gene that each would most gain from as a parent, with the gain; largest gains first."""
-        place = np.argsort(self.order)
+        place = self.arrays[1]
         out = []
         for g in self.order:
-            gain = self.chooser.with_one_more(g, self.parents[g])[0] - self.value[g]
+            gain = self.chooser.with_one_more(g, self.of(g)) - self.value[g]
             gain[place <= place[g]] = -np.inf
             x = int(gain.argmax())
             if gain[x] > GAIN:
@@ -310,42 +310,39 @@ class OrderSearch:
         began = self.total
         for g, x, _ in self.wishes(most):
             kept, total = self.state(), self.total
-            place = np.argsort(self.order)
-            if place[x] < place[g]:
+            if self.arrays[1][x] < self.arrays[1][g]:
                 continue
-            self.touched = set()
-            self.turn(g, x, place, np.inf, least=-np.inf)
-            near = self.touched | {x} | {y for y in range(self.G) if g in self.parents[y] or x in self.parents[y]}
+            self.touched[:] = False
+            self.turn(g, x, np.inf, least=-np.inf)
+            near = set(np.flatnonzero(self.touched).tolist())
+            near |= {x} | {y for y, parents in self.parents.items() if g in parents or x in parents}
             self.climb_near(near - {g})
             self.climb_near({g})
             if self.total <= total + GAIN:
                 self.restore(kept)
         return self.total - began
 
-    def state(self) -> tuple[list[int], dict[int, tuple[int, ...]], np.ndarray]:
-        """A copy of the state."""
-        return list(self.order), dict(self.parents), self.value.copy()
+    def state(self) -> State:
+        """A copy of the state, without the usual numbers of parents."""
+        return tuple(a.copy() for a in self.arrays[:5])
 
-    def restore(self, state: tuple[list[int], dict[int, tuple[int, ...]], np.ndarray]) -> None:
+    def restore(self, state: State) -> None:
         """Back to a copied state."""
-        self.order, self.parents, self.value = list(state[0]), dict(state[1]), state[2].copy()
+        for now, kept in zip(self.arrays[:5], state, strict=True):
+            now[:] = kept
 
     def kick(self, rng: np.random.Generator, size: int) -> set[int]:
         """Moves `size` random genes to random nearby places; the genes that moved or whose parents changed."""
-        moved, first, last = set(), self.G, -1
+        self.touched[:] = False
+        first, last = self.G, -1
         for _ in range(size):
             i = int(rng.integers(self.G))
             q = int(np.clip(i + rng.integers(-self.reach, self.reach + 1), 0, self.G - 1))
-            moved.add(self.order[i])
-            self.order.insert(q, self.order.pop(i))
+            self.touched[self.arrays[0][i]] = True
+            moves.put(i, q, self.arrays)
             first, last = min(first, i, q), max(last, i, q)
-        for k in range(first, last + 1):
-            g = self.order[k]
-            parents, self.value[g] = self.choose(g, self.mask(k))
-            if parents != self.parents[g]:
-                self.parents[g] = parents
-                moved.add(g)
-        return moved
+        self._mend(first, last)
+        return set(np.flatnonzero(self.touched).tolist())
 
 
 def search(

@@ -14,6 +14,7 @@ from scipy.special import expit
 
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.evidence import GeneFit
+from scgim._core.structure import kernels
 from scgim._core.structure.prior import Prior
 
 WITHIN_SHARE = 0.5  # of the cells that noisy covariances are worth, for what is left of a gene beside its parents
@@ -53,6 +54,7 @@ class ShiftScore:
 
     n_steps = 2  # steps of expectation maximisation while searching; responsibilities are nearly 0 or 1
     n_steps_final = 10
+    n_volume = 0.0  # cells whose log determinant counts: with cycles alone
 
     def __init__(self, moments: Moments, drug_set: np.ndarray, group: np.ndarray, prior: Prior) -> None:
         self.moments, self.prior = moments, prior
@@ -77,6 +79,9 @@ class ShiftScore:
         self.ridge = 1e-4 if self.n_functions > 1 else 1e-9
         self.parameter_price = 0.5 * np.log(moments.n.sum())
         self._centred_cache: tuple[np.ndarray, np.ndarray] | None = None
+        self._arrays: tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray] | None = None
+        self._price: tuple[np.ndarray, np.ndarray] | None = None
+        self._prior_numbers: tuple[tuple[np.ndarray, ...], np.ndarray] | None = None
         is_control = np.arange(len(drug_set)) < self.n_control
         self.perturbed = (~is_control).astype(float)  # the controls are the baseline: no background there
         weight = self.groups * (self.n * is_control)[:, None]
@@ -184,6 +189,50 @@ class ShiftScore:
             "lhs": lhs,
         }
 
+    def _compiled(self) -> tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
+        """Arrays that the compiled scores read: see `kernels.shift_scores`; centred means, and sizes of the drug sets."""
+        if self._arrays is None:
+            spread = np.zeros((0, 0)) if self.spread is None else self.spread.T
+            first = self.start_baseline.sum(axis=0)  # each context has one group
+            parts = (self.flat.T, self.within, self.cross, self.self_variance, self.n, spread)
+            data = tuple(np.ascontiguousarray(part, dtype=float) for part in parts)
+            data = (*data, self.groups.argmax(axis=1), np.ascontiguousarray(first))
+            self._arrays = data, np.ascontiguousarray(self._centred()[0].T), self.sizes.astype(np.int64)
+        return self._arrays
+
+    def _prices(self) -> np.ndarray:
+        """Price of each edge with its coefficients, ``(G, G)``."""
+        if self._price is None or self._price[0] is not self.prior.edge_price:
+            each = self.prior.edge_price + self.parameter_price * self.n_functions
+            self._price = self.prior.edge_price, each if self.price_factor is None else each * self.price_factor
+        return self._price[1]
+
+    def _numbers(self) -> np.ndarray:
+        """Numbers that the compiled scores read for each gene, ``(G, 7)``: see `kernels.shift_scores`."""
+        prior = self.prior
+        now = prior.background_sd, prior.effect_sd, prior.p_target
+        if self._prior_numbers is None or any(a is not b for a, b in zip(now, self._prior_numbers[0], strict=True)):
+            columns = (now[0] ** 2, now[1] ** 2, np.log1p(-now[2]), np.log(now[2]))
+            same = np.ones(self.n_genes)
+            fixed = (self.within_dof * same, self.ridge * same, self.n_volume * same)
+            self._prior_numbers = now, np.column_stack([*columns, *fixed])
+        return self._prior_numbers[1]
+
+    def solutions(self, j: int, sets: np.ndarray, n_steps: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Scores ``(M,)`` and coefficients, then baselines, ``(M, p*B + C)`` of parent sets ``(M, p)`` of gene j."""
+        sets = np.ascontiguousarray(sets, dtype=np.int64)
+        scores = np.empty(len(sets))
+        coefs = np.empty((len(sets), sets.shape[1] * self.n_functions + self.groups.shape[1]))
+        data, _, sizes = self._compiled()
+        n_steps = self.n_steps if n_steps is None else n_steps
+        prior, prices, inverse = self._numbers()[j], self._prices(), self._inverse_row(j)
+        kernels.shift_scores(j, sets, self.n_functions, data, sizes, prior, prices, n_steps, inverse, scores, coefs)
+        return scores, coefs
+
+    def _inverse_row(self, j: int) -> np.ndarray:
+        """Row of the inverse of the present system: none without cycles."""
+        return self.self_variance
+
     def score_added(
         self, j: int, base: tuple[int, ...], candidates: np.ndarray, n_steps: int | None = None
     ) -> np.ndarray:
@@ -191,7 +240,7 @@ class ShiftScore:
         sets = np.empty((len(candidates), len(base) + 1), dtype=int)
         sets[:, :-1] = base
         sets[:, -1] = candidates
-        return self._solve(j, sets, n_steps)["score"]
+        return self.solutions(j, sets, n_steps)[0]
 
     def _centred(self) -> tuple[np.ndarray, np.ndarray]:
         """Means of parents ``(K, G*B)`` and children ``(K, G)`` against the baselines of the controls."""
@@ -205,38 +254,16 @@ class ShiftScore:
 
         Never above the score with coefficients from all contexts but for rounding; used to choose which to score in full.
         """
-        flat, child = self._centred()
-        P, C = self.columns(np.array(base, dtype=int)), self.columns(candidates[:, None])  # (F,), (M, B)
-        S, B = self.within, self.n_functions
-        every = C.ravel()
-        cross = S[P[:, None], every]  # (F, M*B)
-        solved = np.linalg.solve(
-            S[P[:, None], P] + self.ridge * np.eye(len(P)), np.column_stack([cross, self.cross[P, j]])
-        )
-        slopes, own = solved[:, :-1], solved[:, -1]
-        left = S[C[:, :, None], C[:, None, :]]  # (M, B, B)
-        if len(P):
-            left = left - np.einsum("fmb,fmc->mbc", cross.reshape(-1, *C.shape), slopes.reshape(-1, *C.shape))
-        right = (self.cross[every, j] - cross.T @ own).reshape(C.shape)  # (M, B)
-        alpha = np.linalg.solve(left + (self.ridge + 1e-9) * np.eye(B), right[:, :, None])[..., 0]
-        v = self.self_variance[j] - self.cross[P, j] @ own - (right * alpha).sum(axis=1)
-        v = np.maximum(v, 1e-8)
-        beyond = (flat[:, every] - flat[:, P] @ slopes).reshape(len(flat), *C.shape)  # (K, M, B)
-        residual = (child[:, j] - flat[:, P] @ own)[None] - np.einsum("kmb,mb->mk", beyond, alpha)
-        error = v[:, None] / self.n + self.prior.background_sd[j] ** 2 * self.perturbed
-        if self.spread is not None:
-            near = self.spread[:, j] + self.spread[:, list(base)] @ own**2  # of the parents without the candidate
-            error = error + near + alpha[:, :1] ** 2 * self.spread[:, candidates].T
-        c = self.n_control
-        off, on = self.branches(residual[:, c:] ** 2, error[:, c:], j)
-        total = -0.5 * self.within_dof * (np.log(v) + 1) + np.logaddexp(off, on).sum(axis=1)
-        total -= 0.5 * (np.log(error[:, :c]) + residual[:, :c] ** 2 / error[:, :c]).sum(axis=1)
-        sets = np.column_stack([np.broadcast_to(np.array(base, dtype=int), (len(candidates), len(base))), candidates])
-        return total - self.price(j, sets)
+        scores = np.empty(len(candidates))
+        data, centred, sizes = self._compiled()
+        each, free = np.array(base, dtype=np.int64), np.ascontiguousarray(candidates, dtype=np.int64)
+        prior, prices = self._numbers()[j], self._prices()
+        kernels.coarse_scores(j, each, free, self.n_functions, data, centred, sizes, prior, prices, scores)
+        return scores
 
     def score_sets(self, j: int, sets: np.ndarray) -> np.ndarray:
         """Scores ``(M,)`` of parent sets ``(M, p)`` of gene j."""
-        return self._solve(j, np.asarray(sets, dtype=int).reshape(len(sets), -1))["score"]
+        return self.solutions(j, np.asarray(sets, dtype=np.int64).reshape(len(sets), -1))[0]
 
     def gene(self, j: int, parents: tuple[int, ...]) -> GeneFit:
         """Everything about gene j given its parents; contexts in the order of the moments."""

@@ -1,0 +1,197 @@
+"""Greedy choice of parents with every score remembered, compiled (layer `_core`; not from the paper).
+
+Parent sets are known by a hash, the exclusive or of a random number of each member and one of the child, which lies in
+tables with open addresses. What is missed there is asked for (`ASK_...`): Python has the score compute it and calls again,
+so that any score will do.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+TOLERANCE = 1e-6  # of parent sets
+ASK_ROOM, ASK_SETS, ASK_ADDED, ASK_EXACT = 0, 1, 2, 3
+N_REFINED = 5  # candidates scored in full at a time; the others coarsely
+
+
+@numba.njit(cache=True)
+def find(keys, key):  # type: ignore[no-untyped-def]
+    """Place of a key in a table, or the empty place where it belongs."""
+    mask = len(keys) - 1
+    i = (key ^ (key >> 31)) & mask
+    while keys[i] != 0 and keys[i] != key:
+        i = (i + 1) & mask
+    return i
+
+
+@numba.njit(cache=True)
+def enlarge(keys, values, new_keys, new_values):  # type: ignore[no-untyped-def]
+    """Copies a table into a larger one, whose keys are zero."""
+    for i in range(len(keys)):
+        if keys[i] != 0:
+            at = find(new_keys, keys[i])
+            new_keys[at], new_values[at] = keys[i], values[i]
+
+
+@numba.njit(cache=True)
+def hash_of(child, parents, n, tables):  # type: ignore[no-untyped-def]
+    """Key of a child with its n parents."""
+    member, own = tables[2], tables[3]
+    key = own[child]
+    for a in range(n):
+        key ^= member[parents[a]]
+    return key
+
+
+@numba.njit(cache=True)
+def keep_values(child, sets, scores, tables):  # type: ignore[no-untyped-def]
+    """Remembers scores ``(M,)`` of parent sets ``(M, p)``."""
+    keys, known, used = tables[6], tables[7], tables[10]
+    for m in range(len(sets)):
+        key = hash_of(child, sets[m], sets.shape[1], tables)
+        at = find(keys, key)
+        used[1] += keys[at] == 0
+        keys[at], known[at] = key, scores[m]
+
+
+@numba.njit(cache=True)
+def keep_added(child, parents, n, places, found, few, tables):  # type: ignore[no-untyped-def]
+    """Remembers scores ``(M,)`` with the candidates at `places` added to n parents; the row."""
+    keys, rows, scores, exact, used = tables[4], tables[5], tables[8], tables[9], tables[10]
+    key, row = hash_of(child, parents, n, tables), used[0]
+    at = find(keys, key)
+    keys[at], rows[at] = key, row
+    scores[row], exact[row] = -np.inf, few
+    for m in range(len(places)):
+        scores[row, places[m]] = found[m]
+    used[0] += 1
+    return row
+
+
+@numba.njit(cache=True)
+def set_values(child, sets, tables, ask, values):  # type: ignore[no-untyped-def]
+    """Scores of parent sets ``(M, p)`` into `values`; whether all are there."""
+    keys, known, used = tables[6], tables[7], tables[10]
+    M, p = sets.shape
+    missing = 0
+    for m in range(M):
+        at = find(keys, hash_of(child, sets[m], p, tables))
+        if keys[at] == 0:
+            for a in range(p):
+                ask[4 + missing * p + a] = sets[m, a]
+            missing += 1
+        else:
+            values[m] = known[at]
+    if missing == 0:
+        return True
+    ask[0] = ASK_SETS if 2 * (used[1] + missing) <= len(keys) else ASK_ROOM
+    ask[1], ask[2], ask[3] = child, p, missing
+    return False
+
+
+@numba.njit(cache=True)
+def added_row(child, parents, n, tables, ask):  # type: ignore[no-untyped-def]
+    """Row of the scores with one candidate added to n parents, or -1 where they have to be asked for."""
+    keys, used = tables[4], tables[10]
+    at = find(keys, hash_of(child, parents, n, tables))
+    if keys[at] != 0:
+        return tables[5][at]
+    room = 2 * (used[0] + 1) <= len(keys) and used[0] + 1 <= len(tables[8])
+    ask[0], ask[1], ask[2] = ASK_ADDED if room else ASK_ROOM, child, n
+    many = 0
+    for c in range(tables[1][child]):  # places of the candidates that are no parents
+        free = True
+        for a in range(n):
+            ask[4 + a] = parents[a]
+            free &= tables[0][child, c] != parents[a]
+        if free:
+            ask[4 + n + many] = c
+            many += 1
+    ask[3] = many
+    return -1
+
+
+@numba.njit(cache=True)
+def best_added(child, parents, n, allowed, tables, ask):  # type: ignore[no-untyped-def]
+    """The candidate that is best added to n parents and its exact score; -1 where none may be, -2 where asked."""
+    cands, n_cands, scores, exact = tables[0], tables[1], tables[8], tables[9]
+    row = added_row(child, parents, n, tables, ask)
+    if row < 0:
+        return -2, 0.0
+    top = np.empty(N_REFINED, dtype=np.int64)
+    best, value = -1, -np.inf
+    for c in range(n_cands[child]):
+        if scores[row, c] > value and allowed[cands[child, c]]:
+            best, value = c, scores[row, c]
+    if best < 0:
+        return -1, value
+    if exact[row, best]:
+        return cands[child, best], value
+    n_top = 0
+    for c in range(n_cands[child]):  # the best of those that are not exact, best first
+        if exact[row, c] or scores[row, c] == -np.inf or not allowed[cands[child, c]]:
+            continue
+        if n_top == N_REFINED and scores[row, c] <= scores[row, top[n_top - 1]]:
+            continue
+        at = min(n_top, N_REFINED - 1)
+        n_top = min(n_top + 1, N_REFINED)
+        while at > 0 and scores[row, top[at - 1]] < scores[row, c]:
+            top[at] = top[at - 1]
+            at -= 1
+        top[at] = c
+    ask[0], ask[1], ask[2], ask[3] = ASK_EXACT, child, n, n_top
+    for a in range(n):
+        ask[4 + a] = parents[a]
+    for m in range(n_top):
+        ask[4 + n + m] = top[m]
+    return -2, 0.0
+
+
+@numba.njit(cache=True)
+def best_parents(child, allowed, most, tables, ask, parents):  # type: ignore[no-untyped-def]
+    """Greedy forward-backward choice of at most `most` of the allowed genes, a mask ``(G,)``.
+
+    Returns
+    -------
+    The number of parents, sorted in `parents`, and the score; -1 where something has to be asked for.
+    """
+    keys, used = tables[6], tables[10]
+    n, single = 0, np.empty(1)
+    if not set_values(child, np.empty((1, 0), dtype=np.int64), tables, ask, single):
+        return -1, 0.0
+    value = single[0]
+    while n < most:
+        x, score = best_added(child, parents, n, allowed, tables, ask)
+        if x == -2:
+            return -1, 0.0
+        if x == -1 or not score > value + TOLERANCE:
+            break
+        value, at = score, n
+        while at > 0 and parents[at - 1] > x:
+            parents[at] = parents[at - 1]
+            at -= 1
+        parents[at] = x
+        n += 1
+        if 2 * (used[1] + 1) > len(keys):
+            ask[0] = ASK_ROOM
+            return -1, 0.0
+        single[0] = value
+        keep_values(child, parents[:n].copy().reshape((1, n)), single, tables)
+    while n > 1:
+        rests, values = np.empty((n, n - 1), dtype=np.int64), np.empty(n)
+        for out in range(n):
+            for a in range(n - 1):
+                rests[out, a] = parents[a if a < out else a + 1]
+        if not set_values(child, rests, tables, ask, values):
+            return -1, 0.0
+        best = 0
+        for out in range(1, n):
+            if values[out] > values[best]:
+                best = out
+        if values[best] <= value + TOLERANCE:
+            break
+        value, n = values[best], n - 1
+        for a in range(n):
+            parents[a] = rests[best, a]
+    return n, value

@@ -1,0 +1,377 @@
+"""Compiled inner loops of the scores of parent sets (layer `_core`; not from the paper).
+
+The formulas are those of :mod:`scgim._core.structure.score`, whose numpy code is the reference that tests compare with;
+the numbers are the same but for rounding. Parent sets are small and many: what counts here is that nothing is allocated
+and no array is passed over twice. Baselines are eliminated group by group, so that only the coefficients of parents are
+solved for, and logarithms of variances are taken of products. Compiled at the first
+call and kept on disk from then on; numba looks at the date of this file alone: touch it after a change of `numerics`.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from scgim._core.structure.numerics import FAST, exponentials, factorise, logarithms, solve
+
+CHUNK = 8  # variances multiplied before a logarithm is taken: between 1e-14 and 1e14 each, their product stays finite
+SMALLEST = 1e-8  # variance of a gene, standardised
+
+
+@numba.njit(cache=True, fastmath=FAST)
+def evidence(residual, error, slab2, log_off, log_on, sizes, n_control, work, off, on):  # type: ignore[no-untyped-def]
+    """Log density of the residuals ``(K,)`` of the controls; those of each unit, no target and a target, in `off`, `on`.
+
+    Leaves ``1 / error`` and ``1 / (error + slab2)`` in the last two rows of ``work`` (4, K).
+    """
+    K = len(residual)
+    narrow, wide, inverse, wide_inverse = work[0], work[1], work[2], work[3]
+    for k in range(K):
+        both = 1 / (error[k] * (error[k] + slab2))  # one division for two
+        inverse[k], wide_inverse[k] = both * (error[k] + slab2), both * error[k]
+    total, product, n_logs = 0.0, 1.0, 0
+    for k in range(n_control):
+        total += residual[k] * residual[k] * inverse[k]
+        product *= error[k]
+        if (k + 1) % CHUNK == 0 or k + 1 == n_control:
+            narrow[n_logs], product = product, 1.0
+            n_logs += 1
+    logarithms(narrow, n_logs)
+    for i in range(n_logs):
+        total += narrow[i]
+    n_logs, stop = 0, n_control
+    for u in range(len(sizes)):
+        start, stop = stop, stop + sizes[u]
+        sum_off, sum_on = 0.0, 0.0
+        for k in range(start, stop):
+            square = residual[k] * residual[k]
+            sum_off += square * inverse[k]
+            sum_on += square * wide_inverse[k]
+        for first in range(start, stop, CHUNK):
+            product, wide_product = error[first], error[first] + slab2
+            for k in range(first + 1, min(first + CHUNK, stop)):
+                product *= error[k]
+                wide_product *= error[k] + slab2
+            narrow[n_logs], wide[n_logs] = product, wide_product
+            n_logs += 1
+        off[u], on[u] = sum_off, sum_on
+    logarithms(narrow, n_logs)
+    logarithms(wide, n_logs)
+    n_logs = 0
+    for u in range(len(sizes)):
+        for _ in range(0, sizes[u], CHUNK):
+            off[u] += narrow[n_logs]
+            on[u] += wide[n_logs]
+            n_logs += 1
+        off[u], on[u] = log_off - 0.5 * off[u], log_on - 0.5 * on[u]
+    return -0.5 * total
+
+
+@numba.njit(cache=True, fastmath=FAST)
+def sum_either(off, on, work):  # type: ignore[no-untyped-def]
+    """Sum over units of ``log(exp(off) + exp(on))``."""
+    total, n = 0.0, len(off)
+    for u in range(n):
+        total += max(off[u], on[u])
+        work[u] = -abs(off[u] - on[u])
+    exponentials(work, n)
+    for u in range(n):
+        work[u] += 1
+    logarithms(work, n)
+    for u in range(n):
+        total += work[u]
+    return total
+
+
+@numba.njit(cache=True, fastmath=FAST)
+def weigh(off, on, sizes, n_control, work, weight):  # type: ignore[no-untyped-def]
+    """Weights ``(K,)`` of the contexts in the regression, shifts expected; see `evidence`."""
+    inverse, wide_inverse, small = work[2], work[3], work[0]
+    n = len(off)
+    for u in range(n):
+        small[u] = -abs(off[u] - on[u])
+    exponentials(small, n)
+    for u in range(n):
+        less = small[u] / (1 + small[u])  # probability of the less likely of the two
+        small[u] = less if off[u] > on[u] else 1 - less
+    for k in range(n_control):
+        weight[k] = inverse[k]
+    stop = n_control
+    for u in range(n):
+        start, stop = stop, stop + sizes[u]
+        for k in range(start, stop):
+            weight[k] = inverse[k] + small[u] * (wide_inverse[k] - inverse[k])
+
+
+@numba.njit(cache=True, fastmath=FAST)
+def shift_scores(  # type: ignore[no-untyped-def]
+    child, sets, n_functions, data, sizes, prior, prices, n_steps, inverse, scores, coefs
+):
+    """Scores ``(M,)`` of parent sets ``(M, p)`` of one gene by expectation maximisation.
+
+    Parameters
+    ----------
+    child
+        The gene.
+    data
+        Means by function ``(F, K)``, covariance ``(F, F)``, that of functions with children ``(F, G)``, variances of
+        children ``(G,)``, cells ``(K,)``, observation noise of means ``(G, K)`` or ``(0, 0)``, baseline group of each
+        context, weights of controls in the first baselines ``(K,)``.
+    sizes
+        Contexts of each unit, after the controls.
+    prior
+        ``(7,)``; background variance, variance of effects, log prior probability of no target and of a target, degrees
+        of freedom, ridge, and cells in all, which is zero without cycles.
+    prices
+        Of each edge, ``(G, G)``.
+    n_steps
+        Of expectation maximisation.
+    inverse
+        Row of the inverse of I - A of the present cyclic system, ``(G,)``.
+    scores, coefs
+        Results, ``(M,)`` and coefficients then baselines ``(M, p*B + C)``.
+    """
+    means, within, cross, variances, cells, spread, group, first = data
+    omega2, slab2, log_off, log_on, dof, ridge, n_total = (
+        prior[0],
+        prior[1],
+        prior[2],
+        prior[3],
+        prior[4],
+        prior[5],
+        prior[6],
+    )
+    M, p = sets.shape
+    K, F, C = means.shape[1], p * n_functions, coefs.shape[1] - p * n_functions
+    n_control = K
+    for u in range(len(sizes)):
+        n_control -= sizes[u]
+    y = means[child * n_functions]
+    cols = np.empty(F, dtype=np.int64)
+    x, weighted = np.empty((F, K)), np.empty(K)
+    gram, right, lhs = np.empty((F, F)), np.empty(F), np.empty((F, F))
+    coef, moved, baseline = np.empty(F), np.empty(F), np.empty(C)
+    sums, mixed, mixed_y = np.empty(C), np.empty((C, F)), np.empty(C)
+    residual, error, weight = np.empty(K), np.empty(K), np.empty(K)
+    work, off, on = np.empty((4, K)), np.empty(len(sizes)), np.empty(len(sizes))
+    for m in range(M):
+        for a in range(p):
+            for b in range(n_functions):
+                cols[a * n_functions + b] = sets[m, a] * n_functions + b
+        for a in range(F):
+            right[a] = coef[a] = cross[cols[a], child]
+            x[a] = means[cols[a]]
+            for b in range(F):
+                gram[a, b] = lhs[a, b] = within[cols[a], cols[b]]
+            gram[a, a] += ridge
+            lhs[a, a] += ridge
+        factorise(lhs, F)
+        solve(lhs, coef, F)
+        residual[:] = y
+        for a in range(F):
+            for k in range(K):
+                residual[k] -= coef[a] * x[a, k]
+        baseline[:] = 0.0
+        for k in range(K):
+            baseline[group[k]] += first[k] * residual[k]
+        total, v = 0.0, 0.0
+        for step in range(n_steps + 1):
+            v = variances[child]
+            for a in range(F):
+                inner = -2 * right[a]
+                for b in range(F):
+                    inner += gram[a, b] * coef[b]
+                v += coef[a] * inner
+            v = max(v, SMALLEST)
+            for k in range(K):
+                residual[k] = y[k] - baseline[group[k]]
+                error[k] = v / cells[k]
+            for a in range(F):
+                for k in range(K):
+                    residual[k] -= coef[a] * x[a, k]
+            for k in range(n_control, K):
+                error[k] += omega2
+            if len(spread):
+                for k in range(K):
+                    error[k] += spread[child, k]
+                for a in range(F):
+                    for k in range(K):
+                        error[k] += coef[a] * coef[a] * spread[cols[a], k]
+            total = evidence(residual, error, slab2, log_off, log_on, sizes, n_control, work, off, on)
+            if step == n_steps:
+                break
+            weigh(off, on, sizes, n_control, work, weight)
+            # normal equations, baselines eliminated: lhs coef = moved
+            sums[:] = 0.0
+            mixed_y[:] = 0.0
+            for k in range(K):
+                sums[group[k]] += weight[k]
+                mixed_y[group[k]] += weight[k] * y[k]
+            scale, trace = dof / v, 0.0
+            for c in range(C):
+                trace += sums[c]
+            for a in range(F):
+                for c in range(C):
+                    mixed[c, a] = 0.0
+                inner = 0.0
+                for k in range(K):
+                    weighted[k] = weight[k] * x[a, k]
+                    inner += weighted[k] * y[k]
+                coef[a] = right[a] * scale + inner
+                if C == 1:
+                    inner = 0.0
+                    for k in range(K):
+                        inner += weighted[k]
+                    mixed[0, a] = inner
+                else:
+                    for k in range(K):
+                        mixed[group[k], a] += weighted[k]
+                for b in range(a + 1):
+                    inner = 0.0
+                    for k in range(K):
+                        inner += weighted[k] * x[b, k]
+                    lhs[a, b] = gram[a, b] * scale + inner
+                trace += lhs[a, a]
+            little = 1e-10 * trace
+            for c in range(C):
+                sums[c] += little
+                for a in range(F):
+                    share = mixed[c, a] / sums[c]
+                    coef[a] -= share * mixed_y[c]
+                    for b in range(a + 1):
+                        lhs[a, b] -= share * mixed[c, b]
+            for a in range(F):
+                lhs[a, a] += little
+            factorise(lhs, F)
+            solve(lhs, coef, F)
+            for c in range(C):
+                baseline[c] = mixed_y[c]
+                for a in range(F):
+                    baseline[c] -= mixed[c, a] * coef[a]
+                baseline[c] /= sums[c]
+            if n_total > 0:  # along the gradient of the log determinant, see `CyclicScore.maximum`
+                t0, push = inverse[child], 0.0
+                for a in range(F):
+                    moved[a] = inverse[cols[a]]
+                    t0 -= moved[a] * coef[a]
+                solve(lhs, moved, F)
+                for a in range(F):
+                    push += inverse[cols[a]] * moved[a]
+                t = max(0.5 * (t0 + np.sqrt(t0 * t0 + 4 * n_total * max(push, 0.0))), 1e-12)
+                for c in range(C):
+                    inner = 0.0
+                    for a in range(F):
+                        inner += mixed[c, a] * moved[a]
+                    baseline[c] += n_total * inner / sums[c] / t
+                for a in range(F):
+                    coef[a] -= n_total * moved[a] / t
+        total += sum_either(off, on, work[0]) - 0.5 * dof * (np.log(v) + 1)
+        if n_total > 0:
+            determinant = inverse[child]
+            for a in range(F):
+                determinant -= inverse[cols[a]] * coef[a]
+            total += n_total * np.log(max(determinant, 1e-12))
+        for a in range(p):
+            total -= prices[sets[m, a], child]
+        scores[m] = total
+        coefs[m, :F] = coef
+        coefs[m, F:] = baseline
+
+
+@numba.njit(cache=True, fastmath=FAST)
+def coarse_scores(  # type: ignore[no-untyped-def]
+    child, base, candidates, n_functions, data, centred, sizes, prior, prices, scores
+):
+    """Scores ``(M,)`` with each candidate added to the parents `base`, coefficients from within contexts alone.
+
+    Parameters
+    ----------
+    child, n_functions, data, sizes, prior, prices
+        See `shift_scores`.
+    base, candidates
+        ``(p,)`` and ``(M,)``.
+    centred
+        Means against the baselines of controls, by function ``(F, K)``.
+    scores
+        Result, ``(M,)``.
+    """
+    _, within, cross, variances, cells, spread, _, _ = data
+    omega2, slab2, log_off, log_on, dof, ridge = prior[0], prior[1], prior[2], prior[3], prior[4], prior[5]
+    K, B, p = centred.shape[1], n_functions, len(base)
+    F = p * B
+    n_control = K
+    for u in range(len(sizes)):
+        n_control -= sizes[u]
+    cols = np.empty(F, dtype=np.int64)
+    factor, own = np.empty((F, F)), np.empty(F)
+    slopes, slope, mixed = np.empty((B, F)), np.empty(F), np.empty((B, F))
+    left, alpha, right = np.empty((B, B)), np.empty(B), np.empty(B)
+    residual, error, near, plain = np.empty(K), np.empty(K), np.zeros(K), np.empty(K)
+    work, off, on = np.empty((4, K)), np.empty(len(sizes)), np.empty(len(sizes))
+    price = 0.0
+    for a in range(p):
+        price += prices[base[a], child]
+        for b in range(B):
+            cols[a * B + b] = base[a] * B + b
+    for a in range(F):
+        own[a] = cross[cols[a], child]
+        for b in range(F):
+            factor[a, b] = within[cols[a], cols[b]]
+        factor[a, a] += ridge
+    factorise(factor, F)
+    solve(factor, own, F)
+    v0 = variances[child]
+    plain[:] = centred[child * B]
+    for a in range(F):
+        v0 -= cross[cols[a], child] * own[a]
+        for k in range(K):
+            plain[k] -= own[a] * centred[cols[a], k]
+    if len(spread):
+        for k in range(K):
+            near[k] = spread[child, k]
+        for a in range(F):
+            for k in range(K):
+                near[k] += own[a] * own[a] * spread[cols[a], k]
+    for k in range(n_control, K):
+        near[k] += omega2
+    for m in range(len(candidates)):
+        x = candidates[m]
+        for b in range(B):
+            for a in range(F):
+                slope[a] = mixed[b, a] = within[cols[a], x * B + b]
+            solve(factor, slope, F)
+            right[b] = cross[x * B + b, child]
+            for a in range(F):
+                slopes[b, a] = slope[a]
+                right[b] -= mixed[b, a] * own[a]
+            alpha[b] = right[b]
+            for c in range(b + 1):
+                inner = within[x * B + b, x * B + c]
+                for a in range(F):
+                    inner -= mixed[c, a] * slopes[b, a]
+                left[b, c] = inner
+            left[b, b] += ridge + 1e-9
+        factorise(left, B)
+        solve(left, alpha, B)
+        v = v0
+        for b in range(B):
+            v -= right[b] * alpha[b]
+        v = max(v, SMALLEST)
+        residual[:] = plain
+        for b in range(B):
+            for k in range(K):
+                residual[k] -= alpha[b] * centred[x * B + b, k]
+        for a in range(F):
+            inner = 0.0
+            for b in range(B):
+                inner += alpha[b] * slopes[b, a]
+            for k in range(K):
+                residual[k] += inner * centred[cols[a], k]
+        for k in range(K):
+            error[k] = v / cells[k] + near[k]
+        if len(spread):
+            for k in range(K):
+                error[k] += alpha[0] * alpha[0] * spread[x, k]
+        total = evidence(residual, error, slab2, log_off, log_on, sizes, n_control, work, off, on)
+        total += sum_either(off, on, work[0]) - 0.5 * dof * (np.log(v) + 1)
+        scores[m] = total - price - prices[x, child]

@@ -1,0 +1,251 @@
+"""Moves of the search over orders, compiled (layer `_core`; not from the paper).
+
+The state of a search is a tuple of arrays: the order and the place of each gene, parents ``(G, P)`` with their number,
+scores, and usual numbers of parents. A move is looked at first, which leaves what it would change in `changes`, and made
+afterwards by `commit`. Where a score has to be asked for (see :mod:`scgim._core.structure.choice`), the gain is `ASKED`;
+called again, a move takes what it had chosen before from its log: the number of steps, parents, their number and scores.
+Numba looks at the date of this file alone when it takes compiled code from the disk: touch it after a change of `choice`.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from scgim._core.structure.choice import added_row, best_parents
+
+EXTRA = 2  # parents that a gene may gain at once in a proposal: how many pay depends on the number of cells
+GAIN = 0.1  # of a move, in nats: smaller ones are not worth an evaluation
+ASKED = np.nan
+
+
+@numba.njit(cache=True)
+def is_parent(state, child, gene):  # type: ignore[no-untyped-def]
+    """Whether a gene is a parent of the child now."""
+    parents, counts = state[2], state[3]
+    for a in range(counts[child]):
+        if parents[child, a] == gene:
+            return True
+    return False
+
+
+@numba.njit(cache=True)
+def mask(state, stop):  # type: ignore[no-untyped-def]
+    """Genes before place `stop`, ``(G,)``."""
+    allowed = np.zeros(len(state[0]), dtype=np.bool_)
+    for k in range(stop):
+        allowed[state[0][k]] = True
+    return allowed
+
+
+@numba.njit(cache=True)
+def choose(child, allowed, state, tables, ask, log, step, changes, at):  # type: ignore[no-untyped-def]
+    """Best parents of a gene in a proposal, as change number `at`; their score, or `ASKED`.
+
+    What was chosen in the first steps of a move that had to ask is in the log and stands.
+    """
+    genes, sets, counts, values = changes
+    _, log_sets, log_counts, log_values = log
+    if step < log[0][0]:
+        genes[at], counts[at], values[at] = child, log_counts[step], log_values[step]
+        sets[at] = log_sets[step]
+        return values[at]
+    most = min(max(state[5][child], state[3][child]) + EXTRA, sets.shape[1])
+    n, value = best_parents(child, allowed, most, tables, ask, sets[at])
+    if n < 0:
+        return ASKED
+    genes[at], counts[at], values[at] = child, n, value
+    log_counts[step], log_values[step] = n, value
+    log_sets[step] = sets[at]
+    log[0][0] = step + 1
+    return value
+
+
+@numba.njit(cache=True)
+def copy_change(changes, source, target):  # type: ignore[no-untyped-def]
+    """Copies one change over another."""
+    genes, sets, counts, values = changes
+    genes[target], counts[target], values[target] = genes[source], counts[source], values[source]
+    sets[target] = sets[source]
+
+
+@numba.njit(cache=True)
+def look_right(i, window, listed, state, tables, ask, log, changes):  # type: ignore[no-untyped-def]
+    """Best place to the right for the gene at place i: gain, place and number of changes."""
+    order, values = state[0], state[4]
+    G, spare = len(order), len(changes[0]) - 1
+    g, allowed = order[i], mask(state, i)
+    before, ceiling = allowed.copy(), allowed.copy()
+    last = min(G, i + 1 + window)
+    for q in range(i + 1, last):
+        ceiling[order[q]] = True
+    most, step = choose(g, ceiling, state, tables, ask, log, 0, changes, spare) - values[g], 1
+    if np.isnan(most):
+        return ASKED, i, 0
+    best, best_q, best_n = 0.0, i, 0
+    if most <= GAIN:
+        return best, best_q, best_n
+    lost, n, kept = 0.0, 0, spare - 1  # `kept` holds the parents of g at the best place
+    before[g] = True
+    for q in range(i + 1, last):
+        x = order[q]
+        if is_parent(state, x, g):
+            before[g] = False
+            value = choose(x, before, state, tables, ask, log, step, changes, n)
+            before[g], step = True, step + 1
+            if np.isnan(value):
+                return ASKED, i, 0
+            lost += value - values[x]
+            n += 1
+        before[x] = True
+        allowed[x] = True
+        if lost + most <= GAIN:
+            break
+        if not listed[x, g]:
+            continue
+        own = choose(g, allowed, state, tables, ask, log, step, changes, spare)
+        step += 1
+        if np.isnan(own):
+            return ASKED, i, 0
+        gain = lost + own - values[g]
+        if gain > best + GAIN:
+            best, best_q, best_n = gain, q, n
+            copy_change(changes, spare, kept)
+    if best > 0:
+        copy_change(changes, kept, best_n)
+        best_n += 1
+    return best, best_q, best_n
+
+
+@numba.njit(cache=True)
+def look_left(i, window, listed, state, tables, ask, log, changes):  # type: ignore[no-untyped-def]
+    """Best place to the left for the gene at place i: gain, place and number of changes."""
+    order, parents, counts, values = state[0], state[2], state[3], state[4]
+    g, allowed, spare = order[i], mask(state, i), len(changes[0]) - 1
+    before = allowed.copy()
+    best, best_q, best_n, gained, n, step = 0.0, i, 0, 0.0, 0, 0
+    kept = spare - 1  # `spare` holds the parents of g here, `kept` those at the best place
+    changes[0][spare], changes[2][spare], changes[3][spare] = g, counts[g], values[g]
+    changes[1][spare] = parents[g]
+    for q in range(i - 1, max(-1, i - 1 - window), -1):
+        x = order[q]
+        before[x] = False
+        allowed[x] = False
+        if listed[g, x]:
+            before[g] = True
+            value = choose(x, before, state, tables, ask, log, step, changes, n)
+            before[g], step = False, step + 1
+            if np.isnan(value):
+                return ASKED, i, 0
+            if value > values[x] + GAIN:
+                gained += value - values[x]
+                n += 1
+        needed = False
+        for a in range(changes[2][spare]):
+            needed |= changes[1][spare, a] == x
+        if needed:
+            if np.isnan(choose(g, allowed, state, tables, ask, log, step, changes, spare)):
+                return ASKED, i, 0
+            step += 1
+        gain = gained + changes[3][spare] - values[g]
+        if gain > best + GAIN:
+            best, best_q, best_n = gain, q, n
+            copy_change(changes, spare, kept)
+    if best > 0:
+        copy_change(changes, kept, best_n)
+        best_n += 1
+    return best, best_q, best_n
+
+
+@numba.njit(cache=True)
+def commit(changes, n, state, touched):  # type: ignore[no-untyped-def]
+    """Takes over n changes of parents."""
+    for at in range(n):
+        g = changes[0][at]
+        state[2][g] = changes[1][at]
+        state[3][g], state[4][g] = changes[2][at], changes[3][at]
+        touched[g] = True
+
+
+@numba.njit(cache=True)
+def put(i, q, state):  # type: ignore[no-untyped-def]
+    """Moves the gene at place i to place q."""
+    order, place = state[0], state[1]
+    g = order[i]
+    for k in range(i, q) if q > i else range(i, q, -1):
+        order[k] = order[k + 1] if q > i else order[k - 1]
+        place[order[k]] = k
+    order[q], place[g] = g, q
+
+
+@numba.njit(cache=True)
+def openings(g, state, tables, ask, found, gains):  # type: ignore[no-untyped-def]
+    """Genes later in the order that gene g would gain from as a parent, with the gains; their number, or -1."""
+    cands, n_cands, scores = tables[0], tables[1], tables[8]
+    row = added_row(g, state[2][g], state[3][g], tables, ask)
+    if row < 0:
+        return -1
+    n = 0
+    for c in range(n_cands[g]):
+        x, gain = cands[g, c], scores[row, c] - state[4][g]
+        if gain > GAIN and state[1][x] > state[1][g]:
+            found[n], gains[n] = x, gain
+            n += 1
+    return n
+
+
+@numba.njit(cache=True)
+def turn(g, x, hope, least, state, tables, ask, log, changes, touched):  # type: ignore[no-untyped-def]
+    """Moves gene g behind x where that gains more than `least`; the gain, zero where it was not made.
+
+    Descendants of g that x does not need move along, so that only genes on the way from g to x lose g. Given up early
+    where they lose more than `hope`.
+    """
+    order, place, parents, counts, values = state[0], state[1], state[2], state[3], state[4]
+    G, i, q = len(order), state[1][g], state[1][x]
+    below, needed = np.zeros(G, dtype=np.bool_), np.zeros(G, dtype=np.bool_)
+    below[g], needed[x] = True, True
+    for k in range(i + 1, q + 1):
+        y = order[k]
+        for a in range(counts[y]):
+            below[y] |= below[parents[y, a]]
+    for k in range(q, i, -1):
+        y = order[k]
+        if needed[y]:
+            for a in range(counts[y]):
+                needed[parents[y, a]] = True
+    allowed, delta, n = mask(state, i), 0.0, 0
+    for k in range(i + 1, q + 1):
+        y = order[k]
+        if below[y] and not needed[y]:
+            continue
+        if is_parent(state, y, g):
+            value = choose(y, allowed, state, tables, ask, log, n, changes, n)
+            if np.isnan(value):
+                return ASKED
+            delta += value - values[y]
+            n += 1
+        allowed[y] = True
+    if delta + hope <= least:
+        return 0.0
+    value = choose(g, allowed, state, tables, ask, log, n, changes, n)
+    if np.isnan(value):
+        return ASKED
+    delta += value - values[g]
+    if delta <= least:
+        return 0.0
+    new, at = np.empty(q + 1 - i, dtype=np.int64), 0
+    for k in range(i + 1, q + 1):
+        if needed[order[k]] or not below[order[k]]:
+            new[at] = order[k]
+            at += 1
+    new[at] = g
+    for k in range(i + 1, q + 1):
+        if below[order[k]] and not needed[order[k]]:
+            at += 1
+            new[at] = order[k]
+    for k in range(i, q + 1):
+        order[k] = new[k - i]
+        place[order[k]] = k
+    commit(changes, n + 1, state, touched)
+    return delta

@@ -1,0 +1,73 @@
+"""Small compiled steps: Cholesky factors, logarithms and exponentials of arrays (layer `_core`; not from the paper)."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums in any order; infinite values keep their meaning
+LOG_2 = float(np.log(2.0))
+SHIFT = (1 << 52) - int(np.float64(np.sqrt(2.0)).view(np.int64) & ((1 << 52) - 1))
+
+
+@numba.njit(cache=True, fastmath=FAST)
+def factorise(a, n):  # type: ignore[no-untyped-def]
+    """Cholesky factor of the leading ``(n, n)`` of a symmetric matrix, in its lower triangle, in place."""
+    for i in range(n):
+        for j in range(i + 1):
+            left = a[i, j]
+            for k in range(j):
+                left -= a[i, k] * a[j, k]
+            if i == j:
+                a[i, i] = np.sqrt(max(left, 1e-300))
+            else:
+                a[i, j] = left / a[j, j]
+
+
+@numba.njit(cache=True, fastmath=FAST)
+def solve(factor, right, n):  # type: ignore[no-untyped-def]
+    """Solves with a Cholesky factor, in place."""
+    for i in range(n):
+        left = right[i]
+        for k in range(i):
+            left -= factor[i, k] * right[k]
+        right[i] = left / factor[i, i]
+    for i in range(n - 1, -1, -1):
+        left = right[i]
+        for k in range(i + 1, n):
+            left -= factor[k, i] * right[k]
+        right[i] = left / factor[i, i]
+
+
+@numba.njit(cache=True, fastmath=FAST)
+def logarithms(values, n):  # type: ignore[no-untyped-def]
+    """Natural logarithms of the first n positive normal numbers, in place and several at a time.
+
+    With ``x = 2^e m`` and m about 1, ``log x = e log 2 + 2 artanh((m - 1) / (m + 1))``, the series of which is short.
+    """
+    bits = values.view(np.int64)
+    for i in range(n):
+        whole = bits[i]
+        power = ((whole + SHIFT) >> 52) - 1023  # of m between sqrt(1/2) and sqrt(2)
+        bits[i] = whole - (power << 52)
+        m = values[i]
+        s = (m - 1) / (m + 1)
+        q = s * s
+        series = 1 / 11 + q * (1 / 13 + q * (1 / 15 + q * (1 / 17 + q * (1 / 19 + q * (1 / 21)))))
+        series = 1 + q * (1 / 3 + q * (1 / 5 + q * (1 / 7 + q * (1 / 9 + q * series))))
+        values[i] = power * LOG_2 + 2 * s * series
+
+
+@numba.njit(cache=True, fastmath=FAST)
+def exponentials(values, n):  # type: ignore[no-untyped-def]
+    """Exponentials of the first n numbers, which are not positive, in place and several at a time."""
+    bits = values.view(np.int64)
+    for i in range(n):
+        x = max(values[i], -700.0)
+        power = int(x / LOG_2 - 0.5)
+        r = x - power * LOG_2  # between -log(2) / 2 and log(2) / 2
+        series = 1 + r / 10 * (1 + r / 11 * (1 + r / 12 * (1 + r / 13)))
+        series = 1 + r / 5 * (1 + r / 6 * (1 + r / 7 * (1 + r / 8 * (1 + r / 9 * series))))
+        series = 1 + r * (1 + r / 2 * (1 + r / 3 * (1 + r / 4 * series)))
+        bits[i] = (power + 1023) << 52
+        values[i] *= series

@@ -1,0 +1,63 @@
+"""The compiled choice of parents against plain Python."""
+
+import numpy as np
+import pytest
+
+from scgim._core.structure import choice, order
+from scgim._core.structure.order import Parents
+from scgim._core.structure.score import Prior, ShiftScore
+
+
+def make_score(study) -> ShiftScore:
+    moments = study.moments()
+    return ShiftScore(moments, study.design.drug_set, study.design.group, Prior.default(moments.n_genes))
+
+
+def greedy(chooser: Parents, j: int, allowed: np.ndarray, most: int) -> tuple[tuple[int, ...], float]:
+    """Greedy forward-backward choice with exact scores."""
+
+    def score(parents: tuple[int, ...]) -> float:
+        return float(chooser.score.score_sets(j, np.array([sorted(parents)], dtype=int).reshape(1, -1))[0])
+
+    parents: tuple[int, ...] = ()
+    while len(parents) < most:
+        trial = {x: score((*parents, x)) for x in chooser.candidates[j] if allowed[x] and x not in parents}
+        best = max(trial, key=trial.__getitem__, default=None)
+        if best is None or trial[best] <= score(parents) + choice.TOLERANCE:
+            break
+        parents = (*parents, int(best))
+    while len(parents) > 1:
+        rests = [tuple(y for y in parents if y != x) for x in parents]
+        best = max(rests, key=score)
+        if score(best) <= score(parents) + choice.TOLERANCE:
+            break
+        parents = best
+    return tuple(sorted(parents)), score(parents)
+
+
+def test_choice_is_the_greedy_one(make_study):
+    study = make_study(n_genes=12, n_drugs=8, seed=5)
+    score = make_score(study)
+    chooser = Parents(score, [np.delete(np.arange(12), j) for j in range(12)])
+    rng, same = np.random.default_rng(1), 0
+    for _ in range(60):
+        j, most = int(rng.integers(12)), int(rng.integers(1, 8))
+        allowed = rng.random(12) < 0.7
+        (parents, value), (plain, best) = chooser.best(j, allowed, most), greedy(chooser, j, allowed, most)
+        same += parents == plain  # a coarse score may hide a candidate
+        assert all(allowed[x] for x in parents) and len(parents) <= most
+        assert value == pytest.approx(chooser.value(j, parents), abs=1e-9)
+        assert value > best - 1.0
+    assert same >= 57
+
+
+def test_tables_grow(make_study, monkeypatch):
+    monkeypatch.setattr(order, "ROOM", 64)
+    study = make_study(n_genes=8, n_drugs=6, seed=4)
+    score, others = make_score(study), [np.delete(np.arange(8), j) for j in range(8)]
+    chooser = Parents(score, others)
+    found = [chooser.best(j, np.arange(8) % k != 0) for j in range(8) for k in range(2, 8)]
+    monkeypatch.undo()
+    wide = Parents(score, others)
+    assert found == [wide.best(j, np.arange(8) % k != 0) for j in range(8) for k in range(2, 8)]
+    assert len(chooser.tables[4]) > 128 and chooser.n_scored == wide.n_scored

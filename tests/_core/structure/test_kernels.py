@@ -1,0 +1,66 @@
+"""Compiled scores against plain numpy."""
+
+import numpy as np
+import pytest
+
+from scgim._core.structure.cyclic import CyclicScore
+from scgim._core.structure.score import Prior, ShiftScore
+
+
+def make_score(study, mechanism: str = "linear", *, noisy: bool = False, kind: type = ShiftScore) -> ShiftScore:
+    moments, rng = study.moments(mechanism), np.random.default_rng(0)
+    G = moments.n_genes
+    if noisy:
+        moments.spread, moments.pair_cells = rng.uniform(0, 0.05, (len(moments.n), G)), rng.uniform(50, 200, (G, G))
+    prior = Prior.default(G)
+    prior.background_sd, prior.effect_sd = rng.uniform(0, 0.2, G), rng.uniform(0.5, 2, G)
+    return kind(moments, study.design.drug_set, study.design.group, prior)
+
+
+SETS = ([()], [(0,), (3,)], [(0, 1), (1, 3), (3, 4)], [(0, 1, 3, 4)])
+
+
+@pytest.mark.parametrize("n_groups", [1, 3])
+@pytest.mark.parametrize(("mechanism", "noisy"), [("linear", False), ("linear", True), ("additive", False)])
+def test_compiled_scores_are_those_of_numpy(make_study, mechanism, noisy, n_groups):
+    score = make_score(make_study(n_genes=5, n_drugs=6, n_groups=n_groups, seed=2), mechanism, noisy=noisy)
+    for sets in SETS:
+        array = np.array(sets, dtype=int).reshape(len(sets), -1)
+        plain = score._solve(2, array)
+        scores, coef = score.solutions(2, array)
+        np.testing.assert_allclose(scores, plain["score"], rtol=1e-9)
+        np.testing.assert_allclose(coef, plain["coef"], rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(("mechanism", "noisy"), [("linear", False), ("linear", True), ("additive", False)])
+def test_coarse_scores_are_those_without_steps(make_study, mechanism, noisy):
+    score = make_score(make_study(n_genes=5, n_drugs=6, n_groups=2, seed=2), mechanism, noisy=noisy)
+    free = np.array([0, 1, 3, 4])
+    sets = free[:, None]
+    np.testing.assert_allclose(score.coarse_added(2, (), free), score._solve(2, sets, 0)["score"], atol=0.05)
+    if noisy:
+        return  # the noise of parents is taken at coefficients without the candidate
+    free, sets = np.array([1, 3]), np.array([[0, 4, 1], [0, 4, 3]])
+    np.testing.assert_allclose(score.coarse_added(2, (0, 4), free), score._solve(2, sets, 0)["score"], atol=0.05)
+
+
+def test_compiled_scores_with_cycles_are_those_of_numpy(make_study):
+    score = make_score(make_study(n_genes=5, n_drugs=6, seed=2), kind=CyclicScore)
+    weight = np.zeros((5, 5))
+    weight[2, 0], weight[0, 1], weight[1, 3] = 0.4, -0.5, 0.3
+    score.inverse = np.linalg.inv(np.eye(5) - weight)
+    for sets in SETS:
+        array = np.array(sets, dtype=int).reshape(len(sets), -1)
+        plain = score._solve(2, array)
+        scores, coef = score.solutions(2, array)
+        np.testing.assert_allclose(scores, plain["score"], rtol=1e-9)
+        np.testing.assert_allclose(coef, plain["coef"], rtol=1e-6, atol=1e-8)
+
+
+def test_prior_that_was_exchanged_counts_at_once(study):
+    score = make_score(study)
+    before = score.score_sets(2, np.array([[0]]))
+    score.prior = Prior.default(6)
+    after = score.score_sets(2, np.array([[0]]))
+    assert before != after
+    assert after == pytest.approx(score._solve(2, np.array([[0]]))["score"])
