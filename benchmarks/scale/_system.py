@@ -14,24 +14,31 @@ CHUNK = 5_000
 
 @dataclass
 class System:
-    """Two edges a gene, one to three targets a drug, four doses, a fifth of the cells control."""
+    """Two edges a gene, one to three targets a drug, four doses, a fifth of the cells control.
+
+    Weights are scaled so that all genes vary alike, unless the system is `dense`: then they are 0.5 to 1.5 in size.
+    """
 
     n_genes: int
     n_cells: int
     n_contexts: int
     seed: int = 0
+    dense: bool = False
+    parents: float = 2.0  # of a gene, on average; at most twice as many
+    doses: tuple[float, ...] = DOSES
     seconds: float = field(default=0.0, init=False)  # spent on drawing cells
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(self.seed)
         G = self.n_genes
-        self.n_drugs = max(1, (self.n_contexts - 1) // len(DOSES))
+        self.n_drugs = max(1, (self.n_contexts - 1) // len(self.doses))
         self.order = rng.permutation(G)
         weights = np.zeros((G, G))
         for place, j in enumerate(self.order):
-            n = min(place, int(rng.binomial(4, 0.5 * G / max(G - 1, 1))))
+            n = min(place, int(rng.binomial(int(2 * self.parents), 0.5 * G / max(G - 1, 1))))
             parents = self.order[rng.choice(place, n, replace=False)] if n else []
-            weights[parents, j] = rng.choice([-1, 1], n) * rng.uniform(0.5, 1.5, n) * (0.9 / max(n, 1) ** 0.5)
+            size = 1.0 if self.dense else 0.9 / max(n, 1) ** 0.5
+            weights[parents, j] = rng.choice([-1, 1], n) * rng.uniform(0.5, 1.5, n) * size
         self.weights = weights
         self.total = np.linalg.inv(np.eye(G) - weights)  # x = (baseline + shift + noise) @ total
         self.effect = np.zeros((self.n_drugs, G))
@@ -39,8 +46,8 @@ class System:
             hit = rng.choice(G, min(G, int(rng.integers(1, 4))), replace=False)
             self.effect[d, hit] = rng.choice([-1, 1], len(hit)) * rng.uniform(2, 6, len(hit))
         self.noise, self.baseline = np.exp(rng.uniform(-0.7, 0.3, G)), rng.uniform(-1, 1, G)
-        drug = np.repeat(np.arange(self.n_drugs), len(DOSES))
-        dose = np.tile(DOSES, self.n_drugs)
+        drug = np.repeat(np.arange(self.n_drugs), len(self.doses))
+        dose = np.tile(self.doses, self.n_drugs)
         self.context_drug, self.context_dose = np.append(-1, drug), np.append(0.0, dose)
         K = len(self.context_drug)
         n = np.full(K, max(2, int(0.8 * self.n_cells) // max(K - 1, 1)))

@@ -1,0 +1,251 @@
+"""Searches on real and on dense data: processor time by stage, peak memory, scores and what was reached.
+
+    python benchmarks/scale/real.py                      # the short ones; data sets that are not at hand are left out
+    python benchmarks/scale/real.py --full               # those that take minutes too
+    python benchmarks/scale/real.py --beside ../old/src  # the same fits with another checkout's code, in the same run
+
+Moments are made once and kept in ``results/moments``; what is timed is everything after the pass over the cells. Each fit
+runs in a process of its own on one thread. ``cpu_s`` is its processor time, by stage in the columns that follow;
+``scored`` counts parent sets; ``score`` is that of the last search under the prior that it learned itself, ``common``
+the score of the graph under the prior that the first checkout learned (shift interventions alone). With other code
+beside, ``ratio`` is its time over ours. The table is ``tables/real.csv``.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import numpy as np
+from _fits import CASES, DATA, Data, load
+from _measure import MARK, peak_mb, show, tell, versions, write
+
+MOMENTS = HERE / "results" / "moments"
+STAGES = {  # name of the function: stage, in any checkout
+    "eliminate": "start",
+    "screen": "start",
+    "widen": "start",
+    "search": "search",
+    "edge_probabilities": "edges",
+    "gene_fits": "prior",
+    "update_hyper": "prior",
+    "update_prior": "prior",
+    "update": "kinds",
+    "assemble": "assemble",
+    "combine": "assemble",
+}
+SCORES = ("score_sets", "score_added", "coarse_added")
+
+
+class Clock:
+    """Processor time by stage; a stage that calls another is not charged for it."""
+
+    def __init__(self) -> None:
+        self.stack: list[str] = ["other"]
+        self.since = time.process_time()
+        self.spent: dict[str, float] = {"other": 0.0}
+        self.scored, self.choosers = 0, {}  # type: ignore[var-annotated]
+
+    def switch(self) -> None:
+        """Charges the time since the last change to the present stage."""
+        now = time.process_time()
+        self.spent[self.stack[-1]] = self.spent.get(self.stack[-1], 0.0) + now - self.since
+        self.since = now
+
+    def stage(self, name: str, function: Any) -> Any:
+        """The function, timed."""
+
+        def call(*positional: Any, **named: Any) -> Any:
+            self.switch()
+            self.stack.append(name)
+            try:
+                out = function(*positional, **named)
+                if hasattr(out, "chooser"):  # kept alive, so that ids stay apart
+                    self.choosers[id(out.chooser)] = out.chooser
+                return out
+            finally:
+                self.switch()
+                self.stack.pop()
+
+        return call
+
+    def count(self, function: Any) -> Any:
+        """The method of a score, with its parent sets counted."""
+
+        def call(score: Any, j: int, *positional: Any, **named: Any) -> Any:
+            out = function(score, j, *positional, **named)
+            self.scored += len(out)
+            return out
+
+        return call
+
+    def watch(self) -> None:
+        """Replaces functions and methods of the engine by timed ones, wherever they were imported."""
+        kept: dict[int, Any] = {}
+        for module in [m for name, m in sys.modules.items() if name.startswith("scgim._core")]:
+            for name, value in list(vars(module).items()):
+                if name in STAGES and callable(value) and not isinstance(value, type):
+                    kept.setdefault(id(value), self.stage(STAGES[name], value))
+                    setattr(module, name, kept[id(value)])
+                if isinstance(value, type) and value.__module__ == module.__name__:
+                    for method in [m for m in SCORES if m in vars(value)]:
+                        setattr(value, method, self.count(vars(value)[method]))
+                    if name == "ActiveFit":
+                        value.update = self.stage("kinds", value.update)  # type: ignore[attr-defined]
+
+
+def engine() -> tuple[Any, Any, Any, Any]:
+    """The search, the classes of moments and designs, and mechanisms by name, in this or an older layout."""
+    from scgim._core.design import Design
+
+    try:
+        from scgim._core.learn.fit_search import fit_search
+        from scgim._core.moments.moments import Moments
+    except ModuleNotFoundError:
+        from scgim._core.engine import fit_search
+
+        from scgim._core.moments import Moments
+    try:
+        from scgim._core.mechanisms import MECHANISMS
+    except ImportError:
+        return fit_search, Moments, Design, {}
+    return fit_search, Moments, Design, MECHANISMS
+
+
+def one(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Fits one case in this process."""
+    case = CASES[arguments.case]
+    data = load(MOMENTS / f"{case.data or arguments.case}.npz")
+    fit_search, moments_class, design_class, mechanisms = engine()
+    named = {k: mechanisms.get(v, v) for k, v in {"mechanism": data.moments["mechanism"]}.items()}
+    moments = moments_class(**data.moments | named)
+    fields = {name: tuple(map(str, v)) if name in ("drugs", "group_names") else v for name, v in data.design.items()}
+    design = design_class(**fields)
+    clock = Clock()
+    clock.watch()
+    before, began = peak_mb(), time.process_time()
+    clock.since = began
+    genes = [f"gene {j}" for j in range(moments.n_genes)]
+    fit = sys.modules[fit_search.__module__].fit_search(
+        moments, design, genes=genes, rng=arguments.seed, **case.options
+    )
+    clock.switch()
+    seconds = time.process_time() - began
+    np.savez(
+        arguments.out, graph=fit.graph, probability=fit.probability, background=fit.background_sd / moments.scale,
+        p_target=fit.settings.get("p_target", 0.0), slab_sd=fit.settings.get("slab_sd", 1.0),
+    )  # fmt: skip
+    stages = {
+        f"{name}_s": clock.spent.get(name, 0.0)
+        for name in ("start", "search", "edges", "prior", "kinds", "assemble", "other")
+    }
+    row = {"cpu_s": seconds, **stages, "peak_mb": peak_mb(), "added_mb": peak_mb() - before, "scored": clock.scored}
+    return row | {"score": float(fit.history[-1]["score"]), "edges": int((fit.graph != 0).sum())} | found(data, fit)
+
+
+def found(data: Data, fit: Any) -> dict[str, float]:
+    """F1 of edges and targets where the truth is known."""
+    out = {}
+    for name, array, cut in (("weights", fit.graph, 0.0), ("effect", fit.probability, 0.5)):
+        if name in data.truth:
+            a, b = np.abs(array) > cut, data.truth[name] != 0
+            out["edge_f1" if name == "weights" else "target_f1"] = (
+                2 * float((a & b).sum()) / max(float(a.sum() + b.sum()), 1)
+            )
+    return out
+
+
+def run(case: str, source: Path, seed: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Fits one case in a process of its own with the code of a checkout."""
+    out = HERE / "results" / f"real_{os.getpid()}.npz"
+    environment = os.environ | {"PYTHONPATH": str(source)}
+    command = [sys.executable, __file__, "--case", case, "--seed", str(seed), "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
+    if done.returncode or not lines:
+        raise SystemExit(f"{' '.join(command)}\nended with {done.returncode}:\n{done.stderr[-4000:]}")
+    with np.load(out) as file:
+        arrays = dict(file)
+    out.unlink()
+    return json.loads(lines[-1][len(MARK) :]), arrays
+
+
+def common(data: Data, graph: np.ndarray, prior: dict[str, np.ndarray]) -> float:
+    """Score of a graph under a given prior of shifts."""
+    from scgim._core.design import Design
+    from scgim._core.mechanisms import MECHANISMS
+    from scgim._core.moments.moments import Moments
+    from scgim._core.structure.prior import Prior
+    from scgim._core.structure.score import ShiftScore
+
+    G, design = len(graph), Design(**data.design)
+    given = {"p_target": np.full(G, prior["p_target"]), "effect_sd": np.full(G, prior["slab_sd"])}
+    moments = Moments(**data.moments | {"mechanism": MECHANISMS[data.moments["mechanism"]]})
+    shared = replace(Prior.default(G), background_sd=np.array(prior["background"]), **given)
+    score = ShiftScore(moments, design.drug_set, design.group, shared)
+    return sum(float(score.score_sets(j, np.flatnonzero(graph[:, j])[None])[0]) for j in range(G))
+
+
+def compare(case: str, sources: dict[str, Path], seed: int) -> list[dict[str, Any]]:
+    """One row a checkout, the first of which is ours."""
+    data = load(MOMENTS / f"{CASES[case].data or case}.npz")
+    acyclic = not CASES[case].options.get("cyclic") and CASES[case].options.get("intervention", "shift") == "shift"
+    rows, graphs = [], []
+    for name, source in sources.items():
+        row, arrays = run(case, source, seed)
+        rows.append({"fit": case, "code": name} | row)
+        graphs.append(arrays)
+    if acyclic:
+        prior = graphs[-1]  # of the other checkout where there is one
+        for row, arrays in zip(rows, graphs, strict=True):
+            row["common"] = common(data, arrays["graph"], prior)
+    if len(rows) > 1:
+        rows[0]["ratio"] = rows[1]["cpu_s"] / max(rows[0]["cpu_s"], 1e-3)
+    return rows
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="with the fits that take minutes")
+    parser.add_argument("--fits", nargs="+", choices=list(CASES), help="only these")
+    parser.add_argument("--beside", type=Path, help="the src folder of another checkout")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--table", default="real", help="name of the table; rows of other fits in it stay")
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    parser.add_argument("--out", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse()
+    if arguments.case is not None:
+        tell(one(arguments))
+        return
+    sources = {"here": HERE.parents[1] / "src"}
+    if arguments.beside is not None:
+        sources["beside"] = arguments.beside.resolve()
+    rows: list[dict[str, Any]] = []
+    for name in arguments.fits or [name for name, case in CASES.items() if arguments.full or not case.long]:
+        path = MOMENTS / f"{CASES[name].data or name}.npz"
+        if not path.is_file():
+            try:
+                CASES[name].make().save(path)
+            except FileNotFoundError as error:
+                print(f"{name}: left out, {error} (data are looked for in {DATA})")
+                continue
+        rows += compare(name, sources, arguments.seed)
+        show(rows[-len(sources) :])
+        write(arguments.table, rows)  # after each fit, so that nothing is lost
+    print({name: versions()[name] for name in ("scgim", "numpy", "threads")})
+
+
+if __name__ == "__main__":
+    main()
