@@ -86,7 +86,7 @@ def savable(cls: type[T]) -> type[T]:
     if dataclasses.is_dataclass(cls):
         names = tuple(f.name for f in dataclasses.fields(cls) if f.init)
     elif issubclass(cls, tuple) and hasattr(cls, "_fields"):
-        names = tuple(cls._fields)
+        names = tuple(getattr(cls, "_fields"))  # noqa: B009 - a named tuple, of which types know nothing
     else:
         raise TypeError(f"cls: expected a dataclass or a named tuple, found {cls.__qualname__}.")
 
