@@ -60,8 +60,8 @@ def options_of(source: Callable[..., Any], leave_out: Sequence[str] = NOT_TEXT) 
         parameters = [*first, *theirs, *last]
         command.__signature__ = inspect.Signature(parameters, return_annotation=None)  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in parameters}
-        described = "".join(f"    {p.name}\n        {_description(p)}\n" for p in theirs)
-        command.__doc__ = (command.__doc__ or "").rstrip() + "\n" + described
+        described = "".join(f"{p.name}\n    {_description(p)}\n" for p in theirs)
+        command.__doc__ = inspect.cleandoc(command.__doc__ or "").rstrip() + "\n" + described  # 3.13 has no indent
         return command
 
     return decorate
