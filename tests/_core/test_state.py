@@ -117,7 +117,9 @@ def test_fields_that_a_tree_lacks_take_their_default() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [object(), {1, 2}, print, b"bytes", 1j, np.array([1j]), np.array([object()]), np.dtype(float)], ids=str
+    "value",
+    [object(), {1, 2}, print, b"bytes", 1j, np.array([1j]), np.array([object()]), np.dtype(float)],
+    ids=lambda value: type(value).__name__,
 )
 def test_all_else_is_refused_with_its_place(value: Any) -> None:
     with pytest.raises(TypeError, match=r"top\.a\.0: .* cannot be stored"):
