@@ -9,7 +9,7 @@ from scgim._core.moments.moments import Frame, Sums, chunk_sums, compute_moments
 
 N, G, K = 240, 4, 6
 BLOCK = np.array([0, 1, 1, 2, 2, 2])
-NAMES = ("n", "mean", "within", "loc", "scale", "slope")
+NAMES = ("n", "mean", "within", "loc", "scale", "slope", "square")
 
 
 def cells(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -32,6 +32,7 @@ def direct(x: np.ndarray, context: np.ndarray, mechanism: str) -> dict[str, np.n
         "within": sum(scatter) / (len(x) - K),
         "loc": loc,
         "scale": scale,
+        "square": np.stack([((z[context == k] - z[context == k].mean(axis=0)) ** 2).sum(axis=0) for k in range(K)]),
         "slope": MECHANISMS[mechanism].derivatives(z).mean(axis=0),
         "scatter": np.stack([sum(scatter[k] for k in np.flatnonzero(BLOCK == u)) for u in range(3)]),
     }
