@@ -73,3 +73,18 @@ def test_the_picture_of_the_architecture_is_that_of_the_code() -> None:
     with image.open(architecture.PICTURE) as picture:
         drawn = picture.text["Description"]
     assert drawn == architecture.describe(architecture.read()), "draw it again: python docs/architecture.py"
+
+
+def test_contributing_lists_every_kind_as_it_is() -> None:
+    from scgim._core.kinds import KINDS
+
+    rows = re.findall(
+        r"^\| `(\w+)` \| .* \| `(\w+)` \| (.*) \| `(.*)` \|$",
+        (DOCS.parent / "CONTRIBUTING.md").read_text("utf-8"),
+        re.M,
+    )
+    how = {True: "one search over orders", False: "in turn"}
+    assert {(name, scatter, order) for name, scatter, order, _ in rows} == {
+        (kind.name, kind.scatter, how[kind.scored]) for kind in KINDS.values()
+    }
+    assert all((PACKAGE / file).is_file() for *_, file in rows)

@@ -47,10 +47,10 @@ def test_it_is_registered_under_its_name(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_kinds_that_train_have_a_score_and_a_twin_in_torch(name):
+def test_scored_kinds_have_a_score_and_a_twin_in_torch(name):
     kind = KINDS[name]
-    assert kind.trains == (name in TRAINED)
-    assert kind.trains == (hasattr(kind, "score") and hasattr(kind, "posterior"))
+    assert kind.scored == (name in TRAINED)
+    assert kind.scored == (hasattr(kind, "score") and hasattr(kind, "posterior"))
 
 
 @pytest.mark.parametrize("name", NAMES)
