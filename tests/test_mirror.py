@@ -8,6 +8,14 @@ PACKAGE = Path(scgim.__file__).parent
 TESTS = Path(__file__).parent
 
 ELSEWHERE = {
+    (
+        "_core/kinds/test_shift.py",
+        "odds of targets are those of the shifts that are tested there",
+    ): "_core/posterior/odds.py",
+    (
+        "_core/posterior/test_contrasts.py",
+        "shifts with their errors are what contrasts are made of",
+    ): "_core/posterior/shifts.py",
     ("_core/features/test_model.py", "a step of FeatureModel, tested through it"): """
         _core/features/backward_map.py _core/features/validate.py""",
     ("_core/learn/test_fit_search.py", "a step of fit_search, tested by what it recovers"): """
@@ -73,6 +81,7 @@ ELSEWHERE = {
     ("tl/test_fit.py", "a step of tl.fit: copies, seeds, display, results"): """
         tl/_light.py tl/_progress.py tl/_results.py tl/_seed.py""",
     ("tl/test_report.py", "fills the page"): "tl/_report_page/content.py",
+    ("test_wrong_calls.py", "every check, by what it says of wrong calls"): "_checks.py",
     ("test_import_time.py", "names alone"): "_version.py model/_reading/keys.py",
 }
 """Sources that are tested in the file of another, by that file and the reason."""
@@ -88,6 +97,7 @@ BESIDE = {
     "test_readme.py": "the README",
     "test_repository.py": "the repository",
     "test_same_numbers.py": "the package as a whole",
+    "test_wrong_calls.py": "every public function",
 }
 """Tests that are of no single source."""
 

@@ -12,11 +12,12 @@ import functools
 import inspect
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from numbers import Integral
+from operator import attrgetter
 from typing import Any, ParamSpec, TypeVar
-
-import numpy as np
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -86,7 +87,9 @@ def did_you_mean(value: Any, allowed: Iterable[Any]) -> str:
 
 def _found(value: Any) -> str:
     """The value where it is short, else its type."""
-    text = repr(value) if isinstance(value, str | int | float | bool | None | tuple | list | np.generic) else ""
+    text = (
+        repr(value) if isinstance(value, str | int | float | None | tuple | list) or _of_numpy(value, "generic") else ""
+    )
     return text if 0 < len(text) <= 60 else type(value).__name__
 
 
@@ -100,8 +103,22 @@ def or_none(check: Check) -> Check:
     return maybe
 
 
+def _of_numpy(value: Any, *names: str) -> bool:
+    """Whether a value is of these classes of numpy, which is not imported for this: the command line starts without it."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, tuple(attrgetter(name)(numpy) for name in names))
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool) or _of_numpy(value, "bool_")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) or _of_numpy(value, "integer", "floating")
+
+
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return _is_number(value) and isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def count(low: int = 1, high: int | None = None) -> Check:
@@ -110,7 +127,7 @@ def count(low: int = 1, high: int | None = None) -> Check:
 
     def check(name: str, value: Any) -> None:
         if not _is_whole(value):
-            kind = ValueError if isinstance(value, float | np.floating) else TypeError
+            kind = ValueError if _is_number(value) and not isinstance(value, Integral) else TypeError
             raise kind(f"{name}: expected a whole number {limits}, found {_found(value)}.")
         if value < low or (high is not None and value > high):
             raise ValueError(f"{name}: expected a whole number {limits}, found {value}.")
@@ -128,7 +145,7 @@ def number(low: float = -math.inf, high: float = math.inf, *, above: bool = Fals
     }[math.isfinite(low), math.isfinite(high)]
 
     def check(name: str, value: Any) -> None:
-        if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        if _is_bool(value) or not _is_number(value):
             raise TypeError(f"{name}: expected a number{limits}, found {_found(value)}.")
         if not math.isfinite(value) or value < low or value > high or (above and value <= low):
             raise ValueError(f"{name}: expected a number{limits}, found {value!r}.")
@@ -170,7 +187,7 @@ def DOSE(name: str, value: Any) -> None:
     """A dose of a picture or table."""
     if isinstance(value, str) and value in ("highest", "all"):
         return
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+    if isinstance(value, bool) or not _is_number(value):
         kind = ValueError if isinstance(value, str) else TypeError
         raise kind(f"{name}: expected 'highest', 'all' or a number, found {_found(value)}.")
     if not math.isfinite(value) or value < 0:
@@ -179,7 +196,7 @@ def DOSE(name: str, value: Any) -> None:
 
 def FLAG(name: str, value: Any) -> None:
     """True or False."""
-    if not isinstance(value, bool | np.bool_):
+    if not _is_bool(value):
         raise TypeError(f"{name}: expected True or False, found {_found(value)}.")
 
 
@@ -220,9 +237,9 @@ def PATH(name: str, value: Any) -> None:
 
 def SEED(name: str, value: Any) -> None:
     """A seed, a numpy Generator, or None."""
-    if value is None or isinstance(value, np.random.Generator):
+    if value is None or _of_numpy(value, "random.Generator"):
         return
-    if isinstance(value, np.random.RandomState):
+    if _of_numpy(value, "random.RandomState"):
         raise TypeError(
             f"{name}: expected a whole number, a numpy Generator or None, found a RandomState; use numpy.random.default_rng(seed)."
         )
