@@ -52,7 +52,7 @@ class Clock:
         self.stack: list[str] = ["other"]
         self.since = time.process_time()
         self.spent: dict[str, float] = {"other": 0.0}
-        self.scored, self.choosers = 0, {}  # type: ignore[var-annotated]
+        self.scored = 0
 
     def switch(self) -> None:
         """Charges the time since the last change to the present stage."""
@@ -67,10 +67,7 @@ class Clock:
             self.switch()
             self.stack.append(name)
             try:
-                out = function(*positional, **named)
-                if hasattr(out, "chooser"):  # kept alive, so that ids stay apart
-                    self.choosers[id(out.chooser)] = out.chooser
-                return out
+                return function(*positional, **named)
             finally:
                 self.switch()
                 self.stack.pop()
@@ -139,8 +136,9 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
     )
     clock.switch()
     seconds = time.process_time() - began
+    graph, probability, background = parts(fit)
     np.savez(
-        arguments.out, graph=fit.graph, probability=fit.probability, background=fit.background_sd / moments.scale,
+        arguments.out, graph=graph, background=background / moments.scale,
         p_target=fit.settings.get("p_target", 0.0), slab_sd=fit.settings.get("slab_sd", 1.0),
     )  # fmt: skip
     stages = {
@@ -148,13 +146,24 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
         for name in ("start", "search", "edges", "prior", "kinds", "assemble", "other")
     }
     row = {"cpu_s": seconds, **stages, "peak_mb": peak_mb(), "added_mb": peak_mb() - before, "scored": clock.scored}
-    return row | {"score": float(fit.history[-1]["score"]), "edges": int((fit.graph != 0).sum())} | found(data, fit)
+    return (
+        row
+        | {"score": float(fit.history[-1]["score"]), "edges": int((graph != 0).sum())}
+        | found(data, graph, probability)
+    )
 
 
-def found(data: Data, fit: Any) -> dict[str, float]:
+def parts(fit: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights ``(G, G)``, probability of targets ``(D, G)`` and background ``(G,)`` of a fit, in this or an older layout."""
+    if isinstance(fit.graph, np.ndarray):
+        return fit.graph, fit.probability, fit.background_sd
+    return fit.graph.weights, fit.of_drug.probability, fit.drift.background_sd
+
+
+def found(data: Data, graph: np.ndarray, probability: np.ndarray) -> dict[str, float]:
     """F1 of edges and targets where the truth is known."""
     out = {}
-    for name, array, cut in (("weights", fit.graph, 0.0), ("effect", fit.probability, 0.5)):
+    for name, array, cut in (("weights", graph, 0.0), ("effect", probability, 0.5)):
         if name in data.truth:
             a, b = np.abs(array) > cut, data.truth[name] != 0
             out["edge_f1" if name == "weights" else "target_f1"] = (
