@@ -284,6 +284,7 @@ def main() -> None:
     parser.add_argument("--number", type=int, default=200)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()
     logging.disable(logging.INFO)
     import scgim.model  # noqa: F401 -- so that the first data set does not pay for it
@@ -292,7 +293,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(arguments.first, arguments.first + arguments.number):
             rows.append(outcome(seed, Path(folder)))
-            if rows[-1]["outcome"] == "failed" or rows[-1]["seconds"] > SLOW:
+            if rows[-1]["outcome"] == "failed" or rows[-1]["seconds"] > SLOW or arguments.verbose:
                 print(rows[-1], flush=True)
     frame = pd.DataFrame(rows)
     print(table(frame))
