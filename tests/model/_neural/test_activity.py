@@ -70,7 +70,7 @@ def test_linear_networks_tell_what_the_linear_engine_reads_from_moments(psi):
     )
     noise = np.array([0.5, 0.7, 0.9])
     evidence = Evidence(baseline, noise, zeros, error, zeros[:1], np.zeros(3), tuple(coefs))
-    state = Expectation(evidence, zeros, zeros, noise, Prior.default(3))
+    state = Expectation(evidence, zeros, zeros, noise, Prior.default(3), zeros, noise)
     halves = zip(scaled.split(300), context.split(300), strict=True)
     activity = np.zeros((4, 3))
     activity[2, 0] = psi

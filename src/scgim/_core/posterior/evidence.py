@@ -72,7 +72,8 @@ class Evidence:
 
     def gene(self, j: int) -> GeneFit:
         """One gene."""
-        coef, cov = (self.coef[j], self.coef_cov[j]) if self.coef else (np.zeros(0), np.zeros((0, 0)))
+        coef = self.coef[j] if self.coef else np.zeros(0)
+        cov = self.coef_cov[j] if self.coef_cov else np.zeros((len(coef), len(coef)))
         column = (self.residual[:, j], self.error[:, j], self.log_odds[:, j], float(self.score[j]))
         return GeneFit(coef, self.baseline[:, j], float(self.noise[j]), *column, cov)
 
