@@ -9,13 +9,9 @@ TESTS = Path(__file__).parent
 
 ELSEWHERE = {
     (
-        "_core/kinds/test_shift.py",
-        "odds of targets are those of the shifts that are tested there",
-    ): "_core/posterior/odds.py",
-    (
         "_core/posterior/test_contrasts.py",
-        "shifts with their errors are what contrasts are made of",
-    ): "_core/posterior/shifts.py",
+        "weighs drugs that the design does not tell apart",
+    ): "_core/posterior/odds.py",
     ("_core/features/test_model.py", "a step of FeatureModel, tested through it"): """
         _core/features/backward_map.py _core/features/validate.py""",
     ("_core/learn/test_fit_search.py", "a step of fit_search, tested by what it recovers"): """

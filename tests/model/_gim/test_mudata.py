@@ -13,6 +13,8 @@ from scipy import sparse
 
 from scgim.model import GIM
 
+pytestmark = pytest.mark.filterwarnings("ignore:var_names are not unique")  # a gene and its protein have one name
+
 SETUP: dict[str, Any] = {"perturbation_key": "drug", "dose_key": "dose", "control": "DMSO"}
 
 
