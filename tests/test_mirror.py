@@ -86,6 +86,7 @@ BESIDE = {
     "contracts": "what all members of a family keep",
     "datasets/test_simulate_realism.py": "what the simulator adds to the published protocol",
     "test_add_a_kind.py": "a page of the documentation",
+    "model/_saving/test_old_files.py": "files of earlier versions",
     "test_docs.py": "the documentation",
     "test_import_time.py": "the package as a whole",
     "test_layers.py": "the package as a whole",

@@ -125,14 +125,14 @@ def test_fit_of_a_lazy_collection_of_files(path, cells, tmp_path):
         parts.append(ad.AnnData(x, obs=ad.io.read_elem(file["obs"]), var=ad.io.read_elem(file["var"])))
     adata = ad.concat(parts)
     model = fit(adata, **SETUP, mechanism="neural", max_epochs=2, batch_size=128, balance=0.5, progress=False)
-    assert model.fitted.mechanisms.kind == "neural"
+    assert model.fitted.mechanisms.mechanism.name == "neural"
     assert adata.varp["scgim_graph"].shape == (5, 5)
 
 
 def test_neural_fit_of_a_backed_file_with_results_written(path):
     backed = ad.read_h5ad(path, backed="r")
     model = fit(backed, **SETUP, mechanism="neural", max_epochs=1, batch_size=128, progress=False)
-    assert model.fitted.mechanisms.kind == "neural"
+    assert model.fitted.mechanisms.mechanism.name == "neural"
     assert "scgim_target" in backed.obs
 
 
