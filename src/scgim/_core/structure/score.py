@@ -93,7 +93,7 @@ class ShiftScore:
         """Columns of the basis functions of parents ``(..., p)`` -> ``(..., p*B)``."""
         parents = np.asarray(parents, dtype=int)
         grid = parents[..., None] * self.n_functions + np.arange(self.n_functions)
-        return grid.reshape(*parents.shape[:-1], -1)
+        return grid.reshape(*parents.shape[:-1], parents.shape[-1] * self.n_functions)  # also of no sets at all
 
     def observed(self, j: int, cols: np.ndarray, coef: np.ndarray) -> np.ndarray | float:
         """What observation adds to the variance of residual means, ``(M, K)``, for coefficients ``(M, F)`` of parents `cols`."""
