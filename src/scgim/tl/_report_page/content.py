@@ -79,7 +79,7 @@ def target_rows(table: pd.DataFrame, names: dict[str, str]) -> list[list[Any]]:
     keep = (table["probability"] >= LEAST_PROBABILITY) | (table["rank"] <= FIRST_GENES)
     part = table[keep].sort_values("probability", ascending=False, kind="stable").head(MOST_ROWS)
     kind = part["kind"].astype(str) if "kind" in part else pd.Series("", index=part.index)
-    numbers = part[["probability", "effect", "effect_sd", "false_sign_rate"]].to_numpy(float)
+    numbers = part[["probability", "effect", "effect_sd", "false_sign_rate"]].to_numpy(float, copy=True)
     numbers[:, 3] = numbers[:, 3].round(5)  # smaller rates say more of the model than of the data
     return [
         [str(drug), names.get(str(gene), str(gene)), how, *(short(v) for v in values), int(rank)]
