@@ -114,7 +114,7 @@ def test_calibration_can_be_left_out(model, on_plates):
     assert confounded["column"].tolist() == ["plate"]
     with pytest.raises(KeyError, match="split_by: no column 'lane'"):
         tl.diagnose(model, n_cells=5, split_by="lane")
-    with pytest.raises(ValueError, match="pseudo_drugs: expected a number of at least 0"):
+    with pytest.raises(ValueError, match="pseudo_drugs: expected a whole number of at least 0"):
         tl.diagnose(model, pseudo_drugs=-1)
 
 

@@ -143,7 +143,7 @@ def _choose(possible: list, hold_out: object, what: str, fraction: float, rng: n
     wanted = [hold_out] if isinstance(hold_out, str | int | float) else list(hold_out)  # type: ignore[call-overload]
     unknown = [entry for entry in wanted if entry not in possible]
     if unknown:
-        raise ValueError(f"hold_out: {unknown} are no {what} of the data, which has {possible[:20]}.")
+        raise ValueError(f"hold_out: {unknown} are no {what} of the data; expected some of {possible[:20]}.")
     return wanted
 
 

@@ -6,11 +6,11 @@ from scgim.metrics import direction_agreement
 
 def test_signs_of_the_largest_changes_count():
     truth = np.array([3.0, -2.0, 1.0, 0.1])
-    assert direction_agreement(truth, np.array([1.0, 1.0, 0.0, -5.0]), 0.0, n_top=3) == pytest.approx(0.5)
-    assert direction_agreement(truth, truth, 0.0) == 1.0
-    assert direction_agreement(truth, np.zeros(4), 0.0) == 0.5
+    assert direction_agreement(truth, np.array([1.0, 1.0, 0.0, -5.0]), np.zeros(4), n_top=3) == pytest.approx(0.5)
+    assert direction_agreement(truth, truth, np.zeros(4)) == 1.0
+    assert direction_agreement(truth, np.zeros(4), np.zeros(4)) == 0.5
 
 
 def test_no_gene_is_refused():
     with pytest.raises(ValueError, match="n_top"):
-        direction_agreement(np.ones(3), np.ones(3), 0.0, n_top=-1)
+        direction_agreement(np.ones(3), np.ones(3), np.zeros(3), n_top=-1)

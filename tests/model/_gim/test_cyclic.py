@@ -19,7 +19,7 @@ def adata():
     context = np.repeat(np.arange(13), [200, *[60] * 12])
     x = np.linalg.solve((np.eye(6) - weight).T, (shift[context] + 0.5 * rng.normal(size=(len(context), 6))).T).T
     drug = np.array(["control", *"abcdefghijkl"])[context]
-    out = anndata.AnnData(x.astype(np.float32), obs=pd.DataFrame({"drug": pd.Categorical(drug)}))
+    out = anndata.AnnData(x.astype(np.float32), obs=pd.DataFrame({"drug": pd.Categorical(drug)}).rename(index=str))
     out.obs_names, out.var_names = [f"c{i}" for i in range(len(x))], [f"g{j}" for j in range(6)]
     out.uns["weight"] = weight
     return out

@@ -94,4 +94,4 @@ def test_two_processes_share_the_cells_and_agree(tmp_path, one, where):
     assert np.array_equal(one["graph"] != 0, two[0]["graph"] != 0)
     assert np.allclose(one["noise"], two[0]["noise"], rtol=0.05)
     assert np.allclose(one["effect"], two[0]["effect"], atol=0.2)
-    assert (tmp_path / "two" / "model" / "model.pt").is_file()
+    assert (tmp_path / "two" / "model" / "model.npz").is_file()
