@@ -202,3 +202,18 @@ def test_wrong_keywords_are_refused_before_anything_is_done(screen, more, wrong,
 def test_wrong_settings_of_the_module_are_refused_before_anything_is_done(screen):
     with pytest.raises(TypeError, match="n_hiden: unknown argument; did you mean 'n_hidden'"):
         tl.fit(screen, perturbation_key="drug", control="DMSO", model_kwargs={"n_hiden": 8})
+
+
+@pytest.mark.parametrize("n_genes", [1, 2, 3])
+@pytest.mark.parametrize(
+    "settings", [{"intervention": "shift"}, {"intervention": "hard"}, {"structure": "cyclic"}], ids=str
+)
+def test_few_genes_have_probabilities_and_finite_effects(n_genes, settings):
+    adata = systems.make_screen(
+        n_genes=n_genes, drugs=("a",)
+    )  # every drug hits every gene: the most that a prior can learn
+    adata.X[(adata.obs["drug"] == "a").to_numpy()] += 5
+    tl.fit(adata, perturbation_key="drug", control="DMSO", dose_key="dose", max_epochs=0, **settings)
+    probability = adata.varm["scgim_target_probability"]
+    assert ((probability >= 0) & (probability <= 1)).all() and probability[:, 1:].max() > 0.5
+    assert np.isfinite(adata.varm["scgim_effect"]).all()

@@ -244,3 +244,22 @@ def test_kicks_stay_near_and_mend_no_more_than_they_touch(make_study):
     assert all(abs(state.order.index(g) - g) <= 3 for g in range(16))
     assert {g for g in range(16) if state.parents[g] != before[g]} <= touched
     check_state(state)
+
+
+class _Nan:
+    """A score that is not a number."""
+
+    n_genes, prior = 1, None
+
+    def score_sets(self, j, sets):
+        return np.full(len(sets), np.nan)
+
+    def score_added(self, j, base, genes):
+        return np.zeros(len(genes))
+
+    coarse_added = score_added
+
+
+def test_a_score_that_is_not_a_number_is_refused():
+    with pytest.raises(ValueError, match="the score of a gene is not a number"):
+        OrderSearch(Parents(_Nan(), [np.zeros(0, dtype=np.int64)]), np.zeros(1, dtype=np.int64), 1)

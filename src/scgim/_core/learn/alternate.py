@@ -32,7 +32,7 @@ from scgim._core.posterior.targets import by_context
 from scgim._core.structure.edges import edge_probabilities
 from scgim._core.structure.learn_prior import BACKGROUNDS, MOST_TARGETS, evidence_given, learn_prior
 from scgim._core.structure.order import OrderSearch, Parents, search
-from scgim._core.structure.prior import Prior
+from scgim._core.structure.prior import FEWEST_GENES, Prior
 from scgim._core.structure.score import ShiftScore
 from scgim._core.structure.screening import screen
 
@@ -193,7 +193,9 @@ class ActiveFit:
         seen = np.array([told[design.of(d)].max(axis=0, initial=0.0) for d in range(len(design.drugs))])
         informed = seen > 1 / START_SD**2  # (D, G)
         found = float(probability[informed].sum())
-        kind.p_target = float(np.clip((found + 1) / (informed.sum() + G / 2), 0.2 / G, self.most / G))
+        kind.p_target = float(
+            np.clip((found + 1) / (informed.sum() + G / 2), 0.2 / G, self.most / max(G, FEWEST_GENES))
+        )
 
     def edge_background(self, children: list[Children], expected: np.ndarray, on: np.ndarray) -> float:
         """Standard deviation of the change of single effects where no drug acts, by evidence on a grid."""

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import expit
 
 from scgim._core.posterior.evidence import Evidence
-from scgim._core.structure.prior import Prior
+from scgim._core.structure.prior import FEWEST_GENES, Prior
 from scgim._core.structure.score import ShiftScore
 
 BACKGROUNDS = np.array([0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7])
@@ -24,7 +24,7 @@ def learn_prior(score: ShiftScore, evidence: Evidence, *, background: float | st
     error = evidence.error[score.sorted][score.n_control :]
     rho = expit(evidence.log_odds)  # (U, G)
     G = score.n_genes
-    p = float(np.clip((rho.sum() + 1.0) / (rho.size + G / 2.0), 0.2 / G, MOST_TARGETS / G))
+    p = float(np.clip((rho.sum() + 1.0) / (rho.size + G / 2.0), 0.2 / G, MOST_TARGETS / max(G, FEWEST_GENES)))
     rho_k = np.repeat(rho, score.sizes, axis=0)
     size = score.effects(residual, error)
     slab2 = (rho_k * np.maximum(size, 0)).sum() / max(rho_k.sum(), 1e-9)

@@ -78,7 +78,8 @@ class Parents:
                 self.tables[9][row, places] = True
             else:
                 few = many <= choice.N_REFINED
-                found = (score.score_added if few else score.coarse_added)(j, base, genes)
+                added = score.score_added if few else score.coarse_added
+                found = added(j, base, genes) if many else np.zeros(0)  # no candidates are left
                 choice.keep_added(j, parents, n, places, found, few, self.tables)
         self.tables[10][3] += many * (kind != choice.ASK_ROOM)
 
@@ -147,6 +148,11 @@ class OrderSearch:
         self.log = self._room(1, 2 * G + 3)
         self.touched = np.zeros(G, dtype=bool)  # genes whose parents changed
         self._mend(0, G - 1)
+        if np.isnan(self.total):  # which the compiled moves would take for a question
+            raise ValueError(
+                "adata: the score of a gene is not a number; bring the expression to an ordinary scale, such as that of "
+                "scanpy.pp.log1p, and look for outliers."
+            )
         self.note()
 
     def _room(self, first: int, n: int) -> tuple[np.ndarray, ...]:
