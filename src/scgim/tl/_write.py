@@ -160,7 +160,7 @@ def cell_targets(results: Results) -> tuple[pd.Categorical, np.ndarray]:
     code = np.searchsorted(used, best)
     code[~assigned] = len(used) + 1
     code[np.asarray(results.control, bool)] = len(used)
-    categories = [_label(results.genes[g]) for g in used] + [_keys.NONE, _keys.UNASSIGNED]
+    categories: list[object] = [*(_label(results.genes[g]) for g in used), _keys.NONE, _keys.UNASSIGNED]
     top = np.where(results.control, 0.0, top).astype(np.float32)
     cell = np.asarray(results.context_of_cell)
     label = pd.Categorical.from_codes(np.where(cell >= 0, code[cell], -1), categories=pd.Index(categories))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.special import expit
 
@@ -14,7 +16,9 @@ def inclusion(chooser: Parents, j: int, parents: tuple[int, ...], allowed: np.nd
     with_all = chooser.value(j, parents)
     added = np.where(allowed, chooser.with_one_more(j, parents), -np.inf)
     out[allowed] = expit(added[allowed] - with_all)
-    rests = chooser.values(j, [tuple(y for y in parents if y != x) for x in parents]) if parents else []
+    rests: Sequence[float] | np.ndarray = []
+    if parents:
+        rests = chooser.values(j, [tuple(y for y in parents if y != x) for x in parents])
     for x, without in zip(parents, rests, strict=True):
         out[x] = expit(with_all - without)
     return out

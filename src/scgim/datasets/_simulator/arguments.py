@@ -81,8 +81,10 @@ def check(settings: dict[str, Any]) -> None:
 
 def _check_sizes(settings: dict[str, Any]) -> None:
     """Sizes of effects and of the weights of networks."""
-    size = settings["effect_size"]
-    if size is not None and not (np.iterable(size) and all(isinstance(v, int | float | np.number) for v in size)):
+    size: Any = settings["effect_size"]
+    if size is not None and not (
+        isinstance(size, list | tuple | np.ndarray) and all(isinstance(v, int | float | np.number) for v in size)
+    ):
         raise TypeError(f"effect_size: expected two positive numbers, found {size!r}.")
     if size is not None and not (len(size) == 2 and 0 < size[0] <= size[1] < np.inf):
         raise ValueError(f"effect_size must be two positive numbers in ascending order, found {size!r}.")
