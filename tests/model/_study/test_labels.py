@@ -34,7 +34,7 @@ def test_combinations_are_pointed_out() -> None:
     ):
         GIM.setup_anndata(with_labels("DMSO", "a", "b", "a + b"), **KEYS)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         GIM.setup_anndata(with_labels("DMSO", "a", "vitamin B+", "c+d"), **KEYS)
 
 
