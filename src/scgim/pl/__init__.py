@@ -7,6 +7,7 @@ from scgim.pl._drug_similarity import drug_similarity
 from scgim.pl._graph import graph
 from scgim.pl._history import history
 from scgim.pl._mechanisms import mechanisms
+from scgim.pl._predicted_vs_observed import predicted_vs_observed
 from scgim.pl._targets import targets
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "graph",
     "history",
     "mechanisms",
+    "predicted_vs_observed",
     "targets",
 ]

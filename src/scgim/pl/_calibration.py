@@ -1,16 +1,19 @@
 """Whether probabilities mean what they say."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scgim._checks import AXES, FLAG, TEXT, checked, count, or_none
+from scgim._checks import AXES, FLAG, PATH, TEXT, checked, count, or_none
 from scgim.metrics import reliability_table
 from scgim.pl import _style
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 @_style.documented
-@checked(n_bins=count(), title=or_none(TEXT), ax=or_none(AXES), show=or_none(FLAG), return_fig=FLAG)
+@checked(n_bins=count(), title=or_none(TEXT), ax=or_none(AXES), show=or_none(FLAG), save=or_none(PATH), return_fig=FLAG)
 def calibration(
     truth: Any,
     probability: Any,
@@ -19,6 +22,7 @@ def calibration(
     title: str | None = None,
     ax: Any = None,
     show: bool | None = None,
+    save: "str | Path | None" = None,
     return_fig: bool = False,
 ) -> Any:
     """Draw the share of true calls against the probability that was given to them.
@@ -61,7 +65,7 @@ def calibration(
     ax.set_ylabel("share that is true", fontsize=9)
     if title:
         ax.set_title(_style.literal(title), fontsize=9, color=_style.muted(), loc="left")
-    return _style.finish(ax.figure, ax, own=own, show=show, return_fig=return_fig)
+    return _style.finish(ax.figure, ax, own=own, show=show, save=save, return_fig=return_fig)
 
 
 Z90 = 1.6449  # standard normal quantile of 0.95: two-sided 90 %

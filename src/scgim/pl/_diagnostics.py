@@ -5,17 +5,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scgim._checks import FLAG, checked, count, or_none
+from scgim._checks import FLAG, PATH, checked, count, or_none
 from scgim.pl import _style
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
 
 @_style.documented
-@checked(n_pairs=count(), show=or_none(FLAG), return_fig=FLAG)
+@checked(n_pairs=count(), show=or_none(FLAG), save=or_none(PATH), return_fig=FLAG)
 def diagnostics(
-    tables: "Mapping[str, pd.DataFrame]", *, n_pairs: int = 8, show: bool | None = None, return_fig: bool = False
+    tables: "Mapping[str, pd.DataFrame]",
+    *,
+    n_pairs: int = 8,
+    show: bool | None = None,
+    save: "str | Path | None" = None,
+    return_fig: bool = False,
 ) -> Any:
     """Draw what a fit rests on, and where it does not describe the data.
 
@@ -60,7 +67,7 @@ def diagnostics(
     _support(axes["support"], tables["support"])
     _similar(axes["similar"], tables["similar"], n_pairs)
     _features(axes["features"], tables["features"])
-    return _style.finish(figure, axes, own=True, show=show, return_fig=return_fig)
+    return _style.finish(figure, axes, own=True, show=show, save=save, return_fig=return_fig)
 
 
 def _contexts(axis: Any, table: "pd.DataFrame") -> None:

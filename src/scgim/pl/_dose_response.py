@@ -1,15 +1,18 @@
 """Effects on the targets of one perturbation against the dose."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scgim import _keys
-from scgim._checks import AXES, FITTED, FLAG, NAMES, TEXT, checked, count, did_you_mean, or_none
+from scgim._checks import AXES, FITTED, FLAG, NAMES, PATH, TEXT, checked, count, did_you_mean, or_none
 from scgim.get._tables import as_list, perturbation_names
 from scgim.pl import _style
 from scgim.pl._data import find, read
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 COLORS = ("#c23b33", "#2f6db3", "#3f8f5b", "#b8862b", "#7a5ea8", "#4aa3a2", "#8a6d5a", "#c76aa0")
 
@@ -23,6 +26,7 @@ COLORS = ("#c23b33", "#2f6db3", "#3f8f5b", "#b8862b", "#7a5ea8", "#4aa3a2", "#8a
     n_genes=count(),
     ax=or_none(AXES),
     show=or_none(FLAG),
+    save=or_none(PATH),
     return_fig=FLAG,
 )
 def dose_response(
@@ -34,6 +38,7 @@ def dose_response(
     n_genes: int = 6,
     ax: Any = None,
     show: bool | None = None,
+    save: "str | Path | None" = None,
     return_fig: bool = False,
 ) -> Any:
     """Draw the effects of one perturbation on its targets at the fitted doses, with two standard deviations.
@@ -99,7 +104,7 @@ def dose_response(
     ax.set_xlabel("dose", fontsize=9)
     ax.set_ylabel("effect", fontsize=9)
     ax.legend(frameon=False, fontsize=8, labelcolor=_style.ink(), loc="upper left", bbox_to_anchor=(1.01, 1.0))
-    return _style.finish(ax.figure, ax, own=own, show=show, return_fig=return_fig)
+    return _style.finish(ax.figure, ax, own=own, show=show, save=save, return_fig=return_fig)
 
 
 def _curve(targets: Any, params: Any, name: str) -> Any:

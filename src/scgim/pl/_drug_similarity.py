@@ -1,13 +1,16 @@
 """Which perturbations share mechanisms."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scgim import _keys
-from scgim._checks import AXES, FITTED, FLAG, TEXT, checked, count, or_none
+from scgim._checks import AXES, FITTED, FLAG, PATH, TEXT, checked, count, or_none
 from scgim.get import perturbations
 from scgim.pl import _style
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CELL = 0.2  # inches a perturbation
 
@@ -20,6 +23,7 @@ CELL = 0.2  # inches a perturbation
     title=or_none(TEXT),
     ax=or_none(AXES),
     show=or_none(FLAG),
+    save=or_none(PATH),
     return_fig=FLAG,
 )
 def drug_similarity(
@@ -30,6 +34,7 @@ def drug_similarity(
     title: str | None = None,
     ax: Any = None,
     show: bool | None = None,
+    save: "str | Path | None" = None,
     return_fig: bool = False,
 ) -> Any:
     """Draw how similar the inferred interventions of the perturbations are.
@@ -87,7 +92,7 @@ def drug_similarity(
         title = f"{len(order)} of {space.n_obs} perturbations"
     if title:
         ax.set_title(_style.literal(title), fontsize=9, color=_style.muted(), loc="left")
-    return _style.finish(ax.figure, ax, own=own, show=show, return_fig=return_fig)
+    return _style.finish(ax.figure, ax, own=own, show=show, save=save, return_fig=return_fig)
 
 
 def cosine(effects: np.ndarray) -> np.ndarray:

@@ -1,13 +1,16 @@
 """The causal graph as a layered picture."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scgim import _keys
-from scgim._checks import AXES, FITTED, FLAG, TEXT, checked, count, number, or_none
+from scgim._checks import AXES, FITTED, FLAG, PATH, TEXT, checked, count, number, or_none
 from scgim.get._tables import gene_names
 from scgim.pl import _network, _style
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @_style.documented
@@ -20,6 +23,7 @@ from scgim.pl import _network, _style
     title=or_none(TEXT),
     ax=or_none(AXES),
     show=or_none(FLAG),
+    save=or_none(PATH),
     return_fig=FLAG,
 )
 def graph(
@@ -32,6 +36,7 @@ def graph(
     title: str | None = None,
     ax: Any = None,
     show: bool | None = None,
+    save: "str | Path | None" = None,
     return_fig: bool = False,
 ) -> Any:
     """Draw the inferred graph: causes above, consequences below.
@@ -100,7 +105,7 @@ def graph(
         if len(edges) < total:
             title = f"{len(edges)} strongest of {total} edges, {len(genes)} of {len(names)} genes"
     ax.set_title(_style.literal(title), fontsize=10, color=_style.muted(), loc="center")
-    return _style.finish(ax.figure, ax, own=own, show=show, return_fig=return_fig)
+    return _style.finish(ax.figure, ax, own=own, show=show, save=save, return_fig=return_fig)
 
 
 def _share(probability: np.ndarray, genes: list[int]) -> np.ndarray:

@@ -1,16 +1,19 @@
 """The objective along the structure search and the training."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scgim import _keys
-from scgim._checks import FITTED, FLAG, NAMES, TEXT, checked, or_none
+from scgim._checks import FITTED, FLAG, NAMES, PATH, TEXT, checked, or_none
 from scgim.pl import _style
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MOST_COLUMNS = 4  # panels side by side
 
 
 @_style.documented
-@checked(adata=FITTED, key=TEXT, metrics=or_none(NAMES), show=or_none(FLAG), return_fig=FLAG)
+@checked(adata=FITTED, key=TEXT, metrics=or_none(NAMES), show=or_none(FLAG), save=or_none(PATH), return_fig=FLAG)
 def history(
     adata: Any,
     *,
@@ -18,6 +21,7 @@ def history(
     metrics: list[str] | None = None,
     ax: Any = None,
     show: bool | None = None,
+    save: "str | Path | None" = None,
     return_fig: bool = False,
 ) -> Any:
     """Draw how the objective developed, one panel for each stage and metric.
@@ -81,4 +85,4 @@ def history(
         )
         axis.set_title(f"{stage}: {metric}", fontsize=9, color=_style.ink(), loc="left")
         axis.set_xlabel("step", fontsize=8, color=_style.ink())
-    return _style.finish(figure, axes if own else ax, own=own, show=show, return_fig=return_fig)
+    return _style.finish(figure, axes if own else ax, own=own, show=show, save=save, return_fig=return_fig)

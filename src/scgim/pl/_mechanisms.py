@@ -1,14 +1,17 @@
 """Where perturbations act: all of them at a glance, or one with what follows from it."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scgim import _keys
-from scgim._checks import AXES, DOSE, FITTED, FLAG, TEXT, checked, count, or_none
+from scgim._checks import AXES, DOSE, FITTED, FLAG, PATH, TEXT, checked, count, or_none
 from scgim.pl import _downstream, _overview, _style
 from scgim.pl._data import find, read
 from scgim.pl._layout import topological
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @_style.documented
@@ -23,6 +26,7 @@ from scgim.pl._layout import topological
     title=or_none(TEXT),
     ax=or_none(AXES),
     show=or_none(FLAG),
+    save=or_none(PATH),
     return_fig=FLAG,
 )
 def mechanisms(
@@ -37,6 +41,7 @@ def mechanisms(
     title: str | None = None,
     ax: Any = None,
     show: bool | None = None,
+    save: "str | Path | None" = None,
     return_fig: bool = False,
 ) -> Any:
     """Draw the inferred mechanisms of action.
@@ -89,7 +94,7 @@ def mechanisms(
         row, weights = find(fitted, perturbation), csr_matrix(_keys.GRAPH.find(adata, key))
         limit = 25 if n_genes is None else n_genes
         drawn, own = _downstream.draw(fitted, row, weights, n_genes=limit, title=title, ax=ax)
-        return _style.finish(drawn.figure, drawn, own=own, show=show, return_fig=return_fig)
+        return _style.finish(drawn.figure, drawn, own=own, show=show, save=save, return_fig=return_fig)
     fitted = read(adata, key, dose=dose, gene_symbols=gene_symbols)
     rows, genes = _overview.choose(fitted, _order(adata, key), n_genes, n_perturbations)
     labels = _style.labels([fitted.label[row] for row in rows], 38)
@@ -101,7 +106,7 @@ def mechanisms(
     _overview.draw(ax, fitted, rows, genes, labels, unit)
     if title:
         ax.set_title(_style.literal(title), fontsize=9, color=_style.muted(), loc="left", pad=6)
-    return _style.finish(ax.figure, ax, own=own, show=show, return_fig=return_fig)
+    return _style.finish(ax.figure, ax, own=own, show=show, save=save, return_fig=return_fig)
 
 
 def _selection(rows: int, all_rows: int, what: str, genes: int, all_genes: int) -> str:

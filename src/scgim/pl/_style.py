@@ -1,12 +1,16 @@
 """What all pictures share: colours, text widths, and what a plotting function returns."""
 
+import os
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scgim._docstrings import splice
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 UP = "#c23b33"
 DOWN = "#2f6db3"
@@ -68,6 +72,7 @@ def _lightness(color: Any) -> float:
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
+SAVED_DPI = 200  # dots per inch of saved figures: enough for print at their size
 READABLE = 0.56  # lightness below which white is easier to read
 
 
@@ -169,11 +174,15 @@ documented = splice(
                 Axes to draw into, made if not given.
             show
                 Show the figure instead of returning the axes.
+            save
+                File to write the figure to; its ending says the format.
             return_fig
                 Return the figure.""",
         "figure": """
             show
                 Show the figure instead of returning the axes.
+            save
+                File to write the figure to; its ending says the format.
             return_fig
                 Return the figure.""",
         "returns": """
@@ -204,7 +213,9 @@ def axes(ax: Any, make: Callable[[], Any] | tuple[float, float]) -> tuple[Any, b
     return plt.subplots(figsize=make, layout="constrained")[1], True
 
 
-def finish(figure: Any, result: Any, *, own: bool, show: bool | None, return_fig: bool) -> Any:
+def finish(
+    figure: Any, result: Any, *, own: bool, show: bool | None, save: "str | Path | None", return_fig: bool
+) -> Any:
     """The common end of plotting functions.
 
     Parameters
@@ -217,6 +228,8 @@ def finish(figure: Any, result: Any, *, own: bool, show: bool | None, return_fig
         Whether the function made the figure itself. A figure around axes given by the user is never shown here.
     show
         Whether to show the figure; ``None`` shows a figure that the function made.
+    save
+        File to write the figure to, or None.
     return_fig
         Whether to return the figure and show nothing.
 
@@ -224,6 +237,8 @@ def finish(figure: Any, result: Any, *, own: bool, show: bool | None, return_fig
     -------
     The figure, the axes, or None when the figure has been shown.
     """
+    if save is not None:
+        _save(figure, save)
     if return_fig:
         return figure
     if show is None:
@@ -234,3 +249,14 @@ def finish(figure: Any, result: Any, *, own: bool, show: bool | None, return_fig
 
     plt.show()
     return None
+
+
+def _save(figure: Any, path: "str | Path") -> None:
+    """Write the figure; a sentence where the folder or the format does not exist."""
+    folder, kind = os.path.dirname(os.fspath(path)), os.path.splitext(path)[1].removeprefix(".").lower()
+    known = sorted(figure.canvas.get_supported_filetypes())
+    if kind and kind not in known:
+        raise ValueError(f"save: expected a file name that ends in one of {known}, found {os.fspath(path)!r}.")
+    if folder and not os.path.isdir(folder):
+        raise ValueError(f"save: expected a file in a folder that exists, found no folder {folder!r}; make it first.")
+    figure.savefig(path, bbox_inches="tight", dpi=SAVED_DPI)

@@ -1,16 +1,19 @@
 """Effect against evidence: every gene of a perturbation, or of all of them, as a point."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scgim import _keys
-from scgim._checks import AXES, FITTED, FLAG, TEXT, checked, count, number, or_none
+from scgim._checks import AXES, FITTED, FLAG, PATH, TEXT, checked, count, number, or_none
 from scgim.get import targets as target_table
 from scgim.get._tables import find_perturbation
 from scgim.pl import _style
+from scgim.pl._labels import beside
 
-FONT, LINES = 7.5, 24  # size of labels, and how many stand below one another at the most
+if TYPE_CHECKING:
+    from pathlib import Path
+
 MOST = 50.0  # log odds drawn at the most: beyond, the height would say nothing but the number of cells
 LIMIT = 1e-6  # probabilities are kept this far from 0 and 1 where log odds are made of them
 
@@ -26,6 +29,7 @@ LIMIT = 1e-6  # probabilities are kept this far from 0 and 1 where log odds are 
     title=or_none(TEXT),
     ax=or_none(AXES),
     show=or_none(FLAG),
+    save=or_none(PATH),
     return_fig=FLAG,
 )
 def targets(
@@ -39,6 +43,7 @@ def targets(
     title: str | None = None,
     ax: Any = None,
     show: bool | None = None,
+    save: "str | Path | None" = None,
     return_fig: bool = False,
 ) -> Any:
     """Draw the effect on each gene against the log odds that the gene is a target.
@@ -99,14 +104,14 @@ def targets(
     if perturbation is None:
         drugs = table["perturbation"].astype(str).to_numpy()[at].tolist()
         text = [f"{drug}: {gene}" for drug, gene in zip(_style.labels(drugs, 16), text, strict=True)]
-    _label(ax, effect[at], odds[at], text)
+    beside(ax, effect[at], odds[at], text)
     ax.set_xlabel("effect, if the gene is a target", fontsize=9)
     ax.set_ylabel("log odds of a target", fontsize=9)
     if title is None:
         found = f"{int(sure.sum())} of {len(table)} with a probability of at least {min_probability:g}"
         title = found if perturbation is None else f"{_style.shorten(str(perturbation), 40)}: {found}"
     ax.set_title(_style.literal(title), fontsize=9, color=_style.muted(), loc="left")
-    return _style.finish(ax.figure, ax, own=own, show=show, return_fig=return_fig)
+    return _style.finish(ax.figure, ax, own=own, show=show, save=save, return_fig=return_fig)
 
 
 def log_odds(table: Any) -> np.ndarray:
@@ -115,28 +120,3 @@ def log_odds(table: Any) -> np.ndarray:
         return table["log_odds"].to_numpy(float)
     p = np.clip(table["probability"].to_numpy(float), LIMIT, 1 - LIMIT)
     return np.log(p) - np.log1p(-p)
-
-
-def _label(ax: Any, x: np.ndarray, y: np.ndarray, text: list[str]) -> None:
-    """Names in a column at either side, one below the other, each tied to its point by a thin line."""
-    if not len(text):
-        return
-    points = ax.get_window_extent().width * 72 / ax.figure.dpi
-    left, right = ax.get_xlim()
-    low, high = ax.get_ylim()
-    for side in (-1, 1):
-        own = [k for k in range(len(text)) if (x[k] >= 0) == (side > 0)]
-        if own:  # room for the column, as a share of the width
-            room = (max(_style.text_width(text[k], FONT) for k in own) + 14) / points * (right - left) * 1.4
-            ax.set_xlim(*((ax.get_xlim()[0], right + room) if side > 0 else (left - room, ax.get_xlim()[1])))
-    ends = ax.get_xlim()
-    step = (high - low) / LINES
-    for side in (-1, 1):
-        edge, top = ends[1] if side > 0 else ends[0], np.inf
-        for k in sorted((k for k in range(len(text)) if (x[k] >= 0) == (side > 0)), key=lambda k: (-y[k], -abs(x[k]))):
-            top = min(y[k], top - step)
-            ax.annotate(
-                _style.literal(text[k]), (x[k], y[k]), xytext=(edge, top), fontsize=FONT, color=_style.ink(),
-                ha="right" if side > 0 else "left", va="center", zorder=4,
-                arrowprops={"arrowstyle": "-", "color": _style.outline(), "linewidth": 0.5, "shrinkB": 2},
-            )  # fmt: skip
