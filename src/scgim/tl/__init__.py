@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scgim.tl._changes import changes
     from scgim.tl._diagnose import diagnose
+    from scgim.tl._dose_curves import dose_curves
     from scgim.tl._evaluate import evaluate
     from scgim.tl._fit import fit
     from scgim.tl._predict import predict
     from scgim.tl._report import report
 
-__all__ = ["changes", "diagnose", "evaluate", "fit", "predict", "report"]
+__all__ = ["changes", "diagnose", "dose_curves", "evaluate", "fit", "predict", "report"]
 
 
 def __getattr__(name: str) -> Any:
