@@ -8,12 +8,23 @@ if TYPE_CHECKING:
     from scgim.tl._diagnose import diagnose
     from scgim.tl._dose_curves import dose_curves
     from scgim.tl._evaluate import evaluate
+    from scgim.tl._export_model import export_model
     from scgim.tl._export_predictions import export_predictions
     from scgim.tl._fit import fit
     from scgim.tl._predict import predict
     from scgim.tl._report import report
 
-__all__ = ["changes", "diagnose", "dose_curves", "evaluate", "export_predictions", "fit", "predict", "report"]
+__all__ = [
+    "changes",
+    "diagnose",
+    "dose_curves",
+    "evaluate",
+    "export_model",
+    "export_predictions",
+    "fit",
+    "predict",
+    "report",
+]
 
 
 def __getattr__(name: str) -> Any:
