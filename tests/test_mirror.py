@@ -87,6 +87,7 @@ BESIDE = {
     "datasets/test_simulate_realism.py": "what the simulator adds to the published protocol",
     "test_add_a_kind.py": "a page of the documentation",
     "model/_saving/test_old_files.py": "files of earlier versions",
+    "interop": "what other packages read",
     "pl/test_pictures.py": "all pictures, as they look",
     "test_docs.py": "the documentation",
     "test_import_time.py": "the package as a whole",

@@ -21,3 +21,13 @@ def test_every_dose_has_a_row_of_its_own_name(fitted_adata):
 def test_an_unmeasured_dose_is_named(fitted_adata):
     with pytest.raises(ValueError, match="dose"):
         perturbations(fitted_adata, dose=7)
+
+
+def test_log_odds_are_those_of_the_table_or_of_the_probabilities(fitted_adata):
+    space = perturbations(fitted_adata, dose="all")
+    p = space.layers["probability"].astype(float)
+    np.testing.assert_allclose(space.layers["log_odds"], np.log(p / (1 - p)), rtol=1e-4)
+    table = fitted_adata.uns["scgim"]["targets"]
+    table["log_odds"] = np.arange(len(table), dtype=float)
+    found = perturbations(fitted_adata, dose="all").layers["log_odds"]
+    np.testing.assert_array_equal(found, np.arange(len(table)).reshape(-1, 5))

@@ -7,10 +7,12 @@ import pandas as pd
 
 from scgim import _keys
 from scgim._checks import DOSE, FITTED, TEXT, checked
-from scgim.get._tables import measured
+from scgim.get._tables import as_list, measured, perturbation_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+LIMIT = 1e-6  # probabilities are kept this far from 0 and 1 where log odds are made of them
 
 
 @checked(adata=FITTED, key=TEXT, dose=DOSE)
@@ -34,6 +36,8 @@ def perturbations(adata: Any, *, key: str = _keys.DEFAULT, dose: str | float = "
         Expected effect: probability of a target times the effect if it is one, in units of the modelled expression.
     `.layers['effect']`, `.layers['probability']` : float32
         The two apart.
+    `.layers['log_odds']` : float32
+        Log odds of a target, which tell genes apart whose probabilities are all 1.
     `.obs` : DataFrame
         `perturbation`, `dose` (nan where none was registered), `n_cells`, `target` (the most probable gene, "unassigned"
         below 1/2), `target_probability`.
@@ -72,6 +76,7 @@ def perturbations(adata: Any, *, key: str = _keys.DEFAULT, dose: str | float = "
         index=_names(rows.perturbation, rows.dose, several=dose == "all"),
     )
     out = AnnData((probability * effect).astype(np.float32), obs=obs, var=adata.var.copy())
+    out.layers["log_odds"] = rows.pool(_log_odds(adata, key)).astype(np.float32)
     out.layers["effect"], out.layers["probability"] = effect.astype(np.float32), probability.astype(np.float32)
     return out
 
@@ -81,3 +86,17 @@ def _names(perturbation: list[str], dose: np.ndarray, *, several: bool) -> list[
     if not several:
         return list(perturbation)
     return [name if np.isnan(d) else f"{name} @ {d:g}" for name, d in zip(perturbation, dose, strict=True)]
+
+
+def _log_odds(adata: Any, key: str) -> np.ndarray:
+    """Log odds of every context and gene ``(K, G)`` as the fit wrote them; from the probabilities in older results and in modalities."""
+    probability = np.asarray(_keys.TARGET_PROBABILITY.find(adata, key), float).T  # (K, G)
+    p = np.clip(probability, LIMIT, 1 - LIMIT)
+    out = np.log(p) - np.log1p(-p)
+    table, contexts, params = (place.find(adata, key) for place in (_keys.TARGETS, _keys.CONTEXTS, _keys.PARAMS))
+    names, _ = perturbation_names(contexts, as_list(params["perturbation_key"]), [], str(params["control"]))
+    perturbed = np.array([name != "" for name in names])
+    genes = np.asarray(adata.var_names, dtype=object).astype(str)
+    if "log_odds" in table and table["gene"].astype(str).tolist() == genes.tolist() * int(perturbed.sum()):
+        out[perturbed] = table["log_odds"].to_numpy(float).reshape(-1, len(genes))
+    return out
