@@ -51,7 +51,7 @@ def downstream(
 
     Examples
     --------
-    >>> scgim.get.downstream(adata, "U0126").head()  # doctest: +SKIP
+    >>> scgim.get.downstream(adata, "U0126").head()
     """
     if isinstance(dose, str) and dose != "highest":
         raise ValueError(f"dose: expected 'highest' or a number, found {dose!r}.")

@@ -36,8 +36,8 @@ def graph(adata: Any, *, key: str = _keys.DEFAULT, min_probability: float = 0.0)
 
     Examples
     --------
-    >>> graph = scgim.get.graph(adata)  # doctest: +SKIP
-    >>> graph.edges["Raf", "Mek"]["weight"]  # doctest: +SKIP
+    >>> graph = scgim.get.graph(adata)
+    >>> graph.edges["Raf", "Mek"]["weight"]
     """
     import networkx as nx
     from scipy.sparse import coo_matrix, csr_matrix

@@ -47,7 +47,7 @@ def network(
 
     Examples
     --------
-    >>> edges = scgim.get.network(adata, min_probability=0.9)  # doctest: +SKIP
+    >>> edges = scgim.get.network(adata, min_probability=0.9)
     """
     if n_edges is not None and n_edges < 0:
         raise ValueError(f"n_edges: expected a number of at least 0, found {n_edges!r}.")

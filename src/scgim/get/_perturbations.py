@@ -53,8 +53,8 @@ def perturbations(adata: Any, *, key: str = _keys.DEFAULT, dose: str | float = "
 
     Examples
     --------
-    >>> space = scgim.get.perturbations(adata)  # doctest: +SKIP
-    >>> sc.pp.neighbors(space, use_rep="X")  # doctest: +SKIP
+    >>> space = scgim.get.perturbations(adata)
+    >>> sc.pp.pca(space, n_comps=2)
     """
     from anndata import AnnData
 

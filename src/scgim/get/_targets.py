@@ -68,7 +68,7 @@ def targets(
 
     Examples
     --------
-    >>> scgim.get.targets(adata, level="drug", max_false_sign_rate=0.05)  # doctest: +SKIP
+    >>> scgim.get.targets(adata, level="drug", max_false_sign_rate=0.05)
     """
     if level not in LEVELS:
         raise ValueError(f"level: expected one of {list(LEVELS)}, found {level!r}.")

@@ -76,12 +76,10 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
 
     Examples
     --------
-    >>> scgim.model.GIM.setup_anndata(  # doctest: +SKIP
-    ...     adata, perturbation_key="drug", dose_key="dose", control="control"
-    ... )
-    >>> model = scgim.model.GIM(adata)  # doctest: +SKIP
-    >>> model.train()  # doctest: +SKIP
-    >>> model.get_targets()  # doctest: +SKIP
+    >>> scgim.model.GIM.setup_anndata(adata, perturbation_key="drug", dose_key="dose", control="control")
+    >>> model = scgim.model.GIM(adata)
+    >>> model.train()
+    >>> model.get_targets()
     """
 
     _module_cls = GIMModule
@@ -252,7 +250,7 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
 
         Examples
         --------
-        >>> model.train(rng=0)  # doctest: +SKIP
+        >>> model.train(rng=0)
         """
         learner = self._choices.learner
         options = TrainOptions.sort(

@@ -50,7 +50,7 @@ def calibration(
 
     Examples
     --------
-    >>> scgim.pl.calibration(table["gene"].isin(known), table["probability"])  # doctest: +SKIP
+    >>> scgim.pl.calibration(table["gene"].isin(known), table["probability"])
     """
     table = reliability_table(truth, probability, n_bins=n_bins)
     ax, own = _style.axes(ax, (3.8, 3.6))

@@ -48,7 +48,7 @@ def diagnostics(
 
     Examples
     --------
-    >>> scgim.pl.diagnostics(scgim.tl.diagnose(model))  # doctest: +SKIP
+    >>> scgim.pl.diagnostics(scgim.tl.diagnose(model))
     """
     import matplotlib.pyplot as plt
 

@@ -67,7 +67,7 @@ def dose_response(
 
     Examples
     --------
-    >>> scgim.pl.dose_response(adata, "U0126")  # doctest: +SKIP
+    >>> scgim.pl.dose_response(adata, "U0126")
     """
     params = _keys.PARAMS.find(adata, key)
     if not as_list(params.get("dose_key")):

@@ -63,7 +63,7 @@ def drug_similarity(
 
     Examples
     --------
-    >>> scgim.pl.drug_similarity(adata)  # doctest: +SKIP
+    >>> scgim.pl.drug_similarity(adata)
     """
     if n_perturbations < 1:
         raise ValueError(f"n_perturbations: expected a number of at least 1, found {n_perturbations!r}.")

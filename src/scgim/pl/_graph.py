@@ -66,7 +66,7 @@ def graph(
 
     Examples
     --------
-    >>> scgim.pl.graph(adata)  # doctest: +SKIP
+    >>> scgim.pl.graph(adata)
     """
     from matplotlib.patches import Patch
     from scipy.sparse import coo_matrix, csr_matrix

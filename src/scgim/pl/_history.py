@@ -49,7 +49,7 @@ def history(
 
     Examples
     --------
-    >>> scgim.pl.history(adata)  # doctest: +SKIP
+    >>> scgim.pl.history(adata)
     """
     import matplotlib.pyplot as plt
 

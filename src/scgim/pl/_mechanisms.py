@@ -82,8 +82,8 @@ def mechanisms(
 
     Examples
     --------
-    >>> scgim.pl.mechanisms(adata)  # doctest: +SKIP
-    >>> scgim.pl.mechanisms(adata, "U0126")  # doctest: +SKIP
+    >>> scgim.pl.mechanisms(adata)
+    >>> scgim.pl.mechanisms(adata, "U0126")
     """
     from scipy.sparse import csr_matrix
 

@@ -82,7 +82,7 @@ def predicted_vs_observed(
 
     Examples
     --------
-    >>> scgim.pl.predicted_vs_observed(scgim.tl.changes(model, adata_test))  # doctest: +SKIP
+    >>> scgim.pl.predicted_vs_observed(scgim.tl.changes(model, adata_test))
     """
     import matplotlib.pyplot as plt
 

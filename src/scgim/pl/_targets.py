@@ -78,7 +78,7 @@ def targets(
 
     Examples
     --------
-    >>> scgim.pl.targets(adata, "U0126")  # doctest: +SKIP
+    >>> scgim.pl.targets(adata, "U0126")
     """
     if not 0 < min_probability < 1:
         raise ValueError(f"min_probability: expected a number between 0 and 1, found {min_probability!r}.")

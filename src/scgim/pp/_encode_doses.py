@@ -73,7 +73,7 @@ def encode_doses(
 
     Examples
     --------
-    >>> scgim.pp.encode_doses(adata, "dose", unit="nM")  # doctest: +SKIP
+    >>> scgim.pp.encode_doses(adata, "dose", unit="nM")
     """
     values = column(adata, "dose_key", dose_key)
     if unit is not None:

@@ -98,9 +98,7 @@ def select_genes(
 
     Examples
     --------
-    >>> scgim.pp.select_genes(  # doctest: +SKIP
-    ...     adata, 100, perturbation_key="drug", control="control", subset=True
-    ... )
+    >>> scgim.pp.select_genes(adata, 100, perturbation_key="drug", control="control", subset=True)
     """
     listed = _listed(adata, genes)
     _check(adata, n_genes, method, listed, perturbation_key, control, layer)

@@ -63,8 +63,8 @@ def split_combinations(
 
     Examples
     --------
-    >>> scgim.pp.split_combinations(adata, "drug", dose_key="dose")  # doctest: +SKIP
-    >>> model = scgim.tl.fit(  # doctest: +SKIP
+    >>> scgim.pp.split_combinations(adata, "drug", dose_key="dose")
+    >>> model = scgim.tl.fit(
     ...     adata, perturbation_key=["drug_1", "drug_2"], dose_key=["dose_1", "dose_2"], control="control"
     ... )
     """

@@ -98,10 +98,10 @@ def split_contexts(
 
     Examples
     --------
-    >>> scgim.pp.split_contexts(  # doctest: +SKIP
+    >>> scgim.pp.split_contexts(
     ...     adata, "dose", perturbation_key="drug", control="control", dose_key="dose", hold_out="highest"
     ... )
-    >>> train = adata[adata.obs["split"] == "train"].copy()  # doctest: +SKIP
+    >>> train = adata[adata.obs["split"] == "train"].copy()
     """
     if by not in ("dose", "drug", "combination", "covariate"):
         cell = "A split of single cells leaks every test context into training. " if by in ("cell", "random") else ""

@@ -59,8 +59,8 @@ def changes(
 
     Examples
     --------
-    >>> table = scgim.tl.changes(model, adata_test)  # doctest: +SKIP
-    >>> scgim.pl.predicted_vs_observed(table)  # doctest: +SKIP
+    >>> table = scgim.tl.changes(model, adata_test)
+    >>> scgim.pl.predicted_vs_observed(table)
     """
     rng = np.random.default_rng(0)  # cells are sampled beside the means, and not used here
     scale = make_transform(transform, model)

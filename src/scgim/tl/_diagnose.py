@@ -87,8 +87,8 @@ def diagnose(
 
     Examples
     --------
-    >>> tables = scgim.tl.diagnose(model)  # doctest: +SKIP
-    >>> tables["similar"].query("not distinct")  # doctest: +SKIP
+    >>> tables = scgim.tl.diagnose(model)
+    >>> tables["similar"].query("not distinct")
     """
     if model.adata is None:
         raise ValueError("model: it was loaded without its training data; use scgim.model.GIM.load(path, adata).")

@@ -51,8 +51,8 @@ def dose_curves(model: GIM) -> pd.DataFrame:
 
     Examples
     --------
-    >>> curves = scgim.tl.dose_curves(model)  # doctest: +SKIP
-    >>> curves.query("ec50_in_range and r_squared > 0.8")  # doctest: +SKIP
+    >>> curves = scgim.tl.dose_curves(model)
+    >>> curves.query("ec50_in_range and r_squared > 0.8")
     """
     design, curves = model.design, model.fitted.curves
     if not design.has_dose:

@@ -108,8 +108,8 @@ def evaluate(
 
     Examples
     --------
-    >>> scores = scgim.tl.evaluate(model, adata_test)  # doctest: +SKIP
-    >>> scores.groupby(["metric", "method"])["value"].median().unstack()  # doctest: +SKIP
+    >>> scores = scgim.tl.evaluate(model, adata_test)
+    >>> scores.groupby(["metric", "method"])["value"].median().unstack()
     """
     chosen = _baselines(baselines)
     asked = _metrics(metrics)

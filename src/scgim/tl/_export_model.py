@@ -83,7 +83,7 @@ def export_model(
 
     Examples
     --------
-    >>> scgim.tl.export_model(model, "to_upload", license="cc-by-4.0")  # doctest: +SKIP
+    >>> scgim.tl.export_model(model, "to_upload", license="cc-by-4.0")
     >>> huggingface_hub.upload_folder(  # doctest: +SKIP
     ...     repo_id="me/my-model", folder_path="to_upload"
     ... )

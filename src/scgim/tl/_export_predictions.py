@@ -88,7 +88,7 @@ def export_predictions(
 
     Examples
     --------
-    >>> scgim.tl.export_predictions(model, adata_test, "predictions")  # doctest: +SKIP
+    >>> scgim.tl.export_predictions(model, adata_test, "predictions")
     """
     generator = np.random.default_rng(rng)
     scale = make_transform(transform, model)

@@ -52,7 +52,7 @@ def predict(
 
     Examples
     --------
-    >>> doses = pd.DataFrame({"drug": ["U0126", "U0126"], "dose": [0.3, 3.0]})  # doctest: +SKIP
-    >>> cells = scgim.tl.predict(model, doses, n_cells=200)  # doctest: +SKIP
+    >>> doses = pd.DataFrame({"drug": ["U0126", "U0126"], "dose": [0.3, 3.0]})
+    >>> cells = scgim.tl.predict(model, doses, n_cells=200)
     """
     return model.predict(perturbations, features=features, n_cells=n_cells, rng=rng)

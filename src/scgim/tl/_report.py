@@ -71,7 +71,7 @@ def report(
 
     Examples
     --------
-    >>> scgim.tl.report(adata, "results.html", diagnostics=scgim.tl.diagnose(model))  # doctest: +SKIP
+    >>> scgim.tl.report(adata, "results.html", diagnostics=scgim.tl.diagnose(model))
     """
     path = Path(out)
     if path.suffix.lower() not in (".html", ".htm"):

@@ -118,8 +118,8 @@ class ForecastMixin:
 
         Examples
         --------
-        >>> new = pd.DataFrame({"drug": ["drug_1"], "dose": [1.25]})  # doctest: +SKIP
-        >>> cells = model.predict(new, n_cells=500)  # doctest: +SKIP
+        >>> new = pd.DataFrame({"drug": ["drug_1"], "dose": [1.25]})
+        >>> cells = model.predict(new, n_cells=500)
         """
         n_cells = _positive_count(n_cells)
         predictor, request, components = self._prepare(perturbations, features)
@@ -155,7 +155,7 @@ class ForecastMixin:
 
         Examples
         --------
-        >>> model.predict_mean(pd.DataFrame({"drug": ["drug_1"], "dose": [1.25]}))  # doctest: +SKIP
+        >>> model.predict_mean(pd.DataFrame({"drug": ["drug_1"], "dose": [1.25]}))
         """
         predictor, request, components = self._prepare(perturbations, features)
         return pd.DataFrame(
@@ -192,7 +192,7 @@ class ForecastMixin:
 
         Examples
         --------
-        >>> model.predict_to_disk(screen, "predicted.h5ad", n_cells=1000)  # doctest: +SKIP
+        >>> model.predict_to_disk(screen, "predicted.h5ad", n_cells=1000)
         """
         path, n_cells = Path(path), _positive_count(n_cells)
         if path.suffix not in (".h5ad", ".zarr"):
@@ -252,7 +252,7 @@ class ForecastMixin:
 
         Examples
         --------
-        >>> model.counterfactual(  # doctest: +SKIP
+        >>> model.counterfactual(
         ...     adata[adata.obs["drug"] == "control"], pd.DataFrame({"drug": ["drug_1"], "dose": [2.0]})
         ... )
         """

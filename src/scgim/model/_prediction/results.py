@@ -126,7 +126,7 @@ class ResultsMixin:
 
         Examples
         --------
-        >>> model.get_targets().query("probability > 0.5")  # doctest: +SKIP
+        >>> model.get_targets().query("probability > 0.5")
         """
         predictor: Predictor = self._predictor()  # type: ignore[attr-defined]
         data, fit = predictor.data, predictor.fit
@@ -154,7 +154,7 @@ class ResultsMixin:
 
         Examples
         --------
-        >>> weights, probabilities = model.get_graph()  # doctest: +SKIP
+        >>> weights, probabilities = model.get_graph()
         """
         fit: Fit = self.fitted  # type: ignore[attr-defined]
         probability = np.where(fit.graph.probability > SMALLEST_EDGE, fit.graph.probability, 0.0)

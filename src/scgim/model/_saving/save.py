@@ -69,7 +69,7 @@ class SaveMixin(BaseModelClass):
 
         Examples
         --------
-        >>> model.save("model", overwrite=True)  # doctest: +SKIP
+        >>> model.save("model", overwrite=True)
         """
         folder, prefix = _folder(dir_path), _prefix(prefix)
         _flag("overwrite", overwrite)
@@ -144,7 +144,7 @@ class SaveMixin(BaseModelClass):
 
         Examples
         --------
-        >>> model = scgim.model.GIM.load("model", adata=False)  # doctest: +SKIP
+        >>> model = scgim.model.GIM.load("model", adata=False)
         """
         for name, value in (("datamodule", datamodule), ("allowed_classes_names_list", allowed_classes_names_list)):
             if value:

@@ -61,9 +61,7 @@ class SetupMixin:
 
         Examples
         --------
-        >>> scgim.model.GIM.setup_anndata(  # doctest: +SKIP
-        ...     adata, perturbation_key="drug", dose_key="dose", control="DMSO"
-        ... )
+        >>> scgim.model.GIM.setup_anndata(adata, perturbation_key="drug", dose_key="dose", control="control")
         """
         setup_method_args = cls._get_setup_method_args(**locals())  # type: ignore[attr-defined]
         _refuse_unknown(kwargs, setup_method_args["setup_args"])
@@ -104,8 +102,8 @@ class SetupMixin:
 
         Examples
         --------
-        >>> scgim.model.GIM.setup_mudata(  # doctest: +SKIP
-        ...     mdata, perturbation_key="drug", control="DMSO", modalities={"layer": ["rna", "protein"]}
+        >>> scgim.model.GIM.setup_mudata(
+        ...     mdata, perturbation_key="drug", control="control", modalities={"layer": ["rna", "protein"]}
         ... )
         """
         from mudata import MuData
