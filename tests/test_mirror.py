@@ -90,6 +90,8 @@ BESIDE = {
     "interop": "what other packages read",
     "pl/test_pictures.py": "all pictures, as they look",
     "test_docs.py": "the documentation",
+    "test_docs_code.py": "the documentation",
+    "test_links.py": "the documentation",
     "test_examples.py": "every public function",
     "test_import_time.py": "the package as a whole",
     "test_layers.py": "the package as a whole",
