@@ -204,6 +204,17 @@ def learned(study, n_kicks: int = 3, rng: int = 0):
     return found[2], calls[0]
 
 
+def test_scores_of_python_lead_to_the_same_graph(make_study):
+    study = make_study(n_genes=10, n_drugs=6, seed=3)
+    moments = study.moments()
+    python, asked = learned(study)
+    compiled = learn_structure(moments, study.design, Prior.default(10), rng=np.random.default_rng(0), n_kicks=3)
+    assert asked > 100
+    assert python.order == compiled[2].order and python.parents == compiled[2].parents
+    assert python.chooser.n_scored == compiled[1].n_scored
+    assert python.total == pytest.approx(compiled[2].total, abs=1e-9)
+
+
 def test_ten_times_the_cells_do_not_make_the_search_work_harder(make_study):
     """The same systems with 50 and 500 cells a context."""
     work = {}
@@ -246,20 +257,20 @@ def test_kicks_stay_near_and_mend_no_more_than_they_touch(make_study):
     check_state(state)
 
 
-class _Nan:
-    """A score that is not a number."""
-
-    n_genes, prior = 1, None
+class _Nan(ShiftScore):
+    """A score that is not a number, which Python has to be asked for."""
 
     def score_sets(self, j, sets):
         return np.full(len(sets), np.nan)
 
-    def score_added(self, j, base, genes):
+    def score_added(self, j, base, genes, n_steps=None):
         return np.zeros(len(genes))
 
     coarse_added = score_added
 
 
-def test_a_score_that_is_not_a_number_is_refused():
+def test_a_score_that_is_not_a_number_is_refused(study):
+    moments = study.moments()
+    score = _Nan(moments, study.design.drug_set, study.design.group, Prior.default(moments.n_genes))
     with pytest.raises(ValueError, match="the score of a gene is not a number"):
-        OrderSearch(Parents(_Nan(), [np.zeros(0, dtype=np.int64)]), np.zeros(1, dtype=np.int64), 1)
+        OrderSearch(Parents(score, screen(score, 40)), np.arange(moments.n_genes), 1)

@@ -1,8 +1,10 @@
 """Greedy choice of parents with every score remembered, compiled (layer `_core`; not from the paper).
 
 Parent sets are known by a hash, the exclusive or of a random number of each member and one of the child, which lies in
-tables with open addresses. What is missed there is asked for (`ASK_...`): Python has the score compute it and calls again,
-so that any score will do.
+tables with open addresses. What is missed there is asked for (`ASK_...`), and the function called again once it is there:
+`compute` does what the compiled scores of shifts can, Python the rest, so that any score will do. A choice of parents that
+had to ask goes on where it was. No kernel is called from within a choice or a move, for every caller of a compiled function
+is compiled with all of it.
 """
 
 from __future__ import annotations
@@ -10,8 +12,12 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from scgim._core.structure.kernels import coarse_scores, shift_scores
+
 TOLERANCE = 1e-6  # of parent sets
 ASK_ROOM, ASK_SETS, ASK_ADDED, ASK_EXACT = 0, 1, 2, 3
+N_ROWS, N_VALUES, N_SCORED, STAGE, N_CHOSEN = 0, 1, 2, 3, 4  # places in the last table
+FORWARD, BACKWARD = 1, 2  # stages of a choice that had to ask
 N_REFINED = 5  # candidates scored in full at a time; the others coarsely
 
 
@@ -45,28 +51,43 @@ def hash_of(child, parents, n, tables):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
+def keep_value(child, parents, n, value, tables):  # type: ignore[no-untyped-def]
+    """Remembers the score of n parents."""
+    keys, known, used = tables[6], tables[7], tables[10]
+    key = hash_of(child, parents, n, tables)
+    at = find(keys, key)
+    used[N_VALUES] += keys[at] == 0
+    keys[at], known[at] = key, value
+
+
+@numba.njit(cache=True)
 def keep_values(child, sets, scores, tables):  # type: ignore[no-untyped-def]
     """Remembers scores ``(M,)`` of parent sets ``(M, p)``."""
-    keys, known, used = tables[6], tables[7], tables[10]
     for m in range(len(sets)):
-        key = hash_of(child, sets[m], sets.shape[1], tables)
-        at = find(keys, key)
-        used[1] += keys[at] == 0
-        keys[at], known[at] = key, scores[m]
+        keep_value(child, sets[m], sets.shape[1], scores[m], tables)
 
 
 @numba.njit(cache=True)
 def keep_added(child, parents, n, places, found, few, tables):  # type: ignore[no-untyped-def]
     """Remembers scores ``(M,)`` with the candidates at `places` added to n parents; the row."""
     keys, rows, scores, exact, used = tables[4], tables[5], tables[8], tables[9], tables[10]
-    key, row = hash_of(child, parents, n, tables), used[0]
+    key, row = hash_of(child, parents, n, tables), used[N_ROWS]
     at = find(keys, key)
     keys[at], rows[at] = key, row
-    scores[row], exact[row] = -np.inf, few
+    for c in range(scores.shape[1]):
+        scores[row, c], exact[row, c] = -np.inf, few
     for m in range(len(places)):
         scores[row, places[m]] = found[m]
-    used[0] += 1
+    used[N_ROWS] += 1
     return row
+
+
+@numba.njit(cache=True)
+def keep_exact(child, parents, n, places, found, tables):  # type: ignore[no-untyped-def]
+    """Remembers exact scores ``(M,)`` with the candidates at `places` added to n parents, which have a row."""
+    row = tables[5][find(tables[4], hash_of(child, parents, n, tables))]
+    for m in range(len(places)):
+        tables[8][row, places[m]], tables[9][row, places[m]] = found[m], True
 
 
 @numba.njit(cache=True)
@@ -85,7 +106,7 @@ def set_values(child, sets, tables, ask, values):  # type: ignore[no-untyped-def
             values[m] = known[at]
     if missing == 0:
         return True
-    ask[0] = ASK_SETS if 2 * (used[1] + missing) <= len(keys) else ASK_ROOM
+    ask[0] = ASK_SETS if 2 * (used[N_VALUES] + missing) <= len(keys) else ASK_ROOM
     ask[1], ask[2], ask[3] = child, p, missing
     return False
 
@@ -97,7 +118,7 @@ def added_row(child, parents, n, tables, ask):  # type: ignore[no-untyped-def]
     at = find(keys, hash_of(child, parents, n, tables))
     if keys[at] != 0:
         return tables[5][at]
-    room = 2 * (used[0] + 1) <= len(keys) and used[0] + 1 <= len(tables[8])
+    room = 2 * (used[N_ROWS] + 1) <= len(keys) and used[N_ROWS] + 1 <= len(tables[8])
     ask[0], ask[1], ask[2] = ASK_ADDED if room else ASK_ROOM, child, n
     many = 0
     for c in range(tables[1][child]):  # places of the candidates that are no parents
@@ -156,12 +177,20 @@ def best_parents(child, allowed, most, tables, ask, parents):  # type: ignore[no
     -------
     The number of parents, sorted in `parents`, and the score; -1 where something has to be asked for.
     """
-    keys, used = tables[6], tables[10]
-    n, single = 0, np.empty(1)
-    if not set_values(child, np.empty((1, 0), dtype=np.int64), tables, ask, single):
-        return -1, 0.0
-    value = single[0]
-    while n < most:
+    keys, known, used = tables[6], tables[7], tables[10]
+    n, single = used[N_CHOSEN], np.empty(1)
+    forward, n = used[STAGE] != BACKWARD, n if used[STAGE] > 0 else 0
+    if n == 0:
+        if not set_values(child, np.empty((1, 0), dtype=np.int64), tables, ask, single):
+            return -1, 0.0
+        value = single[0]
+    else:
+        value = known[find(keys, hash_of(child, parents, n, tables))]
+    while forward and n < most:
+        used[STAGE], used[N_CHOSEN] = FORWARD, n
+        if 2 * (used[N_VALUES] + 1) > len(keys):
+            ask[0] = ASK_ROOM
+            return -1, 0.0
         x, score = best_added(child, parents, n, allowed, tables, ask)
         if x == -2:
             return -1, 0.0
@@ -173,12 +202,9 @@ def best_parents(child, allowed, most, tables, ask, parents):  # type: ignore[no
             at -= 1
         parents[at] = x
         n += 1
-        if 2 * (used[1] + 1) > len(keys):
-            ask[0] = ASK_ROOM
-            return -1, 0.0
-        single[0] = value
-        keep_values(child, parents[:n].copy().reshape((1, n)), single, tables)
+        keep_value(child, parents, n, value, tables)
     while n > 1:
+        used[STAGE], used[N_CHOSEN] = BACKWARD, n
         rests, values = np.empty((n, n - 1), dtype=np.int64), np.empty(n)
         for out in range(n):
             for a in range(n - 1):
@@ -194,4 +220,36 @@ def best_parents(child, allowed, most, tables, ask, parents):  # type: ignore[no
         value, n = values[best], n - 1
         for a in range(n):
             parents[a] = rests[best, a]
+    used[STAGE] = 0
     return n, value
+
+
+@numba.njit(cache=True)
+def compute(tables, ask, engine):  # type: ignore[no-untyped-def]
+    """Computes and remembers the scores that are asked for, with an engine as in `ShiftScore.engine`; whether it could."""
+    n_functions, n_steps, n_groups, data, centred, sizes, numbers, prices = engine
+    kind, child, n, many = ask[0], ask[1], ask[2], ask[3]
+    if n_functions == 0 or kind == ASK_ROOM:
+        return False
+    tables[10][N_SCORED] += many
+    scores, parents, places = np.empty(many), ask[4 : 4 + n].copy(), ask[4 + n : 4 + n + many].copy()
+    width = n if kind == ASK_SETS else n + 1
+    sets, few = np.empty((many, width), dtype=np.int64), many <= N_REFINED
+    for m in range(many):
+        for a in range(n):
+            sets[m, a] = ask[4 + m * n + a] if kind == ASK_SETS else parents[a]
+        if kind != ASK_SETS:
+            sets[m, n] = tables[0][child, places[m]]
+    if kind == ASK_ADDED and not few:
+        genes = sets[:, n].copy()
+        coarse_scores(child, parents, genes, n_functions, data, centred, sizes, numbers[child], prices, scores)
+    else:
+        coefs = np.empty((many, width * n_functions + n_groups))
+        shift_scores(child, sets, n_functions, data, sizes, numbers[child], prices, n_steps, data[3], scores, coefs)
+    if kind == ASK_SETS:
+        keep_values(child, sets, scores, tables)
+    elif kind == ASK_ADDED:
+        keep_added(child, parents, n, places, scores, few, tables)
+    else:
+        keep_exact(child, parents, n, places, scores, tables)
+    return True

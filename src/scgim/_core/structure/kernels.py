@@ -29,7 +29,7 @@ def evidence(residual, error, slab2, log_off, log_on, sizes, n_control, work, of
     for k in range(K):
         both = 1 / (error[k] * (error[k] + slab2))  # one division for two
         inverse[k], wide_inverse[k] = both * (error[k] + slab2), both * error[k]
-    total, product, n_logs = 0.0, 1.0, 0
+    total, product, n_logs = 0.0, 1.0, np.int64(0)
     for k in range(n_control):
         total += residual[k] * residual[k] * inverse[k]
         product *= error[k]
@@ -39,7 +39,7 @@ def evidence(residual, error, slab2, log_off, log_on, sizes, n_control, work, of
     logarithms(narrow, n_logs)
     for i in range(n_logs):
         total += narrow[i]
-    n_logs, stop = 0, n_control
+    n_logs, stop = np.int64(0), n_control
     for u in range(len(sizes)):
         start, stop = stop, stop + sizes[u]
         sum_off, sum_on = 0.0, 0.0
@@ -57,7 +57,7 @@ def evidence(residual, error, slab2, log_off, log_on, sizes, n_control, work, of
         off[u], on[u] = sum_off, sum_on
     logarithms(narrow, n_logs)
     logarithms(wide, n_logs)
-    n_logs = 0
+    n_logs = np.int64(0)
     for u in range(len(sizes)):
         for _ in range(0, sizes[u], CHUNK):
             off[u] += narrow[n_logs]
@@ -160,18 +160,21 @@ def shift_scores(  # type: ignore[no-untyped-def]
                 cols[a * n_functions + b] = sets[m, a] * n_functions + b
         for a in range(F):
             right[a] = coef[a] = cross[cols[a], child]
-            x[a] = means[cols[a]]
+            for k in range(K):
+                x[a, k] = means[cols[a], k]
             for b in range(F):
                 gram[a, b] = lhs[a, b] = within[cols[a], cols[b]]
             gram[a, a] += ridge
             lhs[a, a] += ridge
         factorise(lhs, F)
         solve(lhs, coef, F)
-        residual[:] = y
+        for k in range(K):
+            residual[k] = y[k]
         for a in range(F):
             for k in range(K):
                 residual[k] -= coef[a] * x[a, k]
-        baseline[:] = 0.0
+        for c in range(C):
+            baseline[c] = 0.0
         for k in range(K):
             baseline[group[k]] += first[k] * residual[k]
         total, v = 0.0, 0.0
@@ -202,8 +205,8 @@ def shift_scores(  # type: ignore[no-untyped-def]
                 break
             weigh(off, on, sizes, n_control, work, weight)
             # normal equations, baselines eliminated: lhs coef = moved
-            sums[:] = 0.0
-            mixed_y[:] = 0.0
+            for c in range(C):
+                sums[c] = mixed_y[c] = 0.0
             for k in range(K):
                 sums[group[k]] += weight[k]
                 mixed_y[group[k]] += weight[k] * y[k]
@@ -274,8 +277,10 @@ def shift_scores(  # type: ignore[no-untyped-def]
         for a in range(p):
             total -= prices[sets[m, a], child]
         scores[m] = total
-        coefs[m, :F] = coef
-        coefs[m, F:] = baseline
+        for a in range(F):
+            coefs[m, a] = coef[a]
+        for c in range(C):
+            coefs[m, F + c] = baseline[c]
 
 
 @numba.njit(cache=True, fastmath=FAST)
@@ -321,7 +326,8 @@ def coarse_scores(  # type: ignore[no-untyped-def]
     factorise(factor, F)
     solve(factor, own, F)
     v0 = variances[child]
-    plain[:] = centred[child * B]
+    for k in range(K):
+        plain[k] = centred[child * B, k]
     for a in range(F):
         v0 -= cross[cols[a], child] * own[a]
         for k in range(K):
@@ -357,7 +363,8 @@ def coarse_scores(  # type: ignore[no-untyped-def]
         for b in range(B):
             v -= right[b] * alpha[b]
         v = max(v, SMALLEST)
-        residual[:] = plain
+        for k in range(K):
+            residual[k] = plain[k]
         for b in range(B):
             for k in range(K):
                 residual[k] -= alpha[b] * centred[x * B + b, k]

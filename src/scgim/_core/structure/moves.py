@@ -4,6 +4,7 @@ The state of a search is a tuple of arrays: the order and the place of each gene
 scores, and usual numbers of parents. A move is looked at first, which leaves what it would change in `changes`, and made
 afterwards by `commit`. Where a score has to be asked for (see :mod:`scgim._core.structure.choice`), the gain is `ASKED`;
 called again, a move takes what it had chosen before from its log: the number of steps, parents, their number and scores.
+Counts start at ``np.int64(0)``: for a plain zero, numba would compile every function that it is handed to once more.
 Numba looks at the date of this file alone when it takes compiled code from the disk: touch it after a change of `choice`.
 """
 
@@ -12,11 +13,12 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from scgim._core.structure.choice import added_row, best_parents
+from scgim._core.structure.choice import added_row, best_parents, compute
 
 EXTRA = 2  # parents that a gene may gain at once in a proposal: how many pay depends on the number of cells
 GAIN = 0.1  # of a move, in nats: smaller ones are not worth an evaluation
 ASKED = np.nan
+RIGHT, LEFT, TURN = 0, 1, 2
 
 
 @numba.njit(cache=True)
@@ -46,19 +48,17 @@ def choose(child, allowed, state, tables, ask, log, step, changes, at):  # type:
     """
     genes, sets, counts, values = changes
     _, log_sets, log_counts, log_values = log
-    if step < log[0][0]:
-        genes[at], counts[at], values[at] = child, log_counts[step], log_values[step]
-        sets[at] = log_sets[step]
-        return values[at]
-    most = min(max(state[5][child], state[3][child]) + EXTRA, sets.shape[1])
-    n, value = best_parents(child, allowed, most, tables, ask, sets[at])
-    if n < 0:
-        return ASKED
-    genes[at], counts[at], values[at] = child, n, value
-    log_counts[step], log_values[step] = n, value
-    log_sets[step] = sets[at]
-    log[0][0] = step + 1
-    return value
+    if step == log[0][0]:  # the row of the log keeps what a choice that had to ask goes on from
+        most = min(max(state[5][child], state[3][child]) + EXTRA, sets.shape[1])
+        n, value = best_parents(child, allowed, most, tables, ask, log_sets[step])
+        if n < 0:
+            return ASKED
+        log_counts[step], log_values[step] = n, value
+        log[0][0] = step + 1
+    genes[at], counts[at], values[at] = child, log_counts[step], log_values[step]
+    for a in range(sets.shape[1]):
+        sets[at, a] = log_sets[step, a]
+    return values[at]
 
 
 @numba.njit(cache=True)
@@ -66,7 +66,8 @@ def copy_change(changes, source, target):  # type: ignore[no-untyped-def]
     """Copies one change over another."""
     genes, sets, counts, values = changes
     genes[target], counts[target], values[target] = genes[source], counts[source], values[source]
-    sets[target] = sets[source]
+    for a in range(sets.shape[1]):
+        sets[target, a] = sets[source, a]
 
 
 @numba.njit(cache=True)
@@ -79,13 +80,14 @@ def look_right(i, window, listed, state, tables, ask, log, changes):  # type: ig
     last = min(G, i + 1 + window)
     for q in range(i + 1, last):
         ceiling[order[q]] = True
-    most, step = choose(g, ceiling, state, tables, ask, log, 0, changes, spare) - values[g], 1
+    step = np.int64(0)
+    most = choose(g, ceiling, state, tables, ask, log, step, changes, spare) - values[g]
     if np.isnan(most):
         return ASKED, i, 0
-    best, best_q, best_n = 0.0, i, 0
+    best, best_q, best_n = 0.0, i, np.int64(0)
     if most <= GAIN:
         return best, best_q, best_n
-    lost, n, kept = 0.0, 0, spare - 1  # `kept` holds the parents of g at the best place
+    lost, n, step, kept = 0.0, np.int64(0), np.int64(1), spare - 1  # `kept` holds the parents of g at the best place
     before[g] = True
     for q in range(i + 1, last):
         x = order[q]
@@ -123,10 +125,12 @@ def look_left(i, window, listed, state, tables, ask, log, changes):  # type: ign
     order, parents, counts, values = state[0], state[2], state[3], state[4]
     g, allowed, spare = order[i], mask(state, i), len(changes[0]) - 1
     before = allowed.copy()
-    best, best_q, best_n, gained, n, step = 0.0, i, 0, 0.0, 0, 0
+    best, best_q, gained = 0.0, i, 0.0
+    best_n, n, step = np.int64(0), np.int64(0), np.int64(0)
     kept = spare - 1  # `spare` holds the parents of g here, `kept` those at the best place
     changes[0][spare], changes[2][spare], changes[3][spare] = g, counts[g], values[g]
-    changes[1][spare] = parents[g]
+    for a in range(parents.shape[1]):
+        changes[1][spare, a] = parents[g, a]
     for q in range(i - 1, max(-1, i - 1 - window), -1):
         x = order[q]
         before[x] = False
@@ -162,7 +166,8 @@ def commit(changes, n, state, touched):  # type: ignore[no-untyped-def]
     """Takes over n changes of parents."""
     for at in range(n):
         g = changes[0][at]
-        state[2][g] = changes[1][at]
+        for a in range(changes[1].shape[1]):
+            state[2][g, a] = changes[1][at, a]
         state[3][g], state[4][g] = changes[2][at], changes[3][at]
         touched[g] = True
 
@@ -214,7 +219,7 @@ def turn(g, x, hope, least, state, tables, ask, log, changes, touched):  # type:
         if needed[y]:
             for a in range(counts[y]):
                 needed[parents[y, a]] = True
-    allowed, delta, n = mask(state, i), 0.0, 0
+    allowed, delta, n = mask(state, i), 0.0, np.int64(0)
     for k in range(i + 1, q + 1):
         y = order[k]
         if below[y] and not needed[y]:
@@ -249,3 +254,30 @@ def turn(g, x, hope, least, state, tables, ask, log, changes, touched):  # type:
         place[order[k]] = k
     commit(changes, n + 1, state, touched)
     return delta
+
+
+@numba.njit(cache=True)
+def drive(kind, g, x, window, hope, least, listed, state, tables, ask, log, changes, touched, engine):  # type: ignore[no-untyped-def]
+    """Looks or turns until nothing has to be asked for that can be computed here.
+
+    Parameters
+    ----------
+    kind
+        ``RIGHT`` or ``LEFT`` for the best place of gene g on one side, ``TURN`` to move it behind x.
+    engine
+        See `ShiftScore.engine`.
+
+    Returns
+    -------
+    The gain, `ASKED` where Python has to answer, and for a look the best place and the number of changes.
+    """
+    gain, q, n = 0.0, 0, 0
+    while True:
+        if kind == TURN:
+            gain = turn(g, x, hope, least, state, tables, ask, log, changes, touched)
+        elif kind == RIGHT:
+            gain, q, n = look_right(state[1][g], window, listed, state, tables, ask, log, changes)
+        else:
+            gain, q, n = look_left(state[1][g], window, listed, state, tables, ask, log, changes)
+        if not np.isnan(gain) or not compute(tables, ask, engine):
+            return gain, q, n

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,7 @@ class Parents:
     candidates: list[np.ndarray]  # screened candidates of each gene
     max_parents: int = 20
     tables: tuple[np.ndarray, ...] = field(init=False, repr=False)  # see `choice`
+    engine: tuple[Any, ...] = field(init=False, repr=False)  # see `ShiftScore.engine`
 
     def __post_init__(self) -> None:
         G, widest = self.score.n_genes, max([1, *map(len, self.candidates)])
@@ -52,16 +54,19 @@ class Parents:
         added = np.zeros(2 * ROOM, dtype=np.int64), np.zeros(2 * ROOM, dtype=np.int64)
         single = np.zeros(2 * ROOM, dtype=np.int64), np.zeros(2 * ROOM)
         rows = np.empty((ROOM, widest)), np.empty((ROOM, widest), dtype=bool)
-        self.tables = (table, n, member, own, *added, *single, *rows, np.zeros(4, dtype=np.int64))
+        self.tables = (table, n, member, own, *added, *single, *rows, np.zeros(5, dtype=np.int64))
+        self.engine = self.score.engine()
         self.ask = np.zeros(8 + (self.max_parents + 1) ** 2 + widest, dtype=np.int64)
 
     @property
     def n_scored(self) -> int:
         """Parent sets that were scored so far, coarsely or exactly."""
-        return int(self.tables[10][3])
+        return int(self.tables[10][choice.N_SCORED])
 
     def answer(self) -> None:
         """Does what a compiled function asked for: more room, or scores that are not known yet."""
+        if choice.compute(self.tables, self.ask, self.engine):
+            return
         kind, j, n, many = (int(x) for x in self.ask[:4])
         numbers, score = self.ask[4:], self.score
         if kind == choice.ASK_ROOM:
@@ -73,29 +78,31 @@ class Parents:
             parents, places = numbers[:n].copy(), numbers[n : n + many].copy()
             base, genes = tuple(parents.tolist()), self.tables[0][j, places]
             if kind == choice.ASK_EXACT:
-                row = choice.added_row(j, parents, n, self.tables, self.ask)
-                self.tables[8][row, places] = score.score_added(j, base, genes)
-                self.tables[9][row, places] = True
+                choice.keep_exact(j, parents, n, places, score.score_added(j, base, genes), self.tables)
             else:
                 few = many <= choice.N_REFINED
                 added = score.score_added if few else score.coarse_added
                 found = added(j, base, genes) if many else np.zeros(0)  # no candidates are left
                 choice.keep_added(j, parents, n, places, found, few, self.tables)
-        self.tables[10][3] += many * (kind != choice.ASK_ROOM)
+        self.tables[10][choice.N_SCORED] += many * (kind != choice.ASK_ROOM)
 
     def _enlarge(self) -> None:
         """Twice the room in the tables that are nearly full."""
         tables = list(self.tables)
         used = tables[10]
-        for at, n in ((4, used[0]), (6, used[1])):
+        for at, n in ((4, used[choice.N_ROWS]), (6, used[choice.N_VALUES])):
             if 2 * (n + self.max_parents + 1) > len(tables[at]):
                 keys, values = (np.zeros(2 * len(tables[k]), dtype=tables[k].dtype) for k in (at, at + 1))
                 choice.enlarge(tables[at], tables[at + 1], keys, values)
                 tables[at], tables[at + 1] = keys, values
-        if used[0] + 1 > len(tables[8]):
+        if used[choice.N_ROWS] + 1 > len(tables[8]):
             for k in (8, 9):
                 tables[k] = np.concatenate([tables[k], np.empty_like(tables[k])])
         self.tables = tuple(tables)
+
+    def forget(self) -> None:
+        """Begins a new choice: one that was broken off is not gone on with."""
+        self.tables[10][choice.STAGE] = 0
 
     def value(self, j: int, parents: tuple[int, ...]) -> float:
         """Score of gene j with these (sorted) parents."""
@@ -121,6 +128,7 @@ class Parents:
         """Greedy forward-backward choice of at most `most` of the allowed genes, a mask ``(G,)``."""
         most = self.max_parents if most is None else min(most, self.max_parents)
         out = np.empty(self.max_parents + 1, dtype=np.int64)
+        self.forget()
         while True:
             n, value = choice.best_parents(j, allowed, most, self.tables, self.ask, out)
             if n >= 0:
@@ -213,20 +221,14 @@ class OrderSearch:
 
     def improve_gene(self, g: int) -> float:
         """Moves one gene to its best place; the gain."""
-        i, gain, chooser = int(self.arrays[1][g]), 0.0, self.chooser
-        for look, changes in ((moves.look_right, self.changes), (moves.look_left, self.others)):
-            self.log[0][0], found = 0, (np.nan, i, 0)
-            while math.isnan(found[0]):
-                found = look(
-                    i, self.window, chooser.listed, self.arrays, chooser.tables, chooser.ask, self.log, changes
-                )
-                if math.isnan(found[0]):
-                    chooser.answer()
+        gain = 0.0
+        for side, changes in ((moves.RIGHT, self.changes), (moves.LEFT, self.others)):
+            found = self._drive(side, g, g, 0.0, 0.0, changes)
             if found[0] > gain:
                 (gain, q, n), best = found, changes
         if gain <= GAIN:
             return 0.0
-        moves.put(i, q, self.arrays)
+        moves.put(int(self.arrays[1][g]), q, self.arrays)
         moves.commit(best, n, self.arrays, self.touched)
         return float(gain)
 
@@ -245,13 +247,20 @@ class OrderSearch:
 
     def turn(self, g: int, x: int, hope: float, *, least: float = GAIN) -> float:
         """Moves gene g behind x where that gains more than `least`; the gain, see `moves.turn`."""
-        chooser, gain, self.log[0][0] = self.chooser, np.nan, 0
-        after = self.log, self.changes, self.touched
-        while math.isnan(gain):
-            gain = moves.turn(g, x, hope, least, self.arrays, chooser.tables, chooser.ask, *after)
-            if math.isnan(gain):
-                chooser.answer()
-        return float(gain)
+        return float(self._drive(moves.TURN, g, x, hope, least, self.changes)[0])
+
+    def _drive(
+        self, kind: int, g: int, x: int, hope: float, least: float, changes: tuple[np.ndarray, ...]
+    ) -> tuple[float, int, int]:
+        """A move of `moves.drive`, with what only Python can answer."""
+        chooser, self.log[0][0] = self.chooser, 0
+        chooser.forget()
+        asked = kind, g, x, self.window, float(hope), float(least), chooser.listed, self.arrays
+        while True:
+            found = moves.drive(*asked, chooser.tables, chooser.ask, self.log, changes, self.touched, chooser.engine)
+            if not math.isnan(found[0]):
+                return found
+            chooser.answer()
 
     def exchange(self, i: int, q: int, most: np.ndarray, log_chance: float) -> None:
         """Lets the genes at places i and q change places, with so many parents, where the score gains enough."""

@@ -9,6 +9,8 @@ one gene are scored in one batch.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.special import expit
 
@@ -18,6 +20,18 @@ from scgim._core.structure import kernels
 from scgim._core.structure.prior import Prior
 
 WITHIN_SHARE = 0.5  # of the cells that noisy covariances are worth, for what is left of a gene beside its parents
+COMPILED = (
+    "solutions",
+    "score_sets",
+    "score_added",
+    "coarse_added",
+    "branches",
+    "maximum",
+    "volume",
+    "observed",
+    "price",
+)
+"""Methods of a score that the compiled kernels stand for: where one is exchanged, Python has to score."""
 EDGE_FACTOR = 2.0  # of the price of edges that noisy covariances suggest
 
 
@@ -217,6 +231,19 @@ class ShiftScore:
             fixed = (self.within_dof * same, self.ridge * same, self.n_volume * same)
             self._prior_numbers = now, np.column_stack([*columns, *fixed])
         return self._prior_numbers[1]
+
+    def engine(self) -> tuple[Any, ...]:
+        """What the compiled search reads to score on the spot, under the present prior.
+
+        Returns
+        -------
+        Functions a gene (zero where Python has to score), steps of expectation maximisation, baseline groups, and the arrays of
+        `kernels.shift_scores` and `kernels.coarse_scores`.
+        """
+        data, centred, sizes = self._compiled()
+        compiled = all(getattr(type(self), name) is getattr(ShiftScore, name) for name in COMPILED)
+        shape = self.n_functions * compiled, self.n_steps, self.groups.shape[1]
+        return *shape, data, centred, sizes, self._numbers(), self._prices()
 
     def solutions(self, j: int, sets: np.ndarray, n_steps: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Scores ``(M,)`` and coefficients, then baselines, ``(M, p*B + C)`` of parent sets ``(M, p)`` of gene j."""
