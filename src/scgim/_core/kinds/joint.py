@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, log_ndtr
 
+from scgim._core.kinds import joint_kernels as kernels
 from scgim._core.kinds.activity import Children
 
 N_STARTS = 6  # first variables from which the choice is climbed
+MOST_STEPS = 200  # of a climb
 N_SWEEPS = 20  # of Gibbs sampling, the first of which from the best choice
 RARE = -8.0  # log odds below which a variable is not proposed
 TINY = 1e-12
@@ -57,19 +59,9 @@ def local_form(child: Children, j: int, n_genes: int, background: np.ndarray) ->
         square[:, :p, :p] = child.within_square + scaled[:, :, None] * child.mean[:, None]
         square[:, :p, p] = square[:, p, :p] = scaled
         linear[:, :p] = child.within_linear + scaled * child.residual[:, None]
-    root = np.sqrt(np.maximum(background, TINY))  # (K, p+1)
-    half = root[:, :, None] * square  # R Q
-    inner = np.eye(p + 1) + half * root[:, None]
-    solved = np.linalg.solve(inner, np.concatenate([half, (root * linear)[:, :, None]], axis=2))
-    right = solved[:, :, -1]
-    left = np.swapaxes(half, 1, 2)  # Q R
-    evidence = 0.5 * (root * linear * right).sum(axis=1) - 0.5 * np.linalg.slogdet(inner)[1]
-    return LocalForm(
-        np.append(child.parents, n_genes + j),
-        square - left @ solved[:, :, :-1],
-        linear - (left @ right[:, :, None])[:, :, 0],
-        evidence,
-    )
+    out_square, out_linear, evidence = np.empty_like(square), np.empty_like(linear), np.empty(len(w))
+    kernels.integrate(square, linear, np.ascontiguousarray(background), out_square, out_linear, evidence)
+    return LocalForm(np.append(child.parents, n_genes + j), out_square, out_linear, evidence)
 
 
 def log_mass(mean: np.ndarray, variance: np.ndarray, lower: Any, upper: Any) -> np.ndarray:
@@ -104,6 +96,7 @@ class Choice:
 
     The first `n_bounded` variables lie between `lower` and `upper`; the normal prior is cut there. The mass of the joint
     posterior within the bounds is taken as the product of that of each variable, which is exact for a single bounded one.
+    `conditional` and `evidence` are the formulas; climbing and sampling run compiled ones (`joint_kernels`).
     """
 
     square: np.ndarray
@@ -174,46 +167,29 @@ class Choice:
             + within
         )
 
-    def climb(self, on: np.ndarray, most: int = 200) -> np.ndarray:
-        """Adds, removes, or exchanges variables while the evidence rises."""
-        on = on.copy()
-        for _ in range(most):
-            odds = self.conditional(on)[0]
-            gain = np.where(on, -odds, odds)
-            i = int(gain.argmax())
-            if gain[i] > 1e-6:
-                on[i] = ~on[i]
-                continue
-            best = (1e-6, -1, -1)
-            for x in np.flatnonzero(on):
-                rest = on.copy()
-                rest[x] = False
-                other = np.where(rest, -np.inf, self.conditional(rest)[0])
-                y = int(other.argmax())
-                if other[y] - odds[x] > best[0] and y != x:
-                    best = (other[y] - odds[x], int(x), y)
-            if best[1] < 0:
-                break
-            on[best[1]], on[best[2]] = False, True
-        return on
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """What the compiled steps read: see `joint_kernels`."""
+        prior = np.ascontiguousarray(self.prior, dtype=float)
+        whole = log_mass(np.zeros(self.n_bounded), prior[: self.n_bounded], self.lower, self.upper)
+        return self.square, self.linear, prior, self.log_odds, whole, np.array([self.lower, self.upper])
 
     def best(self) -> np.ndarray:
-        """The best choice found from several starts."""
-        none = np.zeros(len(self.prior), dtype=bool)
+        """The best choice found from several starts: adds, removes, or exchanges variables while the evidence rises."""
+        arrays, none = self.arrays(), np.zeros(len(self.prior), dtype=bool)
         first = np.argsort(-self.conditional(none)[0], kind="stable")[:N_STARTS]
-        found = [self.climb(none)]
-        for i in first[1:]:
-            start = none.copy()
+        found = [none, *(none.copy() for _ in first[1:])]
+        for start, i in zip(found[1:], first[1:], strict=True):
             start[i] = True
-            found.append(self.climb(start))
-        return max(found, key=self.evidence)
+        for start in found:
+            kernels.climb(start, arrays, MOST_STEPS)
+        return max(found, key=lambda on: float(kernels.evidence(on, arrays)))
 
     def sample(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Probability of each variable, and mean and standard deviation if it is chosen, ``(V,)`` each.
 
         Averages of the conditionals over Gibbs sweeps.
         """
-        on = self.best()
+        on, arrays = self.best(), self.arrays()
         odds, mean, variance = self.conditional(on)
         total, weighted, square = np.zeros((3, len(on)))
         for _ in range(N_SWEEPS):
@@ -222,11 +198,8 @@ class Choice:
             total += weight
             weighted += weight * mean
             square += weight * (variance + mean**2)
-            for i in rng.permutation(np.flatnonzero(on | (odds > RARE))):
-                new = bool(np.log(rng.random()) < -np.logaddexp(0.0, -odds[i]))
-                if new != on[i]:
-                    on[i] = new
-                    odds, mean, variance = self.conditional(on)
+            visited = rng.permutation(np.flatnonzero(on | (odds > RARE)))
+            kernels.sweep(on, visited, rng.random(len(visited)), arrays, odds, mean, variance)
         mean = weighted / total
         return np.minimum(total / N_SWEEPS, 1.0), mean, np.sqrt(np.maximum(square / total - mean**2, TINY))
 
@@ -255,9 +228,5 @@ def drug_choice(
     V = factor.shape[1]
     square, linear = np.zeros((V, V)), np.zeros(V)
     for form in forms:
-        v, f = form.variables, factor[:, form.variables]
-        Q = form.square[rows]
-        q = form.linear[rows] - (Q @ others[:, v, None])[:, :, 0]
-        square[np.ix_(v, v)] += (f[:, :, None] * Q * f[:, None]).sum(axis=0)
-        linear[v] += (f * q).sum(axis=0)
+        kernels.add_form(form.variables, form.square, form.linear, rows, factor, others, square, linear)
     return Choice(square, linear, prior, log_odds, V // 2, *ACTIVITY)
