@@ -36,6 +36,8 @@ STAGES = {  # name of the function: stage, in any checkout
     "search": "search",
     "edge_probabilities": "edges",
     "gene_fits": "prior",
+    "evidence_given": "prior",
+    "learn_prior": "prior",
     "update_hyper": "prior",
     "update_prior": "prior",
     "update": "kinds",
@@ -52,7 +54,8 @@ class Clock:
         self.stack: list[str] = ["other"]
         self.since = time.process_time()
         self.spent: dict[str, float] = {"other": 0.0}
-        self.scored = 0
+        self.scored, self.answering = 0, False
+        self.choosers: list[Any] = []
 
     def switch(self) -> None:
         """Charges the time since the last change to the present stage."""
@@ -79,10 +82,36 @@ class Clock:
 
         def call(score: Any, j: int, *positional: Any, **named: Any) -> Any:
             out = function(score, j, *positional, **named)
-            self.scored += len(out)
+            self.scored += len(out) * (not self.answering)
             return out
 
         return call
+
+    def answer(self, function: Any) -> Any:
+        """The method of a chooser that counts the scores it asks for by itself."""
+
+        def call(chooser: Any) -> Any:
+            self.answering = True
+            try:
+                return function(chooser)
+            finally:
+                self.answering = False
+
+        return call
+
+    def keep(self, function: Any) -> Any:
+        """The method that makes a chooser, which is asked at the end how much it scored."""
+
+        def call(chooser: Any) -> Any:
+            self.choosers.append(chooser)
+            return function(chooser)
+
+        return call
+
+    @property
+    def n_scored(self) -> int:
+        """Parent sets that were scored."""
+        return self.scored + sum(chooser.n_scored for chooser in self.choosers)
 
     def watch(self) -> None:
         """Replaces functions and methods of the engine by timed ones, wherever they were imported."""
@@ -95,6 +124,9 @@ class Clock:
                 if isinstance(value, type) and value.__module__ == module.__name__:
                     for method in [m for m in SCORES if m in vars(value)]:
                         setattr(value, method, self.count(vars(value)[method]))
+                    if name == "Parents" and hasattr(value, "n_scored"):
+                        value.answer = self.answer(value.answer)  # type: ignore[attr-defined]
+                        value.__post_init__ = self.keep(value.__post_init__)  # type: ignore[attr-defined]
                     if name == "ActiveFit":
                         value.update = self.stage("kinds", value.update)  # type: ignore[attr-defined]
 
@@ -130,10 +162,12 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
     clock.watch()
     before, began = peak_mb(), time.process_time()
     clock.since = began
+    options = dict(case.options)
+    if mechanisms:  # in the present layout moments know their mechanism, and cycles are a structure
+        options = {k: v for k, v in options.items() if k not in ("cyclic", "mechanism")}
+        options |= {"structure": "cyclic"} if case.options.get("cyclic") else {}
     genes = [f"gene {j}" for j in range(moments.n_genes)]
-    fit = sys.modules[fit_search.__module__].fit_search(
-        moments, design, genes=genes, rng=arguments.seed, **case.options
-    )
+    fit = sys.modules[fit_search.__module__].fit_search(moments, design, genes=genes, rng=arguments.seed, **options)
     clock.switch()
     seconds = time.process_time() - began
     graph, probability, background = parts(fit)
@@ -145,7 +179,7 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
         f"{name}_s": clock.spent.get(name, 0.0)
         for name in ("start", "search", "edges", "prior", "kinds", "assemble", "other")
     }
-    row = {"cpu_s": seconds, **stages, "peak_mb": peak_mb(), "added_mb": peak_mb() - before, "scored": clock.scored}
+    row = {"cpu_s": seconds, **stages, "peak_mb": peak_mb(), "added_mb": peak_mb() - before, "scored": clock.n_scored}
     return (
         row
         | {"score": float(fit.history[-1]["score"]), "edges": int((graph != 0).sum())}
