@@ -265,6 +265,9 @@ rng | tl.fit(adata, **columns, rng=1.5)
 rng | tl.fit(adata, **columns, rng=np.random.RandomState(0))
 max_epochs | tl.fit(adata, **columns, max_epochs=-1)
 max_epochs | tl.fit(adata, **columns, max_epochs="many")
+timeout | tl.fit(adata, **columns, timeout=0)
+timeout | tl.fit(adata, **columns, timeout="1 h")
+timeout | tl.fit(adata, **columns, timeout=60, structure="gradient")
 max_epoch | tl.fit(adata, **columns, max_epoch=3)
 copy | tl.fit(adata, **columns, copy=True)
 random_state | tl.fit(adata, **columns, random_state=0)
@@ -387,6 +390,8 @@ dir_path | GIM.load(folder)
 datamodule | GIM.load(folder, datamodule=1)
 max_epochs | model.train(max_epochs=-1)
 max_epochs | model.train(max_epochs=1.5)
+timeout | model.train(timeout=-1)
+timeout | model.train(timeout=float("nan"))
 rng | model.train(rng="x", max_epochs=0)
 batch_size | model.train(max_epochs=1, batch_size=0)
 train_size | model.train(max_epochs=1, train_size=2)
@@ -511,6 +516,7 @@ intervention | fit {0}/a.h5ad --perturbation-key drug --control DMSO --intervent
 noise | fit {0}/a.h5ad --perturbation-key drug --control DMSO --noise normal --out {0}/out
 structure | fit {0}/a.h5ad --perturbation-key drug --control DMSO --structure tree --out {0}/out
 max_epochs | fit {0}/a.h5ad --perturbation-key drug --control DMSO --max-epochs -1 --out {0}/out
+timeout | fit {0}/a.h5ad --perturbation-key drug --control DMSO --timeout -5 --out {0}/out
 --max-epochs | fit {0}/a.h5ad --perturbation-key drug --control DMSO --max-epochs many --out {0}/out
 --seed | fit {0}/a.h5ad --perturbation-key drug --control DMSO --seed x --out {0}/out
 rng | fit {0}/a.h5ad --perturbation-key drug --control DMSO --seed -1 --out {0}/out

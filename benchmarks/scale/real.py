@@ -17,7 +17,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -155,9 +155,10 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
     data = load(MOMENTS / f"{case.data or arguments.case}.npz")
     fit_search, moments_class, design_class, mechanisms = engine()
     named = {k: mechanisms.get(v, v) for k, v in {"mechanism": data.moments["mechanism"]}.items()}
-    moments = moments_class(**data.moments | named)
-    fields = {name: tuple(map(str, v)) if name in ("drugs", "group_names") else v for name, v in data.design.items()}
-    design = design_class(**fields)
+    known = {f.name for f in fields(moments_class)}  # older layouts have fewer
+    moments = moments_class(**{k: v for k, v in (data.moments | named).items() if k in known})
+    of_design = {name: tuple(map(str, v)) if name in ("drugs", "group_names") else v for name, v in data.design.items()}
+    design = design_class(**of_design)
     clock = Clock()
     clock.watch()
     before, began = peak_mb(), time.process_time()

@@ -115,6 +115,9 @@ TRAINING = {
         Cells on disk that are in memory and shuffled together; 64 MB of them by default.""",
     "plan_kwargs": """
         Settings of the training plan, such as ``{"lr": 1e-3}``.""",
+    "timeout": """
+        Seconds for the search before the training, from the moments of the cells on; then the best that was found so far is
+        taken, with a warning. None is for as long as it needs. Not with ``structure="gradient"``.""",
 }
 """How it is trained."""
 

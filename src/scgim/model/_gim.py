@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,12 @@ import pandas as pd
 from scvi.model.base import BaseModelClass
 from threadpoolctl import threadpool_limits
 
-from scgim._checks import SEED, checked
+from scgim._checks import SEED, checked, number, or_none
 from scgim._core.fit import Fit
 from scgim._core.kinds import INTERVENTIONS
 from scgim._core.learn.base import Learner, Task
 from scgim._core.observation import from_state, to_state
+from scgim._core.structure.watch import INTERRUPT, TIMEOUT, Progress, Watch
 from scgim._options import Devices, InterventionName, MechanismName, NoiseName, StructureName, documented
 from scgim.model._loading.splitter import GIMDataSplitter
 from scgim.model._module.module import GIMModule
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from scgim._core.design import Design
 
 MAX_SCATTER = 2e8  # numbers kept of the second moments of all contexts or drugs: 1.6 GB
-Progress = Callable[[str, float], None]
 
 
 class NotTrainedError(RuntimeError, AttributeError):
@@ -212,7 +212,7 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         return Screen(cells, self.design, tuple(self.genes), self.study.features, knowledge)
 
     @documented
-    @checked(rng=SEED)
+    @checked(rng=SEED, timeout=or_none(number(0, above=True)))
     def train(
         self,
         max_epochs: int | None = None,
@@ -225,6 +225,7 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         balance: float | None = None,
         window: int | None = None,
         plan_kwargs: dict[str, Any] | None = None,
+        timeout: float | None = None,
         progress: Progress | None = None,
         **trainer_kwargs: Any,
     ) -> None:
@@ -237,9 +238,16 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         ----------
         %(training)s
         progress
-            Called with the stage and its objective.
+            Called with the stage and its objective; where it has a method ``share(stage, done, total)``, that is told how
+            much of a part whose length is known is done.
         **trainer_kwargs
             Of :class:`scvi.train.Trainer`, such as ``precision="bf16-mixed"`` or ``strategy="ddp"``.
+
+        Warns
+        -----
+        UserWarning
+            The search was ended by `timeout` or by Ctrl-C: the model is the best that was found until then, and is marked by
+            ``model.fitted.settings["stopped"]``. A second Ctrl-C breaks off without a model.
 
         Raises
         ------
@@ -263,6 +271,11 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
             trainer_kwargs,
             also=parameters(GIM.train),
         )
+        if timeout is not None and not learner.searches:
+            raise ValueError(
+                f"timeout: ends a search, and structure={learner.structure!r} is trained without one, found {timeout!r}; limit its "
+                "epochs by max_epochs, or leave timeout out."
+            )
         rng = np.random.default_rng(rng)
         search_rng, train_rng, feature_rng = rng.spawn(3)
         self.adjustment_ = None
@@ -275,8 +288,10 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
                 fit, maps = fit_published(screen, module, self, options, train_rng)
             self.feature_model_ = None if maps is None else maps.to_dict()
         else:
-            fit = self._search(screen, learner, search_rng, progress)
+            fit = self._search(screen, learner, search_rng, progress, timeout)
             searched = list(fit.history)
+            if fit.settings.get("stopped") == INTERRUPT:  # who ends the search does not wish to train
+                options = replace(options, max_epochs=0)
             stands = learner.exact or not self._choices.observation.direct
             with seeded(train_rng):
                 fit = refine(screen, fit, self, options, train_rng, progress, stands=stands)
@@ -310,7 +325,14 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         closed = self._choices.learner.searches and self._choices.mechanism.closed_form
         return 0 if max_epochs is None and closed and not cells.in_memory else max_epochs
 
-    def _search(self, screen: Screen, learner: Learner, rng: np.random.Generator, progress: Progress | None) -> Fit:
+    def _search(
+        self,
+        screen: Screen,
+        learner: Learner,
+        rng: np.random.Generator,
+        progress: Progress | None,
+        timeout: float | None,
+    ) -> Fit:
         """Stage one: moments of the causal layer, and what the learner makes of them and of bootstrap samples of them."""
         choices, design = self._choices, screen.design
         basis = choices.mechanism.basis
@@ -322,11 +344,29 @@ class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
         moments, observation = choices.observation.learn(observed, design)
         self.observation_ = to_state(observation)
         known = screen.knowledge
-        task = Task(moments, design, screen.genes, choices.intervention, known.edges, known.targets)
+        watch = Watch(timeout, progress)
+        task = Task(moments, design, screen.genes, choices.intervention, known.edges, known.targets, watch=watch)
         samples = resamples(moments, choices.n_ensemble, rng)
         with threadpool_limits(limits=1):  # matrices this small are slower with several threads, much so on busy cores
-            fit, *members = [learner.learn(task.on(each), stream, progress) for each, stream in samples]
-        return average(fit, members)
+            with watch.catching():
+                fits = [
+                    learner.learn(task.on(each), s) for n, (each, s) in enumerate(samples) if not n or not watch.over()
+                ]
+        warn_stopped(watch.stopped, timeout)
+        return average(fits[0], fits[1:])
+
+
+def warn_stopped(why: str | None, timeout: float | None) -> None:
+    """Warns of a search that ended early, with what to do."""
+    if why is None:
+        return
+    ended = f"timeout: the search was not done after {timeout:g} s" if why == TIMEOUT else "Ctrl-C ended the search"
+    warnings.warn(
+        f"{ended}. The model is the best that was found until then, marked by model.fitted.settings['stopped']; train again with "
+        "more time (timeout=None for as long as it needs), or with fewer genes (scgim.pp.select_genes).",
+        UserWarning,
+        stacklevel=2,
+    )
 
 
 def _scatter_blocks(intervention: str, design: Design, n_functions: int) -> np.ndarray | None:

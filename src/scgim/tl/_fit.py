@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scgim import _keys
-from scgim._checks import KEY, SEED, checked
+from scgim._checks import KEY, SEED, checked, number, or_none
 from scgim._options import Columns, Devices, InterventionName, MechanismName, NoiseName, StructureName, documented
 from scgim._version import __version__
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @documented
-@checked(key_added=KEY, rng=SEED)
+@checked(key_added=KEY, rng=SEED, timeout=or_none(number(0, above=True)))
 def fit(
     adata: "AnnData | MuData",
     *,
@@ -49,6 +49,7 @@ def fit(
     balance: float | None = None,
     window: int | None = None,
     plan_kwargs: dict[str, Any] | None = None,
+    timeout: float | None = None,
     key_added: str = _keys.DEFAULT,
     progress: bool | None = None,
     **trainer_kwargs: Any,
@@ -92,7 +93,7 @@ def fit(
     -----
     UserWarning
         Drugs that the design confounds: measured only together, or in one level of a column that looks like a batch and was
-        not given (:func:`scgim.tl.diagnose` lists all).
+        not given (:func:`scgim.tl.diagnose` lists all). A search that `timeout` or Ctrl-C ended: the best so far is written.
 
     Raises
     ------
@@ -144,6 +145,7 @@ def fit(
         "balance": balance,
         "window": window,
         "plan_kwargs": plan_kwargs,
+        "timeout": timeout,
     }
     _check_key(key_added)
     seed = as_seed(rng)

@@ -22,7 +22,7 @@ from scgim._core.kinds.base import Kind
 from scgim._core.kinds.joint import Choice, LocalForm, drug_choice, local_form
 from scgim._core.kinds.shift import Shift
 from scgim._core.learn.assemble import assemble, assemble_mechanisms
-from scgim._core.learn.order import Progress, learn_structure
+from scgim._core.learn.order import learn_structure
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.curves import Curves, DoseCurves, fit_dose_curves
 from scgim._core.posterior.drift import Drift, fit_drift
@@ -35,6 +35,7 @@ from scgim._core.structure.order import OrderSearch, Parents, search
 from scgim._core.structure.prior import FEWEST_GENES, Prior
 from scgim._core.structure.score import ShiftScore
 from scgim._core.structure.screening import screen
+from scgim._core.structure.watch import Watch
 
 SHIFT, ACTIVITY = Shift(), Activity()
 N_ROUNDS = 4
@@ -206,13 +207,13 @@ class ActiveFit:
             values.append(value + sum(choice.evidence(on[d]) for d, _, choice in self.choices(forms, expected)))
         return float(BACKGROUNDS[int(np.argmax(values))])
 
-    def round(self, order: np.ndarray | None, n_kicks: int, rng: np.random.Generator) -> tuple[Any, ...]:
+    def round(self, order: np.ndarray | None, n_kicks: int, rng: np.random.Generator, watch: Watch) -> tuple[Any, ...]:
         """Graph given the activities, then shifts and activities given the graph."""
         m, design = self.moments, self.design
         score = ActiveScore(m, design.drug_set, design.group, self.prior, self.psi)
         allowed = [c[np.isfinite(self.prior.edge_price[c, j])] for j, c in enumerate(screen(score, 40))]
         chooser = Parents(score, allowed)
-        state: OrderSearch = search(chooser, rng=rng, order=order, n_kicks=n_kicks)
+        state: OrderSearch = search(chooser, rng=rng, order=order, n_kicks=n_kicks, watch=watch)
         self.parents = dict(state.parents)  # the search goes on to draw orders
         for _ in range(2):
             self.update(evidence_given(score, state.parents), rng)
@@ -232,7 +233,7 @@ def fit_active(
     background: float | str,
     known_targets: np.ndarray | None,
     rng: np.random.Generator,
-    progress: Progress | None = None,
+    watch: Watch,
 ) -> Fit:
     """Alternates between the graph on scaled parents and the interventions given the graph.
 
@@ -240,10 +241,8 @@ def fit_active(
     """
     beside_shifts = len(kinds) > 1
     if beside_shifts:
-        shifts = learn_structure(
-            moments, design, prior, rng=rng, background=background, n_kicks=n_kicks, progress=progress
-        )
-        fit = assemble_shifts(moments, design, shifts, genes, known_targets, background, rng)
+        shifts = learn_structure(moments, design, prior, rng=rng, background=background, n_kicks=n_kicks, watch=watch)
+        fit = assemble_shifts(moments, design, shifts, genes, known_targets, background, rng, watch)
         if fit is not None:
             return fit
     run = ActiveFit(moments, design, prior, shifts=beside_shifts, background=background, known=known_targets)
@@ -253,11 +252,12 @@ def fit_active(
     history: list[dict[str, Any]] = []
     for round_ in range(N_ROUNDS):
         last = round_ == N_ROUNDS - 1
-        score, chooser, state, evidence = run.round(order, n_kicks if last else 0, rng)
+        score, chooser, state, evidence = run.round(order, n_kicks if last else 0, rng, watch)
         order = np.array(state.order)
         history.append({"stage": f"search {round_ + 1}", "score": state.total})
-        if progress is not None:
-            progress(f"search {round_ + 1}", state.total)
+        watch.tell(f"search {round_ + 1}", state.total)
+        if watch.over():
+            break
         if not last:
             run.prior = learn_prior(score, evidence, background=background)
     mechanisms = assemble_mechanisms(score, state.order, state.parents, evidence)
@@ -284,14 +284,18 @@ def assemble_shifts(
     known_targets: np.ndarray | None,
     background: float | str,
     rng: np.random.Generator,
+    watch: Watch,
 ) -> Fit | None:
-    """The fit by shifts alone, from a learned structure; None where a change of activity is probable beside them."""
+    """The fit by shifts alone, from a learned structure; None where a change of activity is probable beside them.
+
+    Where the search has to end, shifts stand in any case.
+    """
     score, chooser, state, history = found
     run = ActiveFit(moments, design, score.prior, shifts=True, background=background, known=known_targets)
     run.parents = dict(state.parents)
     evidence = evidence_given(score, state.parents)
     run.update(evidence, rng)
-    if (run.active > 0.5).any():
+    if (run.active > 0.5).any() and not watch.over():
         return None
     probability = edge_probabilities(chooser, state, rng=rng)
     fit = assemble(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
@@ -12,9 +12,9 @@ from scgim._core.allowed import Allowed
 from scgim._core.design import Design
 from scgim._core.fit import Fit
 from scgim._core.kinds import INTERVENTIONS, Kind
-from scgim._core.learn.order import Progress
 from scgim._core.moments.moments import Moments
 from scgim._core.structure.prior import Prior
+from scgim._core.structure.watch import Watch
 
 KICKS = ((50, 20), (150, 3))
 """Number of genes up to which the search restarts so often without success; once beyond these."""
@@ -44,6 +44,8 @@ class Task:
         ``"auto"`` learns it.
     n_kicks
         Restarts that must bring nothing before the search stops; None for what suits the number of genes.
+    watch
+        Ends the search early, and is told how far it is.
     """
 
     moments: Moments
@@ -54,6 +56,7 @@ class Task:
     known_targets: np.ndarray | None = None
     background: float | str = "auto"
     n_kicks: int | None = None
+    watch: Watch = field(default_factory=Watch)
 
     def on(self, moments: Moments) -> Task:
         """The same on other moments."""
@@ -66,8 +69,8 @@ class Task:
 
     @property
     def asked(self) -> dict[str, str]:
-        """What the settings of a fit say of the task."""
-        return {"intervention": self.intervention}
+        """What the settings of a fit say of the task, and why the search ended early where it did."""
+        return {"intervention": self.intervention} | self.watch.mark
 
     @property
     def prior(self) -> Prior:
@@ -112,8 +115,8 @@ class Option(Protocol):
 class Learner(Option, Protocol):
     """Learns graph, mechanisms, targets and effects from moments."""
 
-    def learn(self, task: Task, rng: np.random.Generator, progress: Progress | None = None) -> Fit:
-        """The fit; `progress` is called with a stage and its score."""
+    def learn(self, task: Task, rng: np.random.Generator) -> Fit:
+        """The fit, or the best so far where the watch of the task says that it is over."""
 
 
 L = TypeVar("L", bound=Option)

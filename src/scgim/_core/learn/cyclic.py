@@ -12,13 +12,14 @@ from scgim._core.design import Design
 from scgim._core.fit import Fit
 from scgim._core.kinds.shift import Shift
 from scgim._core.learn.assemble import assemble
-from scgim._core.learn.order import Progress, learn_structure
+from scgim._core.learn.order import learn_structure
 from scgim._core.mechanisms.additive import Mechanisms
 from scgim._core.moments.moments import Moments
 from scgim._core.structure.cyclic import CyclicScore, CyclicSearch
 from scgim._core.structure.learn_prior import evidence_given, learn_prior
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.screening import screen
+from scgim._core.structure.watch import Watch
 
 N_STARTS = 5
 """Starts that must bring nothing before the search stops, under the first prior."""
@@ -60,31 +61,32 @@ def fit_cyclic(
     background: float | str,
     known_targets: np.ndarray | None,
     rng: np.random.Generator,
-    progress: Progress | None = None,
+    watch: Watch,
 ) -> Fit:
     """Starts from the order search, then lets cycles in wherever the likelihood pays for them.
 
     Parameters
     ----------
-    moments, design, prior, genes, background, known_targets, rng, progress
+    moments, design, prior, genes, background, known_targets, rng, watch
         See `scgim._core.learn.base.Task`; linear mechanisms, shift interventions.
     n_kicks
         Restarts of the order search that must bring nothing before it stops.
     """
     plain, _, state, history = learn_structure(
-        moments, design, prior, rng=rng, background=background, n_kicks=n_kicks, progress=progress
+        moments, design, prior, rng=rng, background=background, n_kicks=n_kicks, watch=watch
     )
     candidates = [c[np.isfinite(prior.edge_price[c, j])] for j, c in enumerate(screen(plain, 40))]
     sparse = np.minimum(plain.prior.p_target, 1.0 / len(genes))  # without cycles, feedback looks like targets
     prior, parents = replace(plain.prior, p_target=sparse), dict(state.parents)
     for round_ in range(3):
         score = CyclicScore(moments, design.drug_set, design.group, prior)
-        search = CyclicSearch(score, candidates, parents)
+        search = CyclicSearch(score, candidates, parents, watch)
         total = search.search(rng, 0 if round_ else N_STARTS)
         parents = search.parents
         history.append({"stage": f"cycles {round_ + 1}", "score": total})
-        if progress is not None:
-            progress(f"cycles {round_ + 1}", total)
+        watch.tell(f"cycles {round_ + 1}", total)
+        if watch.over():
+            break
         if round_ < 2:
             prior = learn_prior(score, evidence_given(score, parents), background=background)
     order, cyclic = causal_order(parents)

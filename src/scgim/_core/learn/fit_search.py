@@ -10,8 +10,8 @@ from scgim._core.design import Design
 from scgim._core.fit import Fit
 from scgim._core.learn.base import Task, pick
 from scgim._core.learn.learners import SEARCHES
-from scgim._core.learn.order import Progress
 from scgim._core.moments.moments import Moments
+from scgim._core.structure.watch import Progress, Watch
 
 
 def fit_search(
@@ -22,6 +22,7 @@ def fit_search(
     structure: str = "search",
     rng: np.random.Generator | int = 0,
     progress: Progress | None = None,
+    timeout: float | None = None,
     **task: Any,
 ) -> Fit:
     """Fits graph, mechanisms, targets and effects from moments.
@@ -35,10 +36,12 @@ def fit_search(
     rng
         Random generator or seed.
     progress
-        Called with the stage and its score.
+        Called with the stage and its score; see `scgim._core.structure.watch`.
+    timeout
+        Seconds after which the best so far is taken; None for as long as it needs.
     task
         Further fields of the task.
     """
-    asked = Task(moments, design, tuple(genes), **task)
+    asked = Task(moments, design, tuple(genes), **task, watch=Watch(timeout, progress))
     learner = pick(SEARCHES, structure, asked.intervention)
-    return learner.learn(asked, np.random.default_rng(rng), progress)
+    return learner.learn(asked, np.random.default_rng(rng))

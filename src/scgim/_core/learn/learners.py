@@ -14,7 +14,7 @@ from scgim._core.learn.alternate import fit_active
 from scgim._core.learn.assemble import assemble
 from scgim._core.learn.base import Learner, Task
 from scgim._core.learn.cyclic import fit_cyclic
-from scgim._core.learn.order import Progress, learn_structure
+from scgim._core.learn.order import learn_structure
 from scgim._core.structure.edges import edge_probabilities
 from scgim._core.structure.learn_prior import evidence_given
 
@@ -37,7 +37,7 @@ class SearchOrders:
         """Interventions of one kind that is scored."""
         return Allowed(interventions=one_kind())
 
-    def learn(self, task: Task, rng: np.random.Generator, progress: Progress | None = None) -> Fit:
+    def learn(self, task: Task, rng: np.random.Generator) -> Fit:
         """Order and parents, then targets and effects given these."""
         kind = cast("ScoredKind", task.kinds[0])
         score, chooser, state, history = learn_structure(
@@ -48,7 +48,7 @@ class SearchOrders:
             background=task.background,
             n_kicks=task.kicks,
             rng=rng,
-            progress=progress,
+            watch=task.watch,
         )
         evidence = evidence_given(score, state.parents)
         probability = edge_probabilities(chooser, state, rng=rng)
@@ -85,7 +85,7 @@ class AlternateKinds:
             instead=f"intervention={' or '.join(map(repr, one_kind()))}",
         )
 
-    def learn(self, task: Task, rng: np.random.Generator, progress: Progress | None = None) -> Fit:
+    def learn(self, task: Task, rng: np.random.Generator) -> Fit:
         """Rounds of a search over orders and a choice of interventions."""
         fit = fit_active(
             task.moments,
@@ -97,7 +97,7 @@ class AlternateKinds:
             background=task.background,
             known_targets=task.known_targets,
             rng=rng,
-            progress=progress,
+            watch=task.watch,
         )
         return replace(fit, settings=task.asked | fit.settings)
 
@@ -113,7 +113,7 @@ class LetCyclesIn:
         mechanisms=("linear",), interventions=("shift",), noises=("gaussian",), instead="structure='search'"
     )
 
-    def learn(self, task: Task, rng: np.random.Generator, progress: Progress | None = None) -> Fit:
+    def learn(self, task: Task, rng: np.random.Generator) -> Fit:
         """From the graph without cycles."""
         fit = fit_cyclic(
             task.moments,
@@ -124,7 +124,7 @@ class LetCyclesIn:
             background=task.background,
             known_targets=task.known_targets,
             rng=rng,
-            progress=progress,
+            watch=task.watch,
         )
         return replace(fit, settings=task.asked | fit.settings)
 

@@ -17,16 +17,15 @@ from scgim._core.structure.order import OrderSearch, Parents, search
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
 from scgim._core.structure.screening import screen, widen
+from scgim._core.structure.watch import Watch
 
 SHIFT = Shift()
-Progress = Callable[[str, float], None]
 
 
-def _report(progress: Progress | None, stage: str, history: list[dict[str, Any]]) -> Callable[[float], None]:
+def _report(watch: Watch, stage: str, history: list[dict[str, Any]]) -> Callable[[float], None]:
     def report(value: float) -> None:
         history.append({"stage": stage, "score": value})
-        if progress is not None:
-            progress(stage, value)
+        watch.tell(stage, value)
 
     return report
 
@@ -42,27 +41,30 @@ def learn_structure(
     n_kicks: int = 20,
     n_candidates: int = 40,
     max_parents: int = 20,
-    progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]]:
-    """Order and parents under priors that are learned along the way."""
+    """Order and parents under priors that are learned along the way, or what was found when the watch said that it is over."""
+    watch = Watch() if watch is None else watch
     history: list[dict[str, Any]] = []
     few = moments.n_genes <= 50
     score = kind.score(moments, design, prior)
-    order, likely = eliminate(score)
+    order, likely = eliminate(score, watch)
     candidates = [np.union1d(*lists) for lists in zip(screen(score, n_candidates), likely, strict=True)]
     candidates = [c[np.isfinite(prior.edge_price[c, j])] for j, c in enumerate(candidates)]
     for round_ in range(3):
         chooser = Parents(score, candidates, max_parents)
-        report = _report(progress, f"search {round_ + 1}", history)
+        watch.stage = f"search {round_ + 1}"
+        report = _report(watch, watch.stage, history)
         last = round_ == 2
-        state = search(
-            chooser, rng=rng, order=order, n_kicks=n_kicks if last else 0, thorough=last or few, progress=report
-        )
+        kicks = n_kicks if last else 0
+        state = search(chooser, rng=rng, order=order, n_kicks=kicks, thorough=last or few, progress=report, watch=watch)
         report(state.total)
         order = np.array(state.order)
         if round_ < 2:
             new = learn_prior(score, evidence_given(score, state.parents), background=background)
             score = kind.score(moments, design, new)
+            if watch.over():
+                break
             if not few:
                 candidates = widen(score, candidates, state.parents)
     return score, chooser, state, history

@@ -17,6 +17,7 @@ from scgim._core.moments.moments import Moments
 from scgim._core.structure.cyclic_start import dense_start
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
+from scgim._core.structure.watch import Watch
 
 LARGEST_RADIUS = 0.98
 """Spectral radius up to which a system counts as stable."""
@@ -91,6 +92,8 @@ class CyclicSearch:
         Genes that may act on each gene.
     parents
         Of each gene.
+    watch
+        Ends the search early.
     max_parents
         Of a gene.
     """
@@ -98,6 +101,7 @@ class CyclicSearch:
     score: CyclicScore
     candidates: list[np.ndarray]
     parents: dict[int, tuple[int, ...]]
+    watch: Watch = field(default_factory=Watch)
     max_parents: int = 20
     weight: np.ndarray = field(init=False)  # (G, G) standardised coefficients
 
@@ -203,12 +207,12 @@ class CyclicSearch:
         for _ in range(most):
             changed = False
             for j in range(self.score.n_genes):
-                changed |= self.improve(j)
+                changed |= not self.watch.over() and self.improve(j)
             for j in range(self.score.n_genes):
-                for i in self.parents[j]:
+                for i in () if self.watch.over() else self.parents[j]:
                     changed |= i in self.parents[j] and self.turn(i, j)
             self.settle()
-            if not changed:
+            if not changed or self.watch.over():
                 break
         return self.total()
 
@@ -230,7 +234,8 @@ class CyclicSearch:
     def search(self, rng: np.random.Generator, n_starts: int) -> float:
         """Climbs from the present graph, then from other ones until `n_starts` in a row bring nothing."""
         best, idle, G = self.climb(), 0, len(self.weight)
-        while idle < n_starts:
+        while idle < n_starts and not self.watch.over():
+            self.watch.share("starts in a row that brought nothing", idle, n_starts)
             kept = dict(self.parents), self.weight.copy()
             near = np.zeros((G, G)) if idle == 0 else kept[1] * (idle % 2)
             total = self.restart(near + 0.2 * min(idle, 1) * rng.standard_normal((G, G)))

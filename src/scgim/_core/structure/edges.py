@@ -38,7 +38,7 @@ def edge_probabilities(
     rng
         Random generator.
     n_samples
-        Orders averaged over; between two of them stand `n_steps` proposals (G by default) to move one gene.
+        Orders averaged over, as long as the search has not to end; between two of them stand `n_steps` proposals (G by default) to move one gene.
 
     Returns
     -------
@@ -51,18 +51,23 @@ def edge_probabilities(
     rows: dict[tuple[int, tuple[int, ...], int], np.ndarray] = {}
     total = np.zeros((G, G))
     most = np.minimum(state.arrays[3] + EXTRA, chooser.max_parents)
-    for sample in range(n_samples):
+    drawn = 0
+    while drawn < n_samples:
         for k, j in enumerate(state.order):
             allowed, parents = state.mask(k), state.of(j)
             key = (j, parents, hash(allowed.tobytes()))
             if key not in rows:
                 rows[key] = inclusion(chooser, j, parents, allowed)
             total[:, j] += rows[key]
-        if sample + 1 < n_samples:
+        drawn += 1
+        state.watch.share("orders drawn for edges", drawn, n_samples)
+        if state.watch.over():
+            break
+        if drawn < n_samples:
             for _ in range(n_steps):
                 _metropolis(state, rng, most)
     state.restore(kept)
-    return total / n_samples
+    return total / drawn
 
 
 def _metropolis(state: OrderSearch, rng: np.random.Generator, most: np.ndarray) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from scgim._core.structure.score import ShiftScore
+from scgim._core.structure.watch import Watch
 
 
 class Elimination:
@@ -90,14 +91,22 @@ class Elimination:
             self.fill[a] = self.new_entries(a)
 
 
-def eliminate(score: ShiftScore) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Order of the genes ``(G,)``, causes first, and the neighbours of each gene when it was removed: likely parents."""
+def eliminate(score: ShiftScore, watch: Watch | None = None) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Order of the genes ``(G,)``, causes first, and the neighbours of each gene when it was removed: likely parents.
+
+    Where the watch says that it is over, the genes that are left stand as they would be removed now.
+    """
+    watch = Watch() if watch is None else watch
     state = Elimination(score)
     order: list[int] = []
     parents = [np.empty(0, dtype=int)] * score.n_genes
     while len(order) < score.n_genes:
+        if watch.over():
+            order += [g for g in np.argsort(state.fill, kind="stable").tolist() if state.left[g]]
+            break
         j = int(np.where(state.left, state.fill, np.inf).argmin())
         parents[j] = np.flatnonzero(state.adjacent[j] & state.left)
         state.remove(j)
         order.append(j)
+        watch.share("first order", len(order), score.n_genes)
     return np.array(order[::-1]), parents

@@ -23,6 +23,7 @@ from scgim._core.structure import choice, moves
 from scgim._core.structure.moves import EXTRA, GAIN
 from scgim._core.structure.score import ShiftScore
 from scgim._core.structure.screening import response_order
+from scgim._core.structure.watch import Watch
 
 __all__ = ["EXTRA", "GAIN", "OrderSearch", "Parents", "search"]
 
@@ -139,8 +140,9 @@ class Parents:
 class OrderSearch:
     """Local search over orders; `order` and `parents` tell the current state."""
 
-    def __init__(self, chooser: Parents, order: np.ndarray, window: int) -> None:
+    def __init__(self, chooser: Parents, order: np.ndarray, window: int, watch: Watch | None = None) -> None:
         self.chooser, self.window = chooser, window
+        self.watch = Watch() if watch is None else watch
         self.G = G = len(order)
         self.reach = min(window, REACH)
         most = chooser.max_parents
@@ -286,22 +288,33 @@ class OrderSearch:
                 self.give(g, parents, value)
         return self.total - before
 
+    def sweep(self, move: Callable[[int], float]) -> float:
+        """Moves every gene once, unless the search has to end; the gain."""
+        gain = 0.0
+        for k, g in enumerate(self.order):
+            if self.watch.over():
+                return 0.0
+            gain += move(g)
+            self.watch.share("a sweep over genes", k + 1, self.G)
+        return gain
+
     def climb(self, *, thorough: bool = True) -> None:
         """Sweeps until no move improves; otherwise until a sweep of new orientations brings next to nothing."""
         least = GAIN if thorough else SWEEP_GAIN * self.G
         moved = True
         while moved:
-            while sum(self.reorient(g) for g in self.order) > least:
+            while self.sweep(self.reorient) > least:
                 self.note()
             self.note()
-            moved = thorough and sum(self.improve_gene(g) for g in self.order) + self.settle() > GAIN
+            moved = thorough and self.sweep(self.improve_gene) + self.settle() > GAIN
+            moved = moved and not self.watch.over()
         self.note()
 
     def climb_near(self, genes: set[int], most: int = 200) -> None:
         """Moves of some genes, and of those that these change, until none improves."""
         queue = sorted(genes)
         for _ in range(most):
-            if not queue:
+            if not queue or self.watch.over():
                 break
             g = queue.pop()
             self.touched[:] = False
@@ -325,7 +338,7 @@ class OrderSearch:
         began = self.total
         for g, x, _ in self.wishes(most):
             kept, total = self.state(), self.total
-            if self.arrays[1][x] < self.arrays[1][g]:
+            if self.arrays[1][x] < self.arrays[1][g] or self.watch.over():
                 continue
             self.touched[:] = False
             self.turn(g, x, np.inf, least=-np.inf)
@@ -369,19 +382,21 @@ def search(
     window: int | None = None,
     thorough: bool = True,
     progress: Callable[[float], None] | None = None,
+    watch: Watch | None = None,
 ) -> OrderSearch:
-    """Best order found: climb, then kicks until `n_kicks` in a row brought nothing."""
+    """Best order found: climb, then kicks until `n_kicks` in a row brought nothing, or until the watch says that it is over."""
     start = response_order(chooser.score) if order is None else order
     G = chooser.score.n_genes
-    state = OrderSearch(chooser, start, window=min(G, max(10, 20_000 // G)) if window is None else window)
+    state = OrderSearch(chooser, start, min(G, max(10, 20_000 // G)) if window is None else window, watch)
     state.climb(thorough=thorough)
     most = min(50, G // 4) if G > 50 else 0  # small systems are kicked more
     while thorough and n_kicks and most and state.grant(most) > SWEEP_GAIN * G:
         state.climb()
     failed = 0
-    while failed < n_kicks:
+    while failed < n_kicks and not state.watch.over():
         if progress is not None:
             progress(state.total)
+        state.watch.share("restarts in a row that brought nothing", failed, n_kicks)
         kept, total = state.state(), state.total
         state.climb_near(state.kick(rng, size=int(rng.integers(1, 4))))
         if state.total > total + GAIN:
