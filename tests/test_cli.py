@@ -45,6 +45,18 @@ def test_predict_writes_the_cells_asked_for(fitted, capsys):
     assert "9 cells x 5 genes" in capsys.readouterr().out
 
 
+def test_intervene_writes_cells_and_says_what_changes(fitted, capsys):
+    adata = ad.read_h5ad(fitted / "a.h5ad")
+    drug, gene = adata.obs["drug"].cat.categories[1], adata.var_names[0]
+    call = ["intervene", fitted / "out" / "model", "--shift", f"{gene}=1.5", "--n-cells", 9, "--out", fitted / "i.h5ad"]
+    assert run(*call, "--population", f"drug={drug}", "--population", "dose=1") == 0
+    cells = ad.read_h5ad(fitted / "i.h5ad")
+    assert cells.shape == (9, 5) and set(cells.obs["drug"]) == {drug}
+    assert cells.var["change"].iloc[0] == pytest.approx(1.5)
+    assert f"{gene}: +1.5 (sd 0)" in capsys.readouterr().out
+    assert run(*call, "--overwrite") == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

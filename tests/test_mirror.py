@@ -57,6 +57,10 @@ ELSEWHERE = {
         model/_module/closed_form.py model/_module/export.py model/_neural/start.py""",
     ("model/_prediction/test_predictor.py", "requests are made to be answered; noise is abducted from a fit"): """
         model/_prediction/cells.py model/_prediction/request.py model/_prediction/resolve.py _core/kinds/abduct.py""",
+    ("model/_prediction/test_intervene.py", "populations, and the answers to what is asked of them"): """
+        model/_prediction/answer.py model/_prediction/operated.py model/_prediction/population.py""",
+    ("model/_prediction/test_suggest.py", "the moves and states among which it chooses"): """
+        model/_prediction/moves.py model/_prediction/state.py""",
     ("model/_published/test_fit.py", "the training plan of the estimator"): "model/_published/plan.py",
     ("model/_reading/test_passes.py", "reads the blocks of a pass"): """
         model/_reading/expression.py""",

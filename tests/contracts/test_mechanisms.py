@@ -109,3 +109,42 @@ def test_torch_takes_a_fit_over_and_gives_it_back(name):
     for j in range(3):
         np.testing.assert_allclose(back.coef[j], fit.coef[j], rtol=1e-6)
     np.testing.assert_allclose(back.baseline, fit.baseline, rtol=1e-5)
+
+
+def drawn(mechanisms, noise):
+    """Cells along the order for given noise, written without the package's sampler."""
+    x = np.zeros_like(noise)
+    for j in range(3):
+        x[:, j] = mechanisms.baseline[0, j] + mechanisms.contribution(j, x) + mechanisms.noise_sd[j] * noise[:, j]
+    return x
+
+
+def test_operated_genes_are_an_affine_function_of_what_they_were(genes, rng):
+    """``x_j -> factor_j x_j + value_j`` gene by gene, and what follows sees that."""
+    plain, noise = in_a_fit(genes), rng.normal(size=(20, 3))
+    factor, value = np.array([1.0, 0.0, 0.5]), np.array([2.0, -1.0, 0.0])
+    x = np.zeros_like(noise)
+    for j in range(3):
+        own = plain.baseline[0, j] + plain.contribution(j, x) + plain.noise_sd[j] * noise[:, j]
+        x[:, j] = factor[j] * own + value[j]
+    np.testing.assert_allclose(drawn(plain.operated(factor, value), noise), x)
+
+
+def test_other_edges_leave_genes_where_they_are_at_the_reference(genes, rng):
+    plain, reference = in_a_fit(genes), rng.normal(size=3)
+    multiplier = rng.uniform(0, 1.5, (3, 3))
+    other, at = plain.with_edges(multiplier, reference), reference[None]
+    for j in range(3):
+        np.testing.assert_allclose(
+            other.baseline[:, j] + other.contribution(j, at), plain.baseline[:, j] + plain.contribution(j, at)
+        )
+    x = rng.normal(size=(9, 3))
+    same = plain.with_edges(np.ones((3, 3)), reference)
+    np.testing.assert_allclose(drawn(same, x), drawn(plain, x))
+
+
+def test_an_edge_that_is_not_there_carries_nothing(genes, rng):
+    """Without edges, genes do not follow their parents, wherever these are."""
+    other, x = in_a_fit(genes).with_edges(np.zeros((3, 3)), rng.normal(size=3)), rng.normal(size=(9, 3))
+    for j in range(3):
+        np.testing.assert_allclose(other.contribution(j, x), other.contribution(j, x[:1])[0], atol=1e-12)

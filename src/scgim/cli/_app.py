@@ -19,6 +19,9 @@ app = App(
     help_format="plaintext",
 )
 
+Several = Annotated[tuple[str, ...], Parameter(negative="")]
+"""An option that may be given several times."""
+
 
 @app.command
 def demo(
@@ -112,6 +115,60 @@ def predict(
     from scgim.cli._predict import run
 
     run(model_dir, perturbations, features=features, n_cells=n_cells, seed=seed, out=out, overwrite=overwrite)
+
+
+@app.command
+def intervene(
+    model_dir: Path,
+    /,
+    *,
+    set: Several = (),
+    shift: Several = (),
+    scale: Several = (),
+    knockout: Several = (),
+    population: Several = (),
+    n_cells: int = 1000,
+    seed: int = 0,
+    out: Path = Path("intervention.h5ad"),
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Predict cells whose genes are set, shifted, scaled or knocked out.
+
+    Parameters
+    ----------
+    model_dir
+        Folder of a saved model.
+    set
+        GENE=LEVEL; each option may be given several times.
+    shift
+        GENE=CHANGE.
+    scale
+        GENE=FACTOR.
+    knockout
+        GENE.
+    population
+        COLUMN=VALUE of the cells, such as drug=A and dose=1; the controls if not given.
+    n_cells
+        Number of cells.
+    seed
+        Seed of the prediction.
+    out
+        File to write, .h5ad or .zarr.
+    overwrite
+        Replace the file if it exists.
+    """
+    from scgim.cli._intervene import run
+
+    run(
+        model_dir,
+        numbers={"set": set, "shift": shift, "scale": scale},
+        knockout=knockout,
+        population=population,
+        n_cells=n_cells,
+        seed=seed,
+        out=out,
+        overwrite=overwrite,
+    )
 
 
 @app.command

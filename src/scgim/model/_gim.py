@@ -22,10 +22,13 @@ from scgim.model._loading.splitter import GIMDataSplitter
 from scgim.model._module.module import GIMModule
 from scgim.model._module.options import TrainOptions, module_parameters, parameters, refuse_unknown
 from scgim.model._module.plan import GIMTrainingPlan
+from scgim.model._prediction.experiments import ExperimentsMixin
 from scgim.model._prediction.feature_map import fit_feature_model, load_feature_model
 from scgim.model._prediction.forecast import ForecastMixin
+from scgim.model._prediction.intervene import InterveneMixin
 from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.results import ResultsMixin
+from scgim.model._prediction.suggest import SuggestMixin
 from scgim.model._published.fit import fit_published
 from scgim.model._published.learner import Published
 from scgim.model._published.plan import PublishedPlan
@@ -56,7 +59,16 @@ class NotTrainedError(RuntimeError, AttributeError):
 
 
 @documented
-class GIM(SaveMixin, SetupMixin, ResultsMixin, ForecastMixin, BaseModelClass):
+class GIM(
+    SaveMixin,
+    SetupMixin,
+    ResultsMixin,
+    ForecastMixin,
+    InterveneMixin,
+    SuggestMixin,
+    ExperimentsMixin,
+    BaseModelClass,
+):
     """Generative Intervention Model :cite:p:`schneider2025`: where drugs act on a causal graph, and what follows.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Fit, predict, compare, evaluate, diagnose, report."""
+"""Fit, predict, intervene, compare, evaluate, diagnose, report."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from scgim.tl._export_model import export_model
     from scgim.tl._export_predictions import export_predictions
     from scgim.tl._fit import fit
+    from scgim.tl._intervene import intervene
     from scgim.tl._predict import predict
     from scgim.tl._report import report
+    from scgim.tl._suggest import suggest
+    from scgim.tl._suggest_experiments import suggest_experiments
 
 __all__ = [
     "changes",
@@ -22,8 +25,11 @@ __all__ = [
     "export_model",
     "export_predictions",
     "fit",
+    "intervene",
     "predict",
     "report",
+    "suggest",
+    "suggest_experiments",
 ]
 
 

@@ -7,7 +7,7 @@ standardised.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -119,6 +119,25 @@ class Mechanisms:
     def weights(self) -> np.ndarray:
         """Signed edge sizes ``(G, G)``, row causes column."""
         return self.strength
+
+    def operated(self, factor: np.ndarray, value: np.ndarray) -> Mechanisms:
+        """Mechanisms of genes that are ``factor x_j + value``, ``(G,)`` each, in place of ``x_j``: what follows sees that."""
+        return replace(
+            self,
+            coef=[f * coef for f, coef in zip(factor, self.coef, strict=True)],
+            baseline=factor * self.baseline + value,
+            noise_sd=np.abs(factor) * self.noise_sd,
+            strength=self.strength * factor,
+        )
+
+    def with_edges(self, multiplier: np.ndarray, reference: np.ndarray) -> Mechanisms:
+        """Contributions of parents times `multiplier` ``(G, G)``, row causes column; a gene whose parents are at `reference` ``(G,)`` stays."""
+        coef, baseline = [], self.baseline.copy()
+        for j, pa in enumerate(self.parents):
+            by = multiplier[pa, j]  # (p,)
+            coef.append(self.coef[j] * by[:, None])
+            baseline[:, j] += self.parent_contributions(j, reference[None])[0] @ (1 - by)
+        return replace(self, coef=coef, baseline=baseline, strength=self.strength * multiplier)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain arrays and lists, for saving."""

@@ -7,7 +7,7 @@ prediction needs no torch. Standardised inside, on the modelled expression scale
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -117,6 +117,38 @@ class NeuralMechanisms:
     def weights(self) -> np.ndarray:
         """Signed edge sizes ``(G, G)``, row causes column."""
         return self.strength
+
+    def operated(self, factor: np.ndarray, value: np.ndarray) -> NeuralMechanisms:
+        """Mechanisms of genes that are ``factor x_j + value``, ``(G,)`` each, in place of ``x_j``: what follows sees that."""
+        return replace(
+            self,
+            outer=[f * outer for f, outer in zip(factor, self.outer, strict=True)],
+            skip=[f * skip for f, skip in zip(factor, self.skip, strict=True)],
+            baseline=factor * self.baseline + value,
+            noise_sd=np.abs(factor) * self.noise_sd,
+            strength=self.strength * factor,
+        )
+
+    def with_edges(self, multiplier: np.ndarray, reference: np.ndarray) -> NeuralMechanisms:
+        """Networks that see ``reference + multiplier (x - reference)`` of their parents; `multiplier` ``(G, G)``, row causes column.
+
+        With ``z_0`` the reference, ``inner (m z + (1 - m) z_0) = (m inner) z + inner (1 - m) z_0``.
+        """
+        out = replace(self, inner=list(self.inner), bias=list(self.bias), skip=list(self.skip))
+        out.baseline, out.strength = self.baseline.copy(), self.strength * multiplier
+        zero = np.zeros((1, self.n_genes))
+        for j, pa in enumerate(self.parents):
+            if not len(pa):
+                continue
+            by = multiplier[pa, j]  # (p,)
+            stays = (1 - by) * self._standardised(j, reference[None])[0]  # (p,)
+            origin = self.network(j, self._standardised(j, zero))[0]
+            out.inner[j] = by[:, None] * self.inner[j]
+            out.bias[j] = self.bias[j] + stays @ self.inner[j]
+            out.skip[j] = by * self.skip[j]
+            moved = out.network(j, self._standardised(j, zero))[0] + stays @ self.skip[j] - origin
+            out.baseline[:, j] += self.scale[j] * moved
+        return out
 
     def to_dict(self) -> dict[str, Any]:
         """Plain arrays and lists, for saving."""

@@ -121,7 +121,7 @@ class PredictedLayer:
         nothing = Moved.nothing(components.n_rows, n_genes)
         baseline = mean_cells(mechanisms, nothing.rows(self.row), self.group)
         mean, log_mean = np.zeros((2, components.n_rows, n_genes))
-        for part in components.everything:
+        for part in components.added:
             for c, r in enumerate(part.row):
                 effects = part.effects[c]
                 hit = np.flatnonzero(effects.probability > SMALLEST_PROBABILITY)

@@ -81,6 +81,11 @@ class Components:
         """The parts and the drift."""
         return (*self.parts, self.drift)
 
+    @property
+    def added(self) -> tuple[Part, ...]:
+        """What adds up to the shifts of the rows, where all parts are additive."""
+        return self.everything
+
     def marginal(self) -> tuple[Effects, np.ndarray]:
         """Targets and effects of each row, as tables show them, and the name of the kind, ``(m, G)`` each."""
         effects, which = strongest([part.effects.superpose(part.row, self.n_rows) for part in self.parts])
@@ -89,7 +94,7 @@ class Components:
     def mean_added(self) -> np.ndarray:
         """Posterior mean of what is added to each row ``(m, G)``, where all parts are additive."""
         out = np.zeros((self.n_rows, self.n_genes))
-        for part in self.everything:
+        for part in self.added:
             np.add.at(out, part.row, part.effects.expected)
         return out
 

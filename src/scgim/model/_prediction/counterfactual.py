@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from scgim.model._reading.cells import Adjustment
 
 
-def _genes_in_order(adata: Any, predictor: Predictor) -> np.ndarray:
+def genes_in_order(adata: Any, predictor: Predictor) -> np.ndarray:
     """Columns of the model's genes in the cells given."""
     found = gene_names(adata, predictor.data.spec)
     position = {name: j for j, name in enumerate(found)}
@@ -51,7 +51,7 @@ def counterfactual_cells(
     data = predictor.data
     if not isinstance(adata, AnnData) and None in data.spec.layers:
         raise TypeError(f"adata: expected AnnData, found {type(adata).__name__}.")
-    column = _genes_in_order(adata, predictor)
+    column = genes_in_order(adata, predictor)
     frame = read_columns(adata, data.spec)
     factual = make_request(frame, data, adjustment)
     unknown = factual.drugs[len(predictor.fit.drugs) :]
@@ -63,7 +63,7 @@ def counterfactual_cells(
     if len(request.table) not in (1, adata.n_obs):
         raise ValueError(f"perturbations: expected 1 row or {adata.n_obs} (one a cell), found {len(request.table)}.")
     group = factual.group.argmax(axis=1)
-    rows, inverse = _distinct(factual)
+    rows, inverse = distinct(factual)
     before = predictor.components(rows, None).expected()
     if before.hides_noise:
         raise ValueError(
@@ -115,7 +115,7 @@ class MovedCells:
         return before, after, (self.mechanisms.noise_sd**2) @ total**2
 
 
-def _distinct(request: Request) -> tuple[Request, np.ndarray]:
+def distinct(request: Request) -> tuple[Request, np.ndarray]:
     """Distinct rows of a request, by drugs, doses and groups."""
     keys = pd.DataFrame(np.column_stack([request.dose, request.group.argmax(axis=1)]))
     inverse = keys.groupby(list(keys.columns), sort=True).ngroup().to_numpy()

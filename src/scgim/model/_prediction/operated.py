@@ -1,0 +1,116 @@
+"""Rows and cells whose genes are set, shifted or scaled from outside, beside the drugs that they are under (layer `model`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scgim._core.kinds.abduct import abduct
+from scgim._core.kinds.base import Moved
+from scgim._core.kinds.cells import mean_cells, propagate
+from scgim._core.kinds.operation import Operation
+from scgim.model._prediction.components import Components, Part
+
+if TYPE_CHECKING:
+    from scgim._core.mechanisms.additive import Mechanisms
+    from scgim._core.mechanisms.neural import NeuralMechanisms
+
+
+@dataclass(frozen=True)
+class Operated(Components):
+    """What drugs do in rows whose mechanisms are operated on.
+
+    Attributes
+    ----------
+    operation
+        What was done to the mechanisms.
+    """
+
+    operation: Operation
+
+    @classmethod
+    def by(cls, operation: Operation, components: Components) -> Operated:
+        """The rows, operated on."""
+        return cls(components.n_rows, components.parts, components.drift, operation)
+
+    @property
+    def added(self) -> tuple[Part, ...]:
+        """What adds up to the shifts: as much as is left of it at genes that are set or scaled."""
+        factor = self.operation.factor
+        return tuple(replace(part, effects=part.effects.scale(factor)) for part in super().everything)
+
+    def expected(self) -> Moved:
+        """Best single interventions of each row, see `Components.expected`."""
+        return self.operation.on(super().expected())
+
+    def draw(self, row: np.ndarray, rng: np.random.Generator) -> Moved:
+        """What happens to n cells, see `Components.draw`."""
+        return self.operation.on(super().draw(row, rng))
+
+
+@dataclass(frozen=True)
+class KnownLayer:
+    """The causal layer of rows to which known things happen, for a noise model to take to the data.
+
+    Attributes
+    ----------
+    mechanisms
+        Of the genes.
+    moved
+        What happens to the r rows.
+    group
+        ``(r,)``; baseline groups.
+    """
+
+    mechanisms: Mechanisms | NeuralMechanisms
+    moved: Moved
+    group: np.ndarray
+
+    def mean(self) -> np.ndarray:
+        """Means ``(r, G)``; where they are averages over draws, these are the same in every call."""
+        return mean_cells(self.mechanisms, self.moved, self.group)
+
+    def log_mean(self) -> tuple[np.ndarray, np.ndarray]:
+        """Means, and logarithms of the means of the exponential, ``(r, G)`` each, of linear mechanisms under shifts."""
+        mean = self.mean()
+        return mean, mean + 0.5 * variance(self.mechanisms)
+
+
+@dataclass(frozen=True)
+class OperatedCells:
+    """Given cells before and after an operation, under the drugs that they had, for a noise model to move their data.
+
+    Attributes
+    ----------
+    before, after
+        Mechanisms.
+    moved_before, moved_after
+        What drugs do to the n cells.
+    group
+        ``(n,)``; baseline groups.
+    """
+
+    before: Mechanisms | NeuralMechanisms
+    after: Mechanisms | NeuralMechanisms
+    moved_before: Moved
+    moved_after: Moved
+    group: np.ndarray
+
+    def replay(self, x: np.ndarray) -> np.ndarray:
+        """Cells ``(n, G)`` of the causal layer after the operation, with the noise that they had."""
+        return propagate(
+            self.after, self.moved_after, self.group, abduct(self.before, x, self.moved_before, self.group)
+        )
+
+    def means(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Means before and after ``(n, G)``, and variances around the former ``(G,)``, of linear mechanisms under shifts."""
+        before = mean_cells(self.before, self.moved_before, self.group)
+        return before, mean_cells(self.after, self.moved_after, self.group), variance(self.before)
+
+
+def variance(mechanisms: Mechanisms | NeuralMechanisms) -> np.ndarray:
+    """Variance ``(G,)`` of the genes within a context, of linear mechanisms."""
+    total = np.linalg.inv(np.eye(mechanisms.n_genes) - mechanisms.weights())  # (G, G), row causes column
+    return np.asarray((mechanisms.noise_sd**2) @ total**2)
