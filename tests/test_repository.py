@@ -2,6 +2,7 @@
 
 import csv
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,63 @@ def test_every_table_is_in_the_readme_that_says_how_it_is_made_again() -> None:
         assert f"`{path.stem}`" in readme or f"`{path.name}`" in readme, path
     for script in BENCHMARKS.glob("*/[!_]*.py"):
         assert script.name in (script.parent / "README.md").read_text(encoding="utf-8"), script
+
+
+REQUIRED = (
+    "name",
+    "description",
+    "project_home",
+    "documentation_home",
+    "license",
+    "primary_category",
+    "tags",
+    "language",
+    "category",
+)
+TAGS = {
+    "perturbation",
+    "gene regulatory networks",
+    "deep learning",
+    "probabilistic modeling",
+    "scRNA-seq",
+    "GPU acceleration",
+}
+
+
+def test_the_entry_of_the_registry_has_its_fields_and_those_of_the_package() -> None:
+    yaml = pytest.importorskip("yaml")
+    entry = yaml.safe_load((ROOT / "meta.yaml").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert [field for field in REQUIRED if field not in entry] == [] and "version" not in entry
+    assert (entry["name"], entry["license"]) == (project["name"], project["license"])
+    assert entry["project_home"] == project["urls"]["Homepage"]
+    assert entry["documentation_home"] == project["urls"]["Documentation"]
+    assert entry["category"] == "ecosystem" and entry["primary_category"] == "scRNA-seq"
+    assert 1 <= len(entry["tags"]) <= 10 and set(entry["tags"]) <= TAGS
+    assert entry["description"].count(". ") <= 1  # one or two sentences
+
+
+def test_badges_say_what_the_project_says() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    versions = [text.rpartition(" ")[2] for text in project["classifiers"] if "Python :: 3." in text]
+    assert f"python-{versions[0]}_to_{versions[-1]}-" in readme
+    assert f"licence-{project['license'].replace('-', '--')}-" in readme
+    assert (ROOT / ".github" / "workflows" / "test.yaml").is_file() and "workflows/test.yaml/badge.svg" in readme
+
+
+def test_forms_and_workflows_are_readable() -> None:
+    yaml = pytest.importorskip("yaml")
+    forms = {
+        path.stem: yaml.safe_load(path.read_text("utf-8")) for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml")
+    }
+    assert {"bug_report", "wrong_answer", "feature_request", "config"} == set(forms)
+    for name, form in forms.items():
+        if name != "config":
+            assert form["name"] and form["description"]
+            ids = [part["id"] for part in form["body"] if "id" in part]
+            assert len(ids) == len(set(ids)) and all(part["type"] in ("markdown", "textarea") for part in form["body"])
+    for path in (ROOT / ".github" / "workflows").glob("*.yaml"):
+        assert yaml.safe_load(path.read_text("utf-8"))["permissions"] == {"contents": "read"}, path
+    release = yaml.safe_load((ROOT / ".github/workflows/release.yaml").read_text("utf-8"))["jobs"]["publish"]
+    assert release["permissions"] == {"id-token": "write"}  # trusted publishing: no password
