@@ -561,6 +561,9 @@ directory | datasets.sciplex3(directory=3)
 time | datasets.sciplex3(time=-1)
 max_gb | datasets.sciplex3(max_gb=0)
 drugs | datasets.sciplex3(drugs=3)
+name | datasets.screen("gbm")
+name | datasets.screen()
+directory | datasets.screen("tapseq_k562", directory=3)
 """
 
 COMMANDS = """

@@ -3,6 +3,7 @@
 from scgim.datasets import faults
 from scgim.datasets._sachs import sachs
 from scgim.datasets._sciplex3 import sciplex3
+from scgim.datasets._screen import screen
 from scgim.datasets._simulate import simulate
 
-__all__ = ["faults", "sachs", "sciplex3", "simulate"]
+__all__ = ["faults", "sachs", "sciplex3", "screen", "simulate"]

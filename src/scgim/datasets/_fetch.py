@@ -42,18 +42,25 @@ def fetch(
     ConnectionError
         If the file is in none of the places and cannot be downloaded.
     """
-    place = directory if directory is not None else os.environ.get(ENVIRONMENT)
-    if place:
-        for candidate in (Path(place) / name, Path(place) / dataset / name):
-            if candidate.is_file():
-                _compare(candidate, sha256, url)
-                return candidate
+    found = find(dataset, name, directory)
+    if found is not None:
+        _compare(found, sha256, url)
+        return found
     if directory is not None:
         raise FileNotFoundError(
             f"directory={os.fspath(directory)!r} holds neither {name} nor {dataset}/{name}. Download {url} into it, or "
             "leave `directory` out to download automatically."
         )
     return _download(dataset, name, url, sha256)
+
+
+def find(dataset: str, name: str, directory: str | os.PathLike[str] | None = None) -> Path | None:
+    """Path of a file in `directory`, or in the folder named by ``SCGIM_DATA_DIR``: there, or in a folder named `dataset`."""
+    place = directory if directory is not None else os.environ.get(ENVIRONMENT)
+    candidates = (
+        (Path(place) / name, Path(place) / dataset / name, Path(place) / Path(dataset).name / name) if place else ()
+    )
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def _compare(path: Path, sha256: str | None, url: str) -> None:
