@@ -19,8 +19,11 @@ def test_one_perturbation_names_genes_alone(fitted_adata):
     assert "β-Lapachone" in ax.get_title(loc="left")
 
 
-def test_nothing_sure_is_a_picture_too(fitted_adata):
-    assert not targets(fitted_adata, "drug c", show=False).texts
+def test_where_nothing_is_sure_the_first_five_are_named(fitted_adata):
+    ax = targets(fitted_adata, "drug c", show=False)
+    assert len(ax.collections[1].get_offsets()) == 0
+    assert len(ax.texts) == min(5, fitted_adata.n_vars)
+    assert not targets(fitted_adata, "drug c", n_labels=0, show=False).texts
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from scgim.pl._labels import beside
 if TYPE_CHECKING:
     from pathlib import Path
 
+UNSURE = 5  # genes named where none is sure
 MOST = 50.0  # log odds drawn at the most: beyond, the height would say nothing but the number of cells
 LIMIT = 1e-6  # probabilities are kept this far from 0 and 1 where log odds are made of them
 
@@ -49,7 +50,8 @@ def targets(
     """Draw the effect on each gene against the log odds that the gene is a target.
 
     The picture that a volcano plot is for changes, for direct targets: to the right what a perturbation raises, to the left what it
-    lowers, and the surer the higher (log odds beyond 50 are drawn at 50). Genes above the line of ``min_probability`` are coloured, and the first of them named.
+    lowers, and the surer the higher (log odds beyond 50 are drawn at 50). Genes above the line of ``min_probability`` are coloured, and the first of them named;
+    where there are none, the five genes with the highest log odds are named.
 
     Parameters
     ----------
@@ -97,8 +99,9 @@ def targets(
     color = np.where(effect >= 0, _style.UP, _style.DOWN)
     ax.scatter(effect[~sure], odds[~sure], s=9, color=_style.outline(), alpha=0.6, linewidths=0, zorder=2)
     ax.scatter(effect[sure], odds[sure], s=22, c=color[sure], linewidths=0, zorder=3)
-    at = np.flatnonzero(sure)
-    at = at[np.argsort(-odds[at], kind="stable")][:n_labels]
+    at = np.argsort(np.where(sure, -odds, np.inf), kind="stable")[: min(n_labels, int(sure.sum()))]
+    if not sure.any():  # an order of hypotheses is all that there is, so say whose
+        at = np.argsort(-odds, kind="stable")[: min(n_labels, UNSURE)]
     genes = table["symbol" if gene_symbols else "gene"].astype(str).to_numpy()[at]
     text = _style.labels(genes.tolist(), 16)
     if perturbation is None:
