@@ -55,6 +55,15 @@ def test_a_batch_without_controls():
     assert problems(obs) == {"no control in its batches": ("two",)}
 
 
+def test_a_treatment_without_any_common_donor():
+    """The worst design of all; a column whose name leaves no doubt is enough to see it, one of samples is not."""
+    obs = cells({"control": "ab", "one": "cd"})
+    for name, seen in {"donor": True, "patient_id": True, "plate": True, "sample": False}.items():
+        found = problems(obs.rename(columns={"plate": name}))
+        assert found == ({"no control in its batches": ("one",)} if seen else {})
+    assert problems(cells({"control": "a", "one": "b"})) == {"no control in its batches": ("one",)}
+
+
 def test_columns_that_are_no_batches_are_left_alone():
     """Guides hold one perturbation each, names of wells one cell, and other columns are not called a batch."""
     obs = cells({"control": "ab", "one": "a", "two": "b"}).rename(columns={"plate": "cluster"})

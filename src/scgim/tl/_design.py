@@ -16,6 +16,8 @@ BATCH_WORDS = frozenset(
     "batch plate replicate rep donor patient run lane sample library chip date experiment well".split()
 )
 """A column whose name holds one of these as a word is taken for a batch also where it was not registered."""
+SURE_WORDS = frozenset("batch plate donor patient".split())
+"""Names of batches even where none of them holds both controls and drugs, which samples and libraries need not."""
 NAMED = 5
 """Drugs that a warning names; the table names all."""
 
@@ -99,7 +101,8 @@ def find_confounded(
 def batch_columns(obs: pd.DataFrame, untreated: np.ndarray, known: set[str]) -> list[str]:
     """Columns that look like batches by their name, have several levels among controls, and are not `known`.
 
-    A level has to hold controls and drugs, which guides do not, and several controls, which names of cells do not.
+    A level has to hold several controls, which names of cells do not, and controls and drugs, which samples and guides do not,
+    unless the name leaves no doubt.
     """
     found = []
     for column in obs.columns.difference(list(known), sort=False):
@@ -108,7 +111,8 @@ def batch_columns(obs: pd.DataFrame, untreated: np.ndarray, known: set[str]) -> 
             continue
         levels = pd.factorize(obs[column])[0]
         n_control = len(set(levels[untreated]))
-        if n_control >= 2 and set(levels[untreated]) & set(levels[~untreated]) and n_control < untreated.sum() / 2:
+        mixed = n_control >= 2 and set(levels[untreated]) & set(levels[~untreated])
+        if (mixed or not SURE_WORDS.isdisjoint(words)) and n_control < untreated.sum() / 2:
             found.append(str(column))
     return found
 
