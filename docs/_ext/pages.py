@@ -7,6 +7,8 @@ import inspect
 import shutil
 from pathlib import Path
 
+from gallery import gallery
+
 MAX_ROWS = 80
 """Longer tables stay in their files."""
 
@@ -19,6 +21,7 @@ def write(docs: Path, root: Path) -> None:
     (out / "scores.md").write_text(scores(), encoding="utf-8")
     (out / "benchmarks.md").write_text(benchmarks(root / "benchmarks", docs), encoding="utf-8")
     single_tables(root / "benchmarks", out / "tables")
+    (out / "gallery.md").write_text(gallery(root / "tutorials", out), encoding="utf-8")
 
 
 def keys() -> str:
