@@ -39,13 +39,13 @@ class Study:
     design: Design
     genes: tuple[str, ...] = field(default_factory=tuple)
 
-    def moments(self, mechanism: str = "linear", *, block: np.ndarray | None = None) -> Moments:
-        """Moments of the cells; with `block` ``(K,)`` the scatter of each block of contexts apart."""
+    def moments(self, mechanism: str = "linear", *, pool: np.ndarray | None = None) -> Moments:
+        """Moments of the cells; with `pool` ``(K,)`` the scatter of each pool of contexts apart."""
         return compute_moments(
             lambda: iter([(self.cells, self.context)]),
             len(self.design.dose),
             mechanism=MECHANISMS[mechanism],
-            block=block,
+            pool=pool,
         )
 
 
@@ -182,7 +182,7 @@ def f1(true: np.ndarray, found: np.ndarray) -> float:
     return 2 * (true & found).sum() / max(true.sum() + found.sum(), 1)
 
 
-def make_world(seed=0, *, n_genes=10, n_drugs=30, n_new=10, n_features=8, level="drug", noise=0.1, informative=True):
+def make_world(seed=0, *, n_genes=10, n_drugs=30, n_new=10, n_features=8, rows_are="drug", noise=0.1, informative=True):
     """Fitted interventions, design, features, and the truth of new drugs."""
     rng = np.random.default_rng(seed)
     doses = np.array([0.5, 1.0, 2.0])
@@ -201,7 +201,7 @@ def make_world(seed=0, *, n_genes=10, n_drugs=30, n_new=10, n_features=8, level=
     table[1 + np.arange(len(drug)), drug] = dose
     factor, new_factor = (1 / (1 + (0.75 / c) ** 4) for c in (dose, new_dose))
     on, by = rng.normal(size=(2, n_genes, n_features))
-    if level == "drug":
+    if rows_are == "drug":
         features, new_features = known @ by, (new @ by)[new_drug]
     else:
         features = (known[drug] != 0) @ on + (factor[:, None] * known[drug]) @ by

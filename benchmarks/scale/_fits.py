@@ -73,7 +73,7 @@ def from_cells(
     unit = np.array([drugs.index(name) + 1 if name in drugs else 0 for name in first["drug"]])
     block = {"context": np.arange(len(n)), "unit": np.where(unit > 0, unit, 0), None: None}[scatter]
     x = np.asarray(x, dtype=float)
-    m = compute_moments(lambda: iter([(x, context)]), len(n), mechanism=MECHANISMS[mechanism], block=block)
+    m = compute_moments(lambda: iter([(x, context)]), len(n), mechanism=MECHANISMS[mechanism], pool=block)
     moments = {name: value for name, value in vars(m).items() if value is not None} | {"mechanism": mechanism}
     return Data(moments, design(drugs, matrix, code.ravel(), groups, n, has_dose=dose is not None))
 
@@ -196,7 +196,7 @@ def dense(
         "slope": np.ones((n_genes, 1)), "mechanism": "linear",
     }  # fmt: skip
     if scatter:
-        moments |= {"scatter": each / np.outer(scale, scale), "block": np.arange(len(n))}
+        moments |= {"scatter": each / np.outer(scale, scale), "pool": np.arange(len(n))}
     d = system.design
     return Data(moments, design(list(d.drugs), d.dose, d.group, d.group_names, n.astype(int), has_dose=n_doses > 1),
                 {"weights": system.weights, "effect": system.effect})  # fmt: skip

@@ -127,8 +127,8 @@ def count(low: int = 1, high: int | None = None) -> Check:
 
     def check(name: str, value: Any) -> None:
         if not _is_whole(value):
-            kind = ValueError if _is_number(value) and not isinstance(value, Integral) else TypeError
-            raise kind(f"{name}: expected a whole number {limits}, found {_found(value)}.")
+            error = ValueError if _is_number(value) and not isinstance(value, Integral) else TypeError
+            raise error(f"{name}: expected a whole number {limits}, found {_found(value)}.")
         if value < low or (high is not None and value > high):
             raise ValueError(f"{name}: expected a whole number {limits}, found {value}.")
 
@@ -188,8 +188,8 @@ def DOSE(name: str, value: Any) -> None:
     if isinstance(value, str) and value in ("highest", "all"):
         return
     if isinstance(value, bool) or not _is_number(value):
-        kind = ValueError if isinstance(value, str) else TypeError
-        raise kind(f"{name}: expected 'highest', 'all' or a number, found {_found(value)}.")
+        error = ValueError if isinstance(value, str) else TypeError
+        raise error(f"{name}: expected 'highest', 'all' or a number, found {_found(value)}.")
     if not math.isfinite(value) or value < 0:
         raise ValueError(f"{name}: expected 'highest', 'all' or a number of at least 0, found {value!r}.")
 

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from scgim._core.arrays import KNOWN, dense, member, override, sum_by
+from scgim._core.arrays import KNOWN, as_log_odds, dense, log_odds_of_any, member, override, sum_by
 
 
 def test_sums_by_index_are_those_of_a_loop_and_leave_negative_ones_out(rng) -> None:
@@ -29,3 +29,11 @@ def test_what_is_known_stands_in_place_of_evidence() -> None:
     assert override(evidence, None) is evidence
     known = np.array([[1.0, np.nan, 0.0]])
     np.testing.assert_array_equal(override(evidence, known), [[KNOWN, -2.0, -KNOWN]])
+
+
+def test_log_odds_that_any_holds_keep_their_digits_far_from_even():
+    one = np.array([[-900.0, -30.0, 0.3, 40.0, 900.0]])
+    np.testing.assert_allclose(log_odds_of_any(one), one[0], rtol=1e-9)
+    np.testing.assert_allclose(log_odds_of_any(np.array([[-900.0], [-900.0]])), [-900.0 + np.log(2)])
+    assert log_odds_of_any(np.zeros((0, 2))).tolist() == [-np.inf, -np.inf]
+    np.testing.assert_array_equal(as_log_odds(np.array([0.0, 0.5, 1.0])), [-700.0, 0.0, 700.0])

@@ -43,3 +43,14 @@ def test_contexts_of_a_drug_and_what_is_known_of_it():
     mean = DESIGN.mean_by_drug(values)[:, 0]
     assert mean[0] == DESIGN.drug_set[1]  # alone: its own, and not that of the combination
     assert mean[2] == 0.0  # never given
+
+
+def test_drugs_that_no_context_tells_apart_are_not_identified():
+    def identified(dose):
+        K, D = np.shape(dose)
+        return Design(tuple("abcd"[:D]), dose, np.zeros(K, int), ("x",), np.full(K, 5)).identified.tolist()
+
+    assert DESIGN.identified.tolist() == [True, True, False]  # c was never given
+    assert identified([[0, 0, 0], [1, 2, 0], [2, 1, 0], [0, 0, 1]]) == [False, False, True]
+    assert identified([[0, 0, 0], [1, 1, 0], [1, 0, 1], [0, 1, 1]]) == [True, True, True]
+    assert identified([[0, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 1]]) == [True, True, True]

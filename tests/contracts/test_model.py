@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.special import expit
 
 import scgim
 from scgim.model import GIM
@@ -96,3 +97,13 @@ def test_a_saved_model_comes_back_with_its_module(trained, tmp_path):
         torch.testing.assert_close(loaded.module.state_dict()[name], value.cpu())
     np.testing.assert_array_equal(loaded.predict_mean(ASKED), model.predict_mean(ASKED))
     assert set(loaded.history) == set(model.history)
+
+
+def test_every_fit_says_what_its_targets_rest_on(trained):
+    _, _, model = trained
+    fit, design = model.fitted, model._predictor().data.design
+    np.testing.assert_allclose(expit(fit.support.log_odds), fit.of_context.probability, atol=1e-9)
+    assert fit.support.identified.all() and (fit.support.n_groups == 1).all()
+    table = model.get_targets()
+    assert table["identified"].all() and "n_agree" not in table
+    assert np.isfinite(table["log_odds"]).all() and (~design.control).sum() * 5 == len(table)

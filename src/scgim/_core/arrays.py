@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from scipy.special import logsumexp
+from scipy.special import logit, logsumexp
 
 KNOWN = 30.0
 """Log odds of a target that is known: its probability differs from one by less than any figure that is shown (1e-13), and
@@ -47,6 +47,16 @@ def override(log_odds: np.ndarray, known: np.ndarray | None) -> np.ndarray:
     return np.where(np.isnan(known), log_odds, np.where(known == 1, KNOWN, -KNOWN))
 
 
+LARGEST_ODDS = 700.0
+"""Log odds of a probability that is 0 or 1 to all its digits."""
+
+
+def as_log_odds(probability: np.ndarray) -> np.ndarray:
+    """Log odds that are numbers where probabilities are 0 or 1."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.clip(logit(probability), -LARGEST_ODDS, LARGEST_ODDS))
+
+
 def log_odds_of_any(log_odds: np.ndarray) -> np.ndarray:
     """Log odds that any of c independent things holds, ``(c, ...)`` -> ``(...)``, with all digits where it is near certain.
 
@@ -54,7 +64,8 @@ def log_odds_of_any(log_odds: np.ndarray) -> np.ndarray:
     """
     s = np.logaddexp(0.0, log_odds).sum(axis=0)
     with np.errstate(divide="ignore"):
-        return np.where(s > 1, s + np.log1p(-np.exp(-np.maximum(s, 1e-300))), np.log(np.expm1(np.minimum(s, 1.0))))
+        any_ = np.where(s > 1, s + np.log1p(-np.exp(-np.maximum(s, 1e-300))), np.log(np.expm1(np.minimum(s, 1.0))))
+        return np.where((s > 0) | (len(log_odds) == 0), any_, logsumexp(log_odds, axis=0))  # s has no digits left at 0
 
 
 def mean_log_odds(log_odds: np.ndarray) -> np.ndarray:

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+INDISTINCT = 1e-6
+"""Singular value of sets of drugs that is one of rounding: those of whole numbers are larger for any number of contexts."""
+
 
 @dataclass(frozen=True)
 class Design:
@@ -64,6 +67,13 @@ class Design:
     def single(self) -> np.ndarray:
         """``(K,)`` bool; contexts with one drug."""
         return self.present.sum(axis=1) == 1
+
+    @cached_property
+    def identified(self) -> np.ndarray:
+        """``(D,)`` bool; False for drugs that no context tells apart from others, by which drugs are in which contexts."""
+        _, size, directions = np.linalg.svd(self.present.astype(float))
+        rank = int((size > INDISTINCT).sum())
+        return np.asarray((np.abs(directions[rank:]) < INDISTINCT).all(axis=0))
 
     @property
     def combined(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scgim._core.arrays import as_log_odds
 from scgim._core.effects import Effects, KindFit, strongest
 from scgim._core.kinds import KINDS
 from scgim._core.kinds.base import Moved
@@ -65,7 +66,8 @@ class Fit:
     history
         One dict for each stage of the search: ``stage``, ``score``.
     support
-        What targets rest on, where they were weighed against drift; else None.
+        What targets rest on: shifts are weighed against drift and compared between baseline groups; other kinds have odds of
+        their own, see `Support.not_compared`.
     """
 
     genes: tuple[str, ...]
@@ -78,7 +80,17 @@ class Fit:
     drift: Drift
     levels: Levels
     history: list[dict[str, Any]]
-    support: Support | None = None
+    support: Support
+
+    @classmethod
+    def stored(cls, **fields: Any) -> Fit:
+        """From the fields of a file; the first ones hold no support, and do not say which drugs can be told apart."""
+        if fields.get("support") is None:
+            of_context, _ = strongest([kind.of_context for kind in fields["kinds"]])
+            fields["support"] = Support.not_compared(
+                as_log_odds(of_context.probability), np.ones(len(fields["drugs"]), dtype=bool)
+            )
+        return cls(**fields)
 
     @cached_property
     def _of_drug(self) -> tuple[Effects, np.ndarray]:

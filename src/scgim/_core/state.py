@@ -81,7 +81,8 @@ def savable(cls: type[T]) -> type[T]:
     """Class decorator: dataclasses and named tuples whose objects :func:`pack` takes, under their name.
 
     Fields that a tree lacks take their default, so that a class may get new ones; fields that are not of the constructor
-    (``init=False``) are not kept.
+    (``init=False``) are not kept. A class whose older trees need more has a class method ``stored``, which is called with the
+    fields in place of the constructor.
     """
     if dataclasses.is_dataclass(cls):
         names = tuple(f.name for f in dataclasses.fields(cls) if f.init)
@@ -93,7 +94,7 @@ def savable(cls: type[T]) -> type[T]:
     def fields(value: Any) -> dict[str, Any]:
         return {name: getattr(value, name) for name in names}
 
-    register(cls, name=cls.__name__, fields=fields, build=cls)
+    register(cls, name=cls.__name__, fields=fields, build=getattr(cls, "stored", cls))
     return cls
 
 
@@ -253,13 +254,13 @@ class _Unpacker:
         return result.astype(dtype).reshape(tree["shape"])
 
     def read_sparse(self, tree: dict[str, Any], path: tuple[str, ...]) -> Any:
-        kind = tree["format"]
-        data, first, second = (self.find(tree["parts"][name], (*path, name)) for name in SPARSE[kind])
-        parts = (data, (first, second)) if kind == "coo" else (data, first, second)
+        form = tree["format"]
+        data, first, second = (self.find(tree["parts"][name], (*path, name)) for name in SPARSE[form])
+        parts = (data, (first, second)) if form == "coo" else (data, first, second)
         suffix = "_array" if tree["array"] else "_matrix"
         makers = {f.__name__: f for f in (sparse.csr_matrix, sparse.csc_matrix, sparse.coo_matrix)}
         makers |= {f.__name__: f for f in (sparse.csr_array, sparse.csc_array, sparse.coo_array)}
-        return makers[kind + suffix](parts, shape=tuple(tree["shape"]))
+        return makers[form + suffix](parts, shape=tuple(tree["shape"]))
 
     def read_object(self, tree: dict[str, Any], path: tuple[str, ...]) -> Any:
         codec = _BY_NAME.get(tree["class"])

@@ -219,7 +219,40 @@ def simulate(
     >>> screen = [faults.Plates(5, sd=0.2, key=False), faults.LatentFactors(2, drug_sd=1.0)]
     >>> adata = scgim.datasets.simulate(n_drugs=10, n_new_drugs=0, n_test_cells=10, faults=screen)
     """
-    settings = dict(locals())
+    settings: dict[str, Any] = {
+        "n_genes": n_genes,
+        "graph": graph,
+        "edges_per_gene": edges_per_gene,
+        "mechanism": mechanism,
+        "intervention": intervention,
+        "noise": noise,
+        "n_drugs": n_drugs,
+        "doses": doses,
+        "n_control": n_control,
+        "n_cells": n_cells,
+        "new_doses": new_doses,
+        "n_new_drugs": n_new_drugs,
+        "n_test_cells": n_test_cells,
+        "max_targets": max_targets,
+        "effect_size": effect_size,
+        "features": features,
+        "n_features": n_features,
+        "n_pairs": n_pairs,
+        "train_pairs": train_pairs,
+        "n_cell_lines": n_cell_lines,
+        "cell_line_sd": cell_line_sd,
+        "cell_line_effect_sd": cell_line_effect_sd,
+        "n_batches": n_batches,
+        "batch_sd": batch_sd,
+        "background_sd": background_sd,
+        "zeros": zeros,
+        "dropout": dropout,
+        "hidden_units": hidden_units,
+        "activation": activation,
+        "weight_sd": weight_sd,
+        "faults": faults,
+        "rng": rng,
+    }
     check(settings)
     names = drug_names(settings)
     settings["var_names"] = gene_names(n_genes)

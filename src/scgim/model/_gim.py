@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from scgim._checks import SEED, checked, number, or_none
 from scgim._core.fit import Fit
 from scgim._core.kinds import INTERVENTIONS
-from scgim._core.learn.base import Learner, Task
+from scgim._core.learn.base import Learner, Task, learns_from_moments
 from scgim._core.observation import from_state, to_state
 from scgim._core.structure.watch import INTERRUPT, TIMEOUT, Progress, Watch
 from scgim._options import Devices, InterventionName, MechanismName, NoiseName, StructureName, documented
@@ -23,7 +23,7 @@ from scgim.model._module.module import GIMModule
 from scgim.model._module.options import TrainOptions, module_parameters, parameters, refuse_unknown
 from scgim.model._module.plan import GIMTrainingPlan
 from scgim.model._prediction.experiments import ExperimentsMixin
-from scgim.model._prediction.feature_map import fit_feature_model, load_feature_model
+from scgim.model._prediction.feature_map import fit_feature_model
 from scgim.model._prediction.forecast import ForecastMixin
 from scgim.model._prediction.intervene import InterveneMixin
 from scgim.model._prediction.predictor import Predictor
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from scgim._core.design import Design
+    from scgim._core.features import FeatureModel
+    from scgim.model._published.maps import AmortisedMaps
 
 MAX_SCATTER = 2e8  # numbers kept of the second moments of all contexts or drugs: 1.6 GB
 
@@ -138,9 +140,9 @@ class GIM(
         self.module = self._new_module()
         self.contexts_ = {str(column): data.table[column].tolist() for column in data.table}
         self.fit_: Fit | None = None
-        self.adjustment_: dict[str, Any] | None = None
+        self.adjustment_: Adjustment | None = None
         self.observation_: dict[str, Any] = to_state(self._choices.observation)
-        self.feature_model_: dict[str, Any] | None = None
+        self.feature_model_: FeatureModel | AmortisedMaps | None = None
         self._model_summary_string = (
             f"GIM with {len(data.genes)} genes, {len(data.table)} contexts of {len(self.drugs)} drugs; "
             + ", ".join(f"{key}: {value}" for key, value in self.settings_.items())
@@ -178,7 +180,7 @@ class GIM(
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Kinds of mechanism, intervention, noise and structure."""
+        """Names of mechanism, intervention, noise and structure."""
         return dict(self.settings_)
 
     @property
@@ -197,12 +199,9 @@ class GIM(
             name: value if isinstance(value, pd.DataFrame) else table(value) for name, value in self.history_.items()
         }
 
-    def _adjustment(self) -> Adjustment | None:
-        return None if self.adjustment_ is None else Adjustment.from_dict(self.adjustment_)
-
     def _predictor(self) -> Predictor:
         observation = from_state(self.observation_)
-        return Predictor(self.fitted, self.study, load_feature_model(self.feature_model_), observation)
+        return Predictor(self.fitted, self.study, self.feature_model_, observation)
 
     def cells(self) -> Cells:
         """The training cells, adjusted for continuous covariates, with their contexts; call the result for a pass over them."""
@@ -213,10 +212,10 @@ class GIM(
         if not data.spec.continuous:
             return Cells(self.adata, data.spec, index)
         values = np.asarray(manager.get_from_registry(CONTINUOUS_KEY), dtype=float)
-        cells, adjustment = Cells(self.adata, data.spec, index, covariates=values), self._adjustment()
+        cells, adjustment = Cells(self.adata, data.spec, index, covariates=values), self.adjustment_
         if adjustment is None:
             adjustment = fit_adjustment(cells, len(data.table))
-            self.adjustment_ = adjustment.to_dict()
+            self.adjustment_ = adjustment
         return replace(cells, adjustment=adjustment)
 
     def _screen(self, cells: Cells) -> Screen:
@@ -294,12 +293,7 @@ class GIM(
         screen = self._screen(self.cells())
         options = replace(options, max_epochs=self._epochs_on_disk(screen.cells, options.max_epochs))
         searched: list[dict[str, Any]] = []
-        if isinstance(learner, Published):
-            with seeded(train_rng):
-                module = learner.module(self.study.features, **self._module_settings())
-                fit, maps = fit_published(screen, module, self, options, train_rng)
-            self.feature_model_ = None if maps is None else maps.to_dict()
-        else:
+        if learns_from_moments(learner):
             fit = self._search(screen, learner, search_rng, progress, timeout)
             searched = list(fit.history)
             if fit.settings.get("stopped") == INTERRUPT:  # who ends the search does not wish to train
@@ -307,6 +301,10 @@ class GIM(
             stands = learner.exact or not self._choices.observation.direct
             with seeded(train_rng):
                 fit = refine(screen, fit, self, options, train_rng, progress, stands=stands)
+        else:
+            with seeded(train_rng):
+                module = Published.module(self.study.features, **self._module_settings())
+                fit, self.feature_model_ = fit_published(screen, module, self, options, train_rng)
         self.fit_ = fit
         trained: Any = self.history_
         self.history_: Any = merge_history(searched, trained)
@@ -318,9 +316,9 @@ class GIM(
     def _new_module(self) -> GIMModule:
         """The module as it is before training; all shapes follow from what was registered and chosen."""
         learner = self._choices.learner
-        if isinstance(learner, Published):
-            return learner.module(self.study.features, **self._module_settings())
-        return GIMModule.from_design(**self._module_settings())
+        if learner.searches:
+            return GIMModule.from_design(**self._module_settings())
+        return Published.module(self.study.features, **self._module_settings())
 
     def _module_settings(self) -> dict[str, Any]:
         named = self._choices.named()
@@ -348,11 +346,11 @@ class GIM(
         """Stage one: moments of the causal layer, and what the learner makes of them and of bootstrap samples of them."""
         choices, design = self._choices, screen.design
         basis = choices.mechanism.basis
-        block = _scatter_blocks(choices.intervention, design, len(screen.genes) * basis.n_functions)
+        pool = _pools(choices.intervention, design, len(screen.genes) * basis.n_functions)
         if progress is not None:
             progress("moments", 0.0)
         size = self.adata_manager.get_from_registry(SIZE_FACTOR_KEY) if self.study.spec.size_factor else None
-        observed = ObservedCells(screen.cells, len(design.dose), basis, block, size)
+        observed = ObservedCells(screen.cells, len(design.dose), basis, pool, size)
         moments, observation = choices.observation.learn(observed, design)
         self.observation_ = to_state(observation)
         known = screen.knowledge
@@ -381,16 +379,16 @@ def warn_stopped(why: str | None, timeout: float | None) -> None:
     )
 
 
-def _scatter_blocks(intervention: str, design: Design, n_functions: int) -> np.ndarray | None:
+def _pools(intervention: str, design: Design, n_functions: int) -> np.ndarray | None:
     """Contexts whose second moments are kept together, ``(K,)``: those of a drug set, or each context alone."""
-    blocks = {"none": np.zeros(0, dtype=int), "drug_set": design.drug_set + 1, "context": np.arange(len(design.dose))}
-    block = max((blocks[kind.scatter] for kind in INTERVENTIONS[intervention]), key=lambda b: b.max(initial=-1))
-    if not len(block):
+    pools = {"none": np.zeros(0, dtype=int), "drug_set": design.drug_set + 1, "context": np.arange(len(design.dose))}
+    pool = max((pools[kind.scatter] for kind in INTERVENTIONS[intervention]), key=lambda p: p.max(initial=-1))
+    if not len(pool):
         return None
-    if (block.max() + 1) * float(n_functions) ** 2 > MAX_SCATTER:
-        most = int((MAX_SCATTER / (block.max() + 1)) ** 0.5)
+    if (pool.max() + 1) * float(n_functions) ** 2 > MAX_SCATTER:
+        most = int((MAX_SCATTER / (pool.max() + 1)) ** 0.5)
         raise ValueError(
-            f"intervention: {intervention!r} keeps second moments of {block.max() + 1} contexts, which allows for at most "
+            f"intervention: {intervention!r} keeps second moments of {pool.max() + 1} contexts, which allows for at most "
             f"{most} basis functions of genes, found {n_functions}; select genes first (scgim.pp.select_genes) or use intervention='shift'."
         )
-    return block
+    return pool

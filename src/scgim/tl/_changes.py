@@ -114,6 +114,6 @@ def _training_contexts(model: GIM, train: ContextCells) -> tuple[Test, Any]:
     cells = ContextCells(
         train.n[perturbed], train.mean[perturbed], train.variance[perturbed], train.cells[:0], train.context[:0]
     )
-    features = of.values[perturbed] if of is not None and of.level == "context" else None
+    features = of.values[perturbed] if of is not None and of.rows_are == "context" else None
     test = Test(table, design.group[perturbed], design.dose[perturbed], model.drugs, perturbed, cells)
     return test, features

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from scgim._checks import MODEL, SEED, TEXT, checked, count, or_none
-from scgim.model._prediction.feature_map import load_feature_model
 from scgim.tl._calibration import arguments_of, calibrate
 from scgim.tl._design import confounded_table, find_confounded
 from scgim.tl._evaluation.moments import ContextCells, collect
@@ -110,7 +109,7 @@ def diagnose(
 
 def _features(model: GIM) -> pd.DataFrame:
     """Cross-validated errors of the feature maps."""
-    fitted = load_feature_model(model.feature_model_)
+    fitted = model.feature_model_
     table = pd.DataFrame(
         {"map": pd.Series(dtype=str), "error": pd.Series(dtype=float), "chosen": pd.Series(dtype=bool)}
     )
@@ -172,7 +171,7 @@ def _contexts(model: GIM, cells: ContextCells, n_cells: int, rng: np.random.Gene
     contexts, genes = model.contexts, np.array(model.genes, dtype=object)
     rows = contexts.drop(columns="n_cells")
     of = model.study.features
-    features = of.values if of is not None and of.level == "context" else None  # (K, Q)
+    features = of.values if of is not None and of.rows_are == "context" else None  # (K, Q)
     mean = model.predict_mean(rows, features=features).to_numpy()
     sd = np.zeros_like(mean)
     block = max(1, 2_000_000 // max(n_cells * mean.shape[1], 1))

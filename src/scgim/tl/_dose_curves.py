@@ -70,7 +70,7 @@ def dose_curves(model: GIM) -> pd.DataFrame:
             continue
         dose, n_cells = design.dose[contexts, d], train.n[contexts]
         top = contexts[np.argmax(dose)]
-        features = of.values[[top]] if of is not None and of.level == "context" else None
+        features = of.values[[top]] if of is not None and of.rows_are == "context" else None
         ask = model.contexts.iloc[[top]].drop(columns="n_cells")
         along = (
             model.predict_mean(ask, features=features).to_numpy()[0] - _control_means(model, train)[design.group[top]]

@@ -244,7 +244,7 @@ def _inputs(model: GIM, test: Test, features: Any) -> tuple[np.ndarray, np.ndarr
         width = test.dose.shape[1]
         train_dose = np.pad(design.dose, ((0, 0), (0, width - design.dose.shape[1])))
         return np.hstack([train_dose, train_dose > 0]), np.hstack([test.dose, test.dose > 0])
-    if of.level == "context":
+    if of.rows_are == "context":
         return of.values, np.asarray(features, dtype=float)
     new = [drug for drug in test.drugs if drug not in of.rows]
     rows = {drug: of.values[k] for k, drug in enumerate(of.rows)}

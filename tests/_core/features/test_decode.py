@@ -1,6 +1,7 @@
 """Support search: against brute force, closed forms, and permutations of genes."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def test_search_permutes_with_genes():
     order = rng.permutation(G)
     index = np.r_[order, G + order, 2 * G, 2 * G + 1]
     turned = LinearBlock(block.rotation, block.weights[index], block.deviations[index], block.noise)
-    moved = PopulationPrior(**{**prior.to_dict(), "log_odds": prior.log_odds[order]})
+    moved = replace(prior, log_odds=prior.log_odds[order])
     first = search(Evidence([block], [rows], 9.0), prior)
     second = search(Evidence([turned], [rows], 9.0), moved)
     np.testing.assert_allclose(first.probability[:, order], second.probability, atol=1e-6)

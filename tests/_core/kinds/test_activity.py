@@ -16,7 +16,7 @@ def context_moments(study, mechanism: str = "linear"):
     """Moments with the scatter of every context."""
     K = len(study.design.dose)
     return compute_moments(
-        lambda: iter([(study.cells, study.context)]), K, mechanism=MECHANISMS[mechanism], block=np.arange(K)
+        lambda: iter([(study.cells, study.context)]), K, mechanism=MECHANISMS[mechanism], pool=np.arange(K)
     )
 
 
@@ -99,5 +99,5 @@ def test_without_activity_it_is_the_shift_score(study):
 
 def test_moments_without_scatter_are_refused(study):
     psi = np.full((len(study.design.dose), 6), -0.5)
-    with pytest.raises(ValueError, match="moments: .*block=arange"):
+    with pytest.raises(ValueError, match="moments: .*pool=arange"):
         ActiveScore(study.moments(), study.design.drug_set, study.design.group, Prior.default(6), psi)

@@ -12,7 +12,7 @@ GENE, PARENTS = 2, (0, 1)
 
 
 def make_score(study, mechanism: str = "linear", background: float = 0.0, steps: int = 60) -> HardScore:
-    moments = study.moments(mechanism, block=study.design.drug_set + 1)
+    moments = study.moments(mechanism, pool=study.design.drug_set + 1)
     prior = Prior.default(moments.n_genes)
     prior.background_sd[:] = background
     score = HardScore(moments, study.design.drug_set, study.design.group, prior)
@@ -109,5 +109,5 @@ def test_hit_contexts_do_not_bend_the_mechanism(make_study):
 
 
 def test_moments_without_scatter_are_refused(study):
-    with pytest.raises(ValueError, match="moments: .*`block`"):
+    with pytest.raises(ValueError, match="moments: .*`pool`"):
         HardScore(study.moments(), study.design.drug_set, study.design.group, Prior.default(6))

@@ -19,7 +19,7 @@ EDGE_SD, BACKGROUND = 0.15, 0.2
 def gene_form(study, background: bool):
     """Quadratic form of one gene with two parents, its fit, and the moments."""
     K, G = len(study.design.dose), len(study.genes)
-    moments = compute_moments(lambda: iter([(study.cells, study.context)]), K, block=np.arange(K))
+    moments = compute_moments(lambda: iter([(study.cells, study.context)]), K, pool=np.arange(K))
     score = ShiftScore(moments, study.design.drug_set, study.design.group, Prior.default(G))
     fit = score.gene(GENE, PARENTS)
     child = child_evidence(moments, study.design.group, GENE, np.array(PARENTS), fit)
@@ -94,7 +94,7 @@ def test_what_children_share_is_the_parents_activity(rng):
     factor = np.where(context == 1, 0.3, 1.0)
     for j in (1, 2, 3):
         x[:, j] = 1.5 * factor * x[:, 0] + rng.normal(size=2 * cells)
-    moments = compute_moments(lambda: iter([(x, context)]), 2, block=np.arange(2))
+    moments = compute_moments(lambda: iter([(x, context)]), 2, pool=np.arange(2))
     unit, group = np.array([-1, 0]), np.zeros(2, dtype=int)
     score = ShiftScore(moments, unit, group, Prior.default(G))
     forms = []

@@ -16,7 +16,7 @@ def fit_study(study, **kwargs):
     kind = kwargs.get("intervention", "shift")
     block = {"shift": None, "hard": study.design.drug_set + 1}.get(kind, np.arange(len(study.design.dose)))
     kwargs = {"genes": study.genes, "rng": 0} | kwargs
-    moments = study.moments(kwargs.pop("mechanism", "linear"), block=block)
+    moments = study.moments(kwargs.pop("mechanism", "linear"), pool=block)
     return fit_search(moments, study.design, **kwargs)
 
 
@@ -183,7 +183,7 @@ def test_auto_is_the_fit_by_shifts_where_no_activity_changed(make_study):
     study = make_study(n_genes=6, n_drugs=6, n_cells=60)
     blocks = np.arange(len(study.design.dose))
     both, shift = (
-        fit_search(study.moments(block=blocks), study.design, genes=study.genes, intervention=kind, n_kicks=2)
+        fit_search(study.moments(pool=blocks), study.design, genes=study.genes, intervention=kind, n_kicks=2)
         for kind in ("auto", "shift")
     )
     assert both.kind_names.tolist() == ["shift"]

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from scgim._core.mechanisms import MECHANISMS
-from scgim._core.mechanisms.additive import Mechanisms, from_standardised
+from scgim._core.mechanisms.additive import from_standardised
+from scgim._core.state import pack, unpack
 
 
 def build(kind: str, rng: np.random.Generator, n_cells: int = 500):
@@ -76,9 +77,9 @@ def test_strength_of_nonlinear_edges(rng):
 
 
 @pytest.mark.parametrize("kind", ["linear", "additive"])
-def test_mechanisms_survive_their_dict(kind, rng):
+def test_mechanisms_survive_being_stored(kind, rng):
     mechanisms, x, *_ = build(kind, rng)
-    again = Mechanisms.from_dict(mechanisms.to_dict())
+    again = unpack(*pack(mechanisms))
     for j in range(4):
         np.testing.assert_array_equal(again.contribution(j, x), mechanisms.contribution(j, x))
     assert again.n_genes == 4

@@ -28,7 +28,7 @@ def test_sums_of_a_block_in_pieces(cells, block, rows, monkeypatch):
     total.add(task(x[:50], context[:50]))
     total.add(task(sparse.csr_matrix(x[50:]), context[50:]))
     total.add(task(x[:0], context[:0]))
-    expected = compute_moments(lambda: iter([(x, context)]), K, block=block)
+    expected = compute_moments(lambda: iter([(x, context)]), K, pool=block)
     np.testing.assert_allclose(finish(total, frame, block).within, expected.within, rtol=1e-10)
     np.testing.assert_allclose(finish(total, frame, block).mean, expected.mean, rtol=1e-10, atol=1e-12)
 

@@ -55,7 +55,7 @@ def test_equal_to_the_definitions(mechanism, form):
     x = x.astype(np.float32)
     given_ = {"dense": x.astype(float), "float32": x, "csr": sparse.csr_matrix(x), "csc": sparse.csc_matrix(x)}[form]
     parts = [(given_[i : i + 50], context[i : i + 50]) for i in range(0, N, 50)]
-    moments = compute_moments(lambda: iter(parts), K, mechanism=MECHANISMS[mechanism], block=BLOCK)
+    moments = compute_moments(lambda: iter(parts), K, mechanism=MECHANISMS[mechanism], pool=BLOCK)
     expected = direct(x.astype(float), context, mechanism)
     for name, value in expected.items():
         assert_close(getattr(moments, name), value)
@@ -76,8 +76,8 @@ def test_any_partition_in_any_order_gives_the_same(cuts, order, mechanism, block
     parts = [(x[a:b], context[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
     order.shuffle(parts)
     block = BLOCK if blocks else None
-    whole = compute_moments(lambda: iter([(x, context)]), K, mechanism=MECHANISMS[mechanism], block=block)
-    moments = compute_moments(lambda: iter(parts), K, mechanism=MECHANISMS[mechanism], block=block)
+    whole = compute_moments(lambda: iter([(x, context)]), K, mechanism=MECHANISMS[mechanism], pool=block)
+    moments = compute_moments(lambda: iter(parts), K, mechanism=MECHANISMS[mechanism], pool=block)
     assert_same(moments, whole)
     if blocks:
         assert_close(moments.scatter, whole.scatter)

@@ -60,7 +60,7 @@ def test_chords_end_where_the_networks_are_exact():
 def test_linear_networks_tell_what_the_linear_engine_reads_from_moments(psi):
     net, (z, context) = networks(linear=True), cells()
     x, group = z.numpy().astype(float) + 0.4, np.array([0, 0, 1, 1])
-    moments = compute_moments(lambda: iter([(x, context.numpy())]), 4, block=np.arange(4))
+    moments = compute_moments(lambda: iter([(x, context.numpy())]), 4, pool=np.arange(4))
     scaled = torch.as_tensor((x - moments.loc) / moments.scale, dtype=torch.float32)
     zero = torch.as_tensor(-moments.loc / moments.scale, dtype=torch.float32)
     baseline, error = np.array([[0.1, -0.2, 0.3], [0.0, 0.4, -0.1]]), np.full((4, 3), 0.02)

@@ -7,6 +7,7 @@ import torch
 
 import systems
 from scgim._core.design import Design
+from scgim._core.state import pack, unpack
 from scgim.model import GIM
 from scgim.model._published.maps import AmortisedMaps, Gamma
 from scgim.model._published.module import PublishedModule
@@ -44,7 +45,7 @@ def test_maps_without_torch_are_those_of_the_module(design):
         asked[:, j] = 1.0  # the effect is given that the gene is a target
         own = module.h(torch.cat([module.gamma, asked], 1))[:, j]
         assert np.allclose(effect[:, j], own.detach().numpy(), atol=1e-6)
-    maps = AmortisedMaps.from_dict(AmortisedMaps.of(module, Gamma.of(design, None)).to_dict())
+    maps = unpack(*pack(AmortisedMaps.of(module, Gamma.of(design, None))))
     again = maps.interventions(design.dose, None)
     perturbed = ~design.control
     assert np.allclose(again[0][perturbed], probability[perturbed])
@@ -73,7 +74,7 @@ def test_maps_predict_new_drugs_and_doses_and_are_saved(screen_with_new_drugs, t
     features = np.asarray(adata[test.index].obsm["features"])
     rows = test[["drug", "dose"]].reset_index(drop=True)
     table = model.get_targets(rows, features=features)
-    maps = AmortisedMaps.from_dict(model.feature_model_)
+    maps = model.feature_model_
     dose = np.ones((len(rows), 1))
     probability, effect, _ = maps.interventions(dose, features)
     assert np.allclose(table["probability"].to_numpy().reshape(len(rows), -1), probability)
@@ -101,7 +102,7 @@ def test_maps_of_drug_features_put_the_dose_beside_them(screen_with_new_drugs):
     table = model.get_targets(asked)["effect"].to_numpy().reshape(3, -1)
     assert np.abs(table[0] - table[1]).max() > 1e-6
     of = adata.uns["table"].loc[[new]].to_numpy()
-    maps = AmortisedMaps.from_dict(model.feature_model_)
+    maps = model.feature_model_
     assert np.allclose(maps.interventions(np.array([[0.7]]), of)[1][0], table[0])
     with pytest.raises(KeyError, match="no row for 'other'"):
         model.predict_mean(pd.DataFrame({"drug": ["other"], "dose": [1.0]}))

@@ -35,9 +35,9 @@ def assert_same(a, b, tolerance: float = 1e-10) -> None:
 @pytest.mark.parametrize("blocks", [False, True])
 def test_moments_are_equal_wherever_the_cells_are(cells, form, mechanism, blocks, tmp_path):
     block = np.array([0, 1, 1, 2]) if blocks else None
-    expected = cell_moments(chunks_of(cells), K, mechanism=MECHANISMS[mechanism], block=block)
+    expected = cell_moments(chunks_of(cells), K, mechanism=MECHANISMS[mechanism], pool=block)
     found = cell_moments(
-        chunks_of(systems.in_form(cells, form, tmp_path)), K, mechanism=MECHANISMS[mechanism], block=block
+        chunks_of(systems.in_form(cells, form, tmp_path)), K, mechanism=MECHANISMS[mechanism], pool=block
     )
     assert_same(found, expected)
 

@@ -11,7 +11,7 @@ def test_samples_of_moments_redraw_the_scatter_of_each_context():
     rng = np.random.default_rng(0)
     context = np.repeat([0, 1], [400, 100])
     x = rng.normal(size=(500, 2)) * np.array([[1.0, 2.0], [3.0, 0.5]])[context]
-    moments = compute_moments(lambda: iter([(x, context)]), 2, block=np.array([0, 1]))
+    moments = compute_moments(lambda: iter([(x, context)]), 2, pool=np.array([0, 1]))
     samples = [resample(moments, rng) for _ in range(2000)]
     freedom = np.array([399, 99])[:, None, None]
     own = moments.scatter / freedom  # (2, G, G) covariance of each context

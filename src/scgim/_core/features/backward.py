@@ -12,13 +12,13 @@ without noise then correct the fit, and the spread of the draws is what new drug
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit
 
 from scgim._core.features.rows import Rows
+from scgim._core.state import savable
 
 NOISE_FLOOR = 1e-4  # share of the variance of the features
 UNSURE, SURE = 0.1, 0.98  # targets with a probability in between are drawn, higher ones held, lower ones dropped
@@ -33,6 +33,7 @@ class Beliefs:
     variance: np.ndarray
 
 
+@savable
 @dataclass(frozen=True)
 class LinearBlock:
     """Posterior of one block's weights.
@@ -53,15 +54,6 @@ class LinearBlock:
     weights: np.ndarray
     deviations: np.ndarray
     noise: np.ndarray
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain arrays."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
-    @classmethod
-    def from_dict(cls, state: dict[str, Any]) -> LinearBlock:
-        """Inverse of :meth:`to_dict`."""
-        return cls(**{f.name: np.asarray(state[f.name]) for f in fields(cls)})
 
 
 def learn_blocks(

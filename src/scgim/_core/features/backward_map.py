@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -12,8 +11,10 @@ from scgim._core.features.backward import Beliefs, LinearBlock, learn_blocks
 from scgim._core.features.decode import Evidence, search
 from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Rows
+from scgim._core.state import savable
 
 
+@savable
 @dataclass(frozen=True)
 class BackwardMap:
     """Blocks of features with their learned weights.
@@ -70,15 +71,6 @@ class BackwardMap:
                 log[d, other] = -0.5 * (square + np.linalg.slogdet(cov)[1])
                 misfit[d, other] = square / len(residual)
         return log, misfit
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {"blocks": [b.to_dict() for b in self.blocks], "inflation": self.inflation}
-
-    @classmethod
-    def from_dict(cls, state: dict[str, Any]) -> BackwardMap:
-        """Inverse of :meth:`to_dict`."""
-        return cls([LinearBlock.from_dict(b) for b in state["blocks"]], float(state["inflation"]))
 
 
 def learn_backward(

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from scgim._core.effects import Effects
+from scgim._core.state import savable
 
 Propagate = Callable[[np.ndarray], np.ndarray]
 MAPS = ("none", "forward", "backward")
@@ -17,6 +18,7 @@ DEPENDENT = 0.005  # p value at which features count as dependent on the interve
 FEW = 12  # with fewer drugs, five pairs can be exchanged in only 32 ways
 
 
+@savable
 @dataclass(frozen=True)
 class Choice:
     """Result of cross-validation.

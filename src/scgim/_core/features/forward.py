@@ -8,13 +8,13 @@ the marginal likelihood of the effects of all genes, which tells features from n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from scgim._core.effects import Effects
 from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Description
+from scgim._core.state import savable
 
 RIDGES = 10.0 ** np.arange(-3, 3.5, 0.5)
 ENOUGH = 10  # exchanges that fit as well as the truth, after which no more are tried
@@ -39,6 +39,7 @@ def tanimoto(a: np.ndarray, b: np.ndarray, scale: float = 1.0) -> np.ndarray:
 KERNELS = {"linear": _linear, "radial": _radial, "tanimoto": tanimoto}
 
 
+@savable
 @dataclass(frozen=True)
 class ForwardMap:
     """A fitted kernel regression.
@@ -87,17 +88,6 @@ class ForwardMap:
         probability = np.clip(prior.probability + response[:, :n_genes], np.maximum(floor, 1e-4), 0.999)
         sd = np.sqrt(prior.variance * np.maximum(left, min(self.share, 1.0))[:, None])
         return Effects(probability, shift / probability, sd)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return dict(vars(self))
-
-    @classmethod
-    def from_dict(cls, state: dict[str, Any]) -> ForwardMap:
-        """Inverse of :meth:`to_dict`."""
-        kernel, scale, ridge, scaling, x, response, share = (state[k] for k in cls.__dataclass_fields__)
-        scaling, x, response = np.asarray(scaling), np.asarray(x), np.asarray(response)
-        return cls(str(kernel), float(scale), float(ridge), scaling, x, response, float(share))
 
 
 @dataclass(frozen=True)

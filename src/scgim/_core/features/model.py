@@ -21,6 +21,7 @@ from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Description, Reader, Rows
 from scgim._core.features.validate import Training, cross_validate, make_readers, read_rows, repeat
 from scgim._core.posterior.hill import hill
+from scgim._core.state import savable
 
 WARNING = (
     "features: they do not predict the interventions of held-out drugs (cross-validated error {chosen:.3g}, against "
@@ -33,13 +34,14 @@ UNTESTED = (
 )
 
 
+@savable
 @dataclass(frozen=True)
 class FeatureModel:
     """Map from features to interventions, chosen by cross-validation over drugs.
 
     Parameters
     ----------
-    level
+    rows_are
         "drug", "context" or "none": what a row of features describes.
     n_features
         Number Q of features.
@@ -58,7 +60,7 @@ class FeatureModel:
         and explains held-out drugs as well as it claims.
     """
 
-    level: str
+    rows_are: str
     n_features: int
     has_dose: bool
     readers: list[Reader]
@@ -84,7 +86,7 @@ class FeatureModel:
     @property
     def warning(self) -> str | None:
         """What to tell the user if the features are not informative."""
-        if self.informative or self.level == "none":
+        if self.informative or self.rows_are == "none":
             return None
         tried = [e for name, e in self.score.items() if name not in ("none", "control", "chosen") and np.isfinite(e)]
         if not tried:
@@ -99,7 +101,7 @@ class FeatureModel:
         features: np.ndarray | None,
         *,
         propagate: Propagate | None = None,
-        level: str | None = None,
+        rows_are: str | None = None,
         rng: int | np.random.Generator = 0,
         warn: bool = True,
     ) -> FeatureModel:
@@ -117,7 +119,7 @@ class FeatureModel:
         propagate
             Mean change of all genes under shifts (n, G), whose error is the criterion of the choice. By default linear
             propagation along the fitted graph.
-        level
+        rows_are
             "drug" or "context", needed only if D equals K.
         rng
             Seed or generator.
@@ -132,7 +134,7 @@ class FeatureModel:
         rng = np.random.default_rng(rng)
         dose, has_dose = np.asarray(design.dose, float), bool(getattr(design, "has_dose", True))
         features = None if features is None else np.asarray(features, float)
-        level = _level(features, level, dose.shape)
+        rows_are = _rows_are(features, rows_are, dose.shape)
         beliefs = Beliefs(fit.of_drug.probability, fit.of_drug.mean, np.maximum(fit.of_drug.sd, 1e-6) ** 2)
         ec50, exponent = fit.curves.ec50, fit.curves.hill
         propagate = _default_propagate(fit) if propagate is None else propagate
@@ -142,9 +144,9 @@ class FeatureModel:
         rows: list[Rows] = []
         x = Description(np.zeros((len(ec50), 0)), np.zeros(0, int), None)
         if features is not None:
-            by_drug = level == "drug"
+            by_drug = rows_are == "drug"
             values, of = (features, np.arange(len(ec50))) if by_drug else (features[context], drug)
-            readers = make_readers(values, level, of, np.zeros(len(of)) if by_drug else dose[context, drug])
+            readers = make_readers(values, rows_are, of, np.zeros(len(of)) if by_drug else dose[context, drug])
             rows, x = read_rows(readers, values, of, np.ones(len(of)) if by_drug else factor, len(ec50))
         axes = fit.curves.axes if fit.curves.axes.any() else None
         doses = np.unique(dose[context, drug]) if has_dose else None
@@ -154,7 +156,7 @@ class FeatureModel:
         model = _learn(cls, data, contexts, propagate, rng, usable=usable)
         model = replace(
             model,
-            level=level,
+            rows_are=rows_are,
             n_features=0 if features is None else features.shape[1],
             has_dose=has_dose,
             readers=readers,
@@ -219,7 +221,7 @@ class FeatureModel:
         _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
         rank = np.argsort(np.argsort(first))
         position, n_drugs = rank[inverse.ravel()], len(first)
-        if self.level == "none" or not self.informative:
+        if self.rows_are == "none" or not self.informative:
             return self._population(n_drugs), position
         if features is None:
             raise ValueError("features: needed for new drugs, found None; pass one row for each row of perturbations.")
@@ -228,7 +230,7 @@ class FeatureModel:
             raise ValueError(
                 f"features: expected finite numbers of shape (n, {self.n_features}), found {features.shape}."
             )
-        factor = np.ones(n) if dose is None or self.level == "drug" else self._factor(np.asarray(dose, float))[0]
+        factor = np.ones(n) if dose is None or self.rows_are == "drug" else self._factor(np.asarray(dose, float))[0]
         rows, x = read_rows(self.readers, features, position, factor, n_drugs)
         parts = {"none": self._population(n_drugs)}
         if self.choice.weights.get("forward", 0) > 0 and self.forward is not None:
@@ -248,36 +250,8 @@ class FeatureModel:
     def _factor(self, dose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return self.prior.factor(dose) if self.has_dose else (np.ones(len(dose)), np.zeros(len(dose)))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain arrays, lists, dicts and numbers."""
-        state = {
-            k: getattr(self, k)
-            for k in ("level", "n_features", "has_dose", "sd_factor", "forward_sd_factor", "temperature")
-        }
-        return {
-            **state,
-            "readers": [r.to_dict() for r in self.readers],
-            "prior": self.prior.to_dict(),
-            "backward": None if self.backward is None else self.backward.to_dict(),
-            "forward": None if self.forward is None else self.forward.to_dict(),
-            "choice": dict(vars(self.choice)),
-            "known": None if self.known is None else dict(vars(self.known)),
-        }
 
-    @classmethod
-    def from_dict(cls, state: dict[str, Any]) -> FeatureModel:
-        """Inverse of :meth:`to_dict`."""
-        state = dict(state)
-        state["readers"] = [Reader.from_dict(r) for r in state["readers"]]
-        state["prior"] = PopulationPrior.from_dict(state["prior"])
-        state["backward"] = None if state["backward"] is None else BackwardMap.from_dict(state["backward"])
-        state["forward"] = None if state["forward"] is None else ForwardMap.from_dict(state["forward"])
-        state["choice"] = Choice(**state["choice"])
-        state["known"] = None if state["known"] is None else Effects(**state["known"])
-        return cls(**state)
-
-
-def _level(features: np.ndarray | None, level: str | None, shape: tuple[int, int]) -> str:
+def _rows_are(features: np.ndarray | None, rows_are: str | None, shape: tuple[int, int]) -> str:
     """Whether rows of features are drugs or contexts."""
     if features is None:
         return "none"
@@ -287,14 +261,14 @@ def _level(features: np.ndarray | None, level: str | None, shape: tuple[int, int
         raise ValueError(
             f"features: expected a table of finite numbers, found shape {features.shape} or missing values."
         )
-    if level is None:
-        level = "drug" if len(features) == n_drugs else "context"
-    if level not in fits or len(features) != fits[level]:
+    if rows_are is None:
+        rows_are = "drug" if len(features) == n_drugs else "context"
+    if rows_are not in fits or len(features) != fits[rows_are]:
         raise ValueError(
             f"features: expected {n_drugs} rows (drugs) or {n_contexts} rows (contexts), found {len(features)} with "
-            f"level={level!r}."
+            f"rows_are={rows_are!r}."
         )
-    return level
+    return rows_are
 
 
 def _default_propagate(fit: Any) -> Propagate:

@@ -6,16 +6,17 @@ large effects are, and the shared Hill curve. It is the slab of the backward map
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit
 
 from scgim._core.posterior.hill import hill
 from scgim._core.posterior.slab import learn_slab
+from scgim._core.state import savable
 
 
+@savable
 @dataclass(frozen=True)
 class PopulationPrior:
     """Distribution of an unseen drug's intervention.
@@ -52,19 +53,6 @@ class PopulationPrior:
     def probability(self) -> np.ndarray:
         """(G,) probability of being a target."""
         return expit(self.log_odds)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain arrays and floats."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
-    @classmethod
-    def from_dict(cls, state: dict[str, Any]) -> PopulationPrior:
-        """Inverse of :meth:`to_dict`."""
-        scalars = {"second_moment", "log_ec50", "log_hill"}
-        values: dict[str, Any] = {
-            f.name: float(state[f.name]) if f.name in scalars else np.asarray(state[f.name], float) for f in fields(cls)
-        }
-        return cls(**values)
 
     def log_support(self) -> np.ndarray:
         """(T + 1,) log prior of one support of each size, but for the product of its genes' odds."""

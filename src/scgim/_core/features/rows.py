@@ -8,18 +8,20 @@ c + I V_I + h psi V_psi, so the doses enter only through their projection on h a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from scgim._core.state import savable
 
+
+@savable
 @dataclass(frozen=True)
 class Reader:
     """How columns are read: which are used, centred, scaled and rotated.
 
     Parameters
     ----------
-    level
+    describes
         "drug" or "context": what the columns describe.
     counts
         Whether the columns are counts or bits.
@@ -29,7 +31,7 @@ class Reader:
         (Q',) centre and (Q', L) scaling and rotation.
     """
 
-    level: str
+    describes: str
     counts: bool
     columns: np.ndarray
     loc: np.ndarray
@@ -38,27 +40,6 @@ class Reader:
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """(n, Q) raw features -> (n, L)."""
         return (features[:, self.columns] - self.loc) @ self.projection
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "level": self.level,
-            "counts": self.counts,
-            "columns": self.columns,
-            "loc": self.loc,
-            "projection": self.projection,
-        }
-
-    @classmethod
-    def from_dict(cls, state: dict[str, Any]) -> Reader:
-        """Inverse of :meth:`to_dict`."""
-        return cls(
-            str(state["level"]),
-            bool(state["counts"]),
-            np.asarray(state["columns"], int),
-            np.asarray(state["loc"], float),
-            np.asarray(state["projection"], float),
-        )
 
 
 @dataclass(frozen=True)
@@ -134,7 +115,7 @@ def _group_means(values: np.ndarray, group: np.ndarray) -> np.ndarray:
     return (sums / np.maximum(size, 1)[:, None])[group]
 
 
-def make_reader(features: np.ndarray, columns: np.ndarray, level: str, n_drugs: int, *, most: int = 60) -> Reader:
+def make_reader(features: np.ndarray, columns: np.ndarray, describes: str, n_drugs: int, *, most: int = 60) -> Reader:
     """Centre, scale (unless the columns are counts or bits) and, where there are too many, keep principal components."""
     values = features[:, columns]
     loc = values.mean(0)
@@ -150,7 +131,7 @@ def make_reader(features: np.ndarray, columns: np.ndarray, level: str, n_drugs: 
         projection /= s[0] / np.sqrt(len(values)) if counts else 1.0
     else:
         projection = np.diag(1 / scale)
-    return Reader(level, counts, columns, loc, projection)
+    return Reader(describes, counts, columns, loc, projection)
 
 
 @dataclass(frozen=True)

@@ -97,19 +97,19 @@ def repeat(prior: PopulationPrior, n_drugs: int, *, shrink: float = 1.0) -> Effe
     return Effects(*(np.repeat(x[None], n_drugs, 0) for x in each))
 
 
-def make_readers(values: np.ndarray, level: str, drug: np.ndarray, dose: np.ndarray) -> list[Reader]:
+def make_readers(values: np.ndarray, rows_are: str, drug: np.ndarray, dose: np.ndarray) -> list[Reader]:
     """Readers of the blocks of columns that describe drugs and contexts.
 
     Parameters
     ----------
     values
         (n, Q), rows are drugs or contexts with one drug.
-    level
+    rows_are
         "drug" or "context".
     drug, dose
         (n,) index and dose of each row's drug.
     """
-    if level == "drug":
+    if rows_are == "drug":
         columns = {"drug": split_columns(values, drug, np.zeros(len(drug)))[1]}
     else:
         columns = dict(zip(("drug", "context"), split_columns(values, drug, dose), strict=True))
@@ -126,7 +126,7 @@ def read_rows(
     present, first = np.unique(drug, return_index=True)
     for reader in readers:
         x, plain = reader(values), values[:, reader.columns] - reader.loc
-        if reader.level == "context":
+        if reader.describes == "context":
             rows.append(compress(x, drug, factor))
             described.append(slopes(plain, drug, factor, n_drugs))
             continue
@@ -141,5 +141,5 @@ def read_rows(
             counts[present] = values[first][:, reader.columns]
     block = np.repeat(np.arange(len(described)), [d.shape[1] for d in described])
     return rows, Description(
-        np.concatenate(described, 1), block, counts, zero=all(reader.level == "context" for reader in readers)
+        np.concatenate(described, 1), block, counts, zero=all(reader.describes == "context" for reader in readers)
     )

@@ -24,9 +24,9 @@ NO_CHILD = 1e6  # variance of the activity of a gene without children
 
 def check_moments(moments: Moments) -> np.ndarray:
     """Scatter of each context ``(K, F, F)``; raises where the moments lack it."""
-    if moments.scatter is None or moments.block is None or len(moments.scatter) != len(moments.n):
-        raise ValueError("moments: activity interventions need the scatter of each context; pass `block=arange(K)`.")
-    return moments.scatter[moments.block]
+    if moments.scatter is None or moments.pool is None or len(moments.scatter) != len(moments.n):
+        raise ValueError("moments: activity interventions need the scatter of each context; pass `pool=arange(K)`.")
+    return moments.scatter[moments.pool]
 
 
 def origin(moments: Moments) -> np.ndarray:

@@ -127,7 +127,7 @@ class Learned(NamedTuple):
     kind: KindFit
     curves: Curves
     drift: Drift
-    support: Support | None = None  # where targets were weighed against drift
+    support: Support
     settings: Mapping[str, float] = {}  # what was learned of all drugs and genes together
 
 

@@ -20,6 +20,7 @@ from scgim._core.moments.moments import Moments
 from scgim._core.posterior.curves import fit_dose_curves
 from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.evidence import Evidence
+from scgim._core.posterior.odds import Support, odds_of_contexts
 from scgim._core.posterior.shifts import ShiftsAt
 from scgim._core.posterior.targets import fit_targets
 from scgim._core.structure.prior import Prior
@@ -52,12 +53,12 @@ class HardScore(ShiftScore):
 
     def __init__(self, moments: Moments, drug_set: np.ndarray, group: np.ndarray, prior: Prior) -> None:
         super().__init__(moments, drug_set, group, prior)
-        if moments.scatter is None or moments.block is None:
+        if moments.scatter is None or moments.pool is None:
             raise ValueError(
-                "moments: hard interventions need the scatter of each drug set; pass `block` to compute_moments."
+                "moments: hard interventions need the scatter of each drug set; pass `pool` to compute_moments."
             )
-        block = moments.block[self.sorted][self.n_control + self.starts]
-        self.scatter = moments.scatter[block]  # (U, G*B, G*B)
+        pool = moments.pool[self.sorted][self.n_control + self.starts]
+        self.scatter = moments.scatter[pool]  # (U, G*B, G*B)
         counts = self.n[self.n_control :] - 1
         self.set_dof = np.add.reduceat(counts, self.starts)  # (U,)
 
@@ -216,4 +217,5 @@ class Hard:
         curves = fit_dose_curves(own, evidence.error, evidence.on(design), design)
         log_odds = override(design.mean_by_drug(evidence.log_odds), known)  # (D, G)
         kind = fit_targets(own, evidence.error, design, curves, log_odds, kind=self.name, superpose=False)
-        return Learned(kind, curves, Drift.none(len(design.drugs), prior.background_sd))
+        support = Support.not_compared(odds_of_contexts(log_odds, design), design.identified)
+        return Learned(kind, curves, Drift.none(len(design.drugs), prior.background_sd), support)

@@ -59,7 +59,7 @@ class Shift:
         kind = fit_targets(residual, odds.error, design, curves, odds.log_odds, shared=odds.shared)
         fraction, targets = curves.fraction(design.dose), kind.of_drug.probability
         drift = fit_drift(residual, error, design, fraction, targets, prior.background_sd)
-        return Learned(kind, curves, drift, odds.support, odds.settings)
+        return Learned(kind, curves, drift, odds.support(design), odds.settings)
 
 
 def _weigh(

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import logit
 
-from scgim._core.arrays import override
+from scgim._core.arrays import as_log_odds, override
 from scgim._core.design import Design
-from scgim._core.effects import Effects, KindFit
+from scgim._core.effects import Effects, KindFit, strongest
 from scgim._core.fit import Fit, Graph
 from scgim._core.kinds.activity import ActiveScore, Activity, Children, child_evidence, estimates
 from scgim._core.kinds.base import Kind
@@ -28,6 +28,7 @@ from scgim._core.posterior.curves import Curves, DoseCurves, fit_dose_curves
 from scgim._core.posterior.drift import Drift, fit_drift
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.levels import Levels
+from scgim._core.posterior.odds import Support
 from scgim._core.posterior.targets import by_context
 from scgim._core.structure.edges import edge_probabilities
 from scgim._core.structure.learn_prior import BACKGROUNDS, MOST_TARGETS, evidence_given, learn_prior
@@ -271,6 +272,7 @@ def fit_active(
         kinds=found.kinds,
         curves=found.curves,
         drift=found.drift,
+        support=found.support,
         levels=Levels.of(design, np.zeros(len(genes))),
         history=history,
     ).to_expression(moments.scale)
@@ -311,6 +313,7 @@ class Combined(NamedTuple):
     kinds: tuple[KindFit, ...]
     curves: DoseCurves
     drift: Drift
+    support: Support
     settings: dict[str, float]
 
 
@@ -353,4 +356,7 @@ def combine(run: ActiveFit, children: list[Children]) -> Combined:
         active = ((a > s) & (a > 0.5)).sum(axis=1) > ((a <= s) & (s > 0.5)).sum(axis=1)  # (D,)
         ec50, hill = np.where(active, ec50, other.ec50), np.where(active, hill, other.slope)
         kinds = [shift, activity]
-    return Combined(tuple(kinds), DoseCurves.known(ec50, hill, len(children)), left_over(run, children), settings)
+    probability = strongest([kind.of_context for kind in kinds])[0].probability  # (K, G)
+    support = Support.not_compared(as_log_odds(probability), run.design.identified)
+    known = DoseCurves.known(ec50, hill, len(children))
+    return Combined(tuple(kinds), known, left_over(run, children), support, settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -117,6 +117,11 @@ class Learner(Option, Protocol):
 
     def learn(self, task: Task, rng: np.random.Generator) -> Fit:
         """The fit, or the best so far where the watch of the task says that it is over."""
+
+
+def learns_from_moments(learner: Option) -> TypeGuard[Learner]:
+    """Whether a learner searches, so that it takes a `Task`."""
+    return learner.searches
 
 
 L = TypeVar("L", bound=Option)

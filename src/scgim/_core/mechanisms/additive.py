@@ -8,7 +8,7 @@ standardised.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -138,22 +138,6 @@ class Mechanisms:
             coef.append(self.coef[j] * by[:, None])
             baseline[:, j] += self.parent_contributions(j, reference[None])[0] @ (1 - by)
         return replace(self, coef=coef, baseline=baseline, strength=self.strength * multiplier)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain arrays and lists, for saving."""
-        return {
-            "mechanism": self.mechanism.name,
-            "cyclic": bool(self.cyclic),
-            "order": np.asarray(self.order),
-            "parents": [np.asarray(p, dtype=int) for p in self.parents],
-            "coef": [np.asarray(c, dtype=float) for c in self.coef],
-            **{k: np.asarray(getattr(self, k)) for k in ("baseline", "noise_sd", "loc", "scale", "strength")},
-        }
-
-    @classmethod
-    def from_dict(cls, state: dict[str, Any]) -> Mechanisms:
-        """Inverse of :meth:`to_dict`."""
-        return cls(**state | {"mechanism": BASES[state["mechanism"]]})
 
 
 def from_standardised(

@@ -8,11 +8,11 @@ prediction needs no torch. Standardised inside, on the modelled expression scale
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from scgim._core.mechanisms.additive import Additive, Mechanisms
+from scgim._core.mechanisms.additive import Additive
 from scgim._core.state import savable
 
 LISTS = ("parents", "inner", "bias", "outer", "skip")
@@ -150,18 +150,3 @@ class NeuralMechanisms:
             out.baseline[:, j] += self.scale[j] * moved
         return out
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain arrays and lists, for saving."""
-        lists = {k: [np.asarray(v) for v in getattr(self, k)] for k in LISTS}
-        return {"mechanism": self.mechanism.name, **lists, **{k: np.asarray(getattr(self, k)) for k in ARRAYS}}
-
-    @classmethod
-    def from_dict(cls, state: dict[str, Any]) -> NeuralMechanisms:
-        """Inverse of :meth:`to_dict`."""
-        return cls(**{k: v for k, v in state.items() if k != "mechanism"})
-
-
-def mechanisms_from_dict(state: dict[str, Any]) -> Mechanisms | NeuralMechanisms:
-    """Inverse of ``to_dict`` of either class."""
-    made_of = NeuralMechanisms if "inner" in state else Mechanisms
-    return made_of.from_dict(state)

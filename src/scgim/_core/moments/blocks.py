@@ -62,26 +62,26 @@ class BlockSums:
     ----------
     frame
         Functions to sum.
-    block
-        ``(K,)``; block of each context, or None.
+    pool
+        ``(K,)``; pool of each context, or None.
     covariates
         Mean ``(q,)`` of covariates whose effect is removed, in their units, and slopes ``(q, G)``, in units of the data a
         unit of the covariate; or None.
     """
 
     frame: Frame
-    block: np.ndarray | None = None
+    pool: np.ndarray | None = None
     covariates: tuple[np.ndarray, np.ndarray] | None = None
 
     def __call__(self, x: Any, context: np.ndarray, values: np.ndarray | None = None) -> Sums:
         """Sums of cells ``(n, G)`` in units of the data, with contexts ``(n,)`` and covariates ``(n, q)``."""
         contexts, local = np.unique(context, return_inverse=True)
-        blocks, of = None, None
-        if self.block is not None:
-            blocks, of = np.unique(self.block[contexts], return_inverse=True)
+        pools, of = None, None
+        if self.pool is not None:
+            pools, of = np.unique(self.pool[contexts], return_inverse=True)
             of = of.ravel()
         n_functions = self.frame.n_functions * x.shape[1]
-        total = Sums.zeros(len(contexts), n_functions, None if blocks is None else len(blocks))
+        total = Sums.zeros(len(contexts), n_functions, None if pools is None else len(pools))
         size = chunk_rows(x.shape[1])
         for start in range(0, x.shape[0], size):
             rows = slice(start, start + size)
@@ -90,7 +90,7 @@ class BlockSums:
                 mean, slope = self.covariates
                 part = (part.toarray() if sparse.issparse(part) else part) - (values[rows] - mean) @ slope
             total.add(chunk_sums(part, local.ravel()[rows], self.frame, of))
-        total.contexts, total.blocks = contexts, blocks
+        total.contexts, total.pools = contexts, pools
         return total
 
 

@@ -45,7 +45,7 @@ class Moments:
     scatter
         ``(U, G*B, G*B)`` or None; within-context scatter (sum of squares of the functions, without units) of each pool of
         contexts, where asked for.
-    block
+    pool
         ``(K,)`` or None; pool of each context, for `scatter`.
     spread
         ``(K, G)`` or None; what observation adds to the variance of the means, beyond that of sampling cells, in squared
@@ -64,7 +64,7 @@ class Moments:
     slope: np.ndarray
     mechanism: Basis = Linear()
     scatter: np.ndarray | None = None
-    block: np.ndarray | None = None
+    pool: np.ndarray | None = None
     spread: np.ndarray | None = None
     pair_cells: np.ndarray | None = None
     square: np.ndarray | None = None
@@ -105,7 +105,7 @@ class Frame:
 
 @dataclass
 class Sums:
-    """Running sums of a pass over all K contexts, or over those named in `contexts` and `blocks`.
+    """Running sums of a pass over all K contexts, or over those named in `contexts` and `pools`.
 
     Attributes
     ----------
@@ -114,13 +114,13 @@ class Sums:
     first
         ``(K, F)``; sums of the functions, which have no units but those of `frame`.
     second
-        ``(F, F)`` sums of products, or ``(U, F, F)`` with one for each block of contexts.
+        ``(F, F)`` sums of products, or ``(U, F, F)`` with one for each pool of contexts.
     slope
         ``(F,)``; sums of derivatives.
     square
         ``(K, F)``; sums of squares.
-    contexts, blocks
-        Which contexts and blocks the rows stand for; None for all.
+    contexts, pools
+        Which contexts and pools the rows stand for; None for all.
     """
 
     n: np.ndarray
@@ -129,32 +129,32 @@ class Sums:
     slope: np.ndarray
     square: np.ndarray
     contexts: np.ndarray | None = None
-    blocks: np.ndarray | None = None
+    pools: np.ndarray | None = None
 
     @classmethod
-    def zeros(cls, n_contexts: int, n_functions: int, n_blocks: int | None = None) -> Sums:
+    def zeros(cls, n_contexts: int, n_functions: int, n_pools: int | None = None) -> Sums:
         """Sums over no cells."""
         square = (n_functions, n_functions)
-        second = np.zeros(square if n_blocks is None else (n_blocks, *square))
+        second = np.zeros(square if n_pools is None else (n_pools, *square))
         each = (n_contexts, n_functions)
         return cls(np.zeros(n_contexts), np.zeros(each), second, np.zeros(n_functions), np.zeros(each))
 
     def add(self, part: Sums) -> None:
         """Adds the sums of other cells, in place."""
         rows = slice(None) if part.contexts is None else part.contexts
-        blocks = slice(None) if part.blocks is None else part.blocks
+        pools = slice(None) if part.pools is None else part.pools
         self.n[rows] += part.n
         self.first[rows] += part.first
         self.square[rows] += part.square
         if self.second.ndim == 2:
             self.second += part.second
         else:
-            self.second[blocks] += part.second
+            self.second[pools] += part.second
         self.slope += part.slope
 
 
-def chunk_sums(x: Any, context: np.ndarray, frame: Frame, block: np.ndarray | None = None) -> Sums:
-    """Sums of one chunk, for the contexts and blocks that occur in it.
+def chunk_sums(x: Any, context: np.ndarray, frame: Frame, pool: np.ndarray | None = None) -> Sums:
+    """Sums of one chunk, for the contexts and pools that occur in it.
 
     Parameters
     ----------
@@ -164,8 +164,8 @@ def chunk_sums(x: Any, context: np.ndarray, frame: Frame, block: np.ndarray | No
         ``(n,)``; their contexts.
     frame
         Functions to sum.
-    block
-        ``(K,)``; block of each context, or None for one sum of products.
+    pool
+        ``(K,)``; pool of each context, or None for one sum of products.
     """
     f, slope = frame.functions(x)
     contexts, local = np.unique(np.asarray(context), return_inverse=True)
@@ -173,15 +173,15 @@ def chunk_sums(x: Any, context: np.ndarray, frame: Frame, block: np.ndarray | No
     sums = member(local, len(contexts))
     n, first = np.bincount(local, minlength=len(contexts)).astype(float), np.asarray(sums @ f)
     square = np.asarray(sums @ f**2)
-    if block is None:
+    if pool is None:
         return Sums(n, first, f.T @ f, slope, square, contexts)
-    blocks, of_context = np.unique(block[contexts], return_inverse=True)
+    pools, of_context = np.unique(pool[contexts], return_inverse=True)
     of_cell = of_context.ravel()[local]
-    second = np.empty((len(blocks), f.shape[1], f.shape[1]))
-    for u in range(len(blocks)):
+    second = np.empty((len(pools), f.shape[1], f.shape[1]))
+    for u in range(len(pools)):
         part = f[of_cell == u]
         second[u] = part.T @ part
-    return Sums(n, first, second, slope, square, contexts, blocks)
+    return Sums(n, first, second, slope, square, contexts, pools)
 
 
 def origin(x: Any) -> np.ndarray:
@@ -201,7 +201,7 @@ def location_scale(total: Sums, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sum_chunks(
-    chunks: Iterable[Chunk], n_contexts: int, frame: Frame | None, block: np.ndarray | None = None
+    chunks: Iterable[Chunk], n_contexts: int, frame: Frame | None, pool: np.ndarray | None = None
 ) -> tuple[Sums, Frame]:
     """Sums of all chunks; without a frame, linear ones around the mean of the first chunk."""
     total: Sums | None = None
@@ -210,9 +210,9 @@ def sum_chunks(
             continue
         if frame is None:
             frame = Frame(Linear(), origin(x), np.ones(x.shape[1]))
-        part = chunk_sums(x, context, frame, block)
+        part = chunk_sums(x, context, frame, pool)
         if total is None:
-            total = Sums.zeros(n_contexts, part.first.shape[1], None if block is None else int(block.max()) + 1)
+            total = Sums.zeros(n_contexts, part.first.shape[1], None if pool is None else int(pool.max()) + 1)
         total.add(part)
     if total is None or frame is None:
         raise ValueError("chunks: expected at least one chunk of cells, found none.")
@@ -224,7 +224,7 @@ def compute_moments(
     n_contexts: int,
     *,
     mechanism: Basis = Linear(),
-    block: np.ndarray | None = None,
+    pool: np.ndarray | None = None,
     loc: np.ndarray | None = None,
     scale: np.ndarray | None = None,
 ) -> Moments:
@@ -239,26 +239,26 @@ def compute_moments(
         Number of contexts K.
     mechanism
         Whose functions are averaged.
-    block
-        ``(K,)``; keeps the scatter of each block of contexts apart, for hard and activity interventions.
+    pool
+        ``(K,)``; keeps the scatter of each pool of contexts apart, for hard and activity interventions.
     loc, scale
         ``(G,)``; the standardisation in units of the data, where it is known.
     """
     known = None if loc is None or scale is None else (loc, scale)
     if mechanism.linear:
-        total, frame = sum_chunks(chunks(), n_contexts, None, block)
-        return finish(total, frame, block, standardisation=known)
+        total, frame = sum_chunks(chunks(), n_contexts, None, pool)
+        return finish(total, frame, pool, standardisation=known)
     if known is None:
         known = location_scale(*sum_chunks(((x, c) for x, c in chunks()), n_contexts, None))
     frame = Frame(mechanism, known[0], np.where(known[1] > 0, known[1], 1.0))
-    total, frame = sum_chunks(chunks(), n_contexts, frame, block)
-    return finish(total, frame, block)
+    total, frame = sum_chunks(chunks(), n_contexts, frame, pool)
+    return finish(total, frame, pool)
 
 
 def finish(
     total: Sums,
     frame: Frame,
-    block: np.ndarray | None = None,
+    pool: np.ndarray | None = None,
     *,
     standardisation: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Moments:
@@ -268,18 +268,18 @@ def finish(
     ----------
     total, frame
         Sums over all contexts, and the functions that were summed.
-    block
-        ``(K,)``; block of each context, for sums that keep blocks apart.
+    pool
+        ``(K,)``; pool of each context, for sums that keep pools apart.
     standardisation
         Location and scale ``(G,)`` each for linear sums; their mean and standard deviation over all cells by default.
     """
     n = total.n
     mean = total.first / np.maximum(n, 1)[:, None]  # (K, F)
-    if block is None:
+    if pool is None:
         scatter, pooled = None, total.second - (mean * n[:, None]).T @ mean
     else:
         scatter = total.second.copy()
-        for k, u in enumerate(block):
+        for k, u in enumerate(pool):
             scatter[u] -= n[k] * np.outer(mean[k], mean[k])
         pooled = scatter.sum(axis=0)
     square = np.maximum(total.square - n[:, None] * mean**2, 0.0)[
@@ -295,4 +295,4 @@ def finish(
     within = (pooled + pooled.T) / 2 / max(n.sum() - len(n), 1.0)  # one mean a context is estimated
     slope = (total.slope / max(n.sum(), 1.0)).reshape(len(loc), frame.n_functions)
     shape = (len(n), len(loc), frame.n_functions)
-    return Moments(n, mean.reshape(shape), within, loc, scale, slope, frame.mechanism, scatter, block, square=square)
+    return Moments(n, mean.reshape(shape), within, loc, scale, slope, frame.mechanism, scatter, pool, square=square)

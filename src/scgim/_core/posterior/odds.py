@@ -24,7 +24,8 @@ class Support:
     Attributes
     ----------
     log_odds
-        ``(D, G)``; of being a target, with all digits where probabilities are 0 or 1.
+        ``(K, G)``; that any drug of a context has the gene as a target, with all digits where probabilities are 0 or 1;
+        minus infinity for controls.
     identified
         ``(D,)`` bool; False for drugs that no context tells apart from others.
     agree, n_groups
@@ -36,9 +37,16 @@ class Support:
     agree: np.ndarray
     n_groups: np.ndarray
 
-    def of_contexts(self, design: Design) -> np.ndarray:
-        """Log odds ``(K, G)`` that any drug of the context has the gene as a target; minus infinity for controls."""
-        return np.stack([log_odds_of_any(self.log_odds[drugs]) for drugs in design.present])
+    @classmethod
+    def not_compared(cls, log_odds: np.ndarray, identified: np.ndarray) -> Support:
+        """Where estimates of single baseline groups were not looked at: all cells count as one group, which agrees."""
+        n_drugs, n_genes = len(identified), log_odds.shape[1]
+        return cls(log_odds, identified, np.ones((n_drugs, n_genes)), np.ones(n_drugs, dtype=int))
+
+
+def odds_of_contexts(log_odds: np.ndarray, design: Design) -> np.ndarray:
+    """Log odds ``(K, G)`` that any drug of a context has the gene as a target, from those of the drugs ``(D, G)``."""
+    return np.stack([log_odds_of_any(log_odds[drugs]) for drugs in design.present])
 
 
 @dataclass(frozen=True)
@@ -67,11 +75,10 @@ class Odds:
         """``(K, G)`` bool; contexts and genes where some drug has a target that is more probable than not."""
         return (design.present.astype(float) @ (self.log_odds > 0)) > 0
 
-    @property
-    def support(self) -> Support:
+    def support(self, design: Design) -> Support:
         """What a fit keeps of it."""
-        contrasts = self.shifts.contrasts
-        return Support(self.log_odds, contrasts.identified, contrasts.agree, contrasts.n_groups)
+        found = self.shifts.contrasts
+        return Support(odds_of_contexts(self.log_odds, design), found.identified, found.agree, found.n_groups)
 
     @property
     def settings(self) -> dict[str, float]:

@@ -147,7 +147,7 @@ class GIMModule(BaseModuleClass):
 
     @auto_move_data
     def generative(self, z: torch.Tensor, context: torch.Tensor) -> dict[str, torch.Tensor]:
-        """What the mechanisms leave unexplained, ``(n, G)``: before baselines and interventions."""
+        """What the mechanisms leave unexplained, ``(n, G)`` standard deviations: before baselines and interventions."""
         return {"z": z, "context": context, "residual": z - self.mechanisms(self.seen(z, context))}
 
     def seen(self, z: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
@@ -155,7 +155,7 @@ class GIMModule(BaseModuleClass):
         return z + self.activity[context] * (z + self.loc / self.scale) if self.scaled else z
 
     def negative_log_likelihood(self, residual: torch.Tensor, z: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-        """Expected under the posterior of the interventions, of every cell and gene, ``(n, G)``, standardised."""
+        """Expected under the posterior of the interventions, of every cell and gene, ``(n, G)`` nats of standardised values."""
         q, effect = self.probability[context], self.effect[context]
         error = residual - self.baseline[self.group[context]]
         return self.kind.nll(z, error, q, effect, self.log_noise, self.own_variance)
@@ -167,14 +167,14 @@ class GIMModule(BaseModuleClass):
         generative_outputs: dict[str, torch.Tensor],
         **kwargs: Any,
     ) -> LossOutput:
-        """Mean over cells of the expected negative log-likelihood; plus penalties in training mode."""
+        """Mean over cells of the expected negative log-likelihood, in nats; plus penalties in training mode."""
         out = generative_outputs
         per_cell = self.negative_log_likelihood(out["residual"], out["z"], out["context"]).sum(1)
         loss = mean_loss(per_cell, tensors) + (self.penalty() if self.training else 0.0)
         return LossOutput(loss=loss, reconstruction_loss=per_cell, n_obs_minibatch=len(per_cell))
 
     def penalty(self) -> torch.Tensor:
-        """Group penalty on edges and ridge on network weights."""
+        """Group penalty on edges and ridge on network weights, in nats a cell."""
         total = self.ridge * self.mechanisms.weight_square()
         return total + self.edge_penalty * self.mechanisms.group_norms().sum() if self.edge_penalty else total
 
@@ -182,21 +182,21 @@ class GIMModule(BaseModuleClass):
     def residual_sums(
         self, residual: torch.Tensor, z: torch.Tensor, context: torch.Tensor, weight: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Sums over the cells of each context, ``(5, K, G)``: of one, residual, its square, gene, its square.
+        """Sums over the cells of each context, ``(5, K, G)``: of one, residual, its square, gene, its square, in standard deviations.
 
         Cells with a weight ``(n, 1)`` below one, which occur more than once, count as much as it says.
         """
-        kind = torch.float32 if z.device.type == "mps" else torch.float64
-        r, own = residual.detach().to(kind), z.to(kind)
+        dtype = torch.float32 if z.device.type == "mps" else torch.float64
+        r, own = residual.detach().to(dtype), z.to(dtype)
         values = torch.stack([torch.ones_like(r), r, r.square(), own, own.square()])  # (5, n, G)
         if weight is not None:
             values = values * weight.to(values).clamp(max=1)
-        total = torch.zeros(5, len(self.names), self.n_genes, dtype=kind, device=z.device)
+        total = torch.zeros(5, len(self.names), self.n_genes, dtype=dtype, device=z.device)
         return total.index_add_(1, context, values)
 
     @torch.no_grad()
     def apply_expectation(self, state: Expectation) -> None:
-        """Takes over targets, effects, baselines and noise."""
+        """Takes over targets, effects, baselines and noise, all in standard deviations of the genes."""
         self.prior = state.prior
         self.probability.copy_(torch.as_tensor(state.probability))
         self.effect.copy_(torch.as_tensor(state.effect))
@@ -206,7 +206,7 @@ class GIMModule(BaseModuleClass):
 
     @torch.no_grad()
     def set_scale(self, loc: np.ndarray, scale: np.ndarray) -> None:
-        """Standardisation of the genes."""
+        """Standardisation of the genes, ``(G,)`` each in units of the data."""
         self.loc.copy_(torch.as_tensor(loc))
         self.scale.copy_(torch.as_tensor(np.where(scale > 0, scale, 1.0)))
 
@@ -236,7 +236,7 @@ class GIMModule(BaseModuleClass):
 
 
 def mean_loss(per_cell: torch.Tensor, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Mean over the cells ``(n,)`` of a minibatch, by their importance weights where there are any."""
+    """Mean over the cells ``(n,)`` of a minibatch, in nats, by their importance weights where there are any."""
     weight = tensors.get(WEIGHT_KEY)
     return per_cell.mean() if weight is None else (per_cell * weight.reshape(-1)).mean()
 

@@ -8,6 +8,7 @@ grows with G * P and not with G^2. Everything is standardised.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,7 +26,7 @@ def as_array(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().double().cpu().numpy()
 
 
-class GeneMechanisms(nn.Module):
+class GeneMechanisms(nn.Module, ABC):
     """M mechanisms of standardised genes, without baselines: cells ``(n, G)`` -> ``(n, M)``.
 
     Parameters
@@ -113,6 +114,7 @@ class GeneMechanisms(nn.Module):
         candidates = self.candidates.cpu().numpy()
         return [candidates[j][columns] for j, columns in enumerate(self.used_columns())]
 
+    @abstractmethod
     def evaluate(self, u: torch.Tensor, gate: torch.Tensor | None = None) -> torch.Tensor:
         """Contributions ``(n, M)`` from the first P candidate parents ``(M, n, P)``, which are zero where there is none.
 
@@ -120,24 +122,24 @@ class GeneMechanisms(nn.Module):
 
         With a `gate` ``(M, n, P)`` between 0 and 1, each parent acts as much as it says.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def slopes(self, u: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
         """Derivatives of `evaluate` by each candidate parent, ``(M, n, P)``: standard deviations of the child a standard deviation of the parent."""
-        raise NotImplementedError
 
+    @abstractmethod
     def group_norms(self) -> torch.Tensor:
         """Size of each candidate edge ``(M, P)``: the norm of all weights that read the parent."""
-        raise NotImplementedError
 
+    @abstractmethod
     def weight_square(self) -> torch.Tensor:
         """Sum of squares of a network's weights, for the small ridge that keeps them finite."""
-        raise NotImplementedError
 
+    @abstractmethod
     def from_fit(self, mechanisms: Any) -> np.ndarray:
         """Takes over parents and coefficients of a fit; returns the baselines ``(C, G)`` that go with them, in standard deviations."""
-        raise NotImplementedError
 
+    @abstractmethod
     def to_fit(
         self,
         order: np.ndarray,
@@ -162,7 +164,6 @@ class GeneMechanisms(nn.Module):
         strength
             ``(G, G)``; signed size of each edge.
         """
-        raise NotImplementedError
 
 
 class BasisGenes(GeneMechanisms):
@@ -323,6 +324,21 @@ class NeuralGenes(GeneMechanisms):
     def weight_square(self) -> torch.Tensor:
         """Sum of squares of the weights of the hidden layer."""
         return self.inner.square().sum() + self.outer.square().sum()
+
+    @torch.no_grad()
+    def from_fit(self, mechanisms: NeuralMechanisms) -> np.ndarray:
+        """Takes over parents and weights of a fit; returns the baselines ``(C, G)`` that go with them, in standard deviations."""
+        self.set_parents(mechanisms.parents)
+        loc, scale = mechanisms.loc, mechanisms.scale
+        baseline = (mechanisms.baseline - loc) / np.where(scale > 0, scale, 1.0)  # (C, G)
+        self.inner.zero_()
+        self.skip.zero_()
+        for j, pa in enumerate(mechanisms.parents):
+            self.inner[j, : len(pa)] = torch.as_tensor(mechanisms.inner[j])
+            self.skip[j, : len(pa)] = torch.as_tensor(mechanisms.skip[j])
+            self.bias[j], self.outer[j] = torch.as_tensor(mechanisms.bias[j]), torch.as_tensor(mechanisms.outer[j])
+            baseline[:, j] -= mechanisms.network(j, -loc[pa] / scale[pa])
+        return baseline
 
     def to_fit(
         self,

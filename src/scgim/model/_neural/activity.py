@@ -311,7 +311,7 @@ def _assemble(
     strength = edge_strength(module, z, rng)
     mechanisms: Any = export_mechanisms(module, start.order, strength)
     found = combine(run, run.told)
-    with_interventions = replace(fit, kinds=found.kinds, curves=found.curves, drift=found.drift)
+    with_interventions = replace(fit, kinds=found.kinds, curves=found.curves, drift=found.drift, support=found.support)
     return replace(
         with_interventions.to_expression(module.scale.double().cpu().numpy()),
         settings={**fit.settings, **found.settings, "trained": True},

@@ -103,7 +103,7 @@ class PredictedLayer:
         return np.stack([self.average(int(r), int(g)) for r, g in zip(self.row, self.group, strict=True)])
 
     def average(self, row: int, group: int) -> np.ndarray:
-        """Mean of cells with the same random numbers for every row, so that differences between rows are smooth."""
+        """Mean cell ``(G,)``, in units of the causal layer; random numbers are those of every row, so that rows differ smoothly."""
         rng = np.random.default_rng(0)
         half = rng.standard_normal((MEAN_DRAWS // 2, self.components.n_genes))
         noise = np.concatenate([half, -half])
@@ -111,7 +111,7 @@ class PredictedLayer:
         return propagate(self.mechanisms, moved, np.full(len(noise), group), noise).mean(axis=0)
 
     def log_mean(self) -> tuple[np.ndarray, np.ndarray]:
-        """Means, and logarithms of the means of the exponential, ``(r, G)`` each, the interventions integrated out.
+        """Means, and logarithms of the means of the exponential, ``(r, G)`` each in units of the causal layer (logarithms).
 
         Mechanisms are linear and interventions shifts. A shift of gene i moves the logarithm of gene j by its total effect;
         targets are independent of each other.

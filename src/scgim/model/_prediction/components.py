@@ -23,7 +23,7 @@ class Part:
     row
         ``(c,)``; row that each acts in.
     effects
-        ``(c, G)``; targets, and effects given these.
+        ``(c, G)``; targets, and effects given these, in the units of the kind (`Kind.units`).
     """
 
     kind: Kind
@@ -59,7 +59,7 @@ class Components:
     parts
         One for each kind of intervention that was found.
     drift
-        Small effects beyond the targets, at all genes, which add up.
+        Small effects beyond the targets, at all genes, which add up; in units of the causal layer.
     """
 
     n_rows: int
@@ -87,19 +87,19 @@ class Components:
         return self.everything
 
     def marginal(self) -> tuple[Effects, np.ndarray]:
-        """Targets and effects of each row, as tables show them, and the name of the kind, ``(m, G)`` each."""
+        """Targets and effects of each row, as tables show them, in the units of the kind, and the name of the kind, ``(m, G)`` each."""
         effects, which = strongest([part.effects.superpose(part.row, self.n_rows) for part in self.parts])
         return effects, np.array([part.kind.name for part in self.parts])[which]
 
     def mean_added(self) -> np.ndarray:
-        """Posterior mean of what is added to each row ``(m, G)``, where all parts are additive."""
+        """Posterior mean of what is added to each row ``(m, G)``, in units of the causal layer, where all parts are additive."""
         out = np.zeros((self.n_rows, self.n_genes))
         for part in self.added:
             np.add.at(out, part.row, part.effects.expected)
         return out
 
     def expected(self) -> Moved:
-        """Best single interventions of each row ``(m, G)``, see `Kind.point`; a cut mechanism has no noise to keep."""
+        """Best single interventions of each row ``(m, G)``, in units of the causal layer, see `Kind.point`; a cut mechanism has no noise to keep."""
         moved = Moved.nothing(self.n_rows, self.n_genes)
         for part in self.everything:
             for slot in part.slots(self.n_rows).T:
@@ -111,7 +111,7 @@ class Components:
         return moved
 
     def draw(self, row: np.ndarray, rng: np.random.Generator) -> Moved:
-        """What happens to n cells, drawn from the posterior; `row` ``(n,)`` is the row of each cell."""
+        """What happens to n cells, drawn from the posterior, in units of the causal layer; `row` ``(n,)`` is that of each cell."""
         moved = Moved.nothing(len(row), self.n_genes)
         for part in self.parts:
             for slot in part.slots(self.n_rows).T:

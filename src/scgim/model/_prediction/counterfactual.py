@@ -46,7 +46,7 @@ def counterfactual_cells(
 
     Returns
     -------
-    Cells ``(N, G)``, the encoded request (1 or N rows), and the baseline group ``(N,)`` of each cell.
+    Cells ``(N, G)`` in units of the data, the encoded request (1 or N rows), and the baseline group ``(N,)`` of each cell.
     """
     data = predictor.data
     if not isinstance(adata, AnnData) and None in data.spec.layers:
@@ -90,7 +90,7 @@ class MovedCells:
     mechanisms
         Of the fit.
     before, after
-        Interventions on the n cells.
+        Interventions on the n cells, in units of the causal layer.
     group
         ``(n,)``; baseline groups.
     """
@@ -101,12 +101,12 @@ class MovedCells:
     group: np.ndarray
 
     def replay(self, x: np.ndarray) -> np.ndarray:
-        """Cells ``(n, G)`` of the causal layer under the new interventions, with the noise that they had."""
+        """Cells ``(n, G)`` under the new interventions, with the noise that they had; both in units of the causal layer."""
         noise = abduct(self.mechanisms, x, self.before, self.group)
         return propagate(self.mechanisms, self.after, self.group, noise)
 
     def means(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Means before and after ``(n, G)``, and variances around them ``(G,)``.
+        """Means before and after ``(n, G)``, in units of the causal layer, and variances around them ``(G,)``.
 
         Mechanisms are linear and interventions shifts, so that every cell moves by the difference of its means.
         """

@@ -112,7 +112,7 @@ class ExperimentsMixin:
         """
         predictor: Predictor = self._predictor()  # type: ignore[attr-defined]
         rng, data = np.random.default_rng(rng), predictor.data
-        request = make_request(candidates, data, self._adjustment())  # type: ignore[attr-defined]
+        request = make_request(candidates, data, self.adjustment_)  # type: ignore[attr-defined]
         components = predictor.components(request, read_new_features(features, data, request))
         pairs, design = Pairs.of(predictor), data.design
         n_control = float(design.n_cells[design.control].sum())

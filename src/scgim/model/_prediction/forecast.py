@@ -46,7 +46,7 @@ class ForecastMixin:
 
     def _prepare(self, perturbations: Any, features: Any) -> tuple[Predictor, Request, Components]:
         predictor: Predictor = self._predictor()  # type: ignore[attr-defined]
-        request = make_request(perturbations, predictor.data, self._adjustment())  # type: ignore[attr-defined]
+        request = make_request(perturbations, predictor.data, self.adjustment_)  # type: ignore[attr-defined]
         values = read_new_features(features, predictor.data, request)
         return predictor, request, predictor.components(request, values)
 
@@ -258,7 +258,7 @@ class ForecastMixin:
         """
         x, request, group = counterfactual_cells(
             self._predictor(),  # type: ignore[attr-defined]
-            self._adjustment(),  # type: ignore[attr-defined]
+            self.adjustment_,  # type: ignore[attr-defined]
             adata,
             perturbations,
             features,

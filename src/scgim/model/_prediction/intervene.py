@@ -117,7 +117,7 @@ class InterveneMixin:
     ) -> tuple[Asked, Answer, str]:
         """What is asked, the answer, and the population in words."""
         predictor: Predictor = self._predictor()  # type: ignore[attr-defined]
-        data, adjustment = predictor.data, self._adjustment()  # type: ignore[attr-defined]
+        data, adjustment = predictor.data, self.adjustment_  # type: ignore[attr-defined]
         asked = Asked.read(*asked_for, data.genes)
         operation = asked.operation(data.genes, predictor.observation, data.smallest, lambda: control_mean(predictor))
         absent = asked.absent(data.genes)

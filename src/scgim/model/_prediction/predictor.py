@@ -57,11 +57,11 @@ class Predictor:
     def sample(
         self, request: Request, components: Components, n_cells: int, rng: np.random.Generator
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Blocks of ``(cells (n, G), row (n,), group (n,))``, see :meth:`PredictedCells.sample`."""
+        """Blocks of ``(cells (n, G), row (n,), group (n,))`` in units of the data, see :meth:`PredictedCells.sample`."""
         return self._cells(request, components).sample(n_cells, rng)
 
     def mean(self, request: Request, components: Components) -> np.ndarray:
-        """Mean cell of each row ``(m, G)``, see :meth:`PredictedCells.mean`."""
+        """Mean cell of each row ``(m, G)``, in units of the data, see :meth:`PredictedCells.mean`."""
         return self._cells(request, components).mean()
 
     def _cells(self, request: Request, components: Components) -> PredictedCells:

@@ -221,7 +221,7 @@ def read_new_features(features: Any, data: Study, request: Request) -> np.ndarra
         if features is not None:
             raise ValueError("features: the model was set up without features_key; leave features out.")
         return None
-    if data.features.level == "context":
+    if data.features.rows_are == "context":
         values = None if features is None else _aligned(features, data.features, len(request.table))
         if unknown and values is None:
             raise KeyError(

@@ -56,7 +56,7 @@ class Resolver:
         return {key: np.array(ks) for key, ks in table.items()}
 
     def _context(self, key: tuple, group: np.ndarray) -> list[Effects] | None:
-        """Posterior of a fitted context, by kind; that of the row's group, else over the groups in which it was measured.
+        """Posterior ``(G,)`` of a fitted context, by kind and in its units; that of the row's group, else over the groups in which it was measured.
 
         None where it was not measured, at the row's level if effects differ between levels.
         """
@@ -94,7 +94,7 @@ class Resolver:
         return bool((group[self.data.design.group[self._fitted[key]]] > 0).any())
 
     def _drug(self, d: int, dose: float, level: int | None) -> list[Effects]:
-        """Posterior of a known drug at any dose, by kind; with what its features say, where these are informative.
+        """Posterior ``(G,)`` of a known drug at any dose, by kind and in its units; with what its features say, where these are informative.
 
         At a level where it was measured, its effects there stand as they are. Features say nothing of the kind, so that
         they are left aside where several are weighed.
@@ -125,7 +125,7 @@ class Resolver:
         n_known = len(self.fit.drugs)
         found: list[tuple[int, list[Effects]]] = []  # row, by kind
         asked: list[tuple[int, int, float, int]] = []  # row, row of features, dose, label of the drug
-        by_row = self.data.features is not None and self.data.features.level == "context"
+        by_row = self.data.features is not None and self.data.features.rows_are == "context"
         labels: dict[tuple, int] = {}
         drift: list[tuple[int, Effects]] = []
         mapped: list[int] = []
@@ -169,7 +169,7 @@ class Resolver:
     def _decode(
         self, asked: list[tuple[int, int, float, int]], features: np.ndarray | None
     ) -> list[tuple[int, Effects]]:
-        """Interventions of unknown drugs from their features."""
+        """Interventions ``(G,)`` of unknown drugs from their features, in the units of the usual kind."""
         if self.feature_model is None or features is None:
             raise RuntimeError("model: no map from features was fitted; run train() first.")
         row, source, dose, label = (np.array(column) for column in zip(*asked, strict=True))
@@ -187,7 +187,7 @@ class Resolver:
     def _amortised(self, rows: np.ndarray, request: Request, features: np.ndarray | None) -> list[tuple[int, Effects]]:
         """Interventions of rows by the maps of the published estimator, all drugs of a row together."""
         maps, of = cast("AmortisedMaps", self._maps), cast("Features", self.data.features)
-        if of.level == "context":
+        if of.rows_are == "context":
             table = cast("np.ndarray", features)[rows]
         else:
             known = of.of_drugs(self.data.design.drugs)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.special import logit
 
 from scgim._checks import TABLE, checked, or_none
+from scgim._core.arrays import as_log_odds
 from scgim._core.effects import Effects
 from scgim._core.kinds import KINDS
 from scgim.model._prediction.predictor import Predictor
@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 
 
 SMALLEST_EDGE = 1e-6  # probabilities below this are not kept in the sparse matrix
-
-
 SMALLEST_SD = 1e-12  # of an effect, below which a ratio to it means nothing
-LARGEST_ODDS = 700.0  # log odds of a probability that is 0 or 1 to all its digits
 
 
 def ranks(log_odds: np.ndarray, ratio: np.ndarray) -> np.ndarray:
@@ -33,12 +30,6 @@ def ranks(log_odds: np.ndarray, ratio: np.ndarray) -> np.ndarray:
     out = np.empty(log_odds.shape, dtype=np.int64)
     np.put_along_axis(out, order, np.arange(1, log_odds.shape[1] + 1)[None, :], axis=1)
     return out
-
-
-def as_log_odds(probability: np.ndarray) -> np.ndarray:
-    """Log odds that are numbers where probabilities are 0 or 1."""
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.clip(logit(probability), -LARGEST_ODDS, LARGEST_ODDS))
 
 
 def target_table(
@@ -78,19 +69,15 @@ def target_table(
     return out
 
 
-def what_contexts_rest_on(
-    fit: Fit, design: Design, contexts: np.ndarray
-) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
-    """Log odds of fitted contexts ``(m, G)``, None where targets were not weighed against drift, and columns on the support."""
+def what_contexts_rest_on(fit: Fit, design: Design, contexts: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Log odds of fitted contexts ``(m, G)``, and columns on what they rest on."""
     support = fit.support
-    if support is None:
-        return None, {}
     present, G = design.present[contexts], len(fit.genes)  # (m, D)
     more = {"identified": np.repeat([support.identified[drugs].all() for drugs in present], G)}
     if support.n_groups.max(initial=0) > 1:
         more["n_agree"] = np.stack([support.agree[drugs].min(axis=0) for drugs in present]).astype(int)
         more["n_strata"] = np.repeat([int(support.n_groups[drugs].min()) for drugs in present], G)
-    return support.of_contexts(design)[contexts], more
+    return support.log_odds[contexts], more
 
 
 class ResultsMixin:
@@ -113,9 +100,9 @@ class ResultsMixin:
         One line for each perturbation and gene: the registered columns, `gene`, `kind` (of intervention), `probability`
         (that the perturbation acts on this gene's mechanism), `log_odds` (of that, which tells genes apart whose
         probabilities are all 1), `effect` (given that, in units of the modelled expression), `effect_sd`, and `rank` (1
-        for the largest log odds). Fitted contexts of shifts also have `identified` (False for drugs that were measured
-        only together, or otherwise cannot be told apart: they share the probability), and, with several batches,
-        `n_agree` (batches and other strata whose own estimate has the sign of the drug's) of `n_strata`.
+        for the largest log odds). Fitted contexts also have `identified` (False for drugs that were measured only
+        together, or otherwise cannot be told apart; shifts share the probability), and, with several batches, those of
+        shifts `n_agree` (batches and other strata whose own estimate has the sign of the drug's) of `n_strata`.
 
         Raises
         ------
@@ -135,7 +122,7 @@ class ResultsMixin:
             rows = data.table.drop(columns="n_cells").iloc[perturbed]
             rests = what_contexts_rest_on(fit, data.design, perturbed)
             return target_table(rows, data.genes, fit.of_context[perturbed], fit.kind_of_context[perturbed], *rests)
-        request = make_request(perturbations, data, self._adjustment())  # type: ignore[attr-defined]
+        request = make_request(perturbations, data, self.adjustment_)  # type: ignore[attr-defined]
         components = predictor.components(request, read_new_features(features, data, request))
         return target_table(request.table, data.genes, *components.marginal())
 

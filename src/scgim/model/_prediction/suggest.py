@@ -78,7 +78,7 @@ class SuggestMixin:
         """
         rng = np.random.default_rng(rng)
         predictor: Predictor = self._predictor()  # type: ignore[attr-defined]
-        own, adjustment = self.adata, self._adjustment()  # type: ignore[attr-defined]
+        own, adjustment = self.adata, self.adjustment_  # type: ignore[attr-defined]
         begin = read_state("start", start, adata, own, predictor, adjustment)
         end = read_state("goal", goal, adata, own, predictor, adjustment)
         kinds = [by] if isinstance(by, str) else list(by)

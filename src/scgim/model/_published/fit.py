@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from scipy.special import logit
 
+from scgim._core.arrays import as_log_odds
 from scgim._core.effects import Effects, KindFit
 from scgim._core.fit import Fit, Graph
 from scgim._core.learn.assemble import learned_prior
 from scgim._core.posterior.curves import DoseCurves, fit_dose_curves
 from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.levels import Levels
+from scgim._core.posterior.odds import Support
 from scgim._core.posterior.targets import fit_targets
 from scgim.model._module.closed_form import prepare
 from scgim.model._module.export import edge_strength, export_mechanisms
@@ -146,6 +148,7 @@ def published_fit(screen: Screen, module: PublishedModule, x: torch.Tensor, rng:
         kinds=(kind,),
         curves=DoseCurves.known(curves.ec50, curves.slope, G),
         drift=Drift.none(D, np.zeros(G)),
+        support=Support.not_compared(as_log_odds(probability), design.identified),
         levels=Levels.of(design, np.zeros(G)),
         history=[],
     ).to_expression(scale)

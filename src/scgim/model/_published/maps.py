@@ -8,11 +8,12 @@ and doses are put together, and one-hot drugs where no features are registered.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import expit
 
+from scgim._core.state import savable
 from scgim.model._published.module import MAX_LOGIT
 
 if TYPE_CHECKING:
@@ -27,13 +28,14 @@ CONSTANT = 1e-9
 KIND = "amortised"
 
 
+@savable
 @dataclass(frozen=True)
 class Gamma:
     """Features of contexts as the maps read them, ``(m, Q)``.
 
     Attributes
     ----------
-    level
+    rows_are
         ``"context"``: registered features of contexts. ``"drug"``: registered features of drugs, summed over the drugs of
         a context, once as they are and once times their doses, and the sum of the doses. ``"none"``: one-hot drugs, and
         their doses.
@@ -41,26 +43,26 @@ class Gamma:
         ``(Q,)``; standardisation over the perturbed contexts.
     """
 
-    level: str
+    rows_are: str
     loc: np.ndarray
     scale: np.ndarray
 
     @classmethod
     def of(cls, design: Design, features: Features | None) -> Gamma:
         """For registered features, or for none."""
-        level = "none" if features is None else features.level
-        raw = cls.raw(level, design.dose, None if features is None else _table(design, features))[~design.control]
+        rows_are = "none" if features is None else features.rows_are
+        raw = cls.raw(rows_are, design.dose, None if features is None else _table(design, features))[~design.control]
         spread = raw.std(axis=0) if len(raw) else np.ones(raw.shape[1])
         loc = raw.mean(axis=0) if len(raw) else np.zeros(raw.shape[1])
-        return cls(level, loc, np.where(spread > CONSTANT, spread, 1.0))
+        return cls(rows_are, loc, np.where(spread > CONSTANT, spread, 1.0))
 
     @staticmethod
-    def raw(level: str, dose: np.ndarray, table: np.ndarray | None) -> np.ndarray:
+    def raw(rows_are: str, dose: np.ndarray, table: np.ndarray | None) -> np.ndarray:
         """Before standardisation.
 
         Parameters
         ----------
-        level
+        rows_are
             See `Gamma`.
         dose
             ``(m, D)``.
@@ -71,14 +73,14 @@ class Gamma:
         present = (dose > 0).astype(float)
         if table is None:
             return np.hstack([present, dose])
-        if level == "context":
+        if rows_are == "context":
             return np.asarray(table, float)
         return np.hstack([present @ table, dose @ table, dose.sum(axis=1, keepdims=True)])
 
     def __call__(self, dose: np.ndarray, table: np.ndarray | None) -> np.ndarray:
         """Standardised; zero for rows without a drug."""
         dose = np.asarray(dose, float)
-        values = (self.raw(self.level, dose, table) - self.loc) / self.scale
+        values = (self.raw(self.rows_are, dose, table) - self.loc) / self.scale
         return np.where((dose > 0).any(axis=1, keepdims=True), values, 0.0)
 
     def contexts(self, design: Design, features: Features | None) -> np.ndarray:
@@ -87,9 +89,10 @@ class Gamma:
 
 
 def _table(design: Design, features: Features) -> np.ndarray:
-    return features.values if features.level == "context" else features.of_drugs(design.drugs)
+    return features.values if features.rows_are == "context" else features.of_drugs(design.drugs)
 
 
+@savable
 @dataclass(frozen=True)
 class AmortisedMaps:
     """Both maps, without torch.
@@ -164,19 +167,6 @@ class AmortisedMaps:
         gamma = self.gamma(dose, table)
         effect = self.loc + self.scale * self.effect(gamma)
         return self.probability(gamma), effect, np.zeros_like(effect)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values and arrays."""
-        gamma = {"level": self.gamma.level, "loc": self.gamma.loc, "scale": self.gamma.scale}
-        maps = {"g": list(self.g), "h": list(self.h), "loc": self.loc, "scale": self.scale, "bound": self.bound}
-        return {"kind": KIND, "gamma": gamma, **maps}
-
-    @classmethod
-    def from_dict(cls, state: dict[str, Any]) -> AmortisedMaps:
-        """Inverse of `to_dict`."""
-        gamma = Gamma(str(state["gamma"]["level"]), *(np.asarray(state["gamma"][k], float) for k in ("loc", "scale")))
-        g, h = (tuple(np.asarray(v, float) for v in state[k]) for k in ("g", "h"))
-        return cls(gamma, g, h, np.asarray(state["loc"]), np.asarray(state["scale"]), float(state["bound"]))
 
 
 def _layers(network: torch.nn.Module) -> tuple[np.ndarray, ...]:

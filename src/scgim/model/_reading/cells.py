@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from scgim._core.state import savable
 from scgim.model._reading.expression import is_loaded, iterate, matrices
 from scgim.model._reading.spec import Spec
 
@@ -24,6 +25,7 @@ DENSE_ROWS = 4096
 """Cells of a dense block: some tens of megabytes at a few thousand genes."""
 
 
+@savable
 @dataclass(frozen=True)
 class Adjustment:
     """Linear effect of q continuous covariates.
@@ -46,15 +48,6 @@ class Adjustment:
     def remove(self, block: Any, values: np.ndarray) -> np.ndarray:
         """Cells ``(n, G)``, dense or sparse, at the mean of the covariates, in units of the data."""
         return (block.toarray() if sparse.issparse(block) else block) - self.effect(values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists."""
-        return {"mean": self.mean.tolist(), "coef": self.coef.tolist()}
-
-    @classmethod
-    def from_dict(cls, state: dict[str, Any]) -> Adjustment:
-        """Inverse of `to_dict`."""
-        return cls(np.asarray(state["mean"], float), np.asarray(state["coef"], float))
 
 
 @dataclass(frozen=True)
@@ -123,7 +116,7 @@ class Cells:
             yield block, context
 
     def dense(self, size: int = DENSE_ROWS) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """One pass in blocks of at most `size` cells, ``(n, G)`` dense float32, with contexts ``(n,)``."""
+        """One pass in blocks of at most `size` cells, ``(n, G)`` dense float32 in units of the data, with contexts ``(n,)``."""
         for block, context in self():
             x = _dense(block, np.float32)
             for start in range(0, len(x), size):
@@ -132,7 +125,7 @@ class Cells:
     def sample(
         self, n_cells: int, rng: np.random.Generator, without: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """About `n_cells` cells ``(n, G)``, dense float32, and contexts ``(n,)``; all of them where they are few.
+        """About `n_cells` cells ``(n, G)``, dense float32 in units of the data, and contexts ``(n,)``; all where they are few.
 
         Parameters
         ----------
@@ -170,7 +163,7 @@ def _transformed(block: Any, transform: Transform) -> np.ndarray:
 
 
 def fit_adjustment(cells: Cells, n_contexts: int) -> Adjustment:
-    """Least-squares slopes of the covariates within contexts; one pass over the cells.
+    """Least-squares slopes of the covariates within contexts, in units of the data a unit of the covariate; one pass.
 
     Parameters
     ----------

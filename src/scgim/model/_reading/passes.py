@@ -80,21 +80,21 @@ def _lazy_results(task: Callable[..., Any], sources: list[Any], per_cell: tuple[
     )
 
 
-def _sum_blocks(cells: Cells, n_contexts: int, frame: Frame, block: np.ndarray | None) -> Sums:
+def _sum_blocks(cells: Cells, n_contexts: int, frame: Frame, pool: np.ndarray | None) -> Sums:
     """Sums over all cells of a lazy matrix."""
     columns, covariates = [cells.index], None
     if cells.adjustment is not None and cells.covariates is not None:
         columns, covariates = [cells.index, cells.covariates], (cells.adjustment.mean, cells.adjustment.coef)
     n_functions = len(frame.loc) * frame.n_functions
-    total = Sums.zeros(n_contexts, n_functions, None if block is None else int(block.max()) + 1)
-    task = BlockSums(frame, block, covariates)
+    total = Sums.zeros(n_contexts, n_functions, None if pool is None else int(pool.max()) + 1)
+    task = BlockSums(frame, pool, covariates)
     for part in map_cells(task, cells, *columns, result_bytes=total.second.nbytes):
         total.add(part)
     return total
 
 
 def cell_moments(
-    cells: Cells, n_contexts: int, *, mechanism: Basis = Linear(), block: np.ndarray | None = None
+    cells: Cells, n_contexts: int, *, mechanism: Basis = Linear(), pool: np.ndarray | None = None
 ) -> Moments:
     """Moments of the registered cells, wherever they are; one pass for linear mechanisms, two for additive ones.
 
@@ -104,18 +104,18 @@ def cell_moments(
         Registered cells.
     n_contexts
         Number of contexts K.
-    mechanism, block
+    mechanism, pool
         See :func:`scgim._core.moments.moments.compute_moments`.
     """
     sources = matrices(cells.data, cells.spec)
     if not all(is_lazy(m) for m in sources):
-        return compute_moments(cells, n_contexts, mechanism=mechanism, block=block)
+        return compute_moments(cells, n_contexts, mechanism=mechanism, pool=pool)
     few = min(FIRST_CELLS, int(sources[0].chunks[0][0]) or FIRST_CELLS)  # of the first block alone
     first = join([m[:few].compute() for m in sources])
     frame = Frame(Linear(), origin(first), np.ones(first.shape[1]))
-    linear = _sum_blocks(cells, n_contexts, frame, block if mechanism.linear else None)
+    linear = _sum_blocks(cells, n_contexts, frame, pool if mechanism.linear else None)
     if mechanism.linear:
-        return finish(linear, frame, block)
+        return finish(linear, frame, pool)
     loc, scale = location_scale(linear, frame)
     frame = Frame(mechanism, loc, np.where(scale > 0, scale, 1.0))
-    return finish(_sum_blocks(cells, n_contexts, frame, block), frame, block)
+    return finish(_sum_blocks(cells, n_contexts, frame, pool), frame, pool)

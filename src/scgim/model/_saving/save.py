@@ -285,10 +285,10 @@ def _check_data(adata: Any, method: str) -> None:
     from anndata import AnnData
     from mudata import MuData
 
-    kind = MuData if method == "setup_mudata" else AnnData
-    if not isinstance(adata, kind):
+    expected = MuData if method == "setup_mudata" else AnnData
+    if not isinstance(adata, expected):
         raise TypeError(
-            f"adata: expected {kind.__name__}, None for the data that were saved, or False for none; found "
+            f"adata: expected {expected.__name__}, None for the data that were saved, or False for none; found "
             f"{type(adata).__name__}."
         )
 

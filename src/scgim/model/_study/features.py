@@ -20,7 +20,7 @@ class Features:
 
     Attributes
     ----------
-    level
+    rows_are
         ``"drug"`` (rows are drugs) or ``"context"`` (rows are contexts).
     rows
         Names of the drugs; empty for contexts, whose order is that of the contexts table.
@@ -30,19 +30,19 @@ class Features:
         ``(rows, Q)`` float64, in the user's units; 0 in control contexts.
     """
 
-    level: str
+    rows_are: str
     rows: tuple[str, ...]
     names: tuple[str, ...]
     values: np.ndarray
 
     def to_state(self) -> dict[str, Any]:
         """Plain lists and arrays."""
-        return {"level": self.level, "rows": list(self.rows), "names": list(self.names), "values": self.values}
+        return {"rows_are": self.rows_are, "rows": list(self.rows), "names": list(self.names), "values": self.values}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Features:
         """Inverse of `to_state`."""
-        return cls(state["level"], tuple(state["rows"]), tuple(state["names"]), np.asarray(state["values"], float))
+        return cls(state["rows_are"], tuple(state["rows"]), tuple(state["names"]), np.asarray(state["values"], float))
 
     def of_drugs(self, drugs: tuple[str, ...]) -> np.ndarray:
         """Rows of the named drugs, ``(D, Q)``; a KeyError names the drug that has none."""

@@ -55,7 +55,7 @@ class ObservedCells:
         The cells.
     n_contexts
         Number of contexts K.
-    mechanism, block
+    mechanism, pool
         Functions and scatter of `moments`, see :func:`scgim._core.moments.moments.compute_moments`.
     size
         ``(N,)``; registered size factors, or None.
@@ -64,7 +64,7 @@ class ObservedCells:
     chunks: Cells
     n_contexts: int
     mechanism: Basis
-    block: np.ndarray | None
+    pool: np.ndarray | None
     size: np.ndarray | None
 
     @property
@@ -78,7 +78,7 @@ class ObservedCells:
 
     def moments(self) -> Moments:
         """Moments of the values as they are."""
-        return cell_moments(self.chunks, self.n_contexts, mechanism=self.mechanism, block=self.block)
+        return cell_moments(self.chunks, self.n_contexts, mechanism=self.mechanism, pool=self.pool)
 
     def sizes(self) -> np.ndarray:
         """``(N,)``; registered size factors, else library sizes."""

@@ -11,27 +11,26 @@ from scgim._core.arrays import mean_log_odds
 from scgim._core.effects import Effects
 from scgim._core.fit import Fit
 from scgim._core.moments.moments import Moments
-from scgim._core.posterior.odds import Support
 
 
 def resample(moments: Moments, rng: np.random.Generator) -> Moments:
     """Moments of a new sample of as many cells, drawn from the Gaussian with the given moments; no pass over the cells.
 
     Means get the sampling error of their contexts, and of their observation, the covariance that of a Wishart matrix;
-    where the scatter of blocks of contexts is kept, each block has its own.
+    where the scatter of pools of contexts is kept, each pool has its own.
     """
-    if moments.scatter is None or moments.block is None:
-        block, freedom = np.zeros(len(moments.n), dtype=int), np.array([float(moments.n.sum() - len(moments.n))])
+    if moments.scatter is None or moments.pool is None:
+        pool, freedom = np.zeros(len(moments.n), dtype=int), np.array([float(moments.n.sum() - len(moments.n))])
         if moments.pair_cells is not None:
             freedom = np.array([max(float(np.median(moments.pair_cells)), moments.within.shape[0] + 1.0)])
         within = moments.within[None]
     else:
-        block = moments.block
-        freedom = np.bincount(block, np.maximum(moments.n - 1, 0), minlength=len(moments.scatter))
+        pool = moments.pool
+        freedom = np.bincount(pool, np.maximum(moments.n - 1, 0), minlength=len(moments.scatter))
         within = moments.scatter / np.maximum(freedom, 1)[:, None, None]
     mean, scatter = moments.mean.reshape(len(moments.n), -1).copy(), np.empty_like(within)
     for u, (covariance, dof) in enumerate(zip(within, freedom, strict=True)):
-        size, rows = len(covariance), np.flatnonzero(block == u)
+        size, rows = len(covariance), np.flatnonzero(pool == u)
         values, vectors = np.linalg.eigh(covariance)
         root = vectors * np.sqrt(np.maximum(values, 0.0))  # covariance = root @ root.T
         error = rng.standard_normal((len(rows), size)) @ root.T
@@ -73,16 +72,8 @@ def average(fit: Fit, members: list[Fit]) -> Fit:
         graph=replace(fit.graph, probability=np.mean([f.graph.probability for f in every], axis=0)),
         drift=replace(fit.drift, of_drug=replace(fit.drift.of_drug, probability=outside)),
         settings={**fit.settings, "n_ensemble": len(members)},
-        support=_mean_support(every),
+        support=replace(fit.support, log_odds=mean_log_odds(np.stack([f.support.log_odds for f in every]))),
     )
-
-
-def _mean_support(every: list[Fit]) -> Support | None:
-    """What targets rest on, with the log odds of the mean probability."""
-    found = [fit.support for fit in every if fit.support is not None]
-    if len(found) < len(every):
-        return None
-    return replace(found[0], log_odds=mean_log_odds(np.stack([support.log_odds for support in found])))
 
 
 def _spread(parts: list[Effects]) -> Effects:

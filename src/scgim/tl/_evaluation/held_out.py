@@ -62,7 +62,7 @@ def without_unknown(model: GIM, test: Test, features: Any) -> Test:
         No context is left.
     """
     of = model.study.features
-    if of is not None and of.level == "context":
+    if of is not None and of.rows_are == "context":
         return test
     known = set(model.drugs)
     if of is not None:
@@ -97,7 +97,7 @@ def _read_test(
             "adata_test: expected the genes of the training data in their order; use adata_test[:, model.genes]."
         )
     contexts = derive_contexts(frame, spec)
-    adjustment = model._adjustment()
+    adjustment = model.adjustment_
     values = None if adjustment is None else frame[list(spec.continuous)].to_numpy(float)
     held = Cells(data, spec, contexts.index, adjustment, values, transform)
     cells = collect(held, len(contexts.table), n_cells=n_cells, rng=rng)
@@ -142,7 +142,7 @@ def features_of(model: GIM, data: Any, test: Test) -> Any:
     key, of = study.spec.features, study.features
     if key is None or of is None:
         return None
-    if of.level == "context":
+    if of.rows_are == "context":
         if key not in data.obsm:
             raise KeyError(f"features: adata_test.obsm[{key!r}] is missing; the model was fitted with it.")
         values = data.obsm[key]
