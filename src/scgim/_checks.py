@@ -13,7 +13,7 @@ import inspect
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from numbers import Integral
 from operator import attrgetter
@@ -194,6 +194,56 @@ def DOSE(name: str, value: Any) -> None:
         raise ValueError(f"{name}: expected 'highest', 'all' or a number of at least 0, found {value!r}.")
 
 
+def MAPPING(name: str, value: Any) -> None:
+    """A dict with names as keys."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name}: expected a dict of settings, found {_found(value)}.")
+    wrong = [key for key in value if not isinstance(key, str)]
+    if wrong:
+        raise TypeError(f"{name}: expected a dict whose keys are names, found the key {_found(wrong[0])}.")
+
+
+def DEVICES(name: str, value: Any) -> None:
+    """How many devices, or which."""
+    if isinstance(value, str):
+        if value == "auto" or all(part.strip().lstrip("-").isdecimal() for part in value.split(",")):
+            return
+        raise ValueError(f"{name}: expected 'auto', a number of devices or a list of them, found {value!r}.")
+    if isinstance(value, list | tuple):
+        if not value:
+            raise ValueError(f"{name}: expected 'auto', a number of devices or a list of them, found an empty list.")
+        for entry in value:
+            count(0)(name, entry)
+        return
+    if not _is_whole(value):
+        raise TypeError(f"{name}: expected 'auto', a number of devices or a list of them, found {_found(value)}.")
+    if value < 1 and value != -1:
+        raise ValueError(f"{name}: expected at least 1 device, or -1 for all of them, found {value}.")
+
+
+def LABEL(name: str, value: Any) -> None:
+    """A label in a column: text, or a number or boolean that is one there."""
+    if not isinstance(value, str) and not _is_bool(value) and not _is_number(value):
+        raise TypeError(f"{name}: expected the label of one value in the column, found {_found(value)}.")
+    if isinstance(value, str) and not value:
+        raise ValueError(f"{name}: expected a label, found empty text; give those cells a name.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name}: expected a label, found {value!r}; give cells without a label a name.")
+
+
+def COLUMNS(name: str, value: Any) -> None:
+    """One column or several, all named differently."""
+    NAMES(name, value)
+    if isinstance(value, str):
+        return
+    names = list(value)
+    if not names:
+        raise ValueError(f"{name}: expected the name of a column, or a list of them, found an empty list.")
+    twice = sorted({entry for entry in names if names.count(entry) > 1})
+    if twice:
+        raise ValueError(f"{name}: expected every column once, found {twice} more than once.")
+
+
 def FLAG(name: str, value: Any) -> None:
     """True or False."""
     if not _is_bool(value):
@@ -219,11 +269,16 @@ def NAMES(name: str, value: Any) -> None:
     """A name, or a list of names."""
     if isinstance(value, str):
         return TEXT(name, value)
-    if isinstance(value, Mapping | bytes) or not isinstance(value, Iterable):
+    if isinstance(value, Mapping | bytes | Iterator) or not isinstance(value, Iterable):
         raise TypeError(f"{name}: expected a name or a list of names, found {_found(value)}.")
     wrong = [entry for entry in value if not isinstance(entry, str)]
     if wrong:
-        raise TypeError(f"{name}: expected names as text, found {_found(wrong[0])} among them.")
+        mend = (
+            "; columns are named by text: adata.obs.columns = adata.obs.columns.astype(str)"
+            if name.endswith(("_key", "_keys"))
+            else ""
+        )
+        raise TypeError(f"{name}: expected names as text, found {_found(wrong[0])} among them{mend}.")
     return None
 
 

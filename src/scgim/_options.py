@@ -11,6 +11,19 @@ from collections.abc import Callable, Sequence
 from inspect import cleandoc
 from typing import Any, Literal, TypeVar
 
+from scgim._checks import (
+    COLUMNS,
+    DEVICES,
+    LABEL,
+    MAPPING,
+    NAMES,
+    SEED,
+    TEXT,
+    Check,
+    count,
+    number,
+    or_none,
+)
 from scgim._docstrings import splice
 
 Columns = str | Sequence[str]
@@ -126,6 +139,31 @@ WRITING = {
         Start of the keys that are written.""",
 }
 """Where results go."""
+
+SETUP_CHECKS: dict[str, Check] = {
+    "perturbation_key": COLUMNS,
+    "control": LABEL,
+    "dose_key": or_none(COLUMNS),
+    "features_key": or_none(TEXT),
+    "batch_key": or_none(TEXT),
+    "categorical_covariate_keys": or_none(NAMES),
+    "continuous_covariate_keys": or_none(NAMES),
+    "size_factor_key": or_none(TEXT),
+}
+TRAINING_CHECKS: dict[str, Check] = {
+    "max_epochs": or_none(count(0)),
+    "accelerator": TEXT,
+    "devices": DEVICES,
+    "rng": SEED,
+    "batch_size": or_none(count()),
+    "train_size": or_none(number(0, 1, above=True)),
+    "balance": or_none(number(0, 1)),
+    "window": or_none(count()),
+    "plan_kwargs": or_none(MAPPING),
+    "timeout": or_none(number(0, above=True)),
+}
+CHOICE_CHECKS: dict[str, Check] = {"n_ensemble": count(0), "effects_by": or_none(TEXT)}
+"""What options may be, as far as it can be said without the data; names of choices are those of the objects that are known."""
 
 OPTIONS = SETUP | MODALITIES | CHOICES | TRAINING | WRITING
 GROUPS = {"setup": SETUP, "modalities": MODALITIES, "choices": CHOICES, "training": TRAINING}

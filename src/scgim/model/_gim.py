@@ -11,16 +11,25 @@ import pandas as pd
 from scvi.model.base import BaseModelClass
 from threadpoolctl import threadpool_limits
 
-from scgim._checks import SEED, checked, number, or_none
+from scgim._checks import DATA, FUNCTION, MAPPING, checked, or_none
 from scgim._core.fit import Fit
 from scgim._core.kinds import INTERVENTIONS
 from scgim._core.learn.base import Learner, Task, learns_from_moments
 from scgim._core.observation import from_state, to_state
 from scgim._core.structure.watch import INTERRUPT, TIMEOUT, Progress, Watch
-from scgim._options import Devices, InterventionName, MechanismName, NoiseName, StructureName, documented
+from scgim._options import (
+    CHOICE_CHECKS,
+    TRAINING_CHECKS,
+    Devices,
+    InterventionName,
+    MechanismName,
+    NoiseName,
+    StructureName,
+    documented,
+)
 from scgim.model._loading.splitter import GIMDataSplitter
 from scgim.model._module.module import GIMModule
-from scgim.model._module.options import TrainOptions, module_parameters, parameters, refuse_unknown
+from scgim.model._module.options import TrainOptions, check_by_signature, module_parameters, parameters, refuse_unknown
 from scgim.model._module.plan import GIMTrainingPlan
 from scgim.model._prediction.experiments import ExperimentsMixin
 from scgim.model._prediction.feature_map import fit_feature_model
@@ -100,6 +109,7 @@ class GIM(
     _training_plan_cls = GIMTrainingPlan
     _data_splitter_cls = GIMDataSplitter
 
+    @checked(adata=or_none(DATA), registry=or_none(MAPPING), **CHOICE_CHECKS)
     def __init__(
         self,
         adata: AnnData | None = None,
@@ -116,6 +126,7 @@ class GIM(
         **module_kwargs: Any,
     ) -> None:
         refuse_unknown(module_kwargs, module_parameters(), also=parameters(GIM.__init__))
+        check_by_signature(GIMModule.__init__, module_kwargs)
         super().__init__(adata, registry)
         data = self.study
         self._choices = read_choices(
@@ -223,7 +234,7 @@ class GIM(
         return Screen(cells, self.design, tuple(self.genes), self.study.features, knowledge)
 
     @documented
-    @checked(rng=SEED, timeout=or_none(number(0, above=True)))
+    @checked(progress=or_none(FUNCTION), **TRAINING_CHECKS)
     def train(
         self,
         max_epochs: int | None = None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from scgim._warnings import warn_user
 from scgim.tl._design import batch_columns
 from scgim.tl._light import light_copy
 from scgim.tl._progress import display
@@ -240,11 +241,9 @@ def warn_uncalibrated(table: pd.DataFrame) -> None:
     row = table.set_index("threshold").loc[SURE]
     if row["calls"] < 2 or row["per_pseudo_drug"] <= WORTH_A_WARNING * row["per_drug"]:
         return
-    warnings.warn(
+    warn_user(
         f"calibration: on {row['pseudo_drugs']} pseudo-drugs, which are controls ({row['split_by']}), {row['calls']} targets are "
         f"called at a probability above {SURE}, {row['per_pseudo_drug']:.2g} each, beside {row['per_drug']:.2g} a drug: many "
         "of the targets are differences between controls. Register the batches (batch_key), or trust only targets that return "
-        "in other batches.",
-        UserWarning,
-        stacklevel=4,
+        "in other batches."
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from scgim._warnings import warn_user
 
 BATCH_WORDS = frozenset(
     "batch plate replicate rep donor patient run lane sample library chip date experiment well".split()
@@ -126,11 +127,11 @@ def confounded_table(findings: Sequence[Finding]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(names))
 
 
-def warn_confounded(findings: Sequence[Finding], *, stacklevel: int = 2) -> None:
+def warn_confounded(findings: Sequence[Finding]) -> None:
     """One warning for each finding that lets a fit take something else for a target."""
     for finding in findings:
         if finding.serious:
-            warnings.warn(str(finding), UserWarning, stacklevel=stacklevel + 1)
+            warn_user(str(finding))
 
 
 def _cells_of_drugs(labels: pd.DataFrame, control: str) -> dict[str, np.ndarray]:

@@ -4,8 +4,19 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scgim import _keys
-from scgim._checks import KEY, SEED, checked, number, or_none
-from scgim._options import Columns, Devices, InterventionName, MechanismName, NoiseName, StructureName, documented
+from scgim._checks import DATA, FLAG, KEY, MAPPING, checked, or_none
+from scgim._options import (
+    CHOICE_CHECKS,
+    SETUP_CHECKS,
+    TRAINING_CHECKS,
+    Columns,
+    Devices,
+    InterventionName,
+    MechanismName,
+    NoiseName,
+    StructureName,
+    documented,
+)
 from scgim._version import __version__
 
 if TYPE_CHECKING:
@@ -17,7 +28,15 @@ if TYPE_CHECKING:
 
 
 @documented
-@checked(key_added=KEY, rng=SEED, timeout=or_none(number(0, above=True)))
+@checked(
+    adata=DATA,
+    key_added=KEY,
+    model_kwargs=or_none(MAPPING),
+    progress=or_none(FLAG),
+    **SETUP_CHECKS,
+    **CHOICE_CHECKS,
+    **TRAINING_CHECKS,
+)
 def fit(
     adata: "AnnData | MuData",
     *,

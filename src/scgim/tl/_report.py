@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -16,9 +14,12 @@ import pandas as pd
 
 from scgim import _keys
 from scgim._checks import FITTED, PATH, TABLE, TEXT, checked, or_none
+from scgim._writing import beside
 from scgim.tl._report_page.content import content
 
 if TYPE_CHECKING:
+    import os
+
     from anndata import AnnData
     from mudata import MuData
 
@@ -87,15 +88,8 @@ def report(
     if diagnostics is not None:
         pictures["diagnostics"] = _diagnostics(diagnostics)
     page = _fill(data, pictures)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(page)
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    with beside(path) as new:
+        new.write_text(page, encoding="utf-8")
     return path
 
 

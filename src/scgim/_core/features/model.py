@@ -6,7 +6,6 @@ regression) and the population of interventions, and weighs them by cross-valida
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +21,7 @@ from scgim._core.features.rows import Description, Reader, Rows
 from scgim._core.features.validate import Training, cross_validate, make_readers, read_rows, repeat
 from scgim._core.posterior.hill import hill
 from scgim._core.state import savable
+from scgim._warnings import warn_user
 
 WARNING = (
     "features: they do not predict the interventions of held-out drugs (cross-validated error {chosen:.3g}, against "
@@ -162,7 +162,7 @@ class FeatureModel:
             readers=readers,
         )
         if warn and model.warning is not None:
-            warnings.warn(model.warning, UserWarning, stacklevel=2)
+            warn_user(model.warning)
         return model
 
     def decode(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
+from lightning.pytorch.accelerators import AcceleratorRegistry
 from scvi.train import Trainer
 
+from scgim._checks import FLAG, count, number, one_of
 from scgim._options import CHOICES
 from scgim.model._loading.datamodule import check_settings
 from scgim.model._module.module import GIMModule
@@ -102,6 +103,40 @@ def module_parameters() -> set[str]:
     return parameters(GIMModule.__init__) - set(CHOICES) - {"n_genes", "design"}
 
 
+POSITIVE = ("lr", "eps", "lr_edges", "lr_maps", "n_hidden", "max_parents")
+"""Settings that have to be above zero."""
+
+
+def check_by_signature(function: Callable[..., Any], given: Mapping[str, Any]) -> None:
+    """Numbers, whole numbers and booleans where the signature says so, none of them negative.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    known = inspect.signature(function).parameters
+    for name, value in given.items():
+        said = str(known[name].annotation) if name in known else ""
+        if value is None and "None" in said:
+            continue
+        if "bool" in said:
+            FLAG(name, value)
+        elif "int" in said and "float" not in said:
+            count(1 if name in POSITIVE else 0)(name, value)
+        elif said.startswith(("float", "<class 'float'")):
+            number(0, above=name in POSITIVE)(name, value)
+
+
+def check_accelerator(name: str) -> None:
+    """An accelerator that Lightning knows; looked up before anything is run.
+
+    Raises
+    ------
+    ValueError
+    """
+    one_of("auto", "gpu", *sorted(AcceleratorRegistry.available_accelerators()))("accelerator", name)
+
+
 def refuse_further(further: Iterable[str], function: Callable[..., Any]) -> None:
     """Refuse what a trainer does not know among the further keywords of a function, see `refuse_unknown`."""
     plan = plan_parameters(GIMTrainingPlan)
@@ -173,15 +208,11 @@ class TrainOptions:
         plan, planned = dict(plan_kwargs or {}), plan_parameters(plan_cls)
         refuse_unknown(further, trainer_parameters(), also, plan_kwargs=planned)
         refuse_unknown(plan, planned)
-        whole = isinstance(max_epochs, (int, np.integer)) and not isinstance(max_epochs, bool)
-        if max_epochs is not None and not (whole and max_epochs >= 0):
-            raise ValueError(f"max_epochs: expected a whole number of at least 0 or None, found {max_epochs!r}.")
+        check_by_signature(plan_cls.__init__, plan)  # type: ignore[misc]
+        check_accelerator(accelerator)
         loader = {name: value for name, value in minibatches.items() if value is not None}
         loader |= {name: further[name] for name in LOADER if name in further}
         loader |= loader.pop("datasplitter_kwargs", None) or {}
         check_settings(loader.get("batch_size", 1), loader.get("balance", 0.0), loader.get("window"))
-        share = loader.get("train_size", 1.0)
-        if not 0 < share <= 1:
-            raise ValueError(f"train_size: expected a number above 0 and up to 1, found {share!r}.")
         trainer = {name: value for name, value in further.items() if name not in LOADER}
         return cls(max_epochs, accelerator, devices, plan, loader, trainer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from scvi.model.base import BaseModelClass
 from scvi.model.base._save_load import _validate_var_names
 
 from scgim._core.state import StateError, pack
+from scgim._warnings import warn_user
 from scgim._writing import is_taken, recover, together
 from scgim.model._saving.archive import DAMAGE, MODEL_FILE, damaged, read_saved, write_archive
 from scgim.model._study.study import Study, expression_keys, spec_of
@@ -264,10 +264,8 @@ def _var_names(registry: dict[str, Any]) -> list[str] | dict[str, list[str]]:
 def _saved_data(path: Path) -> Any:
     """The data beside a model, or False with a warning."""
     if not path.is_file():
-        warnings.warn(
-            f"adata: {path.parent} holds no {path.name}, so the model is loaded without data; pass adata, or adata=False.",
-            UserWarning,
-            stacklevel=3,
+        warn_user(
+            f"adata: {path.parent} holds no {path.name}, so the model is loaded without data; pass adata, or adata=False."
         )
         return False
     import anndata

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
+
+from scgim._warnings import warn_user
 
 EDGES_PER_GENE = 2.0
 """Expected number of parents of a gene where nothing is known."""
@@ -76,10 +77,8 @@ def _from_edges(edges: pd.DataFrame, genes: list[str]) -> np.ndarray:
             f"the genes are {genes[:3]} ..."
         )
     if not inside.all():
-        warnings.warn(
-            f"graph_prior: {(~inside).sum()} of {len(edges)} edges name genes that are not in the data; they are left out.",
-            UserWarning,
-            stacklevel=4,
+        warn_user(
+            f"graph_prior: {(~inside).sum()} of {len(edges)} edges name genes that are not in the data; they are left out."
         )
     i, j = source[inside].astype(int).to_numpy(), target[inside].astype(int).to_numpy()
     base = base_probability(len(genes))

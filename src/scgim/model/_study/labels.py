@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-
 import pandas as pd
 
+from scgim._warnings import warn_user
 from scgim.model._reading.spec import Spec
 
 SHOWN = 3  # examples in a message
@@ -47,11 +46,9 @@ def _warn_of_near(column: str, labels: list[str], spec: Spec) -> None:
         groups.setdefault("".join(label.casefold().split()), []).append(label)
     near = [sorted(group) for group in groups.values() if len(group) > 1]
     if near:
-        warnings.warn(
+        warn_user(
             f"{spec.arguments[column]}: column {column!r} holds labels that differ by case or blanks alone, and are taken for "
-            f"different ones: {near[:SHOWN]}. If they are one, give them one name in adata.obs[{column!r}].",
-            UserWarning,
-            stacklevel=5,
+            f"different ones: {near[:SHOWN]}. If they are one, give them one name in adata.obs[{column!r}]."
         )
 
 
@@ -61,10 +58,8 @@ def _warn_of_combinations(column: str, labels: list[str]) -> None:
     parts = {label: [part.strip() for part in label.split("+")] for label in labels if "+" in label}
     joined = [label for label, of in parts.items() if len(of) > 1 and all(part in known for part in of)]
     if joined:
-        warnings.warn(
+        warn_user(
             f"perturbation_key: {len(joined)} label(s) of column {column!r}, such as {joined[0]!r}, look like combinations of others, "
             "and are taken for drugs of their own; to fit their parts, use "
-            f"scgim.pp.split_combinations(adata, {column!r}).",
-            UserWarning,
-            stacklevel=5,
+            f"scgim.pp.split_combinations(adata, {column!r})."
         )

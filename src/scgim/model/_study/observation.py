@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scgim._core.observation.base import Observation, Values
+from scgim._warnings import warn_user
 from scgim.model._reading.expression import iterate, locate
 from scgim.model._reading.passes import cell_moments
 
@@ -28,7 +28,7 @@ def check_values(observation: Observation, data: Study) -> None:
     ValueError
     """
     for remark in observation.check(registered_values(data)):
-        warnings.warn(f"noise: {remark}", UserWarning, stacklevel=4)
+        warn_user(f"noise: {remark}")
 
 
 def registered_values(data: Study) -> Values:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from anndata import AnnData
 from scvi.data import AnnDataManager
 
-from scgim._options import SETUP, Columns, documented, takes_options_of
+from scgim._checks import TEXT, checked, or_none
+from scgim._options import SETUP, SETUP_CHECKS, Columns, documented, takes_options_of
 from scgim.model._study.study import anndata_spec, make_fields, mudata_spec
 from scgim.model._study.validation import check_cells_paired, check_object
 
@@ -24,6 +25,7 @@ class SetupMixin:
 
     @classmethod
     @documented
+    @checked(layer=or_none(TEXT), **SETUP_CHECKS)
     def setup_anndata(
         cls,
         adata: AnnData,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from scgim._warnings import warn_user
 from scgim.model._reading.cells import Cells
 from scgim.model._reading.columns import read_columns, read_dose
 from scgim.model._reading.expression import gene_names, locate, matrices, parts
@@ -105,11 +105,9 @@ def check_control(frame: pd.DataFrame, spec: Spec) -> None:
         absent = as_labels(frame[name], "perturbation_key") == spec.control
         given = np.nan_to_num(read_dose(frame[dose])[absent]) != 0
         if given.any():
-            warnings.warn(
+            warn_user(
                 f"dose_key: column {dose!r} is not 0 in {given.sum()} row(s) labelled {spec.control!r}; "
-                "the dose of control cells is ignored.",
-                UserWarning,
-                stacklevel=4,
+                "the dose of control cells is ignored."
             )
 
 

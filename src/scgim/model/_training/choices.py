@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-import numpy as np
-
+from scgim._checks import one_of
 from scgim._core.kinds import INTERVENTIONS
 from scgim._core.learn.base import Learner, pick
 from scgim._core.learn.learners import SEARCHES
@@ -60,11 +59,8 @@ def read_choices(
     """
     given = {"mechanism": mechanism, "intervention": intervention, "noise": noise, "structure": structure}
     for argument, value in given.items():
-        if value not in NAMES[argument] and not (argument == "intervention" and value is None):
-            raise ValueError(f"{argument}: expected one of {list(NAMES[argument])}, found {value!r}.")
-    if isinstance(n_ensemble, bool) or not isinstance(n_ensemble, (int, np.integer)) or n_ensemble < 0:
-        raise ValueError(f"n_ensemble: expected a whole number of at least 0, found {n_ensemble!r}.")
-
+        if not (argument == "intervention" and value is None):
+            one_of(*NAMES[argument])(argument, value)
     kinds = "shift" if intervention is None else intervention
     out = Settings(
         MECHANISMS[mechanism],

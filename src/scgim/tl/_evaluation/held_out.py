@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from scgim._warnings import warn_user
 from scgim.model._reading.cells import Cells, Transform
 from scgim.model._reading.columns import read_columns
 from scgim.model._reading.expression import gene_names
@@ -77,11 +77,7 @@ def without_unknown(model: GIM, test: Test, features: Any) -> Test:
     mend = "pass features= with one row a drug, to a model that was fitted with features_key"
     if lost.all():
         raise KeyError(f"adata_test: {what}, so that no condition can be predicted; {mend}.")
-    warnings.warn(
-        f"adata_test: {what}; {int(lost.sum())} of {len(lost)} conditions are left out. To predict them {mend}.",
-        UserWarning,
-        stacklevel=3,
-    )
+    warn_user(f"adata_test: {what}; {int(lost.sum())} of {len(lost)} conditions are left out. To predict them {mend}.")
     return test.part(~lost)
 
 
@@ -128,11 +124,9 @@ def _warn_of_leaks(model: GIM, test: Test) -> None:
     seen = {tuple(row) for row in model.contexts[columns].astype(str).to_numpy()}
     both = sum(tuple(row) in seen for row in test.table[columns].astype(str).to_numpy())
     if both:
-        warnings.warn(
+        warn_user(
             f"adata_test: {both} of {len(test.table)} conditions were in the training data, so their scores say nothing "
-            "about new conditions. Split by condition with scgim.pp.split_contexts.",
-            UserWarning,
-            stacklevel=4,
+            "about new conditions. Split by condition with scgim.pp.split_contexts."
         )
 
 
