@@ -153,6 +153,35 @@ def number(low: float = -math.inf, high: float = math.inf, *, above: bool = Fals
     return check
 
 
+def pair(name: str, value: Any) -> None:
+    """Two finite numbers."""
+    if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__") or len(value) != 2:
+        raise TypeError(f"{name}: expected two numbers, found {_found(value)}.")
+    for entry in value:
+        number()(name, entry)
+
+
+def as_declared(annotation: str, *, positive: bool = False) -> Check:
+    """What a simple annotation says: a boolean, a whole number or a number, at least zero; of others nothing is known."""
+
+    def check(name: str, value: Any) -> None:
+        said = annotation.replace("<class '", "").replace("'>", "")
+        if value is None and "None" in said:
+            return
+        if said.startswith("bool"):
+            FLAG(name, value)
+        elif said.startswith("int"):
+            count(1 if positive else 0)(name, value)
+        elif said.startswith("tuple[float, float]") or (
+            "tuple[float, float]" in said and isinstance(value, tuple | list)
+        ):
+            pair(name, value)
+        elif said.startswith("float"):
+            number(0, above=positive)(name, value)
+
+    return check
+
+
 def one_of(*allowed: Any, or_type: type | tuple[type, ...] | None = None) -> Check:
     """One of the values, or something of a type."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy as np
 
 def dense(name: str, values: Any) -> np.ndarray:
     """Numbers or booleans of an array, a sparse matrix or a table."""
+    if hasattr(values, "obs_names") or isinstance(values, str | bytes | dict | set) or isinstance(values, Iterator):
+        mend = "its values, such as adata.X" if hasattr(values, "obs_names") else "a numpy array"
+        raise TypeError(f"{name}: expected an array of numbers, found {type(values).__name__}; pass {mend}.")
     try:
         array = np.asarray(values.toarray() if hasattr(values, "toarray") else values)
         return array if array.dtype.kind in "biuf" else array.astype(float)

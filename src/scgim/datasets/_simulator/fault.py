@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from scgim._checks import as_declared
 from scgim.datasets._simulator.disturbance import Disturbance
 from scgim.datasets._simulator.rows import Row
 
@@ -48,6 +49,10 @@ class World:
 @dataclass(frozen=True)
 class Fault:
     """Something that real screens have and the published protocol has not. The methods do nothing unless overridden."""
+
+    def __post_init__(self) -> None:
+        for parameter in fields(self):
+            as_declared(str(parameter.type))(parameter.name, getattr(self, parameter.name))
 
     def check(self, settings: dict[str, Any]) -> None:
         """Refuse parameters outside their range, or that do not go with the others, naming them."""

@@ -6,7 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from scgim._checks import checked
+from scgim.metrics.baselines._inputs import doses
 
+
+@checked()
 def indicators(train_dose: Any, new_dose: Any) -> tuple[np.ndarray, np.ndarray]:
     """One column for each drug at each dose, for the `additive` baseline.
 
@@ -24,11 +28,11 @@ def indicators(train_dose: Any, new_dose: Any) -> tuple[np.ndarray, np.ndarray]:
 
     Raises
     ------
-    ValueError
-        If the arrays do not have the same number of drugs.
+    ValueError, TypeError
+        If the arrays do not have the same number of drugs, or hold other things than doses.
     """
-    train, new = np.asarray(train_dose, float), np.asarray(new_dose, float)
-    if train.ndim != 2 or new.ndim != 2 or train.shape[1] != new.shape[1]:
+    train, new = doses("train_dose", train_dose), doses("new_dose", new_dose)
+    if train.shape[1] != new.shape[1]:
         raise ValueError(f"new_dose must have the drugs of train_dose, found shapes {train.shape} and {new.shape}.")
     pairs = [(d, dose) for d in range(train.shape[1]) for dose in np.unique(train[:, d]) if dose > 0]
     columns = [

@@ -64,6 +64,22 @@ def check(
     return x, y, new, control
 
 
+def doses(name: str, values: Any) -> np.ndarray:
+    """Doses of drugs in contexts, (K, D)."""
+    array = finite(name, values)
+    if array.ndim != 2 or (array < 0).any():
+        raise ValueError(f"{name} must hold doses of at least 0, contexts x drugs, found shape {array.shape}.")
+    return array
+
+
+def finite(name: str, values: Any) -> np.ndarray:
+    """An array of finite numbers."""
+    array = dense(name, values).astype(float)
+    if not np.all(np.isfinite(array)):
+        raise ValueError(f"{name} must be finite, found NaN or infinite values.")
+    return array
+
+
 def standardise(x: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Columns with mean 0 and sd 1 over the training rows; constant columns become 0."""
     loc, scale = x.mean(0), x.std(0)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from scgim._checks import checked, count
+from scgim.metrics.baselines._inputs import finite
 
 
 @checked(n_control=count())
@@ -35,12 +36,15 @@ def mean_shift_targets(means: Any, n_cells: Any, control_mean: Any, n_control: i
     ValueError
         If shapes do not match or a standard deviation is not positive.
     """
-    means, n_cells, control_mean, sd = (np.asarray(a, float) for a in (means, n_cells, control_mean, sd))
+    given = {"means": means, "n_cells": n_cells, "control_mean": control_mean, "sd": sd}
+    means, n_cells, control_mean, sd = (finite(name, value) for name, value in given.items())
     if means.ndim != 2 or n_cells.shape != means.shape[:1] or control_mean.shape != means.shape[1:]:
         raise ValueError(
             "means, n_cells and control_mean must have shapes (K, G), (K,) and (G,), "
             f"found {means.shape}, {n_cells.shape} and {control_mean.shape}."
         )
     if sd.shape != means.shape[1:] or not np.all(sd > 0):
-        raise ValueError("sd must hold a positive number for each gene.")
+        raise ValueError(f"sd must hold a positive number for each of {means.shape[1]} genes, found shape {sd.shape}.")
+    if not np.all(n_cells >= 1):
+        raise ValueError(f"n_cells must be at least 1 in every context, found {n_cells.min():g}.")
     return np.abs(means - control_mean) / (sd * np.sqrt(1 / n_cells + 1 / n_control)[:, None])

@@ -12,7 +12,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from scvi.train import Trainer
 
-from scgim._checks import FLAG, count, number, one_of
+from scgim._checks import as_declared, one_of
 from scgim._options import CHOICES
 from scgim.model._loading.datamodule import check_settings
 from scgim.model._module.module import GIMModule
@@ -116,15 +116,8 @@ def check_by_signature(function: Callable[..., Any], given: Mapping[str, Any]) -
     """
     known = inspect.signature(function).parameters
     for name, value in given.items():
-        said = str(known[name].annotation) if name in known else ""
-        if value is None and "None" in said:
-            continue
-        if "bool" in said:
-            FLAG(name, value)
-        elif "int" in said and "float" not in said:
-            count(1 if name in POSITIVE else 0)(name, value)
-        elif said.startswith(("float", "<class 'float'")):
-            number(0, above=name in POSITIVE)(name, value)
+        if name in known:
+            as_declared(str(known[name].annotation), positive=name in POSITIVE)(name, value)
 
 
 def check_accelerator(name: str) -> None:
