@@ -11,7 +11,7 @@ import scgim
 
 ROOT = Path(scgim.__file__).parent
 LAYER = {"_core": 0, "model": 1, "pp": 2, "tl": 2, "pl": 2, "get": 2, "datasets": 2, "metrics": 2, "cli": 3}
-LEAVES = {"_checks", "_docstrings", "_keys", "_options", "_version", "_warnings", "_writing"}
+LEAVES = {"_check_basics", "_checks", "_docstrings", "_keys", "_options", "_version", "_warnings", "_writing"}
 """Modules that every layer may import, and that import nothing else of scgim."""
 CHAINS = {
     "_core": (

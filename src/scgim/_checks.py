@@ -8,208 +8,67 @@ A function says what its arguments may be::
 Every message names the argument, what is expected, what was found, and what to do.
 """
 
-import functools
-import inspect
 import math
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from difflib import get_close_matches
-from numbers import Integral
-from operator import attrgetter
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-P = ParamSpec("P")
-R = TypeVar("R")
-Check = Callable[[str, Any], None]
-MOST_SEED = 2**32
+from scgim._check_basics import (
+    MOST_SEED,
+    AbsentError,
+    Check,
+    ExistsError,
+    TooLargeError,
+    _found,
+    _is_bool,
+    _is_number,
+    _is_whole,
+    _of_numpy,
+    checked,
+    count,
+    did_you_mean,
+    number,
+    one_of,
+    or_none,
+    pair,
+)
 
-
-def checked(**checks: Check) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorator: check the arguments of a call by name, and name the near one where an argument is unknown.
-
-    Parameters
-    ----------
-    **checks
-        For each argument, a function of its name and value that raises if it is not as it should be.
-    """
-
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        signature = inspect.signature(function)
-        absent = set(checks) - set(signature.parameters)
-        if absent:
-            raise TypeError(f"checks: {function.__qualname__} has no arguments {sorted(absent)}.")
-
-        @functools.wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            try:
-                given = signature.bind(*args, **kwargs).arguments
-            except TypeError as error:
-                raise TypeError(_why_not_bound(function.__name__, signature, args, kwargs) or str(error)) from None
-            for name, check in checks.items():
-                if name in given:
-                    check(name, given[name])
-            return function(*args, **kwargs)
-
-        return call
-
-    return decorate
-
-
-def _why_not_bound(
-    name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> str | None:
-    """One sentence on a call whose arguments do not fit the signature."""
-    known = {k: p for k, p in signature.parameters.items() if k not in ("self", "cls")}
-    strange = [k for k in kwargs if k not in known]
-    if strange:
-        near = did_you_mean(strange[0], known)
-        return f"{strange[0]}: is not an argument of {name}(){near or f'; expected some of {list(known)}'}."
-    by_place = [k for k, p in signature.parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    if len(args) > len(by_place):
-        rest = [k for k in known if k not in by_place][:3]
-        shown = [k for k in by_place if k in known]
-        return f"{name}(): only {shown} may be given without a name, found {len(args)} values; name the others, such as {rest}."
-    missing = [k for k, p in known.items() if p.default is p.empty and k not in kwargs and p.kind not in (2, 4)]
-    missing = [k for k in missing if k not in by_place[: len(args)]]
-    return f"{missing[0]}: is missing; {name}() needs {missing}." if missing else None
-
-
-def did_you_mean(value: Any, allowed: Iterable[Any]) -> str:
-    """``"; did you mean 'x'?"`` without the question mark's sentence, or empty text where nothing is near."""
-    names = [str(name) for name in allowed]
-    near = get_close_matches(str(value), names, n=1, cutoff=0.6)
-    if not near:
-        folded = {name.casefold().strip(): name for name in names}
-        near = [folded[k] for k in [str(value).casefold().strip()] if k in folded]
-    return f"; did you mean {near[0]!r}" if near else ""
-
-
-def _found(value: Any) -> str:
-    """The value where it is short, else its type."""
-    text = (
-        repr(value) if isinstance(value, str | int | float | None | tuple | list) or _of_numpy(value, "generic") else ""
-    )
-    return text if 0 < len(text) <= 60 else type(value).__name__
-
-
-def or_none(check: Check) -> Check:
-    """The same, or None."""
-
-    def maybe(name: str, value: Any) -> None:
-        if value is not None:
-            check(name, value)
-
-    return maybe
-
-
-def _of_numpy(value: Any, *names: str) -> bool:
-    """Whether a value is of these classes of numpy, which is not imported for this: the command line starts without it."""
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(value, tuple(attrgetter(name)(numpy) for name in names))
-
-
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool) or _of_numpy(value, "bool_")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) or _of_numpy(value, "integer", "floating")
-
-
-def _is_whole(value: Any) -> bool:
-    return _is_number(value) and isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def count(low: int = 1, high: int | None = None) -> Check:
-    """A whole number of at least `low`."""
-    limits = f"of at least {low}" if high is None else f"between {low} and {high}"
-
-    def check(name: str, value: Any) -> None:
-        if not _is_whole(value):
-            error = ValueError if _is_number(value) and not isinstance(value, Integral) else TypeError
-            raise error(f"{name}: expected a whole number {limits}, found {_found(value)}.")
-        if value < low or (high is not None and value > high):
-            raise ValueError(f"{name}: expected a whole number {limits}, found {value}.")
-
-    return check
-
-
-def number(low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> Check:
-    """A finite number from `low` to `high`; `above`: more than `low`."""
-    limits = {
-        (False, False): "",
-        (True, False): f" {'above' if above else 'of at least'} {low:g}",
-        (True, True): f" {'above' if above else 'between'} {low:g} {'and at most' if above else 'and'} {high:g}",
-        (False, True): f" of at most {high:g}",
-    }[math.isfinite(low), math.isfinite(high)]
-
-    def check(name: str, value: Any) -> None:
-        if _is_bool(value) or not _is_number(value):
-            raise TypeError(f"{name}: expected a number{limits}, found {_found(value)}.")
-        if not math.isfinite(value) or value < low or value > high or (above and value <= low):
-            raise ValueError(f"{name}: expected a number{limits}, found {value!r}.")
-
-    return check
-
-
-def pair(name: str, value: Any) -> None:
-    """Two finite numbers."""
-    if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__") or len(value) != 2:
-        raise TypeError(f"{name}: expected two numbers, found {_found(value)}.")
-    for entry in value:
-        number()(name, entry)
-
-
-def as_declared(annotation: str, *, positive: bool = False) -> Check:
-    """What a simple annotation says: a boolean, a whole number or a number, at least zero; of others nothing is known."""
-
-    def check(name: str, value: Any) -> None:
-        said = annotation.replace("<class '", "").replace("'>", "")
-        if value is None and "None" in said:
-            return
-        if said.startswith("bool"):
-            FLAG(name, value)
-        elif said.startswith("int"):
-            count(1 if positive else 0)(name, value)
-        elif said.startswith("tuple[float, float]") or (
-            "tuple[float, float]" in said and isinstance(value, tuple | list)
-        ):
-            pair(name, value)
-        elif said.startswith("float"):
-            number(0, above=positive)(name, value)
-
-    return check
-
-
-def one_of(*allowed: Any, or_type: type | tuple[type, ...] | None = None) -> Check:
-    """One of the values, or something of a type."""
-
-    def check(name: str, value: Any) -> None:
-        if or_type is not None and isinstance(value, or_type) and not isinstance(value, bool):
-            return
-        if not isinstance(value, str) and (or_type is None or not isinstance(value, or_type)):
-            raise TypeError(f"{name}: expected one of {list(allowed)}, found {_found(value)}.")
-        if value not in allowed:
-            raise ValueError(
-                f"{name}: expected one of {list(allowed)}, found {_found(value)}{did_you_mean(value, allowed)}."
-            )
-
-    return check
-
-
-def some_of(*allowed: str) -> Check:
-    """One of the names, or a list of them."""
-
-    def check(name: str, value: Any) -> None:
-        NAMES(name, value)
-        for entry in [value] if isinstance(value, str) else value:
-            if entry not in allowed:
-                raise ValueError(
-                    f"{name}: unknown {entry!r}; expected some of {list(allowed)}{did_you_mean(entry, allowed)}."
-                )
-
-    return check
+__all__ = [
+    "ANNDATA",
+    "AXES",
+    "AbsentError",
+    "COLUMNS",
+    "Check",
+    "DATA",
+    "DEVICES",
+    "DOSE",
+    "ExistsError",
+    "FITTED",
+    "FLAG",
+    "FUNCTION",
+    "KEY",
+    "LABEL",
+    "LAYER",
+    "MAPPING",
+    "MODALITIES",
+    "MODEL",
+    "NAMES",
+    "PATH",
+    "SEED",
+    "SOME_NAMES",
+    "TABLE",
+    "TEXT",
+    "TooLargeError",
+    "as_declared",
+    "checked",
+    "count",
+    "did_you_mean",
+    "number",
+    "one_of",
+    "or_none",
+    "pair",
+    "some_of",
+]
 
 
 def DOSE(name: str, value: Any) -> None:
@@ -248,6 +107,25 @@ def DEVICES(name: str, value: Any) -> None:
         raise TypeError(f"{name}: expected 'auto', a number of devices or a list of them, found {_found(value)}.")
     if value < 1 and value != -1:
         raise ValueError(f"{name}: expected at least 1 device, or -1 for all of them, found {value}.")
+
+
+def LAYER(name: str, value: Any) -> None:
+    """A layer, or one of each modality; None is ``.X``."""
+    if isinstance(value, str | None):
+        return or_none(TEXT)(name, value)
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name}: expected the name of a layer, or a dict of names by modality, found {_found(value)}.")
+    for key, entry in value.items():
+        TEXT(f"{name}: key", key)
+        or_none(TEXT)(f"{name}[{key!r}]", entry)
+    return None
+
+
+def MODALITIES(name: str, value: Any) -> None:
+    """Which modality holds the column of each argument."""
+    MAPPING(name, value)
+    for entry in value.values():
+        or_none(NAMES)(name, entry)
 
 
 def LABEL(name: str, value: Any) -> None:
@@ -298,7 +176,8 @@ def NAMES(name: str, value: Any) -> None:
     """A name, or a list of names."""
     if isinstance(value, str):
         return TEXT(name, value)
-    if isinstance(value, Mapping | bytes | Iterator) or not isinstance(value, Iterable):
+    listed = isinstance(value, Iterable) and not isinstance(value, Mapping | bytes | Iterator)
+    if not listed or getattr(value, "ndim", 1) != 1 or hasattr(value, "obs_names"):
         raise TypeError(f"{name}: expected a name or a list of names, found {_found(value)}.")
     wrong = [entry for entry in value if not isinstance(entry, str)]
     if wrong:
@@ -309,6 +188,13 @@ def NAMES(name: str, value: Any) -> None:
         )
         raise TypeError(f"{name}: expected names as text, found {_found(wrong[0])} among them{mend}.")
     return None
+
+
+def SOME_NAMES(name: str, value: Any) -> None:
+    """A name, or a list of at least one."""
+    NAMES(name, value)
+    if len(value) == 0:
+        raise ValueError(f"{name}: expected at least one name, found an empty list.")
 
 
 def PATH(name: str, value: Any) -> None:
@@ -342,8 +228,8 @@ def TABLE(name: str, value: Any) -> None:
 
 
 def FUNCTION(name: str, value: Any) -> None:
-    """Something that can be called."""
-    if not callable(value):
+    """Something that can be called, and is not a class."""
+    if not callable(value) or isinstance(value, type):
         raise TypeError(f"{name}: expected a function, found {_found(value)}.")
 
 
@@ -408,3 +294,38 @@ def MODEL(name: str, value: Any) -> None:
         return
     mend = "use the model that scgim.tl.fit returns, or scgim.model.GIM.load(path)"
     raise TypeError(f"{name}: expected a scgim.model.GIM, found {_found(value)}; {mend}.")
+
+
+def as_declared(annotation: str, *, positive: bool = False) -> Check:
+    """What a simple annotation says: a boolean, a whole number or a number, at least zero; of others nothing is known."""
+
+    def check(name: str, value: Any) -> None:
+        said = annotation.replace("<class '", "").replace("'>", "")
+        if value is None and "None" in said:
+            return
+        if said.startswith("bool"):
+            FLAG(name, value)
+        elif said.startswith("int"):
+            count(1 if positive else 0)(name, value)
+        elif said.startswith("tuple[float, float]") or (
+            "tuple[float, float]" in said and isinstance(value, tuple | list)
+        ):
+            pair(name, value)
+        elif said.startswith("float"):
+            number(0, above=positive)(name, value)
+
+    return check
+
+
+def some_of(*allowed: str) -> Check:
+    """One of the names, or a list of them."""
+
+    def check(name: str, value: Any) -> None:
+        NAMES(name, value)
+        for entry in [value] if isinstance(value, str) else value:
+            if entry not in allowed:
+                raise ValueError(
+                    f"{name}: unknown {entry!r}; expected some of {list(allowed)}{did_you_mean(entry, allowed)}."
+                )
+
+    return check

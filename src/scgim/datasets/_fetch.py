@@ -6,6 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from scgim._checks import AbsentError
+
 ENVIRONMENT = "SCGIM_DATA_DIR"
 TIMEOUT = 30  # seconds without an answer
 
@@ -47,7 +49,7 @@ def fetch(
         _compare(found, sha256, url)
         return found
     if directory is not None:
-        raise FileNotFoundError(
+        raise AbsentError(
             f"directory={os.fspath(directory)!r} holds neither {name} nor {dataset}/{name}. Download {url} into it, or "
             "leave `directory` out to download automatically."
         )

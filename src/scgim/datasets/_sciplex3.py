@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scgim._checks import FLAG, NAMES, PATH, checked, number, or_none
+from scgim._checks import FLAG, NAMES, PATH, TooLargeError, checked, number, or_none
 from scgim.datasets._fetch import fetch
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def sciplex3(
             blocks.append((block if columns is None else block[:, columns]).astype(np.float32))
             size += blocks[-1].nnz * 8 / 1e9
             if size > max_gb:
-                raise MemoryError(
+                raise TooLargeError(
                     f"max_gb={max_gb:g}: the chosen cells and genes need more. Choose fewer with `cell_lines`, `drugs` or "
                     "`genes`, or raise max_gb."
                 )

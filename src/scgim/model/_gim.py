@@ -48,7 +48,7 @@ from scgim.model._study.knowledge import Knowledge, normalise_graph_prior, norma
 from scgim.model._study.levels import level_names, with_levels
 from scgim.model._study.observation import ObservedCells, check_values
 from scgim.model._study.screen import Screen
-from scgim.model._study.setup import SetupMixin
+from scgim.model._study.setup import SetupMixin, check_set_up
 from scgim.model._study.study import CONTINUOUS_KEY, Study
 from scgim.model._training.choices import as_saved, read_choices
 from scgim.model._training.ensemble import average, resamples
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 MAX_SCATTER = 2e8  # numbers kept of the second moments of all contexts or drugs: 1.6 GB
 
 
-class NotTrainedError(RuntimeError, AttributeError):
+class NotTrainedError(RuntimeError, AttributeError, ValueError):
     """A result was asked for before training; also an AttributeError, so that objects can be listed and saved."""
 
 
@@ -127,6 +127,8 @@ class GIM(
     ) -> None:
         refuse_unknown(module_kwargs, module_parameters(), also=parameters(GIM.__init__))
         check_by_signature(GIMModule.__init__, module_kwargs)
+        if adata is not None:
+            check_set_up(type(self), adata)
         super().__init__(adata, registry)
         data = self.study
         self._choices = read_choices(

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from scgim import _keys
-from scgim._checks import FITTED, FLAG, NAMES, PATH, TEXT, checked, or_none
+from scgim._checks import AXES, FITTED, FLAG, PATH, SOME_NAMES, TEXT, checked, or_none
 from scgim.pl import _style
 
 if TYPE_CHECKING:
@@ -13,7 +13,15 @@ MOST_COLUMNS = 4  # panels side by side
 
 
 @_style.documented
-@checked(adata=FITTED, key=TEXT, metrics=or_none(NAMES), show=or_none(FLAG), save=or_none(PATH), return_fig=FLAG)
+@checked(
+    adata=FITTED,
+    key=TEXT,
+    metrics=or_none(SOME_NAMES),
+    ax=or_none(AXES),
+    show=or_none(FLAG),
+    save=or_none(PATH),
+    return_fig=FLAG,
+)
 def history(
     adata: Any,
     *,

@@ -10,8 +10,13 @@ import pandas as pd
 
 from scgim._checks import FLAG, checked, count, one_of
 
+LARGEST_RADIUS = 20
+"""In bonds: more than that describe whole molecules, and RDKit has a limit."""
+MOST_BITS = 2**24
+"""Columns: 64 MB a drug."""
 
-@checked(kind=one_of("count", "bit"), radius=count(0), n_bits=count(), chirality=FLAG)
+
+@checked(kind=one_of("count", "bit"), radius=count(0, LARGEST_RADIUS), n_bits=count(1, MOST_BITS), chirality=FLAG)
 def fingerprints(
     smiles: pd.Series | Mapping[str, str],
     *,
@@ -100,7 +105,7 @@ def _generator(kind: str, radius: int, n_bits: int, *, chirality: bool) -> Any:
         from rdkit.Chem import rdFingerprintGenerator
     except ImportError as error:
         raise ImportError('fingerprints needs RDKit: pip install "scgim[chem]"') from error
-    return rdFingerprintGenerator.GetMorganGenerator(radius=radius, fpSize=n_bits, includeChirality=chirality)
+    return rdFingerprintGenerator.GetMorganGenerator(radius=radius, fpSize=n_bits, includeChirality=bool(chirality))
 
 
 def _molecule(text: Any) -> Any:

@@ -7,7 +7,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from scgim._checks import ANNDATA, FLAG, KEY, NAMES, TEXT, checked, count, did_you_mean, number, one_of, or_none
+from scgim._checks import (
+    ANNDATA,
+    COLUMNS,
+    FLAG,
+    KEY,
+    LABEL,
+    NAMES,
+    TEXT,
+    TooLargeError,
+    checked,
+    count,
+    did_you_mean,
+    number,
+    one_of,
+    or_none,
+)
 from scgim.pp._columns import perturbations, target
 
 if TYPE_CHECKING:
@@ -21,9 +36,9 @@ ROWS = 10_000  # cells read at a time
     n_genes=count(),
     method=one_of("responsive", "variable", "listed"),
     genes=or_none(NAMES),
-    perturbation_key=or_none(NAMES),
-    control=or_none(TEXT),
-    dose_key=or_none(NAMES),
+    perturbation_key=or_none(COLUMNS),
+    control=or_none(LABEL),
+    dose_key=or_none(COLUMNS),
     layer=or_none(TEXT),
     min_fraction=number(0, 1),
     subset=FLAG,
@@ -105,15 +120,18 @@ def select_genes(
     wanted = int(listed.sum()) if method == "listed" else min(adata.n_vars, n_genes + int(listed.sum()))
     size = adata.n_obs * wanted * 4 / 1e9
     if not size <= max_gb:
-        raise MemoryError(
-            f"{wanted} genes x {adata.n_obs} cells are {size:.1f} GB as float32, more than max_gb={max_gb:g}. Choose fewer "
+        raise TooLargeError(
+            f"max_gb: {wanted} genes x {adata.n_obs} cells are {size:.1f} GB as float32, more than max_gb={max_gb:g}. Choose fewer "
             "genes or cells, or raise max_gb if the memory is there."
         )
     chosen, score = listed.copy(), None
     if method != "listed":
         if method == "responsive":
             score = _responsive(
-                adata, layer, perturbations(adata, perturbation_key or [], str(control), dose_key), min_fraction
+                adata,
+                layer,
+                perturbations(adata, [] if perturbation_key is None else perturbation_key, str(control), dose_key),
+                min_fraction,
             )
         else:
             score = _variable(adata, layer, n_genes, min_fraction)

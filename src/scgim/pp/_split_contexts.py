@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from scgim._checks import ANNDATA, FLAG, KEY, NAMES, SEED, TEXT, checked, number, or_none
+from scgim._checks import ANNDATA, COLUMNS, FLAG, KEY, LABEL, NAMES, SEED, TEXT, checked, number, one_of, or_none
 from scgim.pp._columns import names, perturbations, target
 
 if TYPE_CHECKING:
@@ -17,12 +17,29 @@ if TYPE_CHECKING:
 Kind = frozenset[tuple[str, float]]  # drugs with their doses; empty: control
 
 
+WAYS = ("dose", "drug", "combination", "covariate")
+
+
+def _what(name: str, value: object) -> None:
+    """A value, or a list of values or of lists of drugs."""
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return
+    if not isinstance(value, list | tuple | set | frozenset) and getattr(value, "ndim", 0) != 1:
+        raise TypeError(f"{name}: expected a value or a list of values to hold out, found {type(value).__name__}.")
+    entries = list(value)  # type: ignore[call-overload]
+    if len(entries) == 0:
+        raise ValueError(
+            f"{name}: expected at least one value to hold out, found none; leave it out for a random choice."
+        )
+
+
 @checked(
     adata=ANNDATA,
-    perturbation_key=NAMES,
-    control=TEXT,
-    dose_key=or_none(NAMES),
+    perturbation_key=COLUMNS,
+    control=LABEL,
+    dose_key=or_none(COLUMNS),
     covariate_key=or_none(TEXT),
+    hold_out=or_none(_what),
     drugs=or_none(NAMES),
     fraction=number(0, 1, above=True),
     key_added=KEY,
@@ -103,15 +120,20 @@ def split_contexts(
     ... )
     >>> train = adata[adata.obs["split"] == "train"].copy()
     """
-    if by not in ("dose", "drug", "combination", "covariate"):
-        cell = "A split of single cells leaks every test context into training. " if by in ("cell", "random") else ""
-        raise ValueError(f"{cell}by must be 'dose', 'drug', 'combination' or 'covariate', found {by!r}.")
+    if isinstance(by, str) and by in ("cell", "random"):
+        raise ValueError(
+            f"by={by!r}: a split of single cells leaks every test context into training; expected one of {list(WAYS)}."
+        )
+    one_of(*WAYS)("by", by)
+    for argument, given, way in (("covariate_key", covariate_key, "covariate"), ("drugs", drugs, "dose")):
+        if given is not None and by != way:
+            raise ValueError(f"{argument}: is not used with by={by!r}; leave it out, or use by={way!r}.")
     if not 0 < fraction < 1:
         raise ValueError(f"fraction must lie between 0 and 1, found {fraction}.")
     for needed, argument, key in (("dose", "dose_key", dose_key), ("covariate", "covariate_key", covariate_key)):
         if by == needed and key is None:
             raise ValueError(f"{argument} must be given to split by {by}, found None.")
-    kinds = perturbations(adata, perturbation_key, control, dose_key)
+    kinds = perturbations(adata, perturbation_key, str(control), dose_key)
     generator = np.random.default_rng(rng)
     if by == "dose":
         test = _by_dose(kinds, hold_out, drugs, fraction, generator)
@@ -124,11 +146,12 @@ def split_contexts(
     perturbed = np.array([bool(kind) for kind in kinds])
     if not test.any() or not (perturbed & ~test).any():
         raise ValueError(
-            f"hold_out={hold_out!r} leaves {'no perturbed cell to train on' if test.any() else 'nothing to test'}."
+            f"hold_out={hold_out!r} leaves {'no perturbed cell to train on' if test.any() else 'nothing to test'}; name other "
+            "values, or other drugs."
         )
     adata = target(adata, copy=copy)
     adata.obs[key_added] = pd.Categorical(np.where(test, "test", "train"), categories=["train", "test"])
-    params = {"by": by, "control": control, "hold_out": str(hold_out), "fraction": fraction, "rng": str(rng)}
+    params = {"by": by, "control": str(control), "hold_out": str(hold_out), "fraction": fraction, "rng": str(rng)}
     adata.uns[key_added] = {"params": params}
     return adata if copy else None
 
@@ -137,7 +160,7 @@ def _choose(possible: list, hold_out: object, what: str, fraction: float, rng: n
     """The entries of `possible` that are asked for, or a random fraction of them."""
     if hold_out is None:
         if len(possible) < 2:
-            raise ValueError(f"There must be at least 2 {what} to hold some out, found {len(possible)}.")
+            raise ValueError(f"by: there must be at least 2 {what} to hold some out, found {len(possible)}.")
         n = min(max(1, round(fraction * len(possible))), len(possible) - 1)
         return [possible[i] for i in sorted(rng.choice(len(possible), n, replace=False))]
     wanted = [hold_out] if isinstance(hold_out, str | int | float) else list(hold_out)  # type: ignore[call-overload]
@@ -196,7 +219,7 @@ def _by_drugs(
     possible = sorted(sorted(s) for s in set(sets) if len(s) > 1)
     if not possible:
         raise ValueError(
-            "There is no combination of drugs. Name several columns as perturbation_key (see split_combinations)."
+            "by: there is no combination of drugs, which by='combination' needs. Name several columns as perturbation_key (see split_combinations)."
         )
     if hold_out is not None:
         if isinstance(hold_out, str):

@@ -70,6 +70,8 @@ def calibrate(model: GIM, n_drugs: int, *, split_by: str | None, rng: np.random.
     """
     setup, build = arguments_of(model)
     keys = perturbation_columns(setup)
+    if n_drugs == 0 and split_by is not None:
+        raise ValueError("split_by: is not used with pseudo_drugs=0; leave it out, or ask for some.")
     if n_drugs == 0 or keys[0] not in model.adata.obs:  # columns of a MuData may be in its modalities alone
         return pd.DataFrame(columns=list(COLUMNS))
     pseudo, how = choose(model, setup, n_drugs, split_by, rng)

@@ -66,6 +66,8 @@ def changes(
     scale = make_transform(transform, model)
     train = _read_training(model, 0, rng, scale)
     if adata_test is None:
+        if features is not None:
+            raise ValueError("features: are used for adata_test alone, found None there; leave them out.")
         test, features = _training_contexts(model, train)
     else:
         test = _read_test(model, adata_test, 1, rng, scale)

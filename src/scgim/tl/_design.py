@@ -67,7 +67,7 @@ def find_confounded(
     perturbation_key: str | Sequence[str],
     control: str,
     batch_key: str | None = None,
-    categorical_covariate_keys: Sequence[str] | None = None,
+    categorical_covariate_keys: str | Sequence[str] | None = None,
     **_: Any,
 ) -> list[Finding]:
     """Confounded drugs of a screen, from its labels alone (not from the paper).
@@ -91,7 +91,9 @@ def find_confounded(
     cells_of = _cells_of_drugs(obs[keys], str(control))
     untreated = (obs[keys].astype(str) == str(control)).all(axis=1).to_numpy()
     findings = _together(cells_of, " and ".join(keys))
-    registered = [c for c in (batch_key, *(categorical_covariate_keys or ())) if c is not None and c in obs]
+    more = [] if categorical_covariate_keys is None else categorical_covariate_keys
+    more = [more] if isinstance(more, str) else list(more)
+    registered = [c for c in (batch_key, *more) if c is not None and c in obs]
     for column in [*dict.fromkeys(registered), *batch_columns(obs, untreated, {*keys, *registered})]:
         findings += _in_batches(
             obs[column].astype(str).to_numpy(), cells_of, untreated, column, registered=column in registered

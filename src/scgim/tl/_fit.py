@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scgim import _keys
-from scgim._checks import DATA, FLAG, KEY, MAPPING, checked, or_none
+from scgim._checks import DATA, FLAG, KEY, LAYER, MAPPING, MODALITIES, checked, or_none
 from scgim._options import (
     CHOICE_CHECKS,
     SETUP_CHECKS,
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     key_added=KEY,
     model_kwargs=or_none(MAPPING),
     progress=or_none(FLAG),
+    layer=LAYER,
+    modalities=or_none(MODALITIES),
     **SETUP_CHECKS,
     **CHOICE_CHECKS,
     **TRAINING_CHECKS,
@@ -171,6 +173,8 @@ def fit(
 
     refuse_further(trainer_kwargs, fit)
     is_mudata = _check_object(adata)
+    if not is_mudata and isinstance(layer, Mapping):
+        raise TypeError(f"layer: expected the name of one layer with an AnnData, found {layer!r}.")
     light = light_copy(adata, columns | choices)
     if is_mudata:
         GIM.setup_mudata(light, **columns, modalities=modalities)

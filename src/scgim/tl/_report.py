@@ -77,7 +77,7 @@ def report(
     path = Path(out)
     if path.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"out: expected a file that ends in .html, found {str(out)!r}.")
-    if diagnostics is not None and not isinstance(diagnostics, Mapping):
+    if diagnostics is not None and (not isinstance(diagnostics, Mapping) or "contexts" not in diagnostics):
         raise TypeError(
             f"diagnostics: expected the dict that scgim.tl.diagnose returns, found {type(diagnostics).__name__}."
         )

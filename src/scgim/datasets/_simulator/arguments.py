@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,8 @@ def check(settings: dict[str, Any]) -> None:
     _check_doses(settings)
     if isinstance(settings["graph"], str) and settings["graph"] not in GRAPHS:
         raise ValueError(f"graph must be one of {list(GRAPHS)} or a matrix, found {settings['graph']!r}.")
+    if not isinstance(settings["graph"], str):
+        settings["graph"] = _as_matrix(settings["graph"])
     shape = np.shape(settings["graph"])
     if not isinstance(settings["graph"], str) and shape != (settings["n_genes"],) * 2:
         raise ValueError(f"graph must have shape (n_genes, n_genes) = {(settings['n_genes'],) * 2}, found {shape}.")
@@ -79,11 +82,32 @@ def check(settings: dict[str, Any]) -> None:
         raise ValueError(f"n_control must be at least 2 for each of the n_batches, found {settings['n_control']}.")
 
 
+def _as_matrix(graph: Any) -> np.ndarray:
+    """A graph as an array of finite numbers or booleans."""
+    if hasattr(graph, "obs_names"):
+        raise TypeError(f"graph: expected a name or a (G, G) array of numbers, found {type(graph).__name__}.")
+    try:
+        values = (
+            np.asarray(graph.toarray() if hasattr(graph, "toarray") else graph) if np.iterable(graph) else np.zeros(0)
+        )
+        values = values if values.dtype.kind in "biuf" else values.astype(float)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"graph: expected a name or a (G, G) array of numbers, found {type(graph).__name__}."
+        ) from error
+    if not np.isfinite(values).all():
+        raise ValueError("graph: expected finite numbers or booleans, found NaN or infinite values.")
+    return values
+
+
 def _check_sizes(settings: dict[str, Any]) -> None:
     """Sizes of effects and of the weights of networks."""
     size: Any = settings["effect_size"]
     if size is not None and not (
-        isinstance(size, list | tuple | np.ndarray) and all(isinstance(v, int | float | np.number) for v in size)
+        isinstance(size, list | tuple | np.ndarray)
+        and np.ndim(size) == 1
+        and np.iterable(size)
+        and all(isinstance(v, int | float | np.number) for v in size)
     ):
         raise TypeError(f"effect_size: expected two positive numbers, found {size!r}.")
     if size is not None and not (len(size) == 2 and 0 < size[0] <= size[1] < np.inf):
@@ -97,6 +121,8 @@ def _check_sizes(settings: dict[str, Any]) -> None:
 def _check_doses(settings: dict[str, Any]) -> None:
     """Doses are positive numbers, and there are some."""
     for name in ("doses", "new_doses"):
+        if isinstance(settings[name], str) or not isinstance(settings[name], Sequence | np.ndarray):
+            raise TypeError(f"{name}: expected a list of numbers, found {type(settings[name]).__name__}.")
         try:
             values = np.asarray(settings[name], float)
         except (TypeError, ValueError) as error:

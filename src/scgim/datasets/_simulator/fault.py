@@ -52,7 +52,8 @@ class Fault:
 
     def __post_init__(self) -> None:
         for parameter in fields(self):
-            as_declared(str(parameter.type))(parameter.name, getattr(self, parameter.name))
+            said = str(parameter.type)
+            as_declared(said, positive=said.startswith("int"))(parameter.name, getattr(self, parameter.name))
 
     def check(self, settings: dict[str, Any]) -> None:
         """Refuse parameters outside their range, or that do not go with the others, naming them."""
@@ -94,7 +95,7 @@ def require(fault: Fault, name: str, expected: str, *, holds: bool) -> None:
 
 def check_faults(faults: Sequence[Fault], settings: dict[str, Any]) -> None:
     """Refuse what is no fault, the same fault twice, and parameters outside their range."""
-    if isinstance(faults, Fault | str) or not np.iterable(faults):
+    if not isinstance(faults, list | tuple):
         raise TypeError(
             f"faults: expected a list of objects of scgim.datasets.faults, found {faults!r}; use [{faults!r}]."
         )

@@ -12,7 +12,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from scvi.train import Trainer
 
-from scgim._checks import as_declared, one_of
+from scgim._checks import TEXT, as_declared, one_of
 from scgim._options import CHOICES
 from scgim.model._loading.datamodule import check_settings
 from scgim.model._module.module import GIMModule
@@ -127,6 +127,7 @@ def check_accelerator(name: str) -> None:
     ------
     ValueError
     """
+    TEXT("accelerator", name)
     one_of("auto", "gpu", *sorted(AcceleratorRegistry.available_accelerators()))("accelerator", name)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from scgim import _keys
-from scgim._checks import DATA, PATH, SEED, TABLE, checked, count
+from scgim._checks import DATA, PATH, SEED, TABLE, ExistsError, checked, count
 from scgim._writing import beside
 from scgim.model._prediction.counterfactual import counterfactual_cells
 from scgim.model._prediction.request import Request, make_request, read_new_features
@@ -198,7 +198,7 @@ class ForecastMixin:
         if path.suffix not in (".h5ad", ".zarr"):
             raise ValueError(f"path: expected an ending of .h5ad or .zarr, found {path.name!r}.")
         if path.exists():
-            raise FileExistsError(f"path: {path} exists; choose another, or remove it first.")
+            raise ExistsError(f"path: {path} exists; choose another, or remove it first.")
         predictor, request, components = self._prepare(perturbations, features)
         blocks = predictor.sample(request, components, n_cells, np.random.default_rng(rng))
         seed = rng if isinstance(rng, (int, np.integer)) else -1

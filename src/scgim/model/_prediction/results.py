@@ -117,6 +117,10 @@ class ResultsMixin:
         """
         predictor: Predictor = self._predictor()  # type: ignore[attr-defined]
         data, fit = predictor.data, predictor.fit
+        if perturbations is None and features is not None:
+            raise ValueError(
+                "features: are of `perturbations`, found None there; leave them out, or name the perturbations."
+            )
         if perturbations is None:
             perturbed = np.flatnonzero(~data.design.control)
             rows = data.table.drop(columns="n_cells").iloc[perturbed]

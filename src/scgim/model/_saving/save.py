@@ -16,9 +16,11 @@ from scvi.model._utils import parse_device_args
 from scvi.model.base import BaseModelClass
 from scvi.model.base._save_load import _validate_var_names
 
+from scgim._checks import TEXT, count, did_you_mean, or_none
 from scgim._core.state import StateError, pack
 from scgim._warnings import warn_user
 from scgim._writing import is_taken, recover, together
+from scgim.model._module.options import check_accelerator
 from scgim.model._saving.archive import DAMAGE, MODEL_FILE, damaged, read_saved, write_archive
 from scgim.model._study.study import Study, expression_keys, spec_of
 
@@ -78,7 +80,9 @@ class SaveMixin(BaseModelClass):
             if anndata_write_kwargs.pop(name, None):
                 raise TypeError(f"{name}: is not used by GIM.save, whose files are not written by torch; leave it out.")
         if anndata_write_kwargs and not save_anndata:
-            raise TypeError(f"save(): {sorted(anndata_write_kwargs)} would not be used; they need save_anndata=True.")
+            name = sorted(anndata_write_kwargs)[0]
+            near = did_you_mean(name, ("dir_path", "prefix", "overwrite", "save_anndata"))
+            raise TypeError(f"{name}: is not used by GIM.save without save_anndata=True{near or '; leave it out'}.")
         if is_taken(folder) and not overwrite:
             raise ValueError(
                 f"dir_path: {folder} already exists; name another folder, or replace what is there with overwrite=True."
@@ -147,9 +151,12 @@ class SaveMixin(BaseModelClass):
         >>> model = scgim.model.GIM.load("model", adata=False)
         """
         for name, value in (("datamodule", datamodule), ("allowed_classes_names_list", allowed_classes_names_list)):
-            if value:
+            if value is not None:
                 raise TypeError(f"{name}: is not used by GIM.load; leave it out.")
         folder, prefix = _folder(dir_path), _prefix(prefix)
+        or_none(TEXT)("backup_url", backup_url)
+        check_accelerator(accelerator)
+        _check_device(device)
         _, _, device = parse_device_args(
             accelerator=accelerator, devices=device, return_device="torch", validate_single_device=True
         )
@@ -277,6 +284,14 @@ def _saved_data(path: Path) -> Any:
         raise ValueError(
             f"dir_path: {path} cannot be read ({' '.join(str(error).split())[:200]}); pass adata, or adata=False."
         ) from error
+
+
+def _check_device(device: Any) -> None:
+    """``"auto"`` or one device."""
+    if not isinstance(device, str):
+        count(1)("device", device)
+    elif device != "auto" and not device.isdecimal():
+        raise ValueError(f"device: expected 'auto' or the number of one device, found {device!r}.")
 
 
 def _check_data(adata: Any, method: str) -> None:

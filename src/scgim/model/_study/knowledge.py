@@ -96,7 +96,12 @@ def _from_matrix(matrix: Any, genes: list[str]) -> np.ndarray:
     n_genes = len(genes)
     if sparse.issparse(matrix):
         matrix = matrix.toarray()
-    values = np.asarray(matrix)
+    try:
+        values = np.asarray(matrix)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(
+            f"graph_prior: expected shape {(n_genes, n_genes)}, found rows of different lengths."
+        ) from error
     if values.shape != (n_genes, n_genes):
         raise ValueError(f"graph_prior: expected shape {(n_genes, n_genes)} (row causes column), found {values.shape}.")
     values = _checked(values, "the matrix")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from anndata import AnnData
 from scvi.data import AnnDataManager
 
-from scgim._checks import TEXT, checked, or_none
+from scgim._checks import LAYER, MODALITIES, TEXT, checked, or_none
 from scgim._options import SETUP, SETUP_CHECKS, Columns, documented, takes_options_of
 from scgim.model._study.study import anndata_spec, make_fields, mudata_spec
 from scgim.model._study.validation import check_cells_paired, check_object
@@ -74,6 +74,7 @@ class SetupMixin:
     @classmethod
     @takes_options_of(setup_anndata.__func__)  # type: ignore[attr-defined]
     @documented
+    @checked(modalities=or_none(MODALITIES))
     def setup_mudata(
         cls,
         mdata: MuData,
@@ -111,10 +112,15 @@ class SetupMixin:
         from mudata import MuData
 
         columns = {name: kwargs.pop(name) for name in SETUP if name in kwargs} | {"layer": layer}
-        bound = signature(cls.setup_mudata).bind(mdata, **columns, modalities=modalities)  # a missing one is named
+        for name, value in columns.items():
+            SETUP_CHECKS.get(name, LAYER)(name, value)
+        _refuse_unknown(kwargs, dict.fromkeys([*SETUP, "modalities"]))
+        for name in ("perturbation_key", "control"):
+            if name not in columns:
+                raise TypeError(f"{name}: is missing; setup_mudata() needs ['perturbation_key', 'control'].")
+        bound = signature(cls.setup_mudata).bind(mdata, **columns, modalities=modalities)
         bound.apply_defaults()
         arguments = {name: value for name, value in bound.arguments.items() if name not in ("mdata", "kwargs")}
-        _refuse_unknown(kwargs, arguments)
         setup_method_args = cls._get_setup_method_args(cls=cls, mdata=mdata, **arguments)  # type: ignore[attr-defined]
         arguments = setup_method_args["setup_args"]
         check_object(mdata, MuData)
@@ -139,6 +145,24 @@ def _refuse_unknown(kwargs: Mapping[str, Any], arguments: Mapping[str, Any]) -> 
     for name in kwargs:
         close = get_close_matches(name, list(arguments), n=1)
         raise TypeError(f"{name}: unknown argument; " + (f"did you mean {close[0]!r}?" if close else "leave it out"))
+
+
+def check_set_up(cls: Any, adata: Any) -> None:
+    """The object itself was registered.
+
+    Raises
+    ------
+    ValueError
+    """
+    try:
+        known = cls._get_most_recent_anndata_manager(adata) is not None
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError(
+            "adata: expected data that were set up, found none, or a copy of some; run GIM.setup_anndata(adata, "
+            "perturbation_key=..., control=...) on this object first."
+        )
 
 
 def _plain(value: Any) -> Any:

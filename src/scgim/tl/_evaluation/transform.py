@@ -29,7 +29,7 @@ def make_transform(transform: "str | Transform | None", model: "GIM") -> Transfo
     """
     if transform is None:
         return None
-    if callable(transform):
+    if callable(transform) and not isinstance(transform, type):
         return transform
     if not isinstance(transform, str):
         raise TypeError(
