@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ from scgim._options import (
     StructureName,
     documented,
 )
+from scgim._warnings import warn_user
 from scgim.model._loading.splitter import GIMDataSplitter
 from scgim.model._module.module import GIMModule
 from scgim.model._module.options import TrainOptions, check_by_signature, module_parameters, parameters, refuse_unknown
@@ -384,11 +384,9 @@ def warn_stopped(why: str | None, timeout: float | None) -> None:
     if why is None:
         return
     ended = f"timeout: the search was not done after {timeout:g} s" if why == TIMEOUT else "Ctrl-C ended the search"
-    warnings.warn(
+    warn_user(
         f"{ended}. The model is the best that was found until then, marked by model.fitted.settings['stopped']; train again with "
-        "more time (timeout=None for as long as it needs), or with fewer genes (scgim.pp.select_genes).",
-        UserWarning,
-        stacklevel=2,
+        "more time (timeout=None for as long as it needs), or with fewer genes (scgim.pp.select_genes)."
     )
 
 

@@ -121,7 +121,7 @@ def select_genes(
     size = adata.n_obs * wanted * 4 / 1e9
     if not size <= max_gb:
         raise TooLargeError(
-            f"max_gb: {wanted} genes x {adata.n_obs} cells are {size:.1f} GB as float32, more than max_gb={max_gb:g}. Choose fewer "
+            f"max_gb: expected at most {max_gb:g} GB, found {wanted} genes x {adata.n_obs} cells of {size:.2g} GB as float32, more than max_gb={max_gb:g}. Choose fewer "
             "genes or cells, or raise max_gb if the memory is there."
         )
     chosen, score = listed.copy(), None

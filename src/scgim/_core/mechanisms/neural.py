@@ -149,4 +149,3 @@ class NeuralMechanisms:
             moved = out.network(j, self._standardised(j, zero))[0] + stays @ self.skip[j] - origin
             out.baseline[:, j] += self.scale[j] * moved
         return out
-
