@@ -605,7 +605,7 @@ means | baselines.shifted_control("a", np.ones((3, 5)), 3)
 
 DATASETS = """
 sd | faults.Plates(sd="a")
-n | faults.Plates(n=0)
+n | faults.Plates(n=2.5)
 key | faults.Plates(key=1)
 weight | faults.Regulators(weight=3)
 weight | faults.Regulators(weight=(1, "a"))

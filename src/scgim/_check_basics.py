@@ -126,14 +126,14 @@ def _is_whole(value: Any) -> bool:
 
 def count(low: int = 1, high: int | None = None) -> Check:
     """A whole number of at least `low`."""
-    limits = f"of at least {low}" if high is None else f"between {low} and {high}"
+    limits = ("" if low < -MOST_SEED else f" of at least {low}") if high is None else f" between {low} and {high}"
 
     def check(name: str, value: Any) -> None:
         if not _is_whole(value):
             error = ValueError if _is_number(value) and not isinstance(value, Integral) else TypeError
-            raise error(f"{name}: expected a whole number {limits}, found {_found(value)}.")
+            raise error(f"{name}: expected a whole number{limits}, found {_found(value)}.")
         if value < low or (high is not None and value > high):
-            raise ValueError(f"{name}: expected a whole number {limits}, found {value}.")
+            raise ValueError(f"{name}: expected a whole number{limits}, found {value}.")
 
     return check
 

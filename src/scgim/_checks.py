@@ -10,6 +10,7 @@ Every message names the argument, what is expected, what was found, and what to 
 
 import math
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -296,8 +297,12 @@ def MODEL(name: str, value: Any) -> None:
     raise TypeError(f"{name}: expected a scgim.model.GIM, found {_found(value)}; {mend}.")
 
 
-def as_declared(annotation: str, *, positive: bool = False) -> Check:
-    """What a simple annotation says: a boolean, a whole number or a number, at least zero; of others nothing is known."""
+def as_declared(annotation: str, *, positive: bool = False, signed: bool = False) -> Check:
+    """What a simple annotation says: a boolean, a whole number or a number; of others nothing is known.
+
+    Numbers are at least zero, above it where `positive`, and any where `signed`.
+    """
+    least, low = (-math.inf, -sys.maxsize) if signed else (0.0, 1 if positive else 0)
 
     def check(name: str, value: Any) -> None:
         said = annotation.replace("<class '", "").replace("'>", "")
@@ -306,13 +311,11 @@ def as_declared(annotation: str, *, positive: bool = False) -> Check:
         if said.startswith("bool"):
             FLAG(name, value)
         elif said.startswith("int"):
-            count(1 if positive else 0)(name, value)
-        elif said.startswith("tuple[float, float]") or (
-            "tuple[float, float]" in said and isinstance(value, tuple | list)
-        ):
+            count(low)(name, value)
+        elif said.startswith("tuple[float, float]"):
             pair(name, value)
-        elif said.startswith("float"):
-            number(0, above=positive)(name, value)
+        elif said.startswith("float") and not ("tuple" in said and isinstance(value, tuple | list)):
+            number(least, above=positive and not signed)(name, value)
 
     return check
 

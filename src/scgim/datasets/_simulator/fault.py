@@ -52,8 +52,7 @@ class Fault:
 
     def __post_init__(self) -> None:
         for parameter in fields(self):
-            said = str(parameter.type)
-            as_declared(said, positive=said.startswith("int"))(parameter.name, getattr(self, parameter.name))
+            as_declared(str(parameter.type), signed=True)(parameter.name, getattr(self, parameter.name))
 
     def check(self, settings: dict[str, Any]) -> None:
         """Refuse parameters outside their range, or that do not go with the others, naming them."""
