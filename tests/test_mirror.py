@@ -79,7 +79,7 @@ ELSEWHERE = {
         "held-out contexts and their moments, which are scored",
     ): "tl/_evaluation/held_out.py tl/_evaluation/moments.py",
     ("tl/test_fit.py", "a step of tl.fit: copies, seeds, display, results"): """
-        tl/_light.py tl/_progress.py tl/_results.py tl/_seed.py""",
+        tl/_light.py tl/_results.py tl/_seed.py""",
     ("tl/test_report.py", "fills the page"): "tl/_report_page/content.py",
     ("test_wrong_calls.py", "every check, by what it says of wrong calls"): "_checks.py _check_basics.py",
     ("test_import_time.py", "names alone"): "_version.py model/_reading/keys.py",

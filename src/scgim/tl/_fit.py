@@ -93,7 +93,8 @@ def fit(
     %(training)s
     %(key_added)s
     progress
-        Show what the fit is doing; by default in terminals and notebooks.
+        Show what the fit is doing, with what is done and left of it: on one line of terminals and notebooks, in a line every ten
+        seconds elsewhere. None follows ``scvi.settings.verbosity``, and shows nothing above that of information.
     **trainer_kwargs
         Of :class:`scvi.train.Trainer`, such as ``precision="bf16-mixed"`` or ``strategy="ddp"``.
 

@@ -10,6 +10,9 @@ from typing import Any
 
 Report = Callable[[str, float], None]
 
+LOG_EVERY = 10.0  # seconds between two lines of a log
+SHORTEST = 2.0  # seconds that a part takes whose time left is told
+
 LOGGERS = (
     "lightning.pytorch",
     "lightning.fabric",
@@ -21,25 +24,33 @@ LOGGERS = (
 
 @contextmanager
 def display(*, show: bool | None) -> Iterator[tuple[Report, list[Any]]]:
-    """Show what a fit is doing, on one line.
+    """Show what a fit is doing, on one line, or in lines of a log where there is no terminal.
 
     Parameters
     ----------
     show
-        ``None`` shows it in terminals and notebooks, and not in files.
+        ``None`` shows it unless ``scvi.settings.verbosity`` is above that of information.
 
     Yields
     ------
     A function that the search calls with its stage and score, and callbacks for the Lightning trainer.
     """
-    notebook = _in_notebook()
     with _quiet():
-        if show is False or (show is None and not notebook and not sys.stderr.isatty()):
+        if show is False or (show is None and _is_silenced()):
             yield _silent, []
-        elif notebook:
+        elif _in_notebook():
             yield from _in_cell()
-        else:
+        elif sys.stderr.isatty():
             yield from _in_terminal()
+        else:
+            yield from _in_log()
+
+
+def _is_silenced() -> bool:
+    """Whether scvi-tools was told to be silent."""
+    import scvi
+
+    return int(scvi.settings.verbosity) > logging.INFO
 
 
 @contextmanager
@@ -67,7 +78,14 @@ def _in_terminal() -> Iterator[tuple[Report, list[Any]]]:
     from rich.console import Console
 
     with Console(stderr=True).status("fitting") as status:
-        yield _report(status.update), [_callback(status.update)]
+        teller = Teller(status.update)
+        yield teller, [_callback(teller)]
+
+
+def _in_log() -> Iterator[tuple[Report, list[Any]]]:
+    """A line of the error stream every ten seconds; none of what is over sooner."""
+    teller = Teller(lambda text: sys.stderr.write(f"{text}\n"), every=LOG_EVERY, first=LOG_EVERY)
+    yield teller, [_callback(teller)]
 
 
 def _in_cell() -> Iterator[tuple[Report, list[Any]]]:
@@ -80,7 +98,8 @@ def _in_cell() -> Iterator[tuple[Report, list[Any]]]:
     def update(text: str) -> None:
         handle.update({"text/plain": text}, raw=True)
 
-    yield _report(update), [_callback(update)]
+    teller = Teller(update)
+    yield teller, [_callback(teller)]
     update(f"fitted in {perf_counter() - start:.0f} s")
 
 
@@ -89,27 +108,57 @@ def _in_notebook() -> bool:
     return shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell"
 
 
-def _report(update: Callable[[str], Any]) -> Report:
-    """Passes on the stage and score of the search, some ten times a second at most."""
-    last = [0.0]
+class Teller:
+    """What a fit is doing: its stage, the share that is done of a part whose length is known, and the time left for that.
 
-    def report(stage: str, value: float) -> None:
+    Parameters
+    ----------
+    update
+        Shows a text.
+    every
+        Seconds between two texts, at the least.
+    first
+        Seconds before the first one.
+    """
+
+    def __init__(self, update: Callable[[str], Any], *, every: float = 0.1, first: float = 0.0) -> None:
+        self.update, self.every = update, every
+        self.next = perf_counter() + first
+        self.began: dict[str, float] = {}  # parts, and when their present run began
+        self.objective = ""
+
+    def __call__(self, stage: str, value: float) -> None:
+        """A stage and its score, zero where it has none."""
+        self.objective = f", objective {value:.6g}" if value else ""
+        self.tell(f"fitting: {stage}{self.objective}")
+
+    def share(self, stage: str, done: int, total: int) -> None:
+        """So much of a part of a stage is done."""
         now = perf_counter()
-        if now - last[0] > 0.1:
-            last[0] = now
-            update(f"fitting: {stage}, objective {value:.6g}" if value else f"fitting: {stage}")
+        if done <= 1 or stage not in self.began:
+            self.began[stage] = now
+        text = f"fitting: {stage}: {done} of {total} ({done / max(total, 1):.0%})"
+        spent = now - self.began[stage]
+        if 0 < done < total and spent * total / done > SHORTEST:
+            text += f", about {spent * (total - done) / done:.0f} s left"
+        self.tell(text + self.objective)
 
-    return report
+    def tell(self, text: str) -> None:
+        """Shows a text where it is time."""
+        now = perf_counter()
+        if now >= self.next:
+            self.next = now + self.every
+            self.update(text)
 
 
-def _callback(update: Callable[[str], Any]) -> Any:
+def _callback(teller: Teller) -> Any:
     """A Lightning callback that reports epochs."""
     from lightning.pytorch.callbacks import Callback
 
     class ReportEpochs(Callback):
         def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
             loss = trainer.callback_metrics.get("train_loss_epoch", trainer.callback_metrics.get("train_loss"))
-            text = f"fitting: epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
-            update(text if loss is None else f"{text}, loss {float(loss):.4g}")
+            teller.objective = "" if loss is None else f", loss {float(loss):.4g}"
+            teller.share("epochs", trainer.current_epoch + 1, trainer.max_epochs)
 
     return ReportEpochs()
