@@ -1,10 +1,13 @@
 """The command line: what it leaves, exit codes, messages of one line."""
 
+import json
+
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 
+import scgim
 import systems
 from scgim.cli import main
 
@@ -78,12 +81,24 @@ def test_intervene_writes_cells_and_says_what_changes(fitted, capsys):
         (["fit", "{}/a.h5ad", "--perturbation-key", "drug", "--control", "control", "--out", "{}/out"], "--overwrite"),
         (["predict", "{}/out/model", "{}/p.csv", "--out", "{}/broken.h5ad"], "--overwrite"),
         (["predict", "{}/out/mod", "{}/p.csv"], "no such folder"),
+        (["evaluate", "{}/out", "{}/a.txt"], "no such file"),
+        (["evaluate", "{}/out/model", "{}/a.h5ad"], "scgim fit --out"),
+        (["evaluate", "{}/out", "{}/a.h5ad", "--out", "{}/scores.txt"], ".csv"),
+        (["evaluate", "{}/out", "{}/a.h5ad", "--out", "{}/p.csv"], "--overwrite"),
+        (["evaluate", "{}/out", "{}/a.h5ad", "--metrics", "rmse"], "rmse"),
+        (["report", "{}/out", "--config", "{}/absent.toml"], "no such file"),
+        (["report", "{}/out", "--config", "{}/p.txt"], ".toml"),
+        (["report", "{}/out", "--config", "{}/broken.toml"], "cannot be read"),
+        (["report", "{}/out", "--config", "{}/strange.toml"], "colour"),
     ],
     ids=lambda x: " ".join(x)[:40] if isinstance(x, list) else None,
 )
 def test_bad_input_is_one_line_and_code_2(fitted, capsys, arguments, message):
     (fitted / "p.txt").write_text("x")
     (fitted / "broken.h5ad").write_text("x")
+    (fitted / "p.csv").write_text("drug,dose\ndrug_1,1\n")
+    (fitted / "broken.toml").write_text("[report")
+    (fitted / "strange.toml").write_text('[report]\ncolour = "red"\n')
     (fitted / "wrong.csv").write_text("drug,dose\ndrug_1,much\n")
     (fitted / "other.csv").write_text("drug,dose\nunheard,1\n")
     assert run(*[a.format(fitted) for a in arguments]) == 2
@@ -94,6 +109,83 @@ def test_bad_input_is_one_line_and_code_2(fitted, capsys, arguments, message):
 def test_report_is_one_page(fitted):
     assert run("report", fitted / "out", "--out", fitted / "page.html") == 0
     assert "drug_1" in (fitted / "page.html").read_text(encoding="utf-8")
+
+
+def captured_json(capsys):
+    """The one object on standard output."""
+    text = capsys.readouterr().out
+    assert text.count("\n") == 1
+    return json.loads(text)
+
+
+def test_json_is_one_object_on_standard_output(fitted, capsys):
+    columns = ["--perturbation-key", "drug", "--dose-key", "dose", "--control", "control", "--max-epochs", 0]
+    capsys.readouterr()
+    assert run("fit", fitted / "a.h5ad", *columns, "--out", fitted / "again", "--json") == 0
+    summary = captured_json(capsys)
+    adata = ad.read_h5ad(fitted / "again" / "adata.h5ad")
+    table = scgim.get.targets(adata, level="drug", min_probability=0.9)
+    assert (summary["cells"], summary["genes"], summary["perturbations"]) == (*adata.shape, 4)
+    assert {(name, t["gene"]) for name, found in summary["targets"].items() for t in found} == set(
+        zip(table["perturbation"], table["gene"].astype(str), strict=True)
+    )
+    assert all((fitted / "again" / name).exists() for name in summary["files"])
+    assert run("report", fitted / "again", "--out", fitted / "json.html", "--json") == 0
+    assert captured_json(capsys)["bytes"] == (fitted / "json.html").stat().st_size
+    assert run("fit", fitted / "absent.h5ad", *columns, "--json") == 2
+    assert captured_json(capsys) == {"error": f"{fitted}/absent.h5ad: no such file.", "exit_code": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("s.toml", '[fit]\nperturbation-key = ["drug"]\ncontrol = "no"\n[predict]\nn-cells = 7\n'),
+        ("s.yaml", "fit: {perturbation-key: [drug], control: no_}\npredict: {n-cells: 7}\n"),
+    ],
+)
+def test_a_file_gives_options_and_the_command_line_comes_first(fitted, capsys, name, text):
+    if name.endswith("yaml"):
+        pytest.importorskip("yaml")
+    (fitted / name).write_text(text)
+    drug = ad.read_h5ad(fitted / "a.h5ad").obs["drug"].cat.categories[1]
+    pd.DataFrame({"drug": [drug], "dose": [0.7]}).to_csv(fitted / "p.csv", index=False)
+    ask = ["predict", fitted / "out" / "model", fitted / "p.csv", "--overwrite", "--out", fitted / "c.h5ad"]
+    assert run(*ask, "--config", fitted / name) == 0
+    assert ad.read_h5ad(fitted / "c.h5ad").n_obs == 7
+    assert run(*ask, f"--config={fitted / name}", "--n-cells", 3) == 0
+    assert ad.read_h5ad(fitted / "c.h5ad").n_obs == 3
+    capsys.readouterr()
+    assert run("fit", fitted / "a.h5ad", "--config", fitted / name) == 2
+    assert "control" in capsys.readouterr().err  # of the file, which is not among the labels
+
+
+def test_evaluate_scores_held_out_cells(fitted, capsys):
+    adata = systems.simulated(n_drugs=4, n_control=800, n_cells=20)
+    adata[(adata.obs["split"] == "new_dose").to_numpy()].copy().write_h5ad(fitted / "held.h5ad")
+    options = ["--metrics", "mean_distance", "--baselines", "control", "--baselines", "training_mean"]
+    scores = fitted / "scores.csv"
+    assert run("evaluate", fitted / "out", fitted / "held.h5ad", *options, "--out", scores, "--json") == 0
+    summary, table = captured_json(capsys), pd.read_csv(scores)
+    assert set(table["method"]) == {"gim", "control", "training_mean"} and set(table["metric"]) == {"mean_distance"}
+    assert summary["conditions"] == table["context"].nunique()
+    medians = table.groupby("method")["value"].median()
+    assert summary["medians"]["mean_distance"] == pytest.approx(medians.to_dict())
+    assert medians["gim"] < medians["control"]
+
+
+def test_without_a_terminal_every_step_is_a_plain_line(fitted, capsys):
+    capsys.readouterr()
+    assert run("report", fitted / "out", "--out", fitted / "lines.html") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "reading adata.h5ad ..." and lines[1].startswith("done reading adata.h5ad (")
+    assert not any("\x1b" in line or "\r" in line for line in lines)
+
+
+def test_shells_complete_commands():
+    from scgim.cli import app
+
+    script = app.generate_completion(prog_name="scgim", shell="bash")
+    assert all(word in script for word in ("evaluate", "predict", "--perturbation-key"))
 
 
 def test_help_and_version_are_told(capsys):

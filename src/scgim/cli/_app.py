@@ -8,9 +8,14 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from scgim import __version__
-from scgim.cli._console import InputError, error_console
+from scgim.cli._config import configured
+from scgim.cli._console import AS_JSON, InputError, error_console, print_json
 from scgim.cli._options import options_of
 from scgim.tl._fit import fit as tl_fit
+
+Overwrite = Annotated[bool, Parameter(negative="")]
+AsJson = Annotated[bool, Parameter(name="--json", negative="")]
+Config = Annotated[Path | None, Parameter(name="--config")]
 
 app = App(
     name="scgim",
@@ -18,6 +23,7 @@ app = App(
     version=__version__,
     help_format="plaintext",
 )
+app.register_install_completion_command()
 
 Several = Annotated[tuple[str, ...], Parameter(negative="")]
 """An option that may be given several times."""
@@ -30,7 +36,8 @@ def demo(
     out: Path = Path("scgim_demo"),
     data_dir: Path | None = None,
     seed: int = 0,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Overwrite = False,
+    json: AsJson = False,
 ) -> None:
     """Fit a small dataset, compare with what is known, and leave results and pictures in a folder.
 
@@ -46,10 +53,13 @@ def demo(
         Seed of the simulation and the fit.
     overwrite
         Replace results that are in the folder.
+    json
+        Print one JSON object; lines for people go to the standard error.
     """
     from scgim.cli._demo import run
 
     run(dataset=dataset, out=out, data_dir=data_dir, seed=seed, overwrite=overwrite)
+    print_json({"command": "demo", "out": str(out)})
 
 
 @app.command
@@ -60,7 +70,9 @@ def fit(
     *,
     seed: int = 0,
     out: Path = Path("scgim_fit"),
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Overwrite = False,
+    json: AsJson = False,
+    config: Config = None,
     **options: Any,
 ) -> None:
     """Fit a model to FILE (.h5ad, .h5mu or .zarr) and write the results into a folder.
@@ -75,10 +87,14 @@ def fit(
         Folder for the data with results, model/, targets.csv, graph.csv and pictures.
     overwrite
         Replace results that are in the folder.
+    json
+        Print one JSON object; lines for people go to the standard error.
+    config
+        File (.toml or .yaml) with options; those on the command line come first.
     """
     from scgim.cli._fit import run
 
-    run(file, out=out, seed=seed, overwrite=overwrite, settings=options)
+    print_json(run(file, out=out, seed=seed, overwrite=overwrite, settings=options))
 
 
 @app.command
@@ -91,7 +107,9 @@ def predict(
     n_cells: int = 100,
     seed: int = 0,
     out: Path = Path("prediction.h5ad"),
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Overwrite = False,
+    json: AsJson = False,
+    config: Config = None,
 ) -> None:
     """Predict cells under the conditions listed in a CSV file.
 
@@ -111,10 +129,68 @@ def predict(
         File to write, .h5ad or .zarr.
     overwrite
         Replace the file if it exists.
+    json
+        Print one JSON object; lines for people go to the standard error.
+    config
+        File (.toml or .yaml) with options; those on the command line come first.
     """
     from scgim.cli._predict import run
 
-    run(model_dir, perturbations, features=features, n_cells=n_cells, seed=seed, out=out, overwrite=overwrite)
+    made = run(model_dir, perturbations, features=features, n_cells=n_cells, seed=seed, out=out, overwrite=overwrite)
+    print_json(made)
+
+
+@app.command
+def evaluate(
+    results: Path,
+    held_out: Path,
+    /,
+    *,
+    metrics: list[str] | None = None,
+    baselines: list[str] | None = None,
+    population: Literal["model", "control"] = "model",
+    transform: Literal["log_normalize"] | None = None,
+    n_cells: int = 200,
+    seed: int = 0,
+    out: Path = Path("scores.csv"),
+    overwrite: Overwrite = False,
+    json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Score the predictions of a fit on held-out cells, beside simple baselines.
+
+    Parameters
+    ----------
+    results
+        Folder that `scgim fit` has written: its model and its cells, from which baselines are computed.
+    held_out
+        Cells of conditions that were not fitted (.h5ad, .h5mu or .zarr), with the same genes and columns.
+    metrics
+        Metric, or all; give the option once for each. Without it those that scgim.tl.evaluate takes.
+    baselines
+        Baseline, or all; give the option once for each.
+    population
+        model: cells are drawn. control: control cells of the batch are moved.
+    transform
+        Scale of the comparison, for models of counts.
+    n_cells
+        Cells for each condition that distances of populations are computed from.
+    seed
+        Seed of the cells.
+    out
+        Table to write, .csv.
+    overwrite
+        Replace the file if it exists.
+    json
+        Print one JSON object; lines for people go to the standard error.
+    config
+        File (.toml or .yaml) with options; those on the command line come first.
+    """
+    from scgim.cli._evaluate import run
+
+    options = {"metrics": metrics, "baselines": baselines, "population": population, "transform": transform}
+    options |= {"n_cells": n_cells, "rng": seed}
+    print_json(run(results, held_out, out=out, overwrite=overwrite, options=options))
 
 
 @app.command
@@ -180,6 +256,8 @@ def report(
     title: str | None = None,
     gene_symbols: str | None = None,
     key_added: str = "scgim",
+    json: AsJson = False,
+    config: Config = None,
 ) -> None:
     """Write one page with the results of a fit, for a reader without Python.
 
@@ -195,24 +273,38 @@ def report(
         Column of .var with the names of genes to show.
     key_added
         Start of the keys that were written.
+    json
+        Print one JSON object; lines for people go to the standard error.
+    config
+        File (.toml or .yaml) with options; those on the command line come first.
     """
     from scgim.cli._report import run
 
-    run(results, out=out, title=title, gene_symbols=gene_symbols, key=key_added)
+    print_json(run(results, out=out, title=title, gene_symbols=gene_symbols, key=key_added))
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command: exit code 0 when it succeeded, 2 for input that cannot be used, with one line that says why."""
     os.environ.setdefault("MPLBACKEND", "Agg")
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    as_json = AS_JSON.set("--json" in given)
     try:
-        app(arguments, exit_on_error=False, print_error=False)
+        with configured(app, given):
+            app(given, exit_on_error=False, print_error=False)
     except (CycloptsError, InputError, ValueError, TypeError, KeyError, OSError, ImportError) as error:
         if os.environ.get("SCGIM_TRACEBACK"):
             raise
         text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
         line = " ".join(text.split()) or type(error).__name__
-        error_console().print("scgim: " + line, style="red", markup=False)
-        sys.exit(2)
+        _fail(line, 2)
     except KeyboardInterrupt:
-        error_console().print("scgim: interrupted", style="red")
-        sys.exit(130)
+        _fail("interrupted", 130)
+    finally:
+        AS_JSON.reset(as_json)
+
+
+def _fail(line: str, code: int) -> None:
+    """Say why, on the standard error and in the JSON object, and end."""
+    error_console().print("scgim: " + line, style="red", markup=False)
+    print_json({"error": line, "exit_code": code})
+    sys.exit(code)

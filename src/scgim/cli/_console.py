@@ -1,7 +1,8 @@
 """Output of the commands: everything goes through one rich console."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -10,12 +11,20 @@ class InputError(Exception):
     """What the user gave cannot be used; the message says why and what to do."""
 
 
-@lru_cache(maxsize=1)
+AS_JSON: ContextVar[bool] = ContextVar("AS_JSON", default=False)
+"""Whether standard output holds one JSON object, and what is for people goes to the standard error."""
+
+
 def console() -> Any:
-    """The console of this process."""
+    """Where lines for people go."""
+    return _console(stderr=AS_JSON.get())
+
+
+@lru_cache(maxsize=2)
+def _console(*, stderr: bool) -> Any:
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(stderr=stderr, highlight=False)
 
 
 @lru_cache(maxsize=1)
@@ -26,13 +35,26 @@ def error_console() -> Any:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def print_json(summary: Mapping[str, Any]) -> None:
+    """One JSON object on standard output, if it was asked for."""
+    import json
+    import sys
+
+    if AS_JSON.get():
+        sys.stdout.write(json.dumps(summary, ensure_ascii=False, default=str) + "\n")
+
+
 @contextmanager
 def step(text: str) -> Iterator[None]:
-    """A spinner with the text while something runs, then the text with the seconds it took."""
+    """A spinner with the text while something runs, then the text with the seconds it took; lines alone where there is no terminal."""
     from time import perf_counter
 
     start = perf_counter()
-    with console().status(text):
+    if console().is_terminal:
+        with console().status(text):
+            yield
+    else:
+        console().print(f"{text} ...", markup=False)
         yield
     console().print(f"[green]done[/] {text} [dim]({perf_counter() - start:.1f} s)[/]")
 

@@ -7,6 +7,8 @@ from scgim._writing import check_room, recover
 from scgim.cli._console import InputError
 
 READABLE = (".h5ad", ".h5mu", ".zarr")
+RESULTS = ("adata.h5ad", "adata.zarr", "mdata.h5mu")
+"""Files with results in a folder that ``scgim fit`` has written."""
 PICTURES = ("mechanisms.png", "graph.png")
 
 
@@ -27,6 +29,16 @@ def read(path: Path) -> Any:
         raise InputError(
             f"{path}: cannot be read ({str(error).splitlines()[0] if str(error) else error!r})."
         ) from error
+
+
+def results_in(path: Path) -> Path:
+    """The data with results in a folder that ``scgim fit`` has written, or the file itself."""
+    if not path.is_dir() or path.suffix == ".zarr":
+        return path
+    found = [path / name for name in RESULTS if (path / name).exists()]
+    if not found:
+        raise InputError(f"{path}: expected one of {', '.join(RESULTS)} in it, as written by scgim fit --out.")
+    return found[0]
 
 
 def write(data: Any, path: Path) -> None:

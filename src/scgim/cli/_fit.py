@@ -9,11 +9,12 @@ from scgim.cli import _files
 from scgim.cli._console import console, quiet, step, table
 
 TABLES = ("targets.csv", "graph.csv")
+SURE = 0.9  # probability from which targets and edges are in the JSON summary
 PER_GENE = 64  # bytes of results of a context and gene, or of a pair of genes, at most, in data, model and tables
 
 
-def run(file: Path, *, out: Path, seed: int, overwrite: bool, settings: dict[str, Any]) -> None:
-    """Read, fit, write results and pictures."""
+def run(file: Path, *, out: Path, seed: int, overwrite: bool, settings: dict[str, Any]) -> dict[str, Any]:
+    """Read, fit, write results and pictures; returns what is printed as JSON."""
     data_file = "mdata.h5mu" if file.suffix == ".h5mu" else "adata" + file.suffix
     names = [data_file, "model", *TABLES, *_files.PICTURES]
     if file.exists():  # what cannot be written is found before anything is read or fitted
@@ -40,6 +41,32 @@ def run(file: Path, *, out: Path, seed: int, overwrite: bool, settings: dict[str
         _files.pictures(data, stage, key=key)
     summary(data, key)
     console().print(f"{out}: {', '.join([data_file, 'model/', *TABLES, *_files.PICTURES])}", markup=False)
+    return as_json(data, key, out, [data_file, "model", *TABLES, *_files.PICTURES])
+
+
+def as_json(data: Any, key: str, out: Path, files: list[str]) -> dict[str, Any]:
+    """What a pipeline wants to know of a fit: sizes, files, and the sure targets of every perturbation."""
+    from scgim import _keys, get
+
+    table = get.targets(data, level="drug", key=key)
+    sure = table[table["probability"] >= SURE]
+    columns = ["gene", "effect", "effect_sd", "probability", "false_sign_rate"]
+    found = {
+        str(name): part[columns].astype({"gene": str}).to_dict("records")
+        for name, part in sure.groupby("perturbation", sort=False, observed=True)
+    }
+    return {
+        "command": "fit",
+        "out": str(out),
+        "files": files,
+        "cells": int(data.n_obs),
+        "genes": int(data.n_vars),
+        "contexts": len(_keys.CONTEXTS.find(data, key)),
+        "perturbations": int(table["perturbation"].nunique()),
+        "targets": found,
+        "edges": len(get.network(data, key=key, min_probability=SURE)),
+        "least_probability": SURE,
+    }
 
 
 def edges(data: Any, key: str) -> Any:

@@ -10,8 +10,8 @@ from scgim.cli._console import InputError, console, quiet, step
 
 def run(
     model_dir: Path, perturbations: Path, *, features: Path | None, n_cells: int, seed: int, out: Path, overwrite: bool
-) -> None:
-    """Load the model without data, predict, write."""
+) -> dict[str, Any]:
+    """Load the model without data, predict, write; returns what is printed as JSON."""
     if not model_dir.is_dir():
         raise InputError(f"{model_dir}: no such folder; expected the folder model/ that 'scgim fit' leaves.")
     if out.suffix not in (".h5ad", ".zarr"):
@@ -35,6 +35,8 @@ def run(
         with beside(out) as stage:
             _files.write(predicted, stage)
     console().print(f"{out}: {predicted.n_obs} cells x {predicted.n_vars} genes", markup=False)
+    shape = {"cells": int(predicted.n_obs), "genes": int(predicted.n_vars)}
+    return {"command": "predict", "out": str(out), "conditions": len(table), **shape}
 
 
 def _csv(path: Path) -> Any:
