@@ -110,6 +110,7 @@ intersphinx_mapping = (
 html_theme = "sphinx_book_theme"
 html_title = "scgim"
 html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_theme_options = {
     "navbar_persistent": [],  # the sidebar has a search box already
     "path_to_docs": "docs",

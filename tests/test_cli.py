@@ -1,6 +1,8 @@
 """The command line: what it leaves, exit codes, messages of one line."""
 
 import json
+import re
+from pathlib import Path
 
 import anndata as ad
 import numpy as np
@@ -193,3 +195,15 @@ def test_help_and_version_are_told(capsys):
         assert run(*arguments) == 0
     text = capsys.readouterr().out
     assert "--perturbation-key" in text and "demo" in text
+
+
+def test_the_page_of_the_command_line_names_every_command_and_its_file_of_options_is_read(fitted, capsys):
+    page = Path(scgim.__file__).parents[2] / "docs" / "command_line.md"
+    if not page.is_file():
+        pytest.skip("the documentation is not beside this package")
+    text = page.read_text(encoding="utf-8")
+    assert [name for name in ("demo", "fit", "predict", "evaluate", "report") if f"scgim {name}" not in text] == []
+    (settings,) = re.findall(r"```toml\n(.*?)```", text, re.S)
+    (fitted / "page.toml").write_text(settings)
+    assert run("fit", fitted / "a.h5ad", "--config", fitted / "page.toml") == 2
+    assert "dose_uM" in capsys.readouterr().err  # understood, and not a column of this file
