@@ -16,9 +16,9 @@ import scgim
 from scgim import datasets, tl
 
 NAMESPACES = ("datasets", "get", "metrics", "metrics.baselines", "pl", "pp", "tl")
-NETWORK = {"datasets.sachs", "datasets.sciplex3", "get.gene_sets"}  # download, or ask a service
-GENES = ("Raf", "Mek", "Erk", "Akt", "Jnk", "P38")
-DRUGS = ("U0126", "JQ1", "drug_1", "drug_2")
+NETWORK = {"datasets.sachs", "datasets.sciplex3", "datasets.screen", "get.gene_sets"}  # fetch data, or ask a service
+GENES = ("Raf", "Mek", "MYC", "JUN", "STAT1", "P38")
+DRUGS = ("U0126", "JQ1", "drug_1", "IFNB")
 
 
 class Checker(doctest.OutputChecker):
@@ -56,6 +56,7 @@ def world() -> SimpleNamespace:
     names = dict(zip(adata.uns["truth"]["drugs"], DRUGS, strict=True)) | {"control": "control"}
     adata.obs["drug"] = pd.Categorical([names[drug] for drug in adata.obs["drug"]])
     adata.uns.pop("features", None)
+    adata.obs["state"] = pd.Categorical(np.where(adata.obs["drug"] == "IFNB", "well", "sick"))
     parts = {name: adata[(adata.obs["split"] == name).to_numpy()].copy() for name in ("train", "new_dose")}
     keys = {"perturbation_key": "drug", "dose_key": "dose", "control": "control"}
     plain = parts["train"].copy()
@@ -71,12 +72,12 @@ def names_for(name: str, world: SimpleNamespace) -> dict[str, Any]:
     names: dict[str, Any] = {"np": np, "pd": pd, "sc": sc, "scgim": scgim, "model": world.model}
     names |= {"adata": adata.copy(), "adata_test": world.held.copy()}
     names["table"] = scgim.get.targets(world.fitted)
-    names["known"] = ["Mek", "Erk"]
+    names["known"] = ["Mek", "MYC"]
     if name == "pp.encode_doses":
         names["adata"].obs["dose"] = [f"{1000 * dose:g} nM" for dose in names["adata"].obs["dose"]]
     if name == "pp.split_combinations":
         drug = names["adata"].obs["drug"].astype(str).to_numpy(dtype=object)
-        drug[(drug == "drug_2")] = "drug_1+JQ1"
+        drug[(drug == "IFNB")] = "drug_1+JQ1"
         names["adata"].obs["drug"] = pd.Categorical(drug)
         names["adata"].obs["dose"] = [
             f"{d:g}+{d:g}" if "+" in n else f"{d:g}" for n, d in zip(drug, names["adata"].obs["dose"], strict=True)
@@ -90,6 +91,20 @@ def names_for(name: str, world: SimpleNamespace) -> dict[str, Any]:
         world.model.save("model")
     if name == "model.GIM.predict_to_disk":
         names["screen"] = pd.DataFrame({"drug": ["JQ1", "drug_1"], "dose": [0.3, 0.7]})
+    if "intervene" in name:  # knock-outs are for values of at least zero
+        names["adata"].X -= names["adata"].X.min()
+        names["adata"].obs["batch"] = pd.Categorical(["b1", "b2"] * (names["adata"].n_obs // 2))
+        keys = {"perturbation_key": "drug", "dose_key": "dose", "control": "control", "batch_key": "batch"}
+        names["model"] = tl.fit(names["adata"], **keys, max_epochs=0, progress=False)
+    if name.endswith("suggest_experiments"):
+        rng = np.random.default_rng(0)
+        names["fingerprints"] = pd.DataFrame(
+            rng.normal(size=(3, 2)), index=["new 1", "new 2", "new 3"], columns=["a", "b"]
+        )
+        names["adata"].uns["descriptors"] = pd.DataFrame(rng.normal(size=(4, 2)), index=list(DRUGS), columns=["a", "b"])
+        keys = {"perturbation_key": "drug", "dose_key": "dose", "control": "control", "features_key": "descriptors"}
+        names["model"] = tl.fit(names["adata"], **keys, max_epochs=0, progress=False)
+        names["library"] = pd.DataFrame({"drug": names["fingerprints"].index, "dose": 1.0})
     if name.startswith("metrics"):
         module = import_module("scgim." + name.rpartition(".")[0])
         names |= {other: getattr(module, other) for other in module.__all__}

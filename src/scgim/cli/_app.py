@@ -188,7 +188,12 @@ def evaluate(
     """
     from scgim.cli._evaluate import run
 
-    options = {"metrics": metrics, "baselines": baselines, "population": population, "transform": transform}
+    options: dict[str, Any] = {
+        "metrics": metrics,
+        "baselines": baselines,
+        "population": population,
+        "transform": transform,
+    }
     options |= {"n_cells": n_cells, "rng": seed}
     print_json(run(results, held_out, out=out, overwrite=overwrite, options=options))
 
@@ -206,7 +211,9 @@ def intervene(
     n_cells: int = 1000,
     seed: int = 0,
     out: Path = Path("intervention.h5ad"),
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Overwrite = False,
+    json: AsJson = False,
+    config: Config = None,
 ) -> None:
     """Predict cells whose genes are set, shifted, scaled or knocked out.
 
@@ -232,10 +239,14 @@ def intervene(
         File to write, .h5ad or .zarr.
     overwrite
         Replace the file if it exists.
+    json
+        Print one JSON object; lines for people go to the standard error.
+    config
+        File (.toml or .yaml) with options; those on the command line come first.
     """
     from scgim.cli._intervene import run
 
-    run(
+    made = run(
         model_dir,
         numbers={"set": set, "shift": shift, "scale": scale},
         knockout=knockout,
@@ -245,6 +256,7 @@ def intervene(
         out=out,
         overwrite=overwrite,
     )
+    print_json(made)
 
 
 @app.command

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from cyclopts import App
 
@@ -46,12 +47,12 @@ def _named(arguments: list[str]) -> Path | None:
     return None
 
 
-def _reader(path: Path) -> object:
+def _reader(path: Path) -> Any:
     from cyclopts.config import Toml, Yaml
 
     if not path.is_file():
         raise InputError(f"{OPTION} {path}: no such file.")
-    kinds = {".toml": Toml, ".yaml": Yaml, ".yml": Yaml}
+    kinds: dict[str, Any] = {".toml": Toml, ".yaml": Yaml, ".yml": Yaml}
     if path.suffix not in kinds:
         raise InputError(f"{OPTION} {path}: expected a file that ends in {', '.join(kinds)}.")
     _check(path)

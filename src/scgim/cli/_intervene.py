@@ -22,8 +22,8 @@ def run(
     seed: int,
     out: Path,
     overwrite: bool,
-) -> None:
-    """Load the model without data, intervene, write; `numbers` holds ``GENE=VALUE`` of each option."""
+) -> dict[str, Any]:
+    """Load the model without data, intervene, write, and give what is printed as JSON; `numbers` holds ``GENE=VALUE`` of each option."""
     if not model_dir.is_dir():
         raise InputError(f"{model_dir}: no such folder; expected the folder model/ that 'scgim fit' leaves.")
     if out.suffix not in (".h5ad", ".zarr"):
@@ -55,6 +55,9 @@ def run(
     changes = cells.var.loc[cells.var["change"].abs().sort_values(ascending=False).index[:SHOWN]]
     for gene, row in changes.iterrows():
         console().print(f"  {gene}: {row['change']:+.3g} (sd {row['change_sd']:.2g})", markup=False)
+    change = {str(gene): float(value) for gene, value in cells.var["change"].items()}
+    shape = {"cells": int(cells.n_obs), "genes": int(cells.n_vars)}
+    return {"command": "intervene", "out": str(out), **shape, "change": change}
 
 
 def _pairs(option: str, values: Sequence[str]) -> list[tuple[str, str]]:

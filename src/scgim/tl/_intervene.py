@@ -83,11 +83,9 @@ def intervene(
 
     Examples
     --------
-    >>> cells = scgim.tl.intervene(model, knockout="STAT1", population={"drug": "IFNB", "dose": 1.0})  # doctest: +SKIP
-    >>> cells.var.sort_values("change").head()  # doctest: +SKIP
-    >>> scgim.tl.intervene(
-    ...     model, adata, set={"MYC": 0.0}, shift={"JUN": 1.0}, population="batch == 'b1'"
-    ... )  # doctest: +SKIP
+    >>> cells = scgim.tl.intervene(model, knockout="STAT1", population={"drug": "IFNB", "dose": 1.0})
+    >>> cells.var.sort_values("change").head()
+    >>> scgim.tl.intervene(model, adata, set={"MYC": 0.0}, shift={"JUN": 1.0}, population="batch == 'b1'")
     """
     return model.intervene(
         adata,

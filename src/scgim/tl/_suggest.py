@@ -77,8 +77,8 @@ def suggest(
 
     Examples
     --------
-    >>> scgim.tl.suggest(model, goal={"drug": "IFNB", "dose": 1.0}, by="shift")  # doctest: +SKIP
-    >>> scgim.tl.suggest(model, start="state == 'sick'", goal="state == 'well'", together=2)  # doctest: +SKIP
+    >>> scgim.tl.suggest(model, goal={"drug": "IFNB", "dose": 1.0}, by="shift")
+    >>> scgim.tl.suggest(model, start="state == 'sick'", goal="state == 'well'", together=2)
     """
     return model.suggest(
         adata,

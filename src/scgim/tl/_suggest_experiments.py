@@ -56,7 +56,7 @@ def suggest_experiments(
 
     Examples
     --------
-    >>> library = pd.DataFrame({"drug": fingerprints.index, "dose": 1.0})  # doctest: +SKIP
-    >>> scgim.tl.suggest_experiments(model, library, features=fingerprints)  # doctest: +SKIP
+    >>> library = pd.DataFrame({"drug": fingerprints.index, "dose": 1.0})
+    >>> scgim.tl.suggest_experiments(model, library, features=fingerprints)
     """
     return model.suggest_experiments(candidates, features=features, n_cells=n_cells, rng=rng)

@@ -108,7 +108,7 @@ class ExperimentsMixin:
 
         Examples
         --------
-        >>> model.suggest_experiments(library, features=fingerprints)  # doctest: +SKIP
+        >>> model.suggest_experiments(library, features=fingerprints)
         """
         predictor: Predictor = self._predictor()  # type: ignore[attr-defined]
         rng, data = np.random.default_rng(rng), predictor.data

@@ -59,7 +59,7 @@ class InterveneMixin:
 
         Examples
         --------
-        >>> model.intervene(knockout="STAT1")  # doctest: +SKIP
+        >>> model.intervene(knockout="STAT1")
         """
         rng = np.random.default_rng(rng)
         asked, answer, who = self._answer(adata, (set, shift, scale, knockout), population, n_cells, rng)
@@ -101,7 +101,7 @@ class InterveneMixin:
 
         Examples
         --------
-        >>> model.intervene_mean(knockout="STAT1").sort_values("change")  # doctest: +SKIP
+        >>> model.intervene_mean(knockout="STAT1").sort_values("change")
         """
         rng = np.random.default_rng(rng)
         _, answer, _ = self._answer(adata, (set, shift, scale, knockout), population, None, rng)

@@ -74,7 +74,7 @@ class SuggestMixin:
 
         Examples
         --------
-        >>> model.suggest(goal={"drug": "IFNB", "dose": 1.0})  # doctest: +SKIP
+        >>> model.suggest(goal={"drug": "IFNB", "dose": 1.0})
         """
         rng = np.random.default_rng(rng)
         predictor: Predictor = self._predictor()  # type: ignore[attr-defined]
