@@ -156,7 +156,9 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
     fit_search, moments_class, design_class, mechanisms = engine()
     named = {k: mechanisms.get(v, v) for k, v in {"mechanism": data.moments["mechanism"]}.items()}
     known = {f.name for f in fields(moments_class)}  # older layouts have fewer
-    moments = moments_class(**{k: v for k, v in (data.moments | named).items() if k in known})
+    given = data.moments | named
+    given |= {"block": given["pool"]} if "pool" in given else {"pool": given.get("block")}  # as older layouts call it
+    moments = moments_class(**{k: v for k, v in given.items() if k in known and v is not None})
     of_design = {name: tuple(map(str, v)) if name in ("drugs", "group_names") else v for name, v in data.design.items()}
     design = design_class(**of_design)
     clock = Clock()

@@ -12,10 +12,9 @@ from threadpoolctl import threadpool_limits
 
 from scgim._checks import DATA, FUNCTION, MAPPING, checked, or_none
 from scgim._core.fit import Fit
-from scgim._core.kinds import INTERVENTIONS
 from scgim._core.learn.base import Learner, Task, learns_from_moments
 from scgim._core.observation import from_state, to_state
-from scgim._core.structure.watch import INTERRUPT, TIMEOUT, Progress, Watch
+from scgim._core.structure.watch import INTERRUPT, Progress, Watch
 from scgim._options import (
     CHOICE_CHECKS,
     TRAINING_CHECKS,
@@ -26,7 +25,6 @@ from scgim._options import (
     StructureName,
     documented,
 )
-from scgim._warnings import warn_user
 from scgim.model._loading.splitter import GIMDataSplitter
 from scgim.model._module.module import GIMModule
 from scgim.model._module.options import TrainOptions, check_by_signature, module_parameters, parameters, refuse_unknown
@@ -53,6 +51,7 @@ from scgim.model._study.study import CONTINUOUS_KEY, Study
 from scgim.model._training.choices import as_saved, read_choices
 from scgim.model._training.ensemble import average, resamples
 from scgim.model._training.history import merge_history, table
+from scgim.model._training.limits import check_memory, pools_of, warn_stopped
 from scgim.model._training.refine import refine, seeded
 
 if TYPE_CHECKING:
@@ -61,8 +60,6 @@ if TYPE_CHECKING:
     from scgim._core.design import Design
     from scgim._core.features import FeatureModel
     from scgim.model._published.maps import AmortisedMaps
-
-MAX_SCATTER = 2e8  # numbers kept of the second moments of all contexts or drugs: 1.6 GB
 
 
 class NotTrainedError(RuntimeError, AttributeError, ValueError):
@@ -359,7 +356,8 @@ class GIM(
         """Stage one: moments of the causal layer, and what the learner makes of them and of bootstrap samples of them."""
         choices, design = self._choices, screen.design
         basis = choices.mechanism.basis
-        pool = _pools(choices.intervention, design, len(screen.genes) * basis.n_functions)
+        pool = pools_of(choices.intervention, design)
+        check_memory(choices.intervention, pool, len(design.dose), len(screen.genes) * basis.n_functions)
         if progress is not None:
             progress("moments", 0.0)
         size = self.adata_manager.get_from_registry(SIZE_FACTOR_KEY) if self.study.spec.size_factor else None
@@ -377,29 +375,3 @@ class GIM(
                 ]
         warn_stopped(watch.stopped, timeout)
         return average(fits[0], fits[1:])
-
-
-def warn_stopped(why: str | None, timeout: float | None) -> None:
-    """Warns of a search that ended early, with what to do."""
-    if why is None:
-        return
-    ended = f"timeout: the search was not done after {timeout:g} s" if why == TIMEOUT else "Ctrl-C ended the search"
-    warn_user(
-        f"{ended}. The model is the best that was found until then, marked by model.fitted.settings['stopped']; train again with "
-        "more time (timeout=None for as long as it needs), or with fewer genes (scgim.pp.select_genes)."
-    )
-
-
-def _pools(intervention: str, design: Design, n_functions: int) -> np.ndarray | None:
-    """Contexts whose second moments are kept together, ``(K,)``: those of a drug set, or each context alone."""
-    pools = {"none": np.zeros(0, dtype=int), "drug_set": design.drug_set + 1, "context": np.arange(len(design.dose))}
-    pool = max((pools[kind.scatter] for kind in INTERVENTIONS[intervention]), key=lambda p: p.max(initial=-1))
-    if not len(pool):
-        return None
-    if (pool.max() + 1) * float(n_functions) ** 2 > MAX_SCATTER:
-        most = int((MAX_SCATTER / (pool.max() + 1)) ** 0.5)
-        raise ValueError(
-            f"intervention: {intervention!r} keeps second moments of {pool.max() + 1} contexts, which allows for at most "
-            f"{most} basis functions of genes, found {n_functions}; select genes first (scgim.pp.select_genes) or use intervention='shift'."
-        )
-    return pool

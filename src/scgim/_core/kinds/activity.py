@@ -26,7 +26,8 @@ def check_moments(moments: Moments) -> np.ndarray:
     """Scatter of each context ``(K, F, F)``; raises where the moments lack it."""
     if moments.scatter is None or moments.pool is None or len(moments.scatter) != len(moments.n):
         raise ValueError("moments: activity interventions need the scatter of each context; pass `pool=arange(K)`.")
-    return moments.scatter[moments.pool]
+    every = np.arange(len(moments.n))
+    return moments.scatter if np.array_equal(moments.pool, every) else moments.scatter[moments.pool]
 
 
 def origin(moments: Moments) -> np.ndarray:

@@ -57,6 +57,24 @@ class Part:
     history: list[float] = field(default_factory=list)
 
 
+class Expected:
+    """Expected effects of every drug in its own contexts, ``(L, V)`` each, and their sums ``(K, V)``."""
+
+    def __init__(self, n_contexts: int, n_drugs: int, n_variables: int) -> None:
+        self.total = np.zeros((n_contexts, n_variables))
+        self.of_drug: list[np.ndarray | None] = [None] * n_drugs
+
+    def set(self, d: int, rows: np.ndarray, effect: np.ndarray) -> None:
+        """Exchanges what drug d does in its contexts."""
+        self.total[rows] = self.of_others(d, rows) + effect
+        self.of_drug[d] = effect
+
+    def of_others(self, d: int, rows: np.ndarray) -> np.ndarray:
+        """What the other drugs do in the contexts of drug d, ``(L, V)``."""
+        own = self.of_drug[d]
+        return self.total[rows] if own is None else self.total[rows] - own
+
+
 def all_children(
     moments: Moments, design: Design, parents: dict[int, tuple[int, ...]], evidence: Evidence
 ) -> list[Children]:
@@ -126,14 +144,16 @@ class ActiveFit:
             out.append(local_form(child, j, G, np.column_stack([*edges, own])))
         return out
 
-    def choices(self, forms: list[LocalForm], expected: np.ndarray) -> Iterator[tuple[int, np.ndarray, Choice]]:
-        """Each drug with its contexts and what they tell, given the expected effects ``(K, D, 2G)`` of all."""
+    def choices(
+        self, forms: list[LocalForm], expected: Expected
+    ) -> Iterator[tuple[int, np.ndarray, np.ndarray, Choice]]:
+        """Each drug with its contexts ``(L,)``, part of the full effect there ``(L, 2G)``, and what they tell, given the effects of all."""
         odds, variance = self.prior_odds()
-        factor = np.repeat(self.factors(), self.moments.n_genes, axis=2)  # (K, D, 2G)
+        fractions = self.factors()
         for d in range(len(self.design.drugs)):
             rows = self.design.of(d)
-            others = expected[rows].sum(axis=1) - expected[rows, d]
-            yield d, rows, drug_choice(forms, rows, factor[rows, d], others, variance, odds[d])
+            factor = np.repeat(fractions[rows, d], self.moments.n_genes, axis=1)
+            yield d, rows, factor, drug_choice(forms, rows, factor, expected.of_others(d, rows), variance, odds[d])
 
     def update(self, evidence: Evidence, rng: np.random.Generator) -> None:
         """Posterior of shifts and activities given the graph, their sizes, and the background of effects."""
@@ -141,16 +161,17 @@ class ActiveFit:
         children = self.children(evidence)
         self.update_curves(children, evidence)
         combined = design.combined
-        expected = np.zeros((len(m.n), len(design.drugs), 2 * m.n_genes))
+        expected = Expected(len(m.n), len(design.drugs), 2 * m.n_genes)
         for _ in range(2):
             forms = self.forms(children, kind.background)
             for _ in range(5 if combined else 1):
-                found = [np.zeros(expected.shape[1:]) for _ in range(3)]  # probability, mean, sd: (D, 2G)
-                for d, rows, choice in self.choices(forms, expected):
+                found = [
+                    np.zeros((len(design.drugs), 2 * m.n_genes)) for _ in range(3)
+                ]  # probability, mean, sd: (D, 2G)
+                for d, rows, factor, choice in self.choices(forms, expected):
                     for out, value in zip(found, choice.sample(rng), strict=True):
                         out[d] = value
-                    h = np.repeat(self.factors()[rows, d], m.n_genes, axis=1)
-                    expected[rows, d] = h * found[0][d] * found[1][d]
+                    expected.set(d, rows, factor * found[0][d] * found[1][d])
             self.take(*found)
             self.update_prior(forms, found[0][:, : m.n_genes])
             if self.background == "auto":
@@ -199,13 +220,13 @@ class ActiveFit:
             np.clip((found + 1) / (informed.sum() + G / 2), 0.2 / G, self.most / max(G, FEWEST_GENES))
         )
 
-    def edge_background(self, children: list[Children], expected: np.ndarray, on: np.ndarray) -> float:
+    def edge_background(self, children: list[Children], expected: Expected, on: np.ndarray) -> float:
         """Standard deviation of the change of single effects where no drug acts, by evidence on a grid."""
         values = []
         for omega in BACKGROUNDS:
             forms = self.forms(children, float(omega))
             value = sum(float(f.evidence[~self.design.control].sum()) for f in forms)
-            values.append(value + sum(choice.evidence(on[d]) for d, _, choice in self.choices(forms, expected)))
+            values.append(value + sum(choice.evidence(on[d]) for d, _, _, choice in self.choices(forms, expected)))
         return float(BACKGROUNDS[int(np.argmax(values))])
 
     def round(self, order: np.ndarray | None, n_kicks: int, rng: np.random.Generator, watch: Watch) -> tuple[Any, ...]:

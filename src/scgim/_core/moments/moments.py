@@ -291,7 +291,8 @@ def finish(
         scale = np.where(scale > 0, scale, 1.0)
         mean = np.where(n[:, None] > 0, (mean + frame.loc - loc) / scale, 0.0)
         pooled, square = pooled / np.outer(scale, scale), square / scale**2
-        scatter = None if scatter is None else scatter / np.outer(scale, scale)
+        if scatter is not None:
+            scatter /= np.outer(scale, scale)  # in place: it may be the largest array of a fit
     within = (pooled + pooled.T) / 2 / max(n.sum() - len(n), 1.0)  # one mean a context is estimated
     slope = (total.slope / max(n.sum(), 1.0)).reshape(len(loc), frame.n_functions)
     shape = (len(n), len(loc), frame.n_functions)

@@ -1,0 +1,79 @@
+"""What a fit may take: memory, estimated before anything is allocated, and time (layer `model`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from scgim._check_basics import TooLargeError
+from scgim._core.design import Design
+from scgim._core.kinds import INTERVENTIONS
+from scgim._core.structure.watch import TIMEOUT
+from scgim._warnings import warn_user
+
+BYTES = 8  # of a number
+COPIES = 3  # of second moments while they are standardised: sums, moments, and one at a time
+SQUARES = (
+    16  # matrices over all functions that a search keeps: covariances, correlations to screen, prices, probabilities
+)
+CGROUP = Path("/sys/fs/cgroup")
+MEMINFO = Path("/proc/meminfo")
+
+
+def warn_stopped(why: str | None, timeout: float | None) -> None:
+    """Warns of a search that ended early, with what to do."""
+    if why is None:
+        return
+    ended = f"timeout: the search was not done after {timeout:g} s" if why == TIMEOUT else "Ctrl-C ended the search"
+    warn_user(
+        f"{ended}. The model is the best that was found until then, marked by model.fitted.settings['stopped']; train again with "
+        "more time (timeout=None for as long as it needs), or with fewer genes (scgim.pp.select_genes)."
+    )
+
+
+def pools_of(intervention: str, design: Design) -> np.ndarray | None:
+    """Contexts whose second moments are kept together, ``(K,)``: those of a drug set, or each context alone; None for all."""
+    pools = {"none": np.zeros(0, dtype=int), "drug_set": design.drug_set + 1, "context": np.arange(len(design.dose))}
+    pool = max((pools[kind.scatter] for kind in INTERVENTIONS[intervention]), key=lambda p: p.max(initial=-1))
+    return pool if len(pool) else None
+
+
+def free_memory() -> float:
+    """Bytes that can be had now, also inside of a container; infinite where the system does not say."""
+    free = float("inf")
+    if MEMINFO.is_file():
+        lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines() if ":" in line)
+        if "MemAvailable" in lines:
+            free = 1024.0 * float(lines["MemAvailable"].split()[0])
+    limit, used = CGROUP / "memory.max", CGROUP / "memory.current"
+    if limit.is_file() and used.is_file() and (text := limit.read_text().strip()).isdigit():
+        free = min(free, max(float(text) - float(used.read_text()), 0.0))
+    return free
+
+
+def check_memory(intervention: str, pool: np.ndarray | None, n_contexts: int, n_functions: int) -> None:
+    """Raises where moments and search would need more memory than there is.
+
+    Parameters
+    ----------
+    intervention
+        Kinds of intervention, by the name of the setting.
+    pool
+        See `pools_of`.
+    n_contexts, n_functions
+        Numbers of contexts, and of basis functions of all genes.
+    """
+    n_pools = 0 if pool is None else int(pool.max()) + 1
+    square = BYTES * float(n_functions) ** 2
+    moments = COPIES * n_pools * square
+    needed, free = moments + SQUARES * square + BYTES * 4.0 * n_contexts * n_functions, free_memory()
+    if needed <= free:
+        return
+    left = free / (BYTES * (COPIES * n_pools + SQUARES))
+    kept = f"second moments of {n_pools} drugs or contexts" if n_pools else "one matrix of second moments"
+    raise TooLargeError(
+        f"intervention: {intervention!r} keeps {kept} of {n_functions} basis functions of genes, about {needed / 1e9:.2g} GB, and there is "
+        f"memory of {free / 1e9:.2g} GB. Select genes first (scgim.pp.select_genes), at most {int(left**0.5)} basis functions"
+        + (", or use intervention='shift', which keeps one matrix." if n_pools else ".")
+    )
