@@ -46,6 +46,7 @@ class SearchOrders:
             task.prior,
             kind=kind,
             background=task.background,
+            doubts=kind.scatter == "none" and task.moments.spread is None,
             n_kicks=task.kicks,
             rng=rng,
             watch=task.watch,

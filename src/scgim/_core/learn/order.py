@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from scgim._core.kinds.shift import Shift
 from scgim._core.moments.moments import Moments
 from scgim._core.structure.elimination import eliminate
 from scgim._core.structure.learn_prior import evidence_given, learn_prior
+from scgim._core.structure.misfit import START_CELLS, total_evidence
 from scgim._core.structure.order import OrderSearch, Parents, search
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
@@ -38,19 +40,24 @@ def learn_structure(
     rng: np.random.Generator,
     kind: ScoredKind = SHIFT,
     background: float | str = "auto",
+    doubts: bool = False,
     n_kicks: int = 20,
     n_candidates: int = 40,
     max_parents: int = 20,
     watch: Watch | None = None,
 ) -> tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]]:
-    """Order and parents under priors that are learned along the way, or what was found when the watch said that it is over."""
+    """Order and parents under priors that are learned along the way, or what was found when the watch said that it is over.
+
+    With `doubts`, it is learned how far the covariance within contexts can be trusted: see `scgim._core.structure.misfit`.
+    """
     watch = Watch() if watch is None else watch
     history: list[dict[str, Any]] = []
     few = moments.n_genes <= 50
-    score = kind.score(moments, design, prior)
+    score = kind.score(moments, design, replace(prior, misfit_cells=START_CELLS if doubts else np.inf))
     order, likely = eliminate(score, watch)
     candidates = [np.union1d(*lists) for lists in zip(screen(score, n_candidates), likely, strict=True)]
     candidates = [c[np.isfinite(prior.edge_price[c, j])] for j, c in enumerate(candidates)]
+    best, total, cells = -np.inf, 0.0, np.inf
     for round_ in range(3):
         chooser = Parents(score, candidates, max_parents)
         watch.stage = f"search {round_ + 1}"
@@ -59,12 +66,22 @@ def learn_structure(
         kicks = n_kicks if last else 0
         state = search(chooser, rng=rng, order=order, n_kicks=kicks, thorough=last or few, progress=report, watch=watch)
         report(state.total)
-        order = np.array(state.order)
-        if round_ < 2:
-            new = learn_prior(score, evidence_given(score, state.parents), background=background)
-            score = kind.score(moments, design, new)
-            if watch.over():
-                break
-            if not few:
-                candidates = widen(score, candidates, state.parents)
+        if last:
+            break
+        found = evidence_given(score, state.parents)
+        learned = learn_prior(score, found, background=background)
+        if doubts:
+            parents = dict(state.parents)
+            cells = total_evidence(score, found, parents)[1]
+            same = kind.score(moments, design, replace(learned, misfit_cells=cells))
+            total, cells = total_evidence(same, evidence_given(same, parents), parents)
+        if not doubts or total > best:
+            best, best_cells, best_prior, order = total, cells, learned, np.array(state.order)
+        if watch.over():
+            score = kind.score(moments, design, replace(learned, misfit_cells=cells))
+            break
+        # where mechanisms seem to misfit, the graph may be wrong instead: the second round trusts all cells
+        score = kind.score(moments, design, replace(best_prior, misfit_cells=best_cells if round_ else np.inf))
+        if not few:
+            candidates = widen(score, candidates, state.parents)
     return score, chooser, state, history

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.special import expit
 
@@ -29,7 +31,7 @@ def learn_prior(score: ShiftScore, evidence: Evidence, *, background: float | st
     size = score.effects(residual, error)
     slab2 = (rho_k * np.maximum(size, 0)).sum() / max(rho_k.sum(), 1e-9)
     slab = np.full(G, np.sqrt(np.clip(slab2, 0.05, 25.0))) if rho_k.sum() > 1 else score.prior.effect_sd
-    prior = Prior(np.full(G, p), slab, score.prior.background_sd, score.prior.edge_price)
+    prior = replace(score.prior, p_target=np.full(G, p), effect_sd=slab)
     prior.background_sd = (
         _background(score, prior, residual, error) if background == "auto" else np.full(G, float(background))
     )

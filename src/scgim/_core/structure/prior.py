@@ -27,12 +27,16 @@ class Prior:
         ``(G,)``; omega, standard deviation of the differences between contexts where no drug acts.
     edge_price
         ``(G, G)``; price of an edge, minus the log prior odds; infinite where it is forbidden.
+    misfit_cells
+        Cells that the covariance within contexts is worth at the most, as mechanisms are only about right; see
+        `scgim._core.structure.misfit`.
     """
 
     p_target: np.ndarray
     effect_sd: np.ndarray
     background_sd: np.ndarray
     edge_price: np.ndarray
+    misfit_cells: float = np.inf
 
     @classmethod
     def default(cls, n_genes: int, edge_probability: np.ndarray | None = None) -> Prior:

@@ -1,0 +1,69 @@
+"""How far the covariance within contexts can be trusted (layer `_core`; not from the paper).
+
+Mechanisms are only about right: curves are fitted by lines, some cells do not respond, unseen causes act on several genes.
+With many cells every trace of that is certain, and false edges come to explain it. So the noises of the genes are not
+taken for independent: their correlation matrix is drawn around the identity, ``inverse Wishart``, as if from `misfit_cells`
+cells, and N cells tell of edges what ``1 / (1 / N + 1 / misfit_cells)`` cells would under independent noises. How many these
+are is learned by the evidence of the correlations that a graph leaves: infinitely many where mechanisms are right.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import multigammaln
+
+from scgim._core.posterior.evidence import Evidence
+from scgim._core.structure.score import ShiftScore
+
+START_CELLS = 1000.0  # at first, and at the least: an edge then has to explain about 1.5 % of what is left of its gene
+STEP = 10**0.25  # between numbers of cells that are tried
+LARGEST = 1e3  # times the cells that there are: as good as infinitely many
+WORTH = 3.0  # nats that a misfit has to gain
+
+
+def noise_correlation(score: ShiftScore, evidence: Evidence, parents: dict[int, tuple[int, ...]]) -> np.ndarray:
+    """Correlations within contexts of what the mechanisms leave, ``(G, G)``."""
+    G, B = score.n_genes, score.n_functions
+    left = np.zeros((G * B, G))  # (F, G) residuals as sums of functions
+    for j in range(G):
+        left[j * B, j] = 1.0
+        left[score.columns(np.array(parents[j], dtype=int)), j] -= evidence.coef[j]
+    cov = left.T @ score.within @ left
+    sd = np.sqrt(np.maximum(np.diag(cov), 1e-12))
+    return np.asarray(cov / np.outer(sd, sd))
+
+
+def log_evidence(correlation: np.ndarray, n: float, cells: float) -> float:
+    """Log density of a scatter matrix ``n correlation`` of n cells, but for what does not depend on `cells`.
+
+    The covariance is inverse Wishart with ``cells + G + 1`` degrees of freedom and mean one; it is integrated out.
+    """
+    G = len(correlation)
+    m = cells + G + 1
+    log_det = float(np.linalg.slogdet(np.eye(G) + n / cells * correlation)[1])
+    return float(
+        multigammaln((m + n) / 2, G) - multigammaln(m / 2, G) - G * n / 2 * np.log(cells) - (m + n) / 2 * log_det
+    )
+
+
+def learn_misfit(correlation: np.ndarray, n: float) -> float:
+    """Cells that correlations of noises, ``(G, G)`` from n cells, are worth as evidence for edges; infinite where noises are independent."""
+    if len(correlation) < 2 or n <= START_CELLS:
+        return np.inf
+    values = START_CELLS * STEP ** np.arange(np.ceil(np.log(LARGEST * n / START_CELLS) / np.log(STEP)) + 1)
+    found = np.array([log_evidence(correlation, n, cells) for cells in values])
+    return float(values[found.argmax()]) if found.max() > found[-1] + WORTH else np.inf
+
+
+def total_evidence(score: ShiftScore, evidence: Evidence, parents: dict[int, tuple[int, ...]]) -> tuple[float, float]:
+    """Log evidence of a graph with the misfit that suits it best, and the cells of that; comparable between misfits.
+
+    The scores hold the covariance within contexts as if from `within_dof` cells of independent noises; here it is that of all
+    cells.
+    """
+    log_noise = np.log(np.maximum(evidence.noise, 1e-8))
+    correlation, n = noise_correlation(score, evidence, parents), score.dof
+    cells = learn_misfit(correlation, n)
+    between = float((evidence.score + 0.5 * score.within_dof * (log_noise + 1)).sum())
+    within = log_evidence(correlation, n, cells if np.isfinite(cells) else LARGEST * n)
+    return between - 0.5 * n * float(log_noise.sum()) + within, cells
