@@ -227,6 +227,10 @@ smiles | pp.fingerprints(["CC"])
 """
 
 TL = """
+astype | tl.fit(numbered, perturbation_key=0, control="DMSO")
+astype | tl.fit(numbered, perturbation_key="0", control="DMSO")
+astype | GIM.setup_anndata(numbered, perturbation_key=["0"], control="DMSO")
+perturbation_key | tl.fit(twice, perturbation_key="drug", control="DMSO")
 perturbation_key | tl.fit(adata, perturbation_key=0, control="DMSO")
 perturbation_key | tl.fit(adata, perturbation_key=[0, 1], control="DMSO")
 perturbation_key | tl.fit(adata, perturbation_key=["drug", "drug"], control="DMSO")
@@ -764,6 +768,9 @@ def names(trained: GIM, fitted_adata: ad.AnnData, tmp_path: Path) -> dict[str, A
     held = trained.adata
     bare = GIM(registry=trained.registry_)
     bare.__dict__ |= {k: v for k, v in vars(trained).items() if k.endswith("_") and k != "registry_"}
+    numbered, twice = plain(), plain()
+    numbered.obs = numbered.obs.rename(columns={"drug": 0})
+    twice.obs = pd.concat([twice.obs, twice.obs[["drug"]]], axis=1)
     ask = pd.DataFrame({"drug": ["Ünï-drug α", "DMSO"], "dose": [3.0, 0.0]})
     return {
         "adata": adata,
@@ -774,6 +781,8 @@ def names(trained: GIM, fitted_adata: ad.AnnData, tmp_path: Path) -> dict[str, A
         "view": adata[:20],
         "empty": adata[:0].copy(),
         "ask": ask,
+        "numbered": numbered,
+        "twice": twice,
         "columns": COLUMNS,
         "folder": tmp_path,
     }

@@ -173,21 +173,24 @@ def KEY(name: str, value: Any) -> None:
         raise ValueError(f"{name}: expected text without '/', which cannot be stored, found {value!r}.")
 
 
+def _renamed(name: str, value: Any) -> str:
+    """What to do where columns are named by numbers."""
+    mend = "; name columns by text: adata.obs.columns = adata.obs.columns.astype(str)"
+    return mend if _is_number(value) and name.endswith(("_key", "_keys")) else ""
+
+
 def NAMES(name: str, value: Any) -> None:
     """A name, or a list of names."""
     if isinstance(value, str):
         return TEXT(name, value)
     listed = isinstance(value, Iterable) and not isinstance(value, Mapping | bytes | Iterator)
     if not listed or getattr(value, "ndim", 1) != 1 or hasattr(value, "obs_names"):
-        raise TypeError(f"{name}: expected a name or a list of names, found {_found(value)}.")
+        raise TypeError(f"{name}: expected a name or a list of names, found {_found(value)}{_renamed(name, value)}.")
     wrong = [entry for entry in value if not isinstance(entry, str)]
     if wrong:
-        mend = (
-            "; columns are named by text: adata.obs.columns = adata.obs.columns.astype(str)"
-            if name.endswith(("_key", "_keys"))
-            else ""
+        raise TypeError(
+            f"{name}: expected names as text, found {_found(wrong[0])} among them{_renamed(name, wrong[0])}."
         )
-        raise TypeError(f"{name}: expected names as text, found {_found(wrong[0])} among them{mend}.")
     return None
 
 

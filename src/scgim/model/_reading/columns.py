@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 
 def _missing(argument: str, key: str, place: str, found: Iterable[str]) -> KeyError:
+    found = list(found)
+    if any(not isinstance(name, str) and str(name) == key for name in found):
+        return KeyError(
+            f"{argument}: column {key!r} is not in {place}, where the number {key} names a column; name columns by text: "
+            "adata.obs.columns = adata.obs.columns.astype(str)."
+        )
     names = [str(name) for name in found if not str(name).startswith("_scvi")]
     close = difflib.get_close_matches(key, names, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
@@ -70,6 +76,11 @@ def read_columns(data: Any, spec: Spec) -> pd.DataFrame:
         if isinstance(data, AnnData):
             if key not in data.obs:
                 raise _missing(argument, key, "adata.obs", data.obs.columns)
+            if (data.obs.columns == key).sum() > 1:
+                raise ValueError(
+                    f"{argument}: {int((data.obs.columns == key).sum())} columns of adata.obs are called {key!r}; give each a "
+                    "name of its own, or drop one: adata.obs = adata.obs.loc[:, ~adata.obs.columns.duplicated()]."
+                )
             columns[key] = _loaded(data.obs[key])
         else:
             columns[key] = _mudata_column(data, argument, key, spec.modalities.get(argument))
