@@ -112,7 +112,7 @@ def quiet_mudata() -> Iterator[None]:
 
 @pytest.fixture
 def fitted_adata() -> "AnnData":
-    """AnnData with results written by :mod:`scgim.tl._write` from made-up arrays: no fit, no torch.
+    """AnnData with results written by :mod:`scgim.tl._fitting.write` from made-up arrays: no fit, no torch.
 
     Five genes in the chain g0 -> g1 -| g2, g0 -> g3, and g4 alone; three drugs with difficult names at two doses; the
     third drug has no clear target.
@@ -120,7 +120,7 @@ def fitted_adata() -> "AnnData":
     import anndata as ad
     import pandas as pd
 
-    from scgim.tl._write import Results, write
+    from scgim.tl._fitting.write import Results, write
 
     genes = [f"g{i}" for i in range(5)]
     drugs = ["(+/-)-Abacavir / HCl", "β-Lapachone", "drug c"]

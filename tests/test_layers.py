@@ -18,7 +18,7 @@ CHAINS = {
         "design mechanisms moments posterior structure observation features kinds fit learn settings",
         "effects arrays state allowed",
     ),
-    "model": ("_reading _study _loading _module _neural _published _training _prediction _saving _gim", ""),
+    "model": ("_reading _study _loading _module _neural _published _training _prediction _asking _saving _gim", ""),
 }
 """Folders (or files) of a layer, each of which may import those before it; and files at its foot that all may import."""
 SCVERSE = {"anndata", "mudata", "scanpy", "scvi", "lightning"}

@@ -57,10 +57,10 @@ ELSEWHERE = {
         model/_module/closed_form.py model/_module/export.py model/_neural/start.py""",
     ("model/_prediction/test_predictor.py", "requests are made to be answered; noise is abducted from a fit"): """
         model/_prediction/cells.py model/_prediction/request.py model/_prediction/resolve.py _core/kinds/abduct.py""",
-    ("model/_prediction/test_intervene.py", "populations, and the answers to what is asked of them"): """
-        model/_prediction/answer.py model/_prediction/operated.py model/_prediction/population.py""",
-    ("model/_prediction/test_suggest.py", "the moves and states among which it chooses"): """
-        model/_prediction/moves.py model/_prediction/state.py""",
+    ("model/_asking/test_intervene.py", "populations, and the answers to what is asked of them"): """
+        model/_asking/answer.py model/_asking/operated.py model/_asking/population.py""",
+    ("model/_asking/test_suggest.py", "the moves and states among which it chooses"): """
+        model/_asking/moves.py model/_asking/state.py""",
     ("model/_published/test_fit.py", "the training plan of the estimator"): "model/_published/plan.py",
     ("model/_reading/test_passes.py", "reads the blocks of a pass"): """
         model/_reading/expression.py""",
@@ -79,7 +79,7 @@ ELSEWHERE = {
         "held-out contexts and their moments, which are scored",
     ): "tl/_evaluation/held_out.py tl/_evaluation/moments.py",
     ("tl/test_fit.py", "a step of tl.fit: copies, seeds, display, results"): """
-        tl/_light.py tl/_results.py tl/_seed.py""",
+        tl/_fitting/light.py tl/_fitting/results.py tl/_fitting/seed.py""",
     ("tl/test_report.py", "fills the page"): "tl/_report_page/content.py",
     ("test_wrong_calls.py", "every check, by what it says of wrong calls"): "_checks.py _check_basics.py",
     ("test_import_time.py", "names alone"): "_version.py model/_reading/keys.py",

@@ -25,17 +25,17 @@ from scgim._options import (
     StructureName,
     documented,
 )
+from scgim.model._asking.experiments import ExperimentsMixin
+from scgim.model._asking.intervene import InterveneMixin
+from scgim.model._asking.suggest import SuggestMixin
 from scgim.model._loading.splitter import GIMDataSplitter
 from scgim.model._module.module import GIMModule
 from scgim.model._module.options import TrainOptions, check_by_signature, module_parameters, parameters, refuse_unknown
 from scgim.model._module.plan import GIMTrainingPlan
-from scgim.model._prediction.experiments import ExperimentsMixin
 from scgim.model._prediction.feature_map import fit_feature_model
 from scgim.model._prediction.forecast import ForecastMixin
-from scgim.model._prediction.intervene import InterveneMixin
 from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.results import ResultsMixin
-from scgim.model._prediction.suggest import SuggestMixin
 from scgim.model._published.fit import fit_published
 from scgim.model._published.learner import Published
 from scgim.model._published.plan import PublishedPlan

@@ -8,7 +8,7 @@ from scgim import _keys
 from scgim._checks import AXES, DOSE, FITTED, FLAG, PATH, TEXT, checked, count, or_none
 from scgim.pl import _downstream, _overview, _style
 from scgim.pl._data import find, read
-from scgim.pl._layout import topological
+from scgim.pl._drawing.layout import topological
 
 if TYPE_CHECKING:
     from pathlib import Path

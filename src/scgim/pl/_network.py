@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from scgim.pl import _style
-from scgim.pl._layout import Layout, layered
+from scgim.pl._drawing.layout import Layout, layered
 
 
 @dataclass

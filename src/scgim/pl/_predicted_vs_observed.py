@@ -8,7 +8,7 @@ import numpy as np
 from scgim._checks import AXES, FLAG, PATH, TABLE, TEXT, checked, count, one_of, or_none
 from scgim.get._tables import find_perturbation
 from scgim.pl import _style
-from scgim.pl._labels import beside
+from scgim.pl._drawing.labels import beside
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from scgim._checks import AXES, FITTED, FLAG, PATH, TEXT, checked, count, number
 from scgim.get import targets as target_table
 from scgim.get._tables import find_perturbation
 from scgim.pl import _style
-from scgim.pl._labels import beside
+from scgim.pl._drawing.labels import beside
 
 if TYPE_CHECKING:
     from pathlib import Path

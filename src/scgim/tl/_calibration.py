@@ -12,9 +12,9 @@ import pandas as pd
 
 from scgim._warnings import warn_user
 from scgim.tl._design import batch_columns
-from scgim.tl._light import light_copy
-from scgim.tl._progress import display
-from scgim.tl._seed import seeded
+from scgim.tl._fitting.light import light_copy
+from scgim.tl._fitting.progress import display
+from scgim.tl._fitting.seed import seeded
 
 if TYPE_CHECKING:
     from scgim.model import GIM

@@ -133,11 +133,11 @@ def fit(
     from scgim.model import GIM
     from scgim.model._module.options import refuse_further
     from scgim.tl._design import find_confounded, warn_confounded
-    from scgim.tl._light import light_copy
-    from scgim.tl._progress import display
-    from scgim.tl._results import results_of
-    from scgim.tl._seed import as_seed, seeded
-    from scgim.tl._write import write
+    from scgim.tl._fitting.light import light_copy
+    from scgim.tl._fitting.progress import display
+    from scgim.tl._fitting.results import results_of
+    from scgim.tl._fitting.seed import as_seed, seeded
+    from scgim.tl._fitting.write import write
 
     columns: dict[str, Any] = {
         "perturbation_key": perturbation_key,

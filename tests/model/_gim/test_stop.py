@@ -64,7 +64,7 @@ def test_a_process_that_is_interrupted_writes_its_results(tmp_path):
     code = """
         import sys, warnings
         import scgim
-        from scgim.tl import _progress
+        from scgim.tl._fitting import progress as _progress
 
         class Loud(_progress.Teller):
             def tell(self, text):

@@ -10,7 +10,7 @@ import pandas as pd
 from scgim import _keys
 from scgim.get import network, targets
 from scgim.get._tables import as_list, gene_names, perturbation_names
-from scgim.pl._layout import layered
+from scgim.pl._drawing.layout import layered
 
 LEAST_PROBABILITY = 0.01  # of a target that the table lists, beside the first genes of every perturbation
 FIRST_GENES = 5  # of every perturbation, however improbable

@@ -13,14 +13,14 @@ from scgim._core.kinds.base import Moved
 from scgim._core.kinds.operation import Operation
 from scgim._core.mechanisms.additive import Mechanisms
 from scgim._core.mechanisms.doubt import Doubt
+from scgim.model._asking.operated import KnownLayer, Operated, OperatedCells
 from scgim.model._prediction.cells import PredictedCells, PredictedLayer
 from scgim.model._prediction.forecast import labels
-from scgim.model._prediction.operated import KnownLayer, Operated, OperatedCells
 
 if TYPE_CHECKING:
     from scgim._core.mechanisms.neural import NeuralMechanisms
+    from scgim.model._asking.population import Given
     from scgim.model._prediction.components import Components
-    from scgim.model._prediction.population import Given
     from scgim.model._prediction.predictor import Predictor
     from scgim.model._prediction.request import Request
 

@@ -12,8 +12,8 @@ import pandas as pd
 from scgim._core.kinds.base import Moved
 from scgim._core.kinds.cells import sample_cells
 from scgim._core.mechanisms.additive import Mechanisms
-from scgim.model._prediction.operated import KnownLayer
-from scgim.model._prediction.population import ask_for, choose_cells, read_cells
+from scgim.model._asking.operated import KnownLayer
+from scgim.model._asking.population import ask_for, choose_cells, read_cells
 
 if TYPE_CHECKING:
     from scgim._core.mechanisms.neural import NeuralMechanisms

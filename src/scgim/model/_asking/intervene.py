@@ -12,9 +12,9 @@ from anndata import AnnData
 from scgim._checks import DATA, SEED, checked, count, or_none
 from scgim._core.kinds.base import Moved
 from scgim._core.kinds.cells import mean_cells
-from scgim.model._prediction.answer import Answer, DrawnAnswer, GivenAnswer
-from scgim.model._prediction.operation import Asked
-from scgim.model._prediction.population import ask_for, choose_cells, describe, read_cells
+from scgim.model._asking.answer import Answer, DrawnAnswer, GivenAnswer
+from scgim.model._asking.operation import Asked
+from scgim.model._asking.population import ask_for, choose_cells, describe, read_cells
 
 if TYPE_CHECKING:
     from scgim.model._prediction.predictor import Predictor

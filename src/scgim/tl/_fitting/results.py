@@ -1,4 +1,4 @@
-"""From a fitted model to :class:`scgim.tl._write.Results`."""
+"""From a fitted model to :class:`scgim.tl._fitting.write.Results`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scgim.tl._write import Results
+from scgim.tl._fitting.write import Results
 
 if TYPE_CHECKING:
     from scgim.model import GIM

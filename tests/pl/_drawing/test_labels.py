@@ -1,7 +1,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from scgim.pl._labels import beside, column
+from scgim.pl._drawing.labels import beside, column
 
 
 def test_heights_that_are_apart_stay_where_they_are():

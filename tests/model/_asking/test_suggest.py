@@ -6,7 +6,7 @@ import pytest
 
 import systems
 from scgim.model import GIM
-from scgim.model._prediction.state import metric, read_state, within_state
+from scgim.model._asking.state import metric, read_state, within_state
 
 COLUMNS = {"perturbation_key": "drug", "dose_key": "dose", "control": "control"}
 QUIET = {"enable_progress_bar": False, "accelerator": "cpu", "rng": 0}

@@ -8,7 +8,7 @@ import pytest
 
 import systems
 from scgim.model import GIM
-from scgim.model._prediction.experiments import Pairs
+from scgim.model._asking.experiments import Pairs
 
 QUIET = {"enable_progress_bar": False, "accelerator": "cpu", "rng": 0}
 

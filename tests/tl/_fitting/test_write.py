@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 from scgim import _keys
-from scgim.tl._write import Results, plain, write
+from scgim.tl._fitting.write import Results, plain, write
 
 
 def assert_same(a, b):

@@ -11,7 +11,7 @@ import pandas as pd
 from scgim._checks import SEED, TABLE, checked, count, or_none
 from scgim._core.kinds.base import Moved
 from scgim._core.posterior.information import entropy, information, states
-from scgim.model._prediction.operated import KnownLayer
+from scgim.model._asking.operated import KnownLayer
 from scgim.model._prediction.request import make_request, read_new_features
 
 if TYPE_CHECKING:

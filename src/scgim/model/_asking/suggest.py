@@ -11,11 +11,11 @@ import pandas as pd
 
 from scgim._checks import DATA, SEED, checked, count, number, one_of, or_none, some_of
 from scgim._core.kinds.reach import reach_by_one, reach_by_two
-from scgim.model._prediction.answer import N_DRAWS, doubt_of
-from scgim.model._prediction.intervene import Population, control_mean
-from scgim.model._prediction.moves import Move, Steps
-from scgim.model._prediction.operation import Asked
-from scgim.model._prediction.state import State, metric, read_state, within_state
+from scgim.model._asking.answer import N_DRAWS, doubt_of
+from scgim.model._asking.intervene import Population, control_mean
+from scgim.model._asking.moves import Move, Steps
+from scgim.model._asking.operation import Asked
+from scgim.model._asking.state import State, metric, read_state, within_state
 
 if TYPE_CHECKING:
     from scgim.model._prediction.predictor import Predictor

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scgim._core.observation import Gaussian, PoissonLognormal
-from scgim.model._prediction.operation import ABSENT, Asked
+from scgim.model._asking.operation import ABSENT, Asked
 
 GENES = ["A", "B", "C", "D"]
 

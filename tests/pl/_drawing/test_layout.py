@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scgim.pl._layout import layered, topological, without_cycles
+from scgim.pl._drawing.layout import layered, topological, without_cycles
 
 
 def test_causes_are_above_and_nodes_do_not_overlap():

@@ -10,15 +10,15 @@ import numpy as np
 
 from scgim._core.kinds.base import Moved
 from scgim._core.kinds.operation import Operation
-from scgim.model._prediction.operated import KnownLayer
+from scgim.model._asking.operated import KnownLayer
 from scgim.model._prediction.request import Request
 
 if TYPE_CHECKING:
     from scgim._core.mechanisms.additive import Mechanisms
     from scgim._core.mechanisms.neural import NeuralMechanisms
+    from scgim.model._asking.state import State
     from scgim.model._prediction.components import Components
     from scgim.model._prediction.predictor import Predictor
-    from scgim.model._prediction.state import State
 
 
 @dataclass(frozen=True)

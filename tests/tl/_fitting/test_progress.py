@@ -5,8 +5,8 @@ import sys
 
 import scvi
 
-from scgim.tl import _progress
-from scgim.tl._progress import Teller, display
+from scgim.tl._fitting import progress as _progress
+from scgim.tl._fitting.progress import Teller, display
 
 
 class Clock:

@@ -1,0 +1,1 @@
+"""What a fitted model is asked besides predictions: interventions, suggestions, experiments (layer `model`)."""
