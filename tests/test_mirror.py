@@ -12,6 +12,8 @@ ELSEWHERE = {
         "_core/posterior/test_contrasts.py",
         "weighs drugs that the design does not tell apart",
     ): "_core/posterior/odds.py",
+    ("_core/posterior/test_regulators.py", "the edges of regulators, tested by what they explain"): """
+        _core/posterior/network.py""",
     ("_core/features/test_model.py", "a step of FeatureModel, tested through it"): """
         _core/features/backward_map.py _core/features/validate.py""",
     ("_core/learn/test_fit_search.py", "a step of fit_search, tested by what it recovers"): """

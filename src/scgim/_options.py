@@ -97,6 +97,11 @@ CHOICES = {
         ``structure="gradient"``.""",
     "known_targets": """
         DataFrame with `drug` and `gene`: targets that are known. Not from the paper, nor with ``structure="gradient"``.""",
+    "regulators": """
+        A network of regulators without a measured value, such as the activities of transcription factors: a DataFrame with
+        `source`, `target` and `weight`, the format of decoupler. A drug may change their activity; they are judged together with
+        shifts of genes, and about a third of the edges may be wrong. Needs ``intervention="shift"``, ``structure="search"`` and
+        linear or additive mechanisms. Not from the paper.""",
     "n_ensemble": """
         Bootstrap fits whose probabilities are averaged with those of the fit, beyond the orders that are averaged over in
         any case.""",

@@ -18,6 +18,7 @@ from scgim._core.posterior.curves import DoseCurves
 from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.levels import Levels
 from scgim._core.posterior.odds import Support
+from scgim._core.posterior.regulators import RegulatorFit
 from scgim._core.state import savable
 
 
@@ -68,6 +69,8 @@ class Fit:
     support
         What targets rest on: shifts are weighed against drift and compared between baseline groups; other kinds have odds of
         their own, see `Support.not_compared`.
+    regulators
+        Regulators whose activity drugs change; None where no network of them was given.
     """
 
     genes: tuple[str, ...]
@@ -81,6 +84,7 @@ class Fit:
     levels: Levels
     history: list[dict[str, Any]]
     support: Support
+    regulators: RegulatorFit | None = None
 
     @classmethod
     def stored(cls, **fields: Any) -> Fit:
@@ -190,4 +194,5 @@ class Fit:
             curves=self.curves.scale(scale),
             drift=self.drift.scale(scale),
             levels=self.levels.scale(scale),
+            regulators=None if self.regulators is None else self.regulators.scale(scale),
         )

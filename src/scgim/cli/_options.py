@@ -11,7 +11,7 @@ from scgim._options import OPTIONS, plain_text
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-NOT_TEXT = ("adata", "modalities", "known_targets", "model_kwargs", "plan_kwargs", "rng", "progress")
+NOT_TEXT = ("adata", "modalities", "known_targets", "regulators", "model_kwargs", "plan_kwargs", "rng", "progress")
 """Parameters of `scgim.tl.fit` that a command line cannot hold, or has under another name (`seed`)."""
 
 IN_TEXT = {

@@ -52,7 +52,8 @@ def targets(
 
     Returns
     -------
-    With ``level="context"`` a copy of ``adata.uns[key]["targets"]``: the context's columns, `gene`, `kind`, `probability`,
+    Regulators, where the fit was given a network of them, have rows with their name under `gene` and the `kind`
+    ``"regulator"``. With ``level="context"`` a copy of ``adata.uns[key]["targets"]``: the context's columns, `gene`, `kind`, `probability`,
     `effect`, `effect_sd`, `rank` (1 is the first gene of its context) and what else the fit has written, in the order of
     the contexts. With ``level="drug"`` the columns `perturbation`, `gene`, `kind`, `probability`, `effect` (that of the
     highest dose, averaged over batches, in units of the modelled expression), `effect_sd`, `rank`, `n_contexts`, sorted
@@ -87,7 +88,11 @@ def targets(
                 f"gene_symbols={gene_symbols!r} is not a column of adata.var; found {list(adata.var.columns)}."
             )
         symbol = dict(zip(adata.var_names.astype(str), adata.var[gene_symbols].astype(str), strict=True))
-        table.insert(table.columns.get_loc("gene") + 1, "symbol", table["gene"].astype(str).map(symbol))
+        table.insert(
+            table.columns.get_loc("gene") + 1,
+            "symbol",
+            table["gene"].astype(str).map(symbol).fillna(table["gene"].astype(str)),
+        )
     keep = table["probability"] >= min_probability
     if max_false_sign_rate is not None:
         keep &= table["false_sign_rate"] <= max_false_sign_rate
@@ -118,10 +123,11 @@ def by_drug(table: "pd.DataFrame", params: Any) -> "pd.DataFrame":
     names, dose = perturbation_names(table, columns, doses, str(params["control"]))
     table = table.assign(perturbation=names, _dose=np.nan_to_num(dose))
     numbers = [c for c in ("log_odds", "probability", "effect", "effect_sd") if c in table]
-    by = ["perturbation", "gene"]
-    n_contexts = table.groupby(by, sort=False, observed=True).size().rename("n_contexts")
+    by, node = ["perturbation", "gene"], ["perturbation", "gene", "_node"]
+    table["_node"] = (table["kind"] == "regulator") if "kind" in table else False  # which may have the name of a gene
+    n_contexts = table.groupby(node, sort=False, observed=True).size().rename("n_contexts")
     top = table[table["_dose"] == table.groupby("perturbation", sort=False)["_dose"].transform("max")]
-    groups = top.groupby(by, sort=False, observed=True)
+    groups = top.groupby(node, sort=False, observed=True)
     first = [c for c in table.columns if c in ("kind", "identified")]
     out = groups[first].first().join(groups[numbers].mean()).join(n_contexts).reset_index()
     score = out["log_odds"] if "log_odds" in out else out["probability"]

@@ -45,6 +45,7 @@ from scgim.model._saving.save import SaveMixin
 from scgim.model._study.knowledge import Knowledge, normalise_graph_prior, normalise_known_targets
 from scgim.model._study.levels import level_names, with_levels
 from scgim.model._study.observation import ObservedCells, check_values
+from scgim.model._study.regulators import check_regulators, network_of, normalise_regulators
 from scgim.model._study.screen import Screen
 from scgim.model._study.setup import SetupMixin, check_set_up
 from scgim.model._study.study import CONTINUOUS_KEY, Study
@@ -118,6 +119,7 @@ class GIM(
         structure: StructureName = "search",
         graph_prior: Any = None,
         known_targets: Any = None,
+        regulators: Any = None,
         n_ensemble: int = 0,
         effects_by: str | None = None,
         **module_kwargs: Any,
@@ -140,12 +142,15 @@ class GIM(
         )
         graph_prior = normalise_graph_prior(graph_prior, data.genes, adata)
         known_targets = normalise_known_targets(known_targets, self.drugs, data.genes)
+        if regulators is not None:
+            check_regulators(self._choices)
+        regulators = normalise_regulators(regulators, data.genes)
         self.settings_: dict[str, Any] = as_saved(self._choices)
         if effects_by is not None:
             level_names(effects_by, data)
         if adata is not None:
             check_values(self._choices.observation, data)
-        self._graph_prior, self._known_targets = graph_prior, known_targets
+        self._graph_prior, self._known_targets, self._network = graph_prior, known_targets, network_of(regulators)
         self._module_kwargs = module_kwargs
         self.module = self._new_module()
         self.contexts_ = {str(column): data.table[column].tolist() for column in data.table}
@@ -229,7 +234,7 @@ class GIM(
         return replace(cells, adjustment=adjustment)
 
     def _screen(self, cells: Cells) -> Screen:
-        knowledge = Knowledge.of(self._graph_prior, self._known_targets, self.drugs, self.genes)
+        knowledge = Knowledge.of(self._graph_prior, self._known_targets, self.drugs, self.genes, self._network)
         return Screen(cells, self.design, tuple(self.genes), self.study.features, knowledge)
 
     @documented
@@ -308,7 +313,8 @@ class GIM(
             searched = list(fit.history)
             if fit.settings.get("stopped") == INTERRUPT:  # who ends the search does not wish to train
                 options = replace(options, max_epochs=0)
-            stands = learner.exact or not self._choices.observation.direct
+            known = self._network is not None  # of regulators, which no training by minibatches knows
+            stands = learner.exact or known or not self._choices.observation.direct
             with seeded(train_rng):
                 fit = refine(screen, fit, self, options, train_rng, progress, stands=stands)
         else:
@@ -366,7 +372,9 @@ class GIM(
         self.observation_ = to_state(observation)
         known = screen.knowledge
         watch = Watch(timeout, progress)
-        task = Task(moments, design, screen.genes, choices.intervention, known.edges, known.targets, watch=watch)
+        task = Task(
+            moments, design, screen.genes, choices.intervention, known.edges, known.targets, known.network, watch=watch
+        )
         samples = resamples(moments, choices.n_ensemble, rng)
         with threadpool_limits(limits=1):  # matrices this small are slower with several threads, much so on busy cores
             with watch.catching():

@@ -56,6 +56,8 @@ def read(adata: Any, key: str, *, dose: str | float = "highest", gene_symbols: s
 
 def _kinds(targets: Any, rows: Measured, genes: list[str], adata: Any, key: str) -> np.ndarray:
     """Kind of the intervention of each perturbation on each gene, ``(P, G)``; that of its first context."""
+    if "kind" in targets:
+        targets = targets[targets["kind"] != "regulator"]
     names = [str(k) for k in np.unique(targets["kind"].astype(str))] if "kind" in targets else []
     out = np.full((len(rows.rows), len(genes)), names[0] if len(names) == 1 else "shift", dtype=object)
     if len(names) < 2:

@@ -112,5 +112,6 @@ def _curve(targets: Any, params: Any, name: str) -> Any:
     columns, doses = as_list(params["perturbation_key"]), as_list(params["dose_key"])
     names, total = perturbation_names(targets, columns, doses, str(params["control"]))
     table = targets.assign(total_dose=total)[[n == name for n in names]]
+    table = table[table["kind"] != "regulator"] if "kind" in table else table
     table = table.groupby(["gene", "total_dose"], observed=True)[["effect", "effect_sd"]].mean().reset_index()
     return table.sort_values("total_dose")

@@ -58,6 +58,7 @@ def fit(
     structure: StructureName = "search",
     graph_prior: Any = None,
     known_targets: Any = None,
+    regulators: Any = None,
     n_ensemble: int = 0,
     effects_by: str | None = None,
     model_kwargs: Mapping[str, Any] | None = None,
@@ -157,6 +158,7 @@ def fit(
         "structure": structure,
         "graph_prior": graph_prior,
         "known_targets": known_targets,
+        "regulators": regulators,
         "n_ensemble": n_ensemble,
         "effects_by": effects_by,
     } | dict(model_kwargs or {})

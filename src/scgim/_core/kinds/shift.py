@@ -56,10 +56,14 @@ class Shift:
         """Dose curves, targets along them, and small effects beyond the targets."""
         residual, error = evidence.residual, evidence.error
         curves, odds = _weigh(evidence, design, prior, known, shifts)
+        if odds.regulators is not None:  # what they do is neither the genes' own effect nor drift
+            residual = residual - curves.fraction(design.dose) @ odds.regulators.shift
         kind = fit_targets(residual, odds.error, design, curves, odds.log_odds, shared=odds.shared)
         fraction, targets = curves.fraction(design.dose), kind.of_drug.probability
+        if odds.regulators is not None:
+            targets = np.maximum(targets, odds.regulators.moves)  # such genes do not tell how others drift
         drift = fit_drift(residual, error, design, fraction, targets, prior.background_sd)
-        return Learned(kind, curves, drift, odds.support(design), odds.settings)
+        return Learned(kind, curves, drift, odds.support(design), odds.regulators, odds.settings)
 
 
 def _weigh(

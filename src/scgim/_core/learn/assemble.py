@@ -14,6 +14,7 @@ from scgim._core.mechanisms.additive import Mechanisms, from_standardised
 from scgim._core.posterior.curves import Curves
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.levels import Levels
+from scgim._core.posterior.network import Network
 from scgim._core.posterior.shifts import find_shifts
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
@@ -59,6 +60,7 @@ def assemble(
     genes: tuple[str, ...],
     known: np.ndarray | None,
     history: list[dict[str, Any]],
+    network: Network | None = None,
 ) -> Fit:
     """Posterior of targets and effects, and everything on the expression scale.
 
@@ -82,10 +84,12 @@ def assemble(
         ``(D, G)``; known targets, or None.
     history
         Of the search.
+    network
+        Of regulators, or None.
     """
     m = score.moments
     own = m.mean[:, :, 0] + m.loc / m.scale  # (K, G)
-    shifts = partial(find_shifts, m, design, parents, evidence, edge_probability)
+    shifts = partial(find_shifts, m, design, parents, evidence, edge_probability, network=network)
     learned = kind.posterior(evidence, own, design, score.prior, known, shifts)
     mechanisms = assemble_mechanisms(score, order, parents, evidence)
     return Fit(
@@ -100,4 +104,5 @@ def assemble(
         levels=Levels.of(design, np.full(len(genes), learned.curves.between_sd)),
         history=history,
         support=learned.support,
+        regulators=learned.regulators,
     ).to_expression(m.scale)

@@ -13,6 +13,7 @@ from scgim._core.design import Design
 from scgim._core.fit import Fit
 from scgim._core.kinds import INTERVENTIONS, Kind
 from scgim._core.moments.moments import Moments
+from scgim._core.posterior.network import Network
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.watch import Watch
 
@@ -39,6 +40,8 @@ class Task:
         ``(G, G)``; prior probability of each edge, 0 where it is forbidden.
     known_targets
         ``(D, G)``; 1 for known targets, 0 for known others, NaN where nothing is known.
+    network
+        Of regulators whose activity drugs may change, or None.
     background
         Standard deviation, in standard deviations of the gene, of differences between contexts that no drug made;
         ``"auto"`` learns it.
@@ -54,6 +57,7 @@ class Task:
     intervention: str = "shift"
     graph_prior: np.ndarray | None = None
     known_targets: np.ndarray | None = None
+    network: Network | None = None
     background: float | str = "auto"
     n_kicks: int | None = None
     watch: Watch = field(default_factory=Watch)

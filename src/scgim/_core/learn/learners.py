@@ -64,6 +64,7 @@ class SearchOrders:
             task.genes,
             task.known_targets,
             history,
+            task.network,
         )
         return replace(fit, settings=task.asked | fit.settings)
 

@@ -10,6 +10,7 @@ from scipy.special import expit, logit
 from scgim._core.arrays import log_odds_of_any, override
 from scgim._core.design import Design
 from scgim._core.posterior.background import Background, fit_background
+from scgim._core.posterior.regulators import RegulatorFit, fit_regulators
 from scgim._core.posterior.shifts import Shifts
 from scgim._core.state import savable
 
@@ -63,6 +64,8 @@ class Odds:
         ``(D, V, G)``; variance of full effects that errs in all contexts of a drug and level alike.
     shifts, background
         What is behind them.
+    regulators
+        Those whose activity drugs change; None without a network.
     """
 
     log_odds: np.ndarray
@@ -70,10 +73,14 @@ class Odds:
     shared: np.ndarray
     shifts: Shifts
     background: Background
+    regulators: RegulatorFit | None = None
 
     def on(self, design: Design) -> np.ndarray:
-        """``(K, G)`` bool; contexts and genes where some drug has a target that is more probable than not."""
-        return (design.present.astype(float) @ (self.log_odds > 0)) > 0
+        """``(K, G)`` bool; contexts and genes where some drug has a target that is more probable than not, or moves a regulator of it."""
+        moved = self.log_odds > 0
+        if self.regulators is not None:
+            moved = moved | self.regulators.moves
+        return (design.present.astype(float) @ moved) > 0
 
     def support(self, design: Design) -> Support:
         """What a fit keeps of it."""
@@ -126,10 +133,15 @@ def learn_odds(shifts: Shifts, design: Design, known: np.ndarray | None) -> Odds
     """
     found, D = shifts.contrasts, len(design.drugs)
     background = fit_background(shifts, D)
-    log_odds = override(share(background.log_odds, found.alike), known)
+    log_odds, regulators = background.log_odds, None
+    if shifts.network is not None:
+        regulators, explained = fit_regulators(shifts, background, shifts.network, D)
+        log_odds = log_odds - explained
+        regulators = regulators.with_odds(share(regulators.log_odds, found.alike))
+    log_odds = override(share(log_odds, found.alike), known)
     error = shifts.error + found.context_sd**2 * ~design.control[:, None]
     own = (found.weight**2 * design.present[:, found.drug].T) @ error  # (R, G) that differs between contexts
     rest = np.maximum(background.variance - own, 0.0) + background.beside
     shared = np.zeros((D, design.n_levels, error.shape[1]))
     shared[found.drug, found.level] = rest
-    return Odds(log_odds, error, shared, shifts, background)
+    return Odds(log_odds, error, shared, shifts, background, regulators)

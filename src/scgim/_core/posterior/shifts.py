@@ -16,6 +16,7 @@ from scgim._core.design import Design
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.contrasts import Contrasts, contrasts
 from scgim._core.posterior.evidence import Evidence
+from scgim._core.posterior.network import Network
 from scgim._core.posterior.spread import moderated
 
 ShiftsAt = Callable[[np.ndarray], "Shifts"]
@@ -37,6 +38,8 @@ class Shifts:
         Of the contexts.
     error
         ``(K, G)``; sampling variance of the residual means of the contexts.
+    network
+        Regulators that may have caused them, or None.
     """
 
     estimate: np.ndarray
@@ -44,6 +47,7 @@ class Shifts:
     passed: np.ndarray
     contrasts: Contrasts
     error: np.ndarray
+    network: Network | None = None
 
 
 def linear_effects(moments: Moments, parents: dict[int, tuple[int, ...]], evidence: Evidence) -> np.ndarray:
@@ -81,6 +85,7 @@ def find_shifts(
     evidence: Evidence,
     edge_probability: np.ndarray,
     fraction: np.ndarray,
+    network: Network | None = None,
 ) -> Shifts:
     """Shifts of every drug, with the errors of sampling, coefficients, doubtful edges, contexts and baseline groups.
 
@@ -96,6 +101,8 @@ def find_shifts(
         ``(G, G)``; an edge of probability q explains what it passes on with an error of ``(1 - q)`` of its square.
     fraction
         ``(K, D)``; fraction of the full effect of each drug.
+    network
+        Regulators that may have caused them, or None.
     """
     effects = linear_effects(moments, parents, evidence)
     error, error_alone = sampling(moments, evidence, effects)
@@ -116,7 +123,7 @@ def find_shifts(
         each = (step * coef).reshape(len(step), len(pa), -1).sum(axis=2) ** 2  # (R, p)
         passed[0, :, j] = each.sum(axis=1)
         variance[0, :, j] += each @ (1 - edge_probability[pa, j])
-    return Shifts(estimate, variance, passed, found, error)
+    return Shifts(estimate, variance, passed, found, error, network)
 
 
 def plain_shifts(

@@ -114,6 +114,14 @@ class Resolver:
         """What a known drug does beyond its targets; `measured`: without the differences of a context of its own."""
         return self.fit.drift.of(d, float(self.fit.curves.fraction(d, dose)), new_context=not measured)
 
+    def _regulated(self, d: int, dose: float) -> list[Effects]:
+        """What regulators add to the genes under a known drug; none where no network was given."""
+        found = self.fit.regulators
+        if found is None:
+            return []
+        fraction = float(self.fit.curves.fraction(d, dose))
+        return [Effects(np.ones(len(self.fit.genes)), fraction * found.shift[d], fraction * found.shift_sd[d])]
+
     def components(self, request: Request, features: np.ndarray | None) -> Components:
         """Interventions of each row of a request.
 
@@ -157,7 +165,10 @@ class Resolver:
             Part.of(KINDS[name], rows, len(self.fit.genes))
             for name, rows in zip(self.fit.kind_names, of_kind, strict=True)
         ]
-        small = Part.of(SHIFT, drift if self.fit.drift.found else [], len(self.fit.genes))
+        drift = drift if self.fit.drift.found else []
+        for r, dose in enumerate(request.dose):
+            drift += [(r, e) for d, v in key_of(dose) if d < n_known for e in self._regulated(d, v)]
+        small = Part.of(SHIFT, drift, len(self.fit.genes))
         return Components(len(request.table), tuple(parts), small)
 
     @cached_property

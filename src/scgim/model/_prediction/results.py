@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from scipy.special import expit
 
 from scgim._checks import TABLE, checked, or_none
-from scgim._core.arrays import as_log_odds
+from scgim._core.arrays import LARGEST_ODDS, as_log_odds, log_odds_of_any
 from scgim._core.effects import Effects
 from scgim._core.kinds import KINDS
 from scgim.model._prediction.predictor import Predictor
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 SMALLEST_EDGE = 1e-6  # probabilities below this are not kept in the sparse matrix
+REGULATOR = "regulator"  # kind of targets that are no gene
 SMALLEST_SD = 1e-12  # of an effect, below which a ratio to it means nothing
 
 
@@ -80,6 +82,59 @@ def what_contexts_rest_on(fit: Fit, design: Design, contexts: np.ndarray) -> tup
     return support.log_odds[contexts], more
 
 
+def with_regulators(
+    table: pd.DataFrame, rows: pd.DataFrame, fit: Fit, dose: np.ndarray, genes: list[str]
+) -> pd.DataFrame:
+    """The table with a line for each row and regulator after the genes of the row, and ranks over both.
+
+    Parameters
+    ----------
+    table
+        Of the genes, m rows after each other.
+    rows
+        ``m`` rows of registered columns.
+    fit
+        With regulators, or without, which leaves the table as it is.
+    dose
+        ``(m, D)``; of the fitted drugs.
+    genes
+        Names of the G genes.
+    """
+    found = fit.regulators
+    if found is None:
+        return table
+    names, m = found.network.names, len(rows)
+    fraction = np.stack([fit.curves.fraction(d, np.maximum(dose[:, d], 0.0)) for d in range(len(fit.drugs))], axis=1)
+    share = np.where(dose > 0, fraction, 0.0)  # (m, D)
+    weight = share[:, :, None] * found.probability  # (m, D, T)
+    chance = np.maximum(weight.sum(axis=1), SMALLEST_SD)
+    effects = Effects(
+        expit(np.stack([log_odds_of_any(found.log_odds[on]) for on in dose > 0])),
+        (weight * found.activity * share[:, :, None]).sum(axis=1) / chance,
+        np.sqrt((weight * (found.activity_sd * share[:, :, None]) ** 2).sum(axis=1) / chance),
+    )
+    odds = np.clip(np.stack([log_odds_of_any(found.log_odds[on]) for on in dose > 0]), -LARGEST_ODDS, LARGEST_ODDS)
+    own = target_table(rows, list(names), effects, np.full((m, len(names)), ""), odds).assign(kind=REGULATOR)
+    if "identified" in table:
+        own["identified"] = np.repeat(table["identified"].to_numpy().reshape(m, -1).all(axis=1), len(names))
+    for column in ("n_agree", "n_strata"):
+        if column in table:
+            own[column] = 0  # regulators are not judged by batch
+    both = pd.concat([table.astype({"gene": object, "kind": object}), own.astype({"gene": object, "kind": object})])
+    order = np.concatenate([np.repeat(np.arange(m), len(genes)), np.repeat(np.arange(m), len(names))])
+    both = both.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+    both["gene"] = pd.Categorical(
+        both["gene"], categories=pd.Index([*genes, *(n for n in names if n not in set(genes))])
+    )
+    both["kind"] = pd.Categorical(
+        both["kind"], categories=[k for k in (*KINDS, REGULATOR) if (both["kind"] == k).any()]
+    )
+    shape = (m, len(genes) + len(names))
+    ratio = both["effect"].to_numpy() / np.maximum(both["effect_sd"].to_numpy(), SMALLEST_SD)
+    both["rank"] = ranks(both["log_odds"].to_numpy().reshape(shape), ratio.reshape(shape)).ravel()
+    return both
+
+
 class ResultsMixin:
     """What a trained :class:`scgim.model.GIM` has learned, as tables."""
 
@@ -100,7 +155,9 @@ class ResultsMixin:
         One line for each perturbation and gene: the registered columns, `gene`, `kind` (of intervention), `probability`
         (that the perturbation acts on this gene's mechanism), `log_odds` (of that, which tells genes apart whose
         probabilities are all 1), `effect` (given that, in units of the modelled expression), `effect_sd`, and `rank` (1
-        for the largest log odds). Fitted contexts also have `identified` (False for drugs that were measured only
+        for the largest log odds). Where regulators were given, each has a line of its own: `kind` "regulator", its name under
+        `gene`, and as `effect` the change of its activity, in units of what its average target moves by. Fitted contexts also have
+        `identified` (False for drugs that were measured only
         together, or otherwise cannot be told apart; shifts share the probability), and, with several batches, those of
         shifts `n_agree` (batches and other strata whose own estimate has the sign of the drug's) of `n_strata`.
 
@@ -125,10 +182,12 @@ class ResultsMixin:
             perturbed = np.flatnonzero(~data.design.control)
             rows = data.table.drop(columns="n_cells").iloc[perturbed]
             rests = what_contexts_rest_on(fit, data.design, perturbed)
-            return target_table(rows, data.genes, fit.of_context[perturbed], fit.kind_of_context[perturbed], *rests)
+            table = target_table(rows, data.genes, fit.of_context[perturbed], fit.kind_of_context[perturbed], *rests)
+            return with_regulators(table, rows, fit, data.design.dose[perturbed], data.genes)
         request = make_request(perturbations, data, self.adjustment_)  # type: ignore[attr-defined]
         components = predictor.components(request, read_new_features(features, data, request))
-        return target_table(request.table, data.genes, *components.marginal())
+        table = target_table(request.table, data.genes, *components.marginal())
+        return with_regulators(table, request.table, fit, request.dose[:, : len(fit.drugs)], data.genes)
 
     def get_graph(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
         """The graph over genes.

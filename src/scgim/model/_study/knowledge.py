@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scgim._core.posterior.network import Network
 from scgim._warnings import warn_user
 
 EDGES_PER_GENE = 2.0
@@ -27,10 +28,13 @@ class Knowledge:
         ``(G, G)``; prior probability of each edge, row causes column, 0 where forbidden; None where nothing is known.
     targets
         ``(D, G)``; 1 where a drug is known to act, NaN elsewhere; None where nothing is known.
+    network
+        Regulators whose activity drugs may change; None where none is given.
     """
 
     edges: np.ndarray | None = None
     targets: np.ndarray | None = None
+    network: Network | None = None
 
     @classmethod
     def of(
@@ -39,10 +43,11 @@ class Knowledge:
         pairs: list[list[str]] | None,
         drugs: tuple[str, ...],
         genes: list[str],
+        network: Network | None = None,
     ) -> Knowledge:
         """From what `normalise_graph_prior` and `normalise_known_targets` return."""
         known = known_targets_matrix(pairs, drugs, genes)
-        return cls(prior_matrix(prior, len(genes)), None if known is None else np.where(known, 1.0, np.nan))
+        return cls(prior_matrix(prior, len(genes)), None if known is None else np.where(known, 1.0, np.nan), network)
 
 
 def base_probability(n_genes: int) -> float:

@@ -1,0 +1,30 @@
+"""A network of regulators, which have no measured value (layer `_core`; not from the paper)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scgim._core.state import savable
+
+
+@savable
+@dataclass(frozen=True)
+class Network:
+    """What regulators act on: E edges from T regulators to genes.
+
+    Attributes
+    ----------
+    names
+        Of the regulators.
+    source, target
+        ``(E,)``; regulator and gene of each edge.
+    weight
+        ``(E,)``; signed size, of root mean square one for each regulator.
+    """
+
+    names: tuple[str, ...]
+    source: np.ndarray
+    target: np.ndarray
+    weight: np.ndarray
