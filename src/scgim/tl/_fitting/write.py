@@ -97,8 +97,10 @@ def take(results: Results, genes: np.ndarray, cells: np.ndarray) -> Results:
     """The part of ``results`` for some genes and cells; -1 stands for one that the fit did not see."""
     kept = genes >= 0
     names = {results.genes[g] for g in genes[kept]}
-    kept_rows = results.targets["gene"].astype(str).isin(names) | (results.targets["kind"] == "regulator")
-    table = results.targets[kept_rows].reset_index(drop=True)
+    inside = results.targets["gene"].astype(str).isin(names)
+    if "kind" in results.targets:
+        inside |= results.targets["kind"] == "regulator"
+    table = results.targets[inside].reset_index(drop=True)
 
     def rows(x: np.ndarray) -> np.ndarray:  # (K, G) -> (K, len(genes)), 0 where the gene was not modelled
         return np.where(kept, np.asarray(x)[:, genes], 0.0)
