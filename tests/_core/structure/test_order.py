@@ -3,6 +3,7 @@ from itertools import combinations, permutations
 import numpy as np
 import pytest
 
+from scgim._core.learn import order as learn_order
 from scgim._core.learn.order import SHIFT, learn_structure
 from scgim._core.structure.order import EXTRA, OrderSearch, Parents, search
 from scgim._core.structure.score import Prior, ShiftScore
@@ -202,6 +203,21 @@ def learned(study, n_kicks: int = 3, rng: int = 0):
     rng, kind = np.random.default_rng(rng), CountedShift()
     found = learn_structure(moments, study.design, prior, rng=rng, kind=kind, n_kicks=n_kicks)
     return found[2], calls[0]
+
+
+def test_large_systems_start_from_what_the_prior_leaves(make_study, monkeypatch):
+    study = make_study(n_genes=12, n_drugs=8, seed=4)
+    moments, rng = study.moments(), np.random.default_rng(0)
+    allowed = (study.graph != 0) | (rng.random((12, 12)) < 0.2)
+    np.fill_diagonal(allowed, False)
+    prior = Prior.default(12, np.where(allowed, 0.2, 0.0))
+    small = learn_structure(moments, study.design, prior, rng=rng, n_kicks=3)[2]
+    monkeypatch.setattr(learn_order, "MOST_ELIMINATED", 5)
+    monkeypatch.setattr(learn_order, "eliminate", None)
+    monkeypatch.setattr(learn_order, "screen", None)
+    _, chooser, large, _ = learn_structure(moments, study.design, prior, rng=np.random.default_rng(0), n_kicks=3)
+    assert [c.tolist() for c in chooser.candidates] == [np.flatnonzero(allowed[:, j]).tolist() for j in range(12)]
+    assert large.total == pytest.approx(small.total, abs=1e-6)
 
 
 def test_scores_of_python_lead_to_the_same_graph(make_study):

@@ -18,10 +18,14 @@ from scgim._core.structure.misfit import START_CELLS, total_evidence
 from scgim._core.structure.order import OrderSearch, Parents, search
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
-from scgim._core.structure.screening import screen, widen
+from scgim._core.structure.screening import response_order, screen, widen
 from scgim._core.structure.watch import Watch
 
 SHIFT = Shift()
+MOST_ELIMINATED = (
+    2_000  # genes up to which elimination, whose time grows with their cube, is worth the order that it gives
+)
+FEW_CANDIDATES = 2  # times those that are screened for: so many are taken as the prior gives them
 
 
 def _report(watch: Watch, stage: str, history: list[dict[str, Any]]) -> Callable[[float], None]:
@@ -30,6 +34,24 @@ def _report(watch: Watch, stage: str, history: list[dict[str, Any]]) -> Callable
         watch.tell(stage, value)
 
     return report
+
+
+def start(score: ShiftScore, n_candidates: int, watch: Watch) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Order ``(G,)`` to start from, and candidate parents of each gene.
+
+    Beyond `MOST_ELIMINATED` genes, those that few drugs move come first, and where the prior leaves few candidates these are taken as
+    they are, for nothing has to be screened.
+    """
+    G, allowed = score.n_genes, np.isfinite(score.prior.edge_price)
+    likely = [np.empty(0, dtype=int)] * G
+    if G <= MOST_ELIMINATED:
+        order, likely = eliminate(score, watch)
+    else:
+        order = response_order(score)
+        if (allowed.sum(axis=0) <= FEW_CANDIDATES * n_candidates).all():
+            return order, [np.setdiff1d(np.flatnonzero(allowed[:, j]), j) for j in range(G)]
+    candidates = [np.union1d(*lists) for lists in zip(screen(score, n_candidates), likely, strict=True)]
+    return order, [c[allowed[c, j]] for j, c in enumerate(candidates)]
 
 
 def learn_structure(
@@ -54,9 +76,7 @@ def learn_structure(
     history: list[dict[str, Any]] = []
     few = moments.n_genes <= 50
     score = kind.score(moments, design, replace(prior, misfit_cells=START_CELLS if doubts else np.inf))
-    order, likely = eliminate(score, watch)
-    candidates = [np.union1d(*lists) for lists in zip(screen(score, n_candidates), likely, strict=True)]
-    candidates = [c[np.isfinite(prior.edge_price[c, j])] for j, c in enumerate(candidates)]
+    order, candidates = start(score, n_candidates, watch)
     best, total, cells = -np.inf, 0.0, np.inf
     for round_ in range(3):
         chooser = Parents(score, candidates, max_parents)
