@@ -115,6 +115,17 @@ class Fit:
         return self._of_context[0]
 
     @property
+    def acting(self) -> Effects:
+        """``(D, G)``; what drugs do to single genes, given the graph: at their targets, and where the graph does not hold.
+
+        A shift that an edge should have passed on, and did not, is no target; but predictions along the graph need it like one.
+        """
+        found, past = self.of_drug, self.drift.past_graph
+        if past is None:
+            return found
+        return replace(found, probability=found.probability + (1 - found.probability) * past)
+
+    @property
     def kind_of_drug(self) -> np.ndarray:
         """``(D, G)`` str; the most probable kind."""
         return self.kind_names[self._of_drug[1]]

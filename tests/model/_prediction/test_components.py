@@ -5,7 +5,7 @@ import pytest
 
 from scgim._core.effects import Effects
 from scgim._core.kinds import KINDS
-from scgim.model._prediction.components import Components, Part
+from scgim.model._prediction.components import Components, Part, beside
 
 
 def part(kind: str, row: list[int], probability: list, mean: list, sd: float = 0.0) -> Part:
@@ -53,3 +53,24 @@ def test_drawn_shifts_have_the_moments_of_the_posterior() -> None:
     np.testing.assert_allclose(added.mean(axis=0), components.mean_added()[0], atol=0.02)
     variance = 0.3 * (0.25 + 4.0) - 0.6**2 + 0.04
     assert added[:, 0].var() == pytest.approx(variance, rel=0.03)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.2, 0.7, 1.0])
+def test_drift_acts_where_targets_do_not_first(probability: float) -> None:
+    """In all with its probability; beside a target only as far as the chance of no target does not suffice."""
+    none = np.array([0.0, 0.2, 0.5, 1.0])
+    on, off = beside(np.full(4, probability), none)
+    given = (1 - none) * on + none * off
+    np.testing.assert_allclose(np.where(none < 1, given, off), probability)
+    assert (np.minimum(on, 1 - off)[(none > 0) & (none < 1)] < 1e-12).all()
+
+
+def test_a_cell_has_a_target_or_its_drift() -> None:
+    """Both explain one shift: a gene that is a target with probability 0.6 moves by it in all cells, not by 0.6 of it and 1.4."""
+    target = part("shift", [0], [[0.6, 0, 0]], [[2.0, 0, 0]])
+    drift = part("shift", [0], [[0.4, 1.0, 1.0]], [[2.0, 0.5, 0]])
+    components = Components(1, (target,), drift)
+    added = components.draw(np.zeros(500, dtype=int), np.random.default_rng(2)).add
+    np.testing.assert_allclose(added, [[2.0, 0.5, 0]] * 500)
+    np.testing.assert_allclose(components.mean_added(), [[2.0, 0.5, 0]])
+    np.testing.assert_allclose(components.expected().add, [[2.0, 0.5, 0]])

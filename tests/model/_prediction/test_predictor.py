@@ -17,6 +17,7 @@ from scgim._core.mechanisms.linear import Linear
 from scgim._core.posterior.curves import DoseCurves
 from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.levels import Levels
+from scgim.model._prediction.cells import PredictedLayer
 from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.request import make_request, read_new_features
 from scgim.model._reading.cells import Adjustment
@@ -312,3 +313,20 @@ def test_two_kinds_act_side_by_side() -> None:
     assert kind[0, :2].tolist() == ["shift", "activity"]
     np.testing.assert_allclose(found.mean[0, :2], [4.0, -0.5])
     np.testing.assert_allclose(both.mean(request, components)[0], [5.0, 10.0, 0.5 - 0.5 * 10.0], atol=0.2)
+
+
+def test_mean_of_exponentials_is_that_of_drawn_cells() -> None:
+    """Counts are exponentials of the layer: targets, and drift where these are not, in closed form and drawn."""
+    predictor = with_small_effects()
+    request = make_request(rows(("B", 1.0, "A", 3.0, "x"), ("A", 1.0, "ctrl", 0, "y")), predictor.data, None)
+    components = predictor.components(request, None)
+    components.drift.effects.mean[:] /= 9
+    layer = PredictedLayer(predictor.fit.mechanisms, components, np.arange(2), np.array([0, 1]))
+    mean, log_mean = layer.log_mean()
+    rng = np.random.default_rng(3)
+    for r in range(2):
+        moved = components.draw(np.full(400_000, r), rng)
+        x = propagate(predictor.fit.mechanisms, moved, np.full(400_000, r), None)
+        noise = 0.5 * (predictor.fit.mechanisms.noise_sd**2) @ np.linalg.inv(np.eye(3) - W) ** 2
+        np.testing.assert_allclose(np.log(np.exp(x).mean(axis=0)) + noise, log_mean[r], atol=0.02)
+        np.testing.assert_allclose(x.mean(axis=0), mean[r], atol=0.02)

@@ -35,8 +35,7 @@ def test_evaluate_counts_on_logs(counts):
     moved = tl.evaluate(model, test, baselines=(), transform="log_normalize", population="control")
     moved = moved.set_index("metric")["value"]
     for gim in (table.xs("gim", level="method"), moved):  # changes multiply, which a mean of logarithms does not see
-        # half of the genes move, most of them by what is taken for the drug's drift, which predictions shrink: 0.85 of it
-        assert gim["mean_distance"] < 0.9 * table["mean_distance", "training_mean"]
+        assert gim["mean_distance"] < 0.8 * table["mean_distance", "training_mean"]
         assert gim["energy_distance"] < table["energy_distance", "training_mean"]
     by_hand = tl.evaluate(model, test, metrics=["mean_distance"], baselines=("control",), transform=np.sqrt)
     control = np.sqrt(model.adata.X[((model.adata.obs["patient"] == "1") & (model.adata.obs["drug"] == "control"))])

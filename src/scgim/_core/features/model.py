@@ -135,7 +135,8 @@ class FeatureModel:
         dose, has_dose = np.asarray(design.dose, float), bool(getattr(design, "has_dose", True))
         features = None if features is None else np.asarray(features, float)
         rows_are = _rows_are(features, rows_are, dose.shape)
-        beliefs = Beliefs(fit.of_drug.probability, fit.of_drug.mean, np.maximum(fit.of_drug.sd, 1e-6) ** 2)
+        acting = fit.acting
+        beliefs = Beliefs(acting.probability, acting.mean, np.maximum(acting.sd, 1e-6) ** 2)
         ec50, exponent = fit.curves.ec50, fit.curves.hill
         propagate = _default_propagate(fit) if propagate is None else propagate
         context, drug = np.nonzero((dose > 0) & ((dose > 0).sum(1) == 1)[:, None])

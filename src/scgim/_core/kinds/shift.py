@@ -11,7 +11,7 @@ from scgim._core.effects import Effects
 from scgim._core.kinds.base import At, Learned, Moved
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.curves import Curves, fit_dose_curves
-from scgim._core.posterior.drift import fit_drift
+from scgim._core.posterior.drift_beside import drift_beside, drift_of_rows, rebase, shared_errors
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.odds import Odds, learn_odds
 from scgim._core.posterior.shifts import ShiftsAt
@@ -53,17 +53,18 @@ class Shift:
         known: np.ndarray | None,
         shifts: ShiftsAt,
     ) -> Learned:
-        """Dose curves, targets along them, and small effects beyond the targets."""
-        residual, error = evidence.residual, evidence.error
+        """Dose curves, targets along them, and the drift that they were weighed against."""
         curves, odds = _weigh(evidence, design, prior, known, shifts)
+        fraction, residual = curves.fraction(design.dose), evidence.residual
         if odds.regulators is not None:  # what they do is neither the genes' own effect nor drift
-            residual = residual - curves.fraction(design.dose) @ odds.regulators.shift
-        kind = fit_targets(residual, odds.error, design, curves, odds.log_odds, shared=odds.shared)
-        fraction, targets = curves.fraction(design.dose), kind.of_drug.probability
-        if odds.regulators is not None:
-            targets = np.maximum(targets, odds.regulators.moves)  # such genes do not tell how others drift
-        drift = fit_drift(residual, error, design, fraction, targets, prior.background_sd)
-        return Learned(kind, curves, drift, odds.support(design), odds.regulators, odds.settings)
+            residual = residual - fraction @ odds.regulators.shift
+        baseline, baseline_error = rebase(odds, residual, design, fraction)
+        residual = residual - baseline[design.group]
+        rows = drift_of_rows(odds, residual, baseline_error, design)
+        shared = shared_errors(odds, rows)
+        kind = fit_targets(residual, odds.error, design, curves, odds.log_odds, shared=shared)
+        drift = drift_beside(odds, rows, kind, residual, design, fraction, prior.background_sd)
+        return Learned(kind, curves, drift, odds.support(design), odds.regulators, odds.settings, baseline)
 
 
 def _weigh(

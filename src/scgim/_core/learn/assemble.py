@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -91,6 +92,8 @@ def assemble(
     own = m.mean[:, :, 0] + m.loc / m.scale  # (K, G)
     shifts = partial(find_shifts, m, design, parents, evidence, edge_probability, network=network)
     learned = kind.posterior(evidence, own, design, score.prior, known, shifts)
+    if learned.baseline is not None:
+        evidence = replace(evidence, baseline=evidence.baseline + learned.baseline)
     mechanisms = assemble_mechanisms(score, order, parents, evidence)
     return Fit(
         genes=genes,

@@ -1,25 +1,29 @@
-"""Small effects of drugs beyond their targets (layer `_core`; not from the paper).
+"""What drugs do beyond their targets (layer `_core`; not from the paper).
 
-Where a gene is not called a target, its residual means are not quite zero: part of that is the drug's own and comes
-back at its other doses and in other batches, part belongs to the context. Here ``r_kj = h_k u_dj + w_kj + error``
-with ``u ~ N(0, drug_sd^2)`` and ``w ~ N(0, context_sd^2)``, two numbers for all genes and drugs. Everything is in
-standard deviations of the gene.
+Where a gene is not a target, its residual means are not quite zero: part of that is the drug's own, follows its dose curve
+and comes back in other batches, part belongs to the context: ``r_kj = h_k u_dj + w_kj + error``. Where targets are weighed
+against drift (`scgim._core.posterior.background`), predictions use the same ``u`` and the same differences between contexts
+(`scgim._core.posterior.drift_beside`); other kinds of intervention leave a remainder, whose two parts have one variance each
+for all genes and drugs (`fit_drift`). Everything is in standard deviations of the gene.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import softmax
 
 from scgim._core.arrays import sum_by
 from scgim._core.design import Design
 from scgim._core.effects import Effects
+from scgim._core.posterior.background import FREEDOM, log_normal, scales
 from scgim._core.state import savable
 
 DRUG_SD = np.array([0.0, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.4, 0.55, 0.8])
 CONTEXT_SD = np.array([0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.55, 0.8])
 NEGLIGIBLE = 0.015  # standard deviations below this are taken as none
+BLOCK_VALUES = 500_000  # of which a mixture is held at once
 
 
 @savable
@@ -35,13 +39,31 @@ class Drift:
         ``(G,)``; differences between contexts, beyond what the drugs do, that are drawn anew for contexts that were not
         measured.
     of_drug
-        ``(D, G)``; small effects of the drugs at full dose; their `probability` is that the gene is not a target of the
-        drug, where they apply, and one where they apply beside targets, too.
+        ``(D, G)``; small effects of the drugs at full dose, where they apply; their `probability` is that they do: that the
+        gene is not a target of the drug, or one where they apply beside targets, too.
+    at_level
+        ``(D, V, G)``; the same at each level of the covariate by which effects differ; None where levels share them.
+    of_context
+        ``(K, G)``; what each fitted context has beyond all else; None where nothing was kept of it.
+    past_graph
+        ``(D, G)``; probability that a gene which is no target is better explained without its parents, so that what these pass
+        on has to be made up for as if it were a target; None where this was not weighed.
+    group_sd
+        ``(G,)``; differences between baseline groups in what a drug does, at full effect; None where there are none.
+    pairs, of_pair
+        ``(M, 2)`` and ``(M, G)``; drug and baseline group of those that were measured together, and what the drug does more
+        there, at full effect; None where nothing was kept of it.
     """
 
     background_sd: np.ndarray
     context_sd: np.ndarray
     of_drug: Effects
+    at_level: Effects | None = None
+    of_context: Effects | None = None
+    past_graph: np.ndarray | None = None
+    group_sd: np.ndarray | None = None
+    pairs: np.ndarray | None = None
+    of_pair: Effects | None = None
 
     @classmethod
     def none(cls, n_drugs: int, background_sd: np.ndarray) -> Drift:
@@ -51,24 +73,58 @@ class Drift:
     @property
     def found(self) -> bool:
         """Whether there is any."""
-        return bool(self.of_drug.mean.any() or self.context_sd.any())
+        of_context = self.of_context is not None and self.of_context.mean.any()
+        return bool(self.of_drug.mean.any() or self.context_sd.any() or of_context)
 
-    def of(self, drug: int, fraction: float, *, new_context: bool) -> Effects:
-        """What a drug does beyond its targets at a fraction of its full effect, ``(G,)``; certain to act everywhere.
+    def of(self, drug: int, fraction: float, *, level: int | None = None, new_context: bool) -> Effects:
+        """What a drug does beyond its targets at a fraction of its full effect, ``(G,)``.
 
-        `new_context` adds the differences of a context that was not measured.
+        `new_context` adds the differences of a context that was not measured; `level` is that of the covariate by which
+        effects differ, where it is known.
         """
-        small = self.of_drug[drug]
+        small = self.of_drug[drug] if level is None or self.at_level is None else self.at_level[drug, level]
         context = self.context_sd if new_context else 0.0
-        return Effects(
-            np.ones(small.shape),
-            small.probability * fraction * small.mean,
-            small.probability * np.hypot(fraction * small.sd, context),
-        )
+        return Effects(small.probability, fraction * small.mean, np.hypot(fraction * small.sd, context))
+
+    def in_groups(self, drug: int, fraction: float, weight: np.ndarray) -> Effects | None:
+        """What a drug does more in baseline groups with these weights ``(C,)``, ``(G,)``; in others it differs by `group_sd`."""
+        if self.group_sd is None or self.pairs is None or self.of_pair is None or not self.group_sd.any():
+            return None
+        of = np.flatnonzero((self.pairs[:, 0] == drug) & (weight[self.pairs[:, 1]] > 0))
+        share = weight[self.pairs[of, 1]]  # (m,)
+        elsewhere = max(1 - float(share.sum()), 0.0) * self.group_sd**2
+        mean, variance = share @ self.of_pair.mean[of], share @ self.of_pair.sd[of] ** 2 + elsewhere
+        return Effects(np.ones(len(mean)), fraction * mean, fraction * np.sqrt(variance))
 
     def scale(self, by: np.ndarray) -> Drift:
         """In other units."""
-        return Drift(self.background_sd * by, self.context_sd * by, self.of_drug.scale(by))
+        at_level, of_context, of_pair = (
+            None if part is None else part.scale(by) for part in (self.at_level, self.of_context, self.of_pair)
+        )
+        return replace(
+            self,
+            background_sd=self.background_sd * by,
+            context_sd=self.context_sd * by,
+            of_drug=self.of_drug.scale(by),
+            at_level=at_level,
+            of_context=of_context,
+            group_sd=None if self.group_sd is None else self.group_sd * by,
+            of_pair=of_pair,
+        )
+
+
+def t_posterior(value: np.ndarray, error: np.ndarray, prior_sd: np.ndarray) -> Effects:
+    """Posterior of what has a t distribution of these scales ``(n, 1)``, from values ``(n, G)`` with these error variances."""
+    mean, sd = np.zeros(value.shape), np.zeros(value.shape)
+    rows = np.flatnonzero(prior_sd[:, 0] > 0)
+    for at in np.array_split(rows, int(np.ceil(len(rows) * value.shape[1] / BLOCK_VALUES)) or 1):
+        prior = scales(FREEDOM)[:, None, None] * prior_sd[at] ** 2  # (C, n', 1)
+        share = softmax(log_normal(value[at] ** 2, prior + error[at]), axis=0)  # (C, n', G)
+        gain = prior / (prior + error[at])
+        mean[at] = (share * gain).sum(axis=0) * value[at]
+        second = (share * (gain * error[at] + (gain * value[at]) ** 2)).sum(axis=0)
+        sd[at] = np.sqrt(np.maximum(second - mean[at] ** 2, 0.0))
+    return Effects(np.ones(value.shape), mean, sd)
 
 
 def against_controls(residual: np.ndarray, error: np.ndarray, design: Design) -> tuple[np.ndarray, np.ndarray]:
@@ -122,6 +178,7 @@ def fit_drift(
     error = np.maximum(error - (background_sd**2)[None] * ~design.control[:, None], 1e-12)  # sampling alone
     single = np.flatnonzero(design.single)
     drug = design.present[single].argmax(axis=1)
+    all_residual, all_error = residual, error
     residual, error = against_controls(residual, error, design)
     r, e, h = residual[single], error[single], fraction[single, drug][:, None]
     D, G = probability.shape
@@ -153,4 +210,6 @@ def fit_drift(
         mean, second, drug_sd = np.zeros((D, G)), np.zeros((D, G)), 0.0
     spread = np.sqrt(np.maximum(second - mean**2, 0.0))
     context_sd = context_sd if context_sd >= NEGLIGIBLE else 0.0
-    return Drift(background_sd, np.full(G, context_sd), Effects(off, mean, spread))
+    left = all_residual - fraction @ (off * mean)  # (K, G)
+    own = t_posterior(left, all_error, context_sd * ~design.control[:, None])
+    return Drift(background_sd, np.full(G, context_sd), Effects(off, mean, spread), of_context=own)

@@ -58,11 +58,14 @@ def edge_strength(module: GIMModule, z: torch.Tensor, rng: np.random.Generator) 
     return strength
 
 
-def export_mechanisms(module: GIMModule, order: np.ndarray, strength: np.ndarray) -> Mechanisms | NeuralMechanisms:
-    """Mechanisms as plain arrays on the expression scale."""
+def export_mechanisms(
+    module: GIMModule, order: np.ndarray, strength: np.ndarray, rebase: np.ndarray | None = None
+) -> Mechanisms | NeuralMechanisms:
+    """Mechanisms as plain arrays on the expression scale; `rebase` ``(C, G)`` is added to the standardised baselines."""
     loc, scale = as_array(module.loc), as_array(module.scale)
-    noise = scale * np.exp(as_array(module.log_noise))
-    return module.mechanisms.to_fit(order, as_array(module.baseline), noise, loc, scale, strength)
+    noise, baseline = scale * np.exp(as_array(module.log_noise)), as_array(module.baseline)
+    baseline = baseline if rebase is None else baseline + rebase
+    return module.mechanisms.to_fit(order, baseline, noise, loc, scale, strength)
 
 
 def assemble(
@@ -115,7 +118,7 @@ def assemble(
     ).to_expression(scale)
     return replace(
         found,
-        mechanisms=export_mechanisms(module, order, strength),
+        mechanisms=export_mechanisms(module, order, strength, learned.baseline),
         graph=Graph(strength, edge_probability),
         history=[*start.history, *(history or [])],
         settings={**start.settings, **learned_prior(state.prior, learned.curves), **learned.settings},

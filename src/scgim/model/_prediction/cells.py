@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scgim._core.effects import Effects
 from scgim._core.kinds.base import Moved
 from scgim._core.kinds.cells import mean_cells, propagate, sample_cells
 from scgim._core.observation import Observation
-from scgim.model._prediction.components import Components
+from scgim.model._prediction.components import Components, beside
 from scgim.model._prediction.request import Request
 
 if TYPE_CHECKING:
@@ -120,14 +121,34 @@ class PredictedLayer:
         total = np.linalg.inv(np.eye(n_genes) - mechanisms.weights())  # (G, G), row causes column
         nothing = Moved.nothing(components.n_rows, n_genes)
         baseline = mean_cells(mechanisms, nothing.rows(self.row), self.group)
-        mean, log_mean = np.zeros((2, components.n_rows, n_genes))
-        for part in components.added:
-            for c, r in enumerate(part.row):
-                effects = part.effects[c]
-                hit = np.flatnonzero(effects.probability > SMALLEST_PROBABILITY)
-                p, a, sd = (v[hit, None] for v in (effects.probability, effects.mean, effects.sd))
-                move = total[hit] * a + 0.5 * (total[hit] * sd) ** 2
-                log_mean[r] += np.log1p(p * np.expm1(np.clip(move, -LARGEST_MOVE, LARGEST_MOVE))).sum(axis=0)
-                mean[r] += effects.expected[hit] @ total[hit]
+        log_mean = np.zeros((components.n_rows, n_genes))
+        slots = [part.slots(components.n_rows) for part in components.added]
+        for slot in range(max(s.shape[1] for s in slots)):
+            now = [s[:, slot] if slot < s.shape[1] else np.full(components.n_rows, -1) for s in slots]
+            for r, (*targets, drift) in enumerate(zip(*now, strict=True)):
+                log_mean[r] += self._log_factor([int(c) for c in targets], int(drift), total)
+        mean = components.mean_added() @ total
         noise = 0.5 * (mechanisms.noise_sd**2) @ total**2
         return baseline + mean[self.row], baseline + log_mean[self.row] + noise
+
+    def _log_factor(self, targets: list[int], drift: int, total: np.ndarray) -> np.ndarray:
+        """Log of the mean of the exponential ``(G,)`` of what targets, by kind, and the drift beside them add; -1 for none."""
+        n_genes, (*parts, drifts) = self.components.n_genes, self.components.added
+        found = [part.effects[c] for part, c in zip(parts, targets, strict=True) if c >= 0]
+        small = Effects.none(n_genes) if drift < 0 else drifts.effects[drift]
+        out = np.zeros(n_genes)
+        for effects in found or [Effects.none(n_genes)]:
+            on, off = beside(small.probability, 1 - effects.probability)
+            moved = np.flatnonzero((effects.probability > SMALLEST_PROBABILITY) | (small.mean != 0) | (small.sd > 0))
+            by_target, by_drift = (_growth(total[moved], e.mean[moved], e.sd[moved]) for e in (effects, small))
+            p, on, off = (v[moved, None] for v in (effects.probability, on, off))
+            hit = by_target + on * by_drift * (1 + by_target)
+            out += np.log1p(p * hit + (1 - p) * off * by_drift).sum(axis=0)
+            small = Effects.none(n_genes)  # once
+        return out
+
+
+def _growth(total: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
+    """Factor less one ``(g, G)`` by which the mean of the exponential grows with Gaussian shifts ``(g,)`` of genes."""
+    move = total * mean[:, None] + 0.5 * (total * sd[:, None]) ** 2
+    return np.asarray(np.expm1(np.clip(move, -LARGEST_MOVE, LARGEST_MOVE)))

@@ -11,6 +11,8 @@ from scgim._core.effects import Effects, strongest
 from scgim._core.kinds import Kind
 from scgim._core.kinds.base import Moved
 
+NEVER = 1e-6  # probability by which nothing is divided; single precision has no more digits
+
 
 @dataclass(frozen=True)
 class Part:
@@ -59,7 +61,8 @@ class Components:
     parts
         One for each kind of intervention that was found.
     drift
-        Small effects beyond the targets, at all genes, which add up; in units of the causal layer.
+        Small effects beyond the targets, which add up, in units of the causal layer. The first of a row belongs to the first interventions of the row, and so
+        on: a gene that these leave alone is moved by drift first, see `beside`.
     """
 
     n_rows: int
@@ -113,20 +116,57 @@ class Components:
     def draw(self, row: np.ndarray, rng: np.random.Generator) -> Moved:
         """What happens to n cells, drawn from the posterior, in units of the causal layer; `row` ``(n,)`` is that of each cell."""
         moved = Moved.nothing(len(row), self.n_genes)
-        for part in self.parts:
-            for slot in part.slots(self.n_rows).T:
-                there = np.flatnonzero(slot[row] >= 0)
-                source = slot[row[there]]
-                chance = rng.random((len(there), self.n_genes), dtype=np.float32)
-                cell, gene = np.nonzero(chance < part.effects.probability[source])
-                at = source[cell], gene
+        slots = [part.slots(self.n_rows) for part in self.everything]
+        for slot in range(max(s.shape[1] for s in slots)):
+            now = [s[row, slot] if slot < s.shape[1] else np.full(len(row), -1) for s in slots]
+            hit, none = np.zeros(moved.add.shape, dtype=bool), np.ones(moved.add.shape, dtype=np.float32)
+            for part, source in zip(self.parts, now[:-1], strict=True):
+                there = np.flatnonzero(source >= 0)
+                if not len(there):
+                    continue
+                probability = part.effects.probability[source[there]]
+                cell, gene = np.nonzero(rng.random(probability.shape, dtype=np.float32) < probability)
+                at = source[there[cell]], gene
                 effect = part.effects.mean[at] + part.effects.sd[at] * rng.standard_normal(len(gene))
                 part.kind.write(moved, (there[cell], gene), effect)
-        for slot in self.drift.slots(self.n_rows).T:
-            there = np.flatnonzero(slot[row] >= 0)
-            source, noise = slot[row[there]], rng.standard_normal((len(there), self.n_genes))
-            moved.add[there] += self.drift.effects.mean[source] + self.drift.effects.sd[source] * noise
+                hit[there[cell], gene] = True
+                none[there] *= 1 - probability
+            self._drift_beside(moved, now[-1], hit, none, rng)
         return moved
+
+    def _drift_beside(
+        self, moved: Moved, source: np.ndarray, hit: np.ndarray, none: np.ndarray, rng: np.random.Generator
+    ) -> None:
+        """Adds the drift `source` ``(n,)``, -1 for none, of cells where targets are hit ``(n, G)``, or with this chance not."""
+        there = np.flatnonzero(source >= 0)
+        if not len(there):
+            return
+        source, hit = source[there], hit[there]
+        where_hit, elsewhere = beside(self.drift.effects.probability[source], none[there])
+        chance = np.where(hit, where_hit, elsewhere)
+        acts = chance >= 1
+        doubtful = (chance > 0) & ~acts
+        acts[doubtful] = rng.random(int(doubtful.sum())) < chance[doubtful]
+        noise = rng.standard_normal(chance.shape)
+        moved.add[there] += acts * (self.drift.effects.mean[source] + self.drift.effects.sd[source] * noise)
+
+
+def beside(probability: np.ndarray, none: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Chance that drift acts where a gene is a target, and where it is not, so that it acts with `probability` in all.
+
+    Targets and drift explain the same shift, so that drift acts on genes that are no targets first.
+
+    Parameters
+    ----------
+    probability
+        That drift acts.
+    none
+        That the gene is not a target.
+    """
+    target = 1 - none
+    on = np.where(target > NEVER, np.maximum(probability - none, 0) / np.maximum(target, NEVER), 1.0)
+    off = np.minimum(probability / np.maximum(none, NEVER), 1.0)
+    return on, off
 
 
 def key_of(dose: np.ndarray) -> tuple[tuple[int, float], ...]:

@@ -89,10 +89,6 @@ class Resolver:
         level = self.fit.levels.of_group[self.data.design.group[context]]
         return set(zip(drug.tolist(), level.tolist(), strict=True))
 
-    def _measured(self, key: tuple, group: np.ndarray) -> bool:
-        """Whether the drugs and doses were measured in the baseline groups of the row."""
-        return bool((group[self.data.design.group[self._fitted[key]]] > 0).any())
-
     def _drug(self, d: int, dose: float, level: int | None) -> list[Effects]:
         """Posterior ``(G,)`` of a known drug at any dose, by kind and in its units; with what its features say, where these are informative.
 
@@ -110,9 +106,43 @@ class Resolver:
             out.append(found if features is None else replace(found, probability=features.probability[d]))
         return out
 
-    def _drift(self, d: int, dose: float, *, measured: bool) -> Effects:
-        """What a known drug does beyond its targets; `measured`: without the differences of a context of its own."""
-        return self.fit.drift.of(d, float(self.fit.curves.fraction(d, dose)), new_context=not measured)
+    def _drift(
+        self, d: int, dose: float, level: int | None, *, new_context: bool, features: np.ndarray | None = None
+    ) -> Effects:
+        """What a known drug does beyond its targets, which are those that its `features` leave, if given, ``(G,)``.
+
+        `new_context`: with the differences of a context of its own.
+        """
+        fraction = float(self.fit.curves.fraction(d, dose))
+        small = self.fit.drift.of(d, fraction, level=level, new_context=new_context)
+        if features is None or len(self.fit.kinds) > 1:
+            return small
+        freed = self.fit.of_drug.probability[d] - features
+        return replace(small, probability=np.clip(small.probability + freed, 0.0, 1.0))
+
+    def _drift_of_context(self, key: tuple, group: np.ndarray) -> list[Effects]:
+        """What a fitted context has beyond targets: small effects of its drugs and, in groups where it was measured, its own."""
+        contexts = self._fitted[key]
+        weight = group[self.data.design.group[contexts]]
+        measured = bool((weight > 0).any())
+        level = self._level(group)
+        small = [self._drift(d, v, level, new_context=not measured and i == 0) for i, (d, v) in enumerate(key)]
+        if len(small) > 1:  # targets of a context are those of all of its drugs
+            mean = np.sum([part.expected for part in small], axis=0)
+            variance = np.sum([part.probability * part.sd**2 for part in small], axis=0)
+            small = [Effects(np.ones(len(mean)), mean, np.sqrt(variance))]
+        else:
+            small += self._in_groups(int(key[0][0]), float(key[0][1]), group)
+        own = self.fit.drift.of_context
+        if measured and own is not None:
+            of, share = contexts[weight > 0], weight[weight > 0] / weight.sum()
+            small.append(Effects(np.ones(own.shape[1]), share @ own.mean[of], np.sqrt(share @ own.sd[of] ** 2)))
+        return small
+
+    def _in_groups(self, d: int, dose: float, group: np.ndarray) -> list[Effects]:
+        """What a known drug does more in the baseline groups of a row, if these differ."""
+        more = self.fit.drift.in_groups(d, float(self.fit.curves.fraction(d, dose)), group)
+        return [] if more is None else [more]
 
     def _regulated(self, d: int, dose: float) -> list[Effects]:
         """What regulators add to the genes under a known drug; none where no network was given."""
@@ -145,8 +175,7 @@ class Resolver:
             context = None if new else self._context(key, request.group[r])
             if context is not None:
                 found.append((r, context))
-                own = self._measured(key, request.group[r])
-                drift += [(r, self._drift(d, v, measured=own or i > 0)) for i, (d, v) in enumerate(key)]
+                drift += [(r, small) for small in self._drift_of_context(key, request.group[r])]
             elif self._maps is not None and (not by_row or features is not None):
                 mapped.append(r)
             elif new and by_row:  # features of the row describe all of its drugs together
@@ -154,9 +183,12 @@ class Resolver:
                 asked.append((r, r, max(v for _, v in key), label))
             else:
                 level = self._level(request.group[r])
-                found += [(r, self._drug(d, v, level)) for d, v in key if d < n_known]
                 old = [(d, v) for d, v in key if d < n_known]
-                drift += [(r, self._drift(d, v, measured=i > 0)) for i, (d, v) in enumerate(old)]
+                effects = [self._drug(d, v, level) for d, v in old]
+                found += [(r, effect) for effect in effects]
+                for i, ((d, v), effect) in enumerate(zip(old, effects, strict=True)):
+                    drift.append((r, self._drift(d, v, level, new_context=i == 0, features=effect[0].probability)))
+                drift += [(r, more) for d, v in old for more in self._in_groups(d, v, request.group[r])]
                 asked += [(r, d - n_known, v, d) for d, v in key if d >= n_known]
         of_kind = [[(r, effects[k]) for r, effects in found] for k in range(len(self.fit.kinds))]
         of_kind[self._usual] += self._decode(asked, features) if asked else []
