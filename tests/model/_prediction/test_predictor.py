@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scgim._core.arrays import as_log_odds
 from scgim._core.effects import Effects, KindFit
 from scgim._core.fit import Fit, Graph
 from scgim._core.kinds.abduct import abduct
@@ -17,6 +18,7 @@ from scgim._core.mechanisms.linear import Linear
 from scgim._core.posterior.curves import DoseCurves
 from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.levels import Levels
+from scgim._core.posterior.odds import Support
 from scgim.model._prediction.cells import PredictedLayer
 from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.request import make_request, read_new_features
@@ -79,6 +81,7 @@ def make_predictor(
         drift=Drift.none(2, np.zeros(3)),
         levels=Levels(np.zeros(2, dtype=int), np.zeros(3)),
         history=[],
+        support=Support.not_compared(as_log_odds(of_context.probability), np.ones(2, dtype=bool)),
     )
     return Predictor(fit, data, feature_model)
 
