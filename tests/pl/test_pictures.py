@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from scgim import get, pl
+from scgim.pl._drawing import layout
 
 HERE = Path(__file__).parent / "pictures"
 SIDE = 96  # pixels of the stored pictures
@@ -76,6 +77,12 @@ def draw(name: str, paper: str, adata):
         return PICTURES[name](adata)
 
 
+@pytest.fixture(autouse=True)
+def layout_without_graphviz(monkeypatch):
+    """The stored pictures are laid out without pygraphviz, so that they do not hang on what is installed."""
+    monkeypatch.setattr(layout, "by_dot", lambda rows, links: None)
+
+
 @pytest.mark.parametrize("paper", list(STYLES))
 @pytest.mark.parametrize("name", list(PICTURES))
 def test_picture_is_the_stored_one(name, paper, fitted_adata):
@@ -101,6 +108,7 @@ if __name__ == "__main__":
     import conftest
 
     HERE.mkdir(exist_ok=True)
+    layout.by_dot = lambda rows, links: None
     made = conftest.fitted_adata.__wrapped__()
     for name in PICTURES:
         for paper in STYLES:

@@ -1,12 +1,16 @@
-"""Layered drawing of a directed graph: causes above, consequences below. numpy only.
+"""Layered drawing of a directed graph: causes above, consequences below.
 
-The classical four steps: break cycles, put nodes in layers, order the layers by barycentres so that few edges cross, and
-give coordinates. Edges that span several layers bend around the nodes in between through dummy nodes.
+The classical four steps: break cycles, put nodes in layers, order the layers so that few edges cross, and give coordinates.
+Edges that span several layers bend around the nodes in between through dummy nodes. The last two steps are those of Graphviz's dot
+where pygraphviz is installed (its wheels hold Graphviz): fewer crossings, in less time. Otherwise barycentres, in numpy alone.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+
+DUMMY = 0.3  # width of the way that an edge takes between nodes, in widths of a node
 
 
 @dataclass
@@ -151,8 +155,10 @@ def _connected(nodes: list[int], edges: list[tuple[int, int]]) -> Layout:
             rows[dummy[2]].append(dummy)
         chains[edge] = [a, *dummies, b]
     links = [(u, v) for chain in chains.values() for u, v in zip(chain[:-1], chain[1:], strict=True)]
-    rows = _order(rows, links)
-    x = _coordinates(rows, links)
+    x = by_dot(rows, links)
+    if x is None:
+        rows = _order(rows, links)
+        x = _coordinates(rows, links)
     result = Layout()
     low = min(x.values())
     for k, row in enumerate(rows):
@@ -165,6 +171,44 @@ def _connected(nodes: list[int], edges: list[tuple[int, int]]) -> Layout:
         result.route[edge] = points if chain[0] == edge[0] else points[::-1]
     result.width, result.height = max(x.values()) - low + 1.0, float(depth)
     return result
+
+
+def by_dot(rows: list[list], links: list[tuple]) -> dict | None:
+    """Coordinates across of nodes in their layers, one apart at the least, by Graphviz's dot; None where pygraphviz is not installed.
+
+    Parameters
+    ----------
+    rows
+        Nodes and dummy nodes of each layer.
+    links
+        Between nodes of neighbouring layers.
+    """
+    try:
+        import pygraphviz
+    except ImportError:
+        return None
+    width = {node: DUMMY if isinstance(node, tuple) else 1.0 for row in rows for node in row}
+    names = {node: str(k) for k, node in enumerate(node for row in rows for node in row)}
+    graph = pygraphviz.AGraph(directed=True, strict=False, nodesep="0", ranksep="1", splines="false")
+    graph.node_attr.update(shape="box", width="1", height="0.2", fixedsize="true", label="")  # in inches
+    for row in rows:
+        for node in row:
+            graph.add_node(names[node], width=f"{width[node]:g}")
+        graph.add_subgraph([names[node] for node in row], rank="same")
+    for u, v in links:
+        graph.add_edge(names[u], names[v])
+    graph.layout(prog="dot")
+    x = {node: float(graph.get_node(name).attr["pos"].split(",")[0]) / 72 for node, name in names.items()}  # points
+    return {node: at for row in rows for node, at in _apart(sorted(row, key=x.__getitem__), x, width)}
+
+
+def _apart(row: list, x: dict, width: dict) -> list[tuple[Any, float]]:
+    """Nodes of a layer with their coordinates, moved apart where dot has rounded them together."""
+    out: list[tuple[Any, float]] = []
+    for node in row:
+        least = out[-1][1] + (width[out[-1][0]] + width[node]) / 2 if out else x[node]
+        out.append((node, max(x[node], least)))
+    return out
 
 
 def _neighbours(rows: list[list], links: list[tuple]) -> tuple[dict, dict]:
