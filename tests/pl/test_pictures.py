@@ -69,7 +69,7 @@ def stored(name: str, paper: str) -> np.ndarray:
     from PIL import Image
 
     with Image.open(HERE / f"{name}_{paper}.png") as image:
-        return np.asarray(image, dtype=float)
+        return np.asarray(image.convert("L"), dtype=float)
 
 
 def draw(name: str, paper: str, adata):
