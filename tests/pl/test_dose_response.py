@@ -17,3 +17,17 @@ def test_wrong_arguments_are_named(fitted_adata):
     fitted_adata.uns["scgim"]["params"]["dose_key"] = None
     with pytest.raises(ValueError, match="no dose"):
         dose_response(fitted_adata, "drug c", show=False)
+
+
+def test_the_curve_goes_through_the_effect_at_the_highest_dose(fitted_adata):
+    import pandas as pd
+
+    curves = pd.DataFrame({"perturbation": ["β-Lapachone"], "ec50": [1.0], "slope": [2.0], "ec50_in_range": [True]})
+    ax = dose_response(fitted_adata, "β-Lapachone", genes=["g1"], curves=curves, show=False)
+    dashed = next(line for line in ax.lines if line.get_linestyle() == "--" and len(line.get_xdata()) > 2)
+    x, y = np.asarray(dashed.get_xdata()), np.asarray(dashed.get_ydata())
+    assert np.interp(2.0, x, y) == pytest.approx(-1.0, abs=0.01)  # the effect at dose 2
+    assert np.interp(1.0, x, y) == pytest.approx(-0.5 / 0.8, abs=0.01)  # half of the full effect, -1 / h(2)
+    assert any(line.get_linestyle() == ":" for line in ax.lines)
+    with pytest.raises(KeyError, match="curves: found no row of 'drug c'"):
+        dose_response(fitted_adata, "drug c", curves=curves, show=False)

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scgim import _keys
-from scgim._checks import AXES, FITTED, FLAG, NAMES, PATH, TEXT, checked, count, did_you_mean, or_none
+from scgim._checks import AXES, FITTED, FLAG, NAMES, PATH, TABLE, TEXT, checked, count, did_you_mean, or_none
 from scgim.get._tables import as_list, perturbation_names
 from scgim.pl import _style
 from scgim.pl._data import find, read
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pandas as pd
 
 COLORS = ("#c23b33", "#2f6db3", "#3f8f5b", "#b8862b", "#7a5ea8", "#4aa3a2", "#8a6d5a", "#c76aa0")
 
@@ -24,6 +26,7 @@ COLORS = ("#c23b33", "#2f6db3", "#3f8f5b", "#b8862b", "#7a5ea8", "#4aa3a2", "#8a
     key=TEXT,
     genes=or_none(NAMES),
     n_genes=count(),
+    curves=or_none(TABLE),
     ax=or_none(AXES),
     show=or_none(FLAG),
     save=or_none(PATH),
@@ -36,6 +39,7 @@ def dose_response(
     key: str = _keys.DEFAULT,
     genes: Sequence[str] | None = None,
     n_genes: int = 6,
+    curves: "pd.DataFrame | None" = None,
     ax: Any = None,
     show: bool | None = None,
     save: "str | Path | None" = None,
@@ -54,6 +58,9 @@ def dose_response(
         Genes to draw; by default the targets with a probability of at least 1/2 (or the most probable one).
     n_genes
         Draw at most this many of the targets.
+    curves
+        Result of :func:`scgim.tl.dose_curves`: then the Hill curve of the drug is drawn, scaled to each effect at the highest dose, with its EC50 as
+        a dotted line where it lies between the doses.
     %(axes)s
 
     %(returns)s
@@ -67,7 +74,7 @@ def dose_response(
 
     Examples
     --------
-    >>> scgim.pl.dose_response(adata, "U0126")
+    >>> scgim.pl.dose_response(adata, "U0126", curves=scgim.tl.dose_curves(model))
     """
     params = _keys.PARAMS.find(adata, key)
     if not as_list(params.get("dose_key")):
@@ -96,6 +103,8 @@ def dose_response(
         label = f"{fitted.genes[gene]} (p {fitted.probability[row, gene]:.2f})"
         ax.plot(dose, effect, color=color, linewidth=1.6, marker="o", markersize=4, label=_style.literal(label))
     dose = table["total_dose"].to_numpy(float)
+    if curves is not None:
+        _draw_curves(ax, _of_drug(curves, fitted.perturbation[row]), table, [fitted.genes[gene] for gene in chosen])
     if dose.min() > 0 and dose.max() / dose.min() > 20:
         ax.set_xscale("log")
     ax.set_title(
@@ -105,6 +114,36 @@ def dose_response(
     ax.set_ylabel("effect", fontsize=9)
     ax.legend(frameon=False, fontsize=8, labelcolor=_style.ink(), loc="upper left", bbox_to_anchor=(1.01, 1.0))
     return _style.finish(ax.figure, ax, own=own, show=show, save=save, return_fig=return_fig)
+
+
+def _of_drug(curves: "pd.DataFrame", name: str) -> Any:
+    """The row of a drug."""
+    absent = [column for column in ("perturbation", "ec50", "slope", "ec50_in_range") if column not in curves]
+    if absent:
+        raise KeyError(f"curves: columns {absent} are missing; pass the result of scgim.tl.dose_curves(model).")
+    rows = curves[curves["perturbation"].astype(str) == name]
+    if rows.empty:
+        raise KeyError(
+            f"curves: found no row of {name!r}; a drug that was measured only in combinations has no curve, leave it out."
+        )
+    return rows.iloc[0]
+
+
+def _draw_curves(ax: Any, row: Any, table: Any, genes: list[str]) -> None:
+    """The curve ``x^n / (x^n + ec50^n)``, through the effect at the highest dose of each gene."""
+    doses = np.unique(table["total_dose"].to_numpy(float))
+    x = np.geomspace(doses.min() / 2, doses.max() * 1.2, 200)
+    share = _hill(x, row["ec50"], row["slope"]) / _hill(doses.max(), row["ec50"], row["slope"])
+    for k, gene in enumerate(genes):
+        part = table[table["gene"].astype(str) == gene]
+        top = float(part["effect"].to_numpy(float)[-1])
+        ax.plot(x, top * share, color=COLORS[k % len(COLORS)], linewidth=0.9, linestyle="--", zorder=1)
+    if row["ec50_in_range"]:
+        ax.axvline(row["ec50"], color=_style.muted(), linewidth=0.8, linestyle=":", zorder=1)
+
+
+def _hill(dose: Any, ec50: float, slope: float) -> Any:
+    return 1 / (1 + (ec50 / dose) ** slope)
 
 
 def _curve(targets: Any, params: Any, name: str) -> Any:

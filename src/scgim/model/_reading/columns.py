@@ -108,9 +108,11 @@ def read_dose(column: pd.Series, argument: str = "dose_key") -> np.ndarray:
         numeric = pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
     if not numeric:
         example = next((v for v in column if isinstance(v, str)), column.iloc[0] if len(column) else None)
+        with_units = f" Doses with units are read by scgim.pp.encode_doses(adata, {column.name!r}, unit=...)."
         raise TypeError(
             f"{argument}: column {column.name!r} has to hold numbers, found {example!r} (dtype {column.dtype}). "
             f"Convert it first: adata.obs[{column.name!r}] = pandas.to_numeric(adata.obs[{column.name!r}])."
+            f"{with_units if argument == 'dose_key' else ''}"
         )
     dose = np.asarray(values.to_numpy(dtype="float64", na_value=np.nan))
     if values.dtype in (np.float32, np.float16):  # 0.1 stored as float32 is meant as 0.1
