@@ -109,10 +109,10 @@ def melanoma_rppa_doses() -> Screen:
 
 
 def hepatocytes_inhibitors() -> Screen:
-    """Kinase inhibitors, one well a condition: wells are centred by line, stimulus and time, and are then the replicates."""
+    """Kinase inhibitors, one well a condition: wells are centred by line, stimulus and time, and are then the replicates; the line is the batch."""
     adata = _read("hepatocytes_inhibitors")
     adata.X = np.asarray(adata.layers["context_centred"], np.float32)
-    return _screen(adata)
+    return _screen(adata, batch_key="cell_line")
 
 
 def bodenmiller_stim() -> Screen:

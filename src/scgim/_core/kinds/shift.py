@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -63,7 +64,10 @@ class Shift:
         rows = drift_of_rows(odds, residual, baseline_error, design)
         shared = shared_errors(odds, rows)
         kind = fit_targets(residual, odds.error, design, curves, odds.log_odds, shared=shared)
-        drift = drift_beside(odds, rows, kind, residual, design, fraction, prior.background_sd)
+        hidden = np.broadcast_to(evidence.hidden, residual.shape)  # (K, G) no target's, and to be predicted
+        mean = rows.effects.mean + odds.shifts.contrasts.weight @ hidden
+        moved = rows._replace(effects=replace(rows.effects, mean=mean))
+        drift = drift_beside(odds, moved, kind, residual + hidden, design, fraction, prior.background_sd)
         return Learned(kind, curves, drift, odds.support(design), odds.regulators, odds.settings, baseline)
 
 

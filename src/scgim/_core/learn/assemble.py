@@ -24,15 +24,16 @@ from scgim._core.structure.score import ShiftScore
 def assemble_mechanisms(
     score: ShiftScore, order: list[int], parents: dict[int, tuple[int, ...]], evidence: Evidence
 ) -> Mechanisms:
-    """Mechanisms on the expression scale."""
+    """Mechanisms on the expression scale; what hidden causes do to the cells of a context is noise here."""
     m = score.moments
+    noise = evidence.noise if m.hidden is None else evidence.noise + m.hidden.variance
     return from_standardised(
         m.mechanism,
         np.array(order),
         [np.array(parents[j], dtype=int) for j in range(m.n_genes)],
         [coef.reshape(-1, m.n_functions) for coef in evidence.coef],
         evidence.baseline,
-        evidence.noise,
+        noise,
         m.loc,
         m.scale,
         m.slope,
@@ -89,6 +90,8 @@ def assemble(
         Of regulators, or None.
     """
     m = score.moments
+    if m.hidden is not None:
+        evidence = replace(evidence, hidden=m.hidden.residual)
     own = m.mean[:, :, 0] + m.loc / m.scale  # (K, G)
     shifts = partial(find_shifts, m, design, parents, evidence, edge_probability, network=network)
     learned = kind.posterior(evidence, own, design, score.prior, known, shifts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,9 @@ from scgim._core.design import Design
 from scgim._core.kinds import ScoredKind
 from scgim._core.kinds.shift import Shift
 from scgim._core.moments.moments import Moments
+from scgim._core.posterior.evidence import Evidence
 from scgim._core.structure.elimination import eliminate
+from scgim._core.structure.hidden import Search, find_hidden
 from scgim._core.structure.learn_prior import evidence_given, learn_prior
 from scgim._core.structure.misfit import START_CELLS, total_evidence
 from scgim._core.structure.order import OrderSearch, Parents, search
@@ -54,6 +55,40 @@ def start(score: ShiftScore, n_candidates: int, watch: Watch) -> tuple[np.ndarra
     return order, [c[allowed[c, j]] for j, c in enumerate(candidates)]
 
 
+def _judged(
+    kind: ScoredKind, score: ShiftScore, design: Design, learned: Prior, found: Evidence, state: OrderSearch
+) -> tuple[float, float]:
+    """Log evidence of a graph, and the cells that suit it, under the prior that was learned from it."""
+    parents = dict(state.parents)
+    same = kind.score(score.moments, design, learned.trusting(total_evidence(score, found, parents)[1]))
+    return total_evidence(same, evidence_given(same, parents), parents)
+
+
+def _searching(
+    design: Design,
+    prior: Prior,
+    kind: ScoredKind,
+    candidates: list[np.ndarray],
+    background: float | str,
+    rng: np.random.Generator,
+    watch: Watch,
+) -> Search:
+    """Searches of `find_hidden`, which hand on the prior that they learn."""
+    learned = [prior]
+
+    def run(moments: Moments, cells: float, order: np.ndarray | None) -> Any:
+        if order is None:
+            learned[0] = prior
+        score = kind.score(moments, design, learned[0].trusting(cells))
+        first = eliminate(score, watch)[0] if order is None else order
+        state = search(Parents(score, candidates), rng=rng, order=first, n_kicks=0, watch=watch)
+        evidence = evidence_given(score, state.parents)
+        learned[0] = learn_prior(score, evidence, background=background)
+        return score, dict(state.parents), state.order, evidence
+
+    return run
+
+
 def learn_structure(
     moments: Moments,
     design: Design,
@@ -70,14 +105,15 @@ def learn_structure(
 ) -> tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]]:
     """Order and parents under priors that are learned along the way, or what was found when the watch said that it is over.
 
-    With `doubts`, it is learned how far the covariance within contexts can be trusted: see `scgim._core.structure.misfit`.
+    With `doubts`, it is learned how far the covariance within contexts can be trusted (`scgim._core.structure.misfit`), and
+    systems of few genes that do not fit are tried with hidden causes (`scgim._core.structure.hidden`).
     """
     watch = Watch() if watch is None else watch
     history: list[dict[str, Any]] = []
     few = moments.n_genes <= 50
-    score = kind.score(moments, design, replace(prior, misfit_cells=START_CELLS if doubts else np.inf))
+    score = kind.score(moments, design, prior.trusting(START_CELLS if doubts else np.inf))
     order, candidates = start(score, n_candidates, watch)
-    best, total, cells = -np.inf, 0.0, np.inf
+    best, total, cells, first = -np.inf, 0.0, np.inf, np.inf
     for round_ in range(3):
         chooser = Parents(score, candidates, max_parents)
         watch.stage = f"search {round_ + 1}"
@@ -91,17 +127,20 @@ def learn_structure(
         found = evidence_given(score, state.parents)
         learned = learn_prior(score, found, background=background)
         if doubts:
-            parents = dict(state.parents)
-            cells = total_evidence(score, found, parents)[1]
-            same = kind.score(moments, design, replace(learned, misfit_cells=cells))
-            total, cells = total_evidence(same, evidence_given(same, parents), parents)
+            total, cells = _judged(kind, score, design, learned, found, state)
         if not doubts or total > best:
             best, best_cells, best_prior, order = total, cells, learned, np.array(state.order)
         if watch.over():
-            score = kind.score(moments, design, replace(learned, misfit_cells=cells))
+            score = kind.score(moments, design, learned.trusting(cells))
             break
         # where mechanisms seem to misfit, the graph may be wrong instead: the second round trusts all cells
-        score = kind.score(moments, design, replace(best_prior, misfit_cells=best_cells if round_ else np.inf))
+        if round_ and few and moments.mechanism.linear and np.isfinite(first):
+            again = _searching(design, prior, kind, candidates, background, rng, watch)
+            hidden = find_hidden(moments, design, again, best)
+            if hidden is not None:
+                moments, order, best_cells = hidden.moments, hidden.order, hidden.cells
+        first = cells
+        score = kind.score(moments, design, best_prior.trusting(best_cells if round_ else np.inf))
         if not few:
             candidates = widen(score, candidates, state.parents)
     return score, chooser, state, history

@@ -24,6 +24,35 @@ ROUNDING_OF_ORIGIN = 1e-28
 """The same as a share of the squared origin: the square of the precision of float64, with a margin."""
 
 
+@dataclass(frozen=True)
+class Hidden:
+    """Factors that were taken out of the moments.
+
+    Attributes
+    ----------
+    loading
+        ``(r, G)``; what a unit of each factor adds to the noise of each gene, in standard deviations of the gene.
+    score
+        ``(K, r)``; mean of the factors in each context, against the controls.
+    error
+        ``(K, G)``; variance that what is not known of `score` adds to residual means.
+    """
+
+    loading: np.ndarray
+    score: np.ndarray
+    error: np.ndarray
+
+    @property
+    def residual(self) -> np.ndarray:
+        """What the factors add to residual means, ``(K, G)``."""
+        return np.asarray(self.score @ self.loading)
+
+    @property
+    def variance(self) -> np.ndarray:
+        """What they add to the variance of noises, ``(G,)``."""
+        return np.asarray((self.loading**2).sum(axis=0))
+
+
 @dataclass
 class Moments:
     """Sufficient statistics of the cells.
@@ -54,6 +83,8 @@ class Moments:
         ``(G, G)`` or None; cells without observation noise that would tell a covariance within contexts as well.
     square
         ``(K, G)`` or None; sums of squares of the standardised genes around the means of the contexts.
+    hidden
+        Hidden causes that were taken out of the other fields (`scgim._core.structure.hidden`), or None.
     """
 
     n: np.ndarray
@@ -68,6 +99,7 @@ class Moments:
     spread: np.ndarray | None = None
     pair_cells: np.ndarray | None = None
     square: np.ndarray | None = None
+    hidden: Hidden | None = None
 
     @property
     def n_genes(self) -> int:

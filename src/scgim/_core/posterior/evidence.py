@@ -45,6 +45,8 @@ class Evidence:
         Coefficients of the parents of each gene, ``(p*B,)``; none where mechanisms are networks.
     coef_cov
         Their covariances, ``(p*B, p*B)``.
+    hidden
+        ``(K, G)``; what hidden causes add to the residual means, which do not hold it; 0 where there are none.
     """
 
     baseline: np.ndarray
@@ -55,6 +57,7 @@ class Evidence:
     score: np.ndarray
     coef: tuple[np.ndarray, ...] = ()
     coef_cov: tuple[np.ndarray, ...] = ()
+    hidden: np.ndarray | float = 0.0
 
     @classmethod
     def of(cls, fits: list[GeneFit]) -> Evidence:

@@ -106,6 +106,8 @@ def find_shifts(
     """
     effects = linear_effects(moments, parents, evidence)
     error, error_alone = sampling(moments, evidence, effects)
+    if moments.hidden is not None:
+        error, error_alone = error + moments.hidden.error, error_alone + moments.hidden.error
     found = contrasts(design, fraction, evidence.residual, error)
     weight, square = found.weight, found.weight**2  # (R, K)
     mean = moments.mean.reshape(len(moments.n), -1)  # (K, G*B)

@@ -46,13 +46,18 @@ def log_evidence(correlation: np.ndarray, n: float, cells: float) -> float:
     )
 
 
-def learn_misfit(correlation: np.ndarray, n: float) -> float:
-    """Cells that correlations of noises, ``(G, G)`` from n cells, are worth as evidence for edges; infinite where noises are independent."""
+def best_evidence(correlation: np.ndarray, n: float) -> tuple[float, float]:
+    """Largest log evidence of correlations of noises ``(G, G)`` from n cells, and the cells that these are worth as evidence for edges.
+
+    Infinitely many where nothing speaks against independent noises.
+    """
+    infinite = log_evidence(correlation, n, LARGEST * max(n, START_CELLS))
     if len(correlation) < 2 or n <= START_CELLS:
-        return np.inf
-    values = START_CELLS * STEP ** np.arange(np.ceil(np.log(LARGEST * n / START_CELLS) / np.log(STEP)) + 1)
+        return infinite, np.inf
+    values = START_CELLS * STEP ** np.arange(np.ceil(np.log(LARGEST * n / START_CELLS) / np.log(STEP)))
     found = np.array([log_evidence(correlation, n, cells) for cells in values])
-    return float(values[found.argmax()]) if found.max() > found[-1] + WORTH else np.inf
+    best = int(found.argmax())
+    return (float(found[best]), float(values[best])) if found[best] > infinite + WORTH else (infinite, np.inf)
 
 
 def total_evidence(score: ShiftScore, evidence: Evidence, parents: dict[int, tuple[int, ...]]) -> tuple[float, float]:
@@ -62,8 +67,6 @@ def total_evidence(score: ShiftScore, evidence: Evidence, parents: dict[int, tup
     cells.
     """
     log_noise = np.log(np.maximum(evidence.noise, 1e-8))
-    correlation, n = noise_correlation(score, evidence, parents), score.dof
-    cells = learn_misfit(correlation, n)
+    within, cells = best_evidence(noise_correlation(score, evidence, parents), score.dof)
     between = float((evidence.score + 0.5 * score.within_dof * (log_noise + 1)).sum())
-    within = log_evidence(correlation, n, cells if np.isfinite(cells) else LARGEST * n)
-    return between - 0.5 * n * float(log_noise.sum()) + within, cells
+    return between - 0.5 * score.dof * float(log_noise.sum()) + within, cells

@@ -60,6 +60,10 @@ class Prior:
             np.full(n_genes, USUAL_TARGETS / g), np.ones(n_genes), np.zeros(n_genes), np.maximum(price, -LARGEST_BONUS)
         )
 
+    def trusting(self, cells: float) -> Prior:
+        """The same where the covariance within contexts is worth so many cells at the most."""
+        return replace(self, misfit_cells=cells)
+
     def of(self, genes: np.ndarray) -> Prior:
         """The prior of some genes, with repeats allowed; prices of the edges into them, ``(G, M)``."""
         return replace(
