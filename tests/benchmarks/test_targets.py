@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-FOLDER = Path(__file__).parents[1] / "benchmarks" / "targets"
+FOLDER = Path(__file__).parents[2] / "benchmarks" / "targets"
 
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the benchmarks are not beside the tests")
 
@@ -204,3 +204,13 @@ def test_one_drug_against_control(script: Importer, tmp_path: Path) -> None:
     script("one_drug").main(["--quick", "--drift", "0", "--seeds", "0", "--out", str(tmp_path)])
     table = pd.read_csv(tmp_path / "one_drug.csv")
     assert table["recall_at_precision"].between(0, 1).all()
+
+
+def test_regulators_are_judged_on_a_tiny_screen(script: Importer, tmp_path: Path) -> None:
+    small = "--genes 30 --regulators 4 --drugs 6 --wrong 0.3 --timeout 30 --out".split()
+    table = script("regulators").main([*small, str(tmp_path / "r.csv")])
+    row = table.iloc[0]
+    assert row["drugs_without"] == 3
+    assert 0 <= row["first"] <= 1
+    assert row["false_calls"] <= row["calls"]
+    assert (tmp_path / "r.csv").exists()
