@@ -97,6 +97,7 @@ BESIDE = {
     "pl/test_pictures.py": "all pictures, as they look",
     "test_docs.py": "the documentation",
     "test_docs_code.py": "the documentation",
+    "test_tutorials.py": "the tutorials",
     "test_links.py": "the documentation",
     "test_examples.py": "every public function",
     "test_import_time.py": "the package as a whole",
