@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
@@ -95,3 +96,29 @@ def test_many_targets_are_cut(fitted_adata):
     fitted_adata.varm["scgim_target_probability"][:, 1:3] = 0.9
     ax = mechanisms(fitted_adata, "(+/-)-Abacavir / HCl", n_genes=3, show=False)
     assert "3 of 5 targets" in ax.get_title()
+
+
+def test_regulators_have_columns_after_the_genes(fitted_adata):
+    """One that a perturbation changes more probably than not is drawn, as a triangle; others are left out."""
+    from scgim.pl._data import read, with_regulators
+
+    table = fitted_adata.uns["scgim"]["targets"].astype({"gene": object, "kind": object})
+    contexts = table.drop_duplicates(["drug", "dose"])[["drug", "dose"]]
+    parts = [table]
+    for name, first in (("TF1", 0.9), ("TF2", 0.2)):
+        new = contexts.assign(gene=name, kind="regulator", probability=first, effect=-1.0, effect_sd=0.1, rank=1)
+        new.loc[new["drug"] == "drug c", "probability"] = 0.1
+        parts.append(new)
+    both = pd.concat(parts, ignore_index=True)
+    place = {pair: k for k, pair in enumerate(contexts.itertuples(index=False, name=None))}
+    at = [place[pair] for pair in zip(both["drug"], both["dose"], strict=True)]
+    fitted_adata.uns["scgim"]["targets"] = both.iloc[np.argsort(at, kind="stable")].reset_index(drop=True)
+    plain = read(fitted_adata, "scgim")
+    found = with_regulators(plain, fitted_adata, "scgim")
+    assert found.genes == [*plain.genes, "TF1"]
+    np.testing.assert_array_equal(found.kind[:, -1], "regulator")
+    np.testing.assert_allclose(found.probability[:, -1], np.where(np.array(found.perturbation) == "drug c", 0.1, 0.9))
+    np.testing.assert_allclose(found.effect[:, -1], -1.0)
+    ax = mechanisms(fitted_adata, show=False)
+    assert "TF1" in [text.get_text() for text in ax.get_xticklabels()]
+    assert "TF2" not in [text.get_text() for text in ax.get_xticklabels()]

@@ -1,12 +1,12 @@
 """Reads what pictures need from the fitted object: one row a perturbation, at one dose."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from scgim import _keys
-from scgim.get._tables import Measured, find_perturbation, gene_names, measured
+from scgim.get._tables import Measured, as_list, find_perturbation, gene_names, measured, perturbation_names
 
 
 @dataclass
@@ -73,6 +73,38 @@ def _kinds(targets: Any, rows: Measured, genes: list[str], adata: Any, key: str)
             at = [place[g] for g in part["gene"].astype(str)]
             out[p, at] = part["kind"].astype(str).to_numpy()
     return out
+
+
+def with_regulators(fitted: Fitted, adata: Any, key: str, dose: str | float = "highest") -> Fitted:
+    """The same with a column for each regulator that some perturbation changes more probably than not, after the genes.
+
+    Parameters
+    ----------
+    fitted
+        Of the genes.
+    adata, key, dose
+        See `read`.
+    """
+    table = _keys.TARGETS.find(adata, key)
+    if "kind" not in table or not (table["kind"] == "regulator").any():
+        return fitted
+    table = table[table["kind"] == "regulator"]
+    names = list(dict.fromkeys(table["gene"].astype(str)))
+    params, contexts = _keys.PARAMS.find(adata, key), _keys.CONTEXTS.find(adata, key)
+    called = perturbation_names(contexts, as_list(params["perturbation_key"]), [], str(params["control"]))[0]
+    values = np.zeros((2, len(contexts), len(names)))  # of the contexts, in their order
+    values[:, [name != "" for name in called]] = (
+        table[["probability", "effect"]].to_numpy().T.reshape(2, -1, len(names))
+    )
+    probability, effect = (measured(adata, key, dose).pool(v) for v in values)  # (P, T)
+    shown = np.flatnonzero((probability >= 0.5).any(axis=0))
+    return replace(
+        fitted,
+        probability=np.hstack([fitted.probability, probability[:, shown]]),
+        effect=np.hstack([fitted.effect, effect[:, shown]]),
+        kind=np.hstack([fitted.kind, np.full((len(fitted.kind), len(shown)), "regulator", dtype=object)]),
+        genes=[*fitted.genes, *(names[t] for t in shown)],
+    )
 
 
 def find(fitted: Fitted, perturbation: str) -> int:

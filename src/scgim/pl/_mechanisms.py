@@ -7,7 +7,7 @@ import numpy as np
 from scgim import _keys
 from scgim._checks import AXES, DOSE, FITTED, FLAG, PATH, TEXT, checked, count, or_none
 from scgim.pl import _downstream, _overview, _style
-from scgim.pl._data import find, read
+from scgim.pl._data import find, read, with_regulators
 from scgim.pl._drawing.layout import topological
 
 if TYPE_CHECKING:
@@ -96,7 +96,9 @@ def mechanisms(
         drawn, own = _downstream.draw(fitted, row, weights, n_genes=limit, title=title, ax=ax)
         return _style.finish(drawn.figure, drawn, own=own, show=show, save=save, return_fig=return_fig)
     fitted = read(adata, key, dose=dose, gene_symbols=gene_symbols)
-    rows, genes = _overview.choose(fitted, _order(adata, key), n_genes, n_perturbations)
+    order, fitted = _order(adata, key), with_regulators(fitted, adata, key, dose)
+    order += list(range(len(order), len(fitted.genes)))  # regulators, which act on genes, last
+    rows, genes = _overview.choose(fitted, order, n_genes, n_perturbations)
     labels = _style.labels([fitted.label[row] for row in rows], 38)
     if title is None:
         title = _selection(len(rows), len(fitted.label), "perturbations", len(genes), len(fitted.genes))
