@@ -122,6 +122,11 @@ class Design:
             out[d] = values[np.unique(self.drug_set[rows])].mean(axis=0) if len(rows) else 0.0
         return out
 
+    def control_mean(self, values: np.ndarray) -> np.ndarray:
+        """Mean over the cells of the controls ``(K, G)`` -> ``(G,)``; over all cells where there are no controls."""
+        used = self.control if self.control.any() else np.ones(len(self.control), dtype=bool)
+        return np.asarray(np.average(values[used], axis=0, weights=np.maximum(self.n_cells[used], 1.0)))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain arrays and lists, for saving; without levels, which belong to a model."""
         return {

@@ -55,6 +55,10 @@ class Effects:
         """The effects in other units, or at a fraction of the dose."""
         return Effects(self.probability, self.mean * by, self.sd * by)
 
+    def move(self, by: np.ndarray) -> Effects:
+        """The effects counted from elsewhere, ``(G,)``; where no target is possible there is none to move."""
+        return replace(self, mean=np.where(self.probability > 0, self.mean + by, self.mean))
+
     def superpose(self, row: np.ndarray, n_rows: int) -> Effects:
         """What acts together in each row: ``(c, G)`` -> ``(n_rows, G)``.
 
@@ -127,6 +131,9 @@ class KindFit:
         Where a drug was not measured at a level, the mean over levels with the wider standard deviation.
     along_curve, level_along_curve
         ``(2, D, G)`` and ``(2, D, V, G)``; how the effects move along the two axes of what is not known of the dose curve.
+    origin
+        ``(G,)``; what effects that are values are counted from, so that no dose is the mean of the controls; None where effects are
+        changes, which are counted from zero.
     """
 
     kind: str
@@ -135,12 +142,23 @@ class KindFit:
     at_level: Effects
     along_curve: np.ndarray
     level_along_curve: np.ndarray
+    origin: np.ndarray | None = None
 
     @classmethod
     def shared(cls, kind: str, of_drug: Effects, of_context: Effects) -> KindFit:
         """Where effects are shared by all levels, and their curve is known."""
         along = np.zeros((2, *of_drug.shape))
         return cls(kind, of_drug, of_context, of_drug[:, None], along, along[:, :, None])
+
+    def counted_from(self, origin: np.ndarray) -> KindFit:
+        """Values, where the effects are what they differ by from an origin ``(G,)``."""
+        of_drug, of_context, at_level = (part.move(origin) for part in (self.of_drug, self.of_context, self.at_level))
+        return replace(self, of_drug=of_drug, of_context=of_context, at_level=at_level, origin=origin)
+
+    @property
+    def change_of_drug(self) -> Effects:
+        """``(D, G)``; what effects of the drugs change: themselves, or values less their origin."""
+        return self.of_drug if self.origin is None else self.of_drug.move(-self.origin)
 
     def scale(self, by: np.ndarray | float) -> KindFit:
         """The effects in other units."""
@@ -151,4 +169,5 @@ class KindFit:
             at_level=self.at_level.scale(by),
             along_curve=self.along_curve * by,
             level_along_curve=self.level_along_curve * by,
+            origin=None if self.origin is None else self.origin * by,
         )

@@ -116,11 +116,11 @@ class Fit:
 
     @property
     def acting(self) -> Effects:
-        """``(D, G)``; what drugs do to single genes, given the graph: at their targets, and where the graph does not hold.
+        """``(D, G)``; what drugs change in single genes, given the graph: at their targets, and where the graph does not hold.
 
         A shift that an edge should have passed on, and did not, is no target; but predictions along the graph need it like one.
         """
-        found, past = self.of_drug, self.drift.past_graph
+        found, past = strongest([kind.change_of_drug for kind in self.kinds])[0], self.drift.past_graph
         if past is None:
             return found
         return replace(found, probability=found.probability + (1 - found.probability) * past)
@@ -164,7 +164,7 @@ class Fit:
         """What one drug does by one kind at doses ``(m,)``, ``(m, G)``.
 
         With the fraction h of the full effect a, ``mean = h a`` and ``sd^2 = h^2 (s^2 + deviation^2)``, to which every axis
-        of what is not known of the curve adds ``(h da + dh a)^2``.
+        of what is not known of the curve adds ``(h da + dh a)^2``. Values go from their origin at no dose to the full value.
 
         Parameters
         ----------
@@ -177,17 +177,18 @@ class Fit:
         level
             Level of the covariate by which effects differ; None for their mean, known less well.
         known
-            ``(G,)``; full effects to take in place of the fitted ones.
+            ``(G,)``; full effects to take in place of the fitted ones, counted from the origin of the kind.
         """
         of_level = level is not None
         full = kind.at_level[drug, level] if of_level else kind.of_drug[drug]
         if not of_level:
             full = replace(full, sd=np.hypot(full.sd, self.levels.between_sd))
         moves = kind.level_along_curve[:, drug, level] if of_level else kind.along_curve[:, drug]  # (2, G)
-        mean, sd = (full.mean, full.sd) if known is None else (known.mean, known.sd)
+        origin = np.zeros(full.mean.shape) if kind.origin is None else kind.origin
+        mean, sd = (full.mean - origin, full.sd) if known is None else (known.mean, known.sd)
         probability = np.broadcast_to(full.probability if known is None else known.probability, (len(dose), len(mean)))
         if self.curves.ec50[drug] <= 0:  # no dependence on dose
-            return Effects(probability, *(np.broadcast_to(v, probability.shape) for v in (mean, sd)))
+            return Effects(probability, *(np.broadcast_to(v, probability.shape) for v in (origin + mean, sd)))
         h = self.curves.fraction(drug, dose)[:, None]  # (m, 1)
         variance = h**2 * sd**2 + h**2 * self.curves.deviation_sd**2
         if self.curves.axes[:, drug].any():
@@ -195,7 +196,7 @@ class Fit:
                 variance = np.maximum(variance - h**2 * (moves**2).sum(axis=0), 0)
             for (up, down), move in zip(self.curves.ends(drug, dose), moves, strict=True):
                 variance = variance + (h * move + 0.5 * (up - down)[:, None] * mean) ** 2
-        return Effects(probability, h * mean, np.sqrt(variance))
+        return Effects(probability, origin + h * mean, np.sqrt(variance))
 
     def to_expression(self, scale: np.ndarray) -> Fit:
         """From standard deviations of the genes ``(G,)`` to units of the expression, all but mechanisms and graph."""

@@ -213,9 +213,14 @@ class Hard:
         known: np.ndarray | None,
         shifts: ShiftsAt,
     ) -> Learned:
-        """Values of the genes that are hit, along dose curves; the odds of being hit are those of the score."""
-        curves = fit_dose_curves(own, evidence.error, evidence.on(design), design)
+        """Values of the genes that are hit, along dose curves; the odds of being hit are those of the score.
+
+        At no dose a gene is where the controls have it, not at an expression of zero.
+        """
+        origin = design.control_mean(own)
+        change = own - origin
+        curves = fit_dose_curves(change, evidence.error, evidence.on(design), design)
         log_odds = override(design.mean_by_drug(evidence.log_odds), known)  # (D, G)
-        kind = fit_targets(own, evidence.error, design, curves, log_odds, kind=self.name, superpose=False)
+        kind = fit_targets(change, evidence.error, design, curves, log_odds, kind=self.name, superpose=False)
         support = Support.not_compared(odds_of_contexts(log_odds, design), design.identified)
-        return Learned(kind, curves, Drift.none(len(design.drugs), prior.background_sd), support)
+        return Learned(kind.counted_from(origin), curves, Drift.none(len(design.drugs), prior.background_sd), support)

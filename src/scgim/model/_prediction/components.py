@@ -26,19 +26,30 @@ class Part:
         ``(c,)``; row that each acts in.
     effects
         ``(c, G)``; targets, and effects given these, in the units of the kind (`Kind.units`).
+    origin
+        ``(G,)``; what effects that are values are counted from; None for changes.
     """
 
     kind: Kind
     row: np.ndarray
     effects: Effects
+    origin: np.ndarray | None = None
 
     @classmethod
-    def of(cls, kind: Kind, found: Sequence[tuple[int, Effects]], n_genes: int) -> Part:
+    def of(
+        cls, kind: Kind, found: Sequence[tuple[int, Effects]], n_genes: int, origin: np.ndarray | None = None
+    ) -> Part:
         """From rows with effects ``(G,)``."""
         empty = np.zeros((0, n_genes))
         arrays = ([e.probability for _, e in found], [e.mean for _, e in found], [e.sd for _, e in found])
         effects = Effects(*(np.stack(values) if values else empty for values in arrays))
-        return cls(kind, np.array([row for row, _ in found], dtype=int), effects)
+        return cls(kind, np.array([row for row, _ in found], dtype=int), effects, origin)
+
+    def superpose(self, n_rows: int) -> Effects:
+        """Everything of each row, ``(n_rows, G)``; values superpose as changes from their origin."""
+        if self.origin is None:
+            return self.effects.superpose(self.row, n_rows)
+        return self.effects.move(-self.origin).superpose(self.row, n_rows).move(self.origin)
 
     def slots(self, n_rows: int) -> np.ndarray:
         """Interventions of each row ``(n_rows, S)``, -1 where a row has fewer."""
@@ -91,7 +102,7 @@ class Components:
 
     def marginal(self) -> tuple[Effects, np.ndarray]:
         """Targets and effects of each row, as tables show them, in the units of the kind, and the name of the kind, ``(m, G)`` each."""
-        effects, which = strongest([part.effects.superpose(part.row, self.n_rows) for part in self.parts])
+        effects, which = strongest([part.superpose(self.n_rows) for part in self.parts])
         return effects, np.array([part.kind.name for part in self.parts])[which]
 
     def mean_added(self) -> np.ndarray:

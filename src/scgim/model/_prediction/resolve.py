@@ -194,8 +194,8 @@ class Resolver:
         of_kind[self._usual] += self._decode(asked, features) if asked else []
         of_kind[self._usual] += self._amortised(np.array(mapped), request, features) if mapped else []
         parts = [
-            Part.of(KINDS[name], rows, len(self.fit.genes))
-            for name, rows in zip(self.fit.kind_names, of_kind, strict=True)
+            Part.of(KINDS[kind.kind], rows, len(self.fit.genes), kind.origin)
+            for kind, rows in zip(self.fit.kinds, of_kind, strict=True)
         ]
         drift = drift if self.fit.drift.found else []
         for r, dose in enumerate(request.dose):
@@ -219,7 +219,8 @@ class Resolver:
         probability, mean, sd = self.feature_model.decode(features[source], dose, label)
         if self.fit.levels.differ:
             sd = np.hypot(sd, self.feature_model.fraction(dose)[:, None] * self.fit.levels.between_sd)
-        found = Effects(probability, mean, sd)
+        origin = self.fit.kinds[self._usual].origin
+        found = Effects(probability, mean if origin is None else origin + mean, sd)
         return [(int(r), found[i]) for i, r in enumerate(row)]
 
     @property
