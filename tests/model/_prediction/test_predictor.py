@@ -333,3 +333,17 @@ def test_mean_of_exponentials_is_that_of_drawn_cells() -> None:
         noise = 0.5 * (predictor.fit.mechanisms.noise_sd**2) @ np.linalg.inv(np.eye(3) - W) ** 2
         np.testing.assert_allclose(np.log(np.exp(x).mean(axis=0)) + noise, log_mean[r], atol=0.05)
         np.testing.assert_allclose(x.mean(axis=0), mean[r], atol=0.02)
+
+
+def test_new_combinations_are_given_their_share_of_the_sum() -> None:
+    """Half of it here; drugs alone, and drugs whose combination was fitted, are as they are."""
+    predictor = make_predictor()
+    fit = replace(
+        predictor.fit,
+        settings={"combination_share": 0.5, "combination_error": 0.1, "combination_error_of_sum": 0.2},
+    )
+    predictor = Predictor(fit, predictor.data)
+    request = make_request(rows(("B", 1.0, "A", 3.0, "x"), ("A", 3.0, "ctrl", 0, "x")), predictor.data, None)
+    found = predictor.mean(request, predictor.components(request, None))
+    np.testing.assert_allclose(found[0], closed_form([1.5, 0.75, 0], 0))
+    np.testing.assert_allclose(found[1], closed_form([3.0, 0, 0], 0))

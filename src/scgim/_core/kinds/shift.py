@@ -11,7 +11,9 @@ from scgim._core.design import Design
 from scgim._core.effects import Effects
 from scgim._core.kinds.base import At, Learned, Moved
 from scgim._core.moments.moments import Moments
+from scgim._core.posterior.combine import Combined, comparable, learn_share
 from scgim._core.posterior.curves import Curves, fit_dose_curves
+from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.drift_beside import drift_beside, drift_of_rows, rebase, shared_errors
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.odds import Odds, learn_odds
@@ -68,7 +70,25 @@ class Shift:
         mean = rows.effects.mean + odds.shifts.contrasts.weight @ hidden
         moved = rows._replace(effects=replace(rows.effects, mean=mean))
         drift = drift_beside(odds, moved, kind, residual + hidden, design, fraction, prior.background_sd)
-        return Learned(kind, curves, drift, odds.support(design), odds.regulators, odds.settings, baseline)
+        change = _change_alone(odds, curves, drift, residual, design)
+        found = dict(odds.settings) | _share_of_sum(change, residual + hidden, design, fraction).settings
+        return Learned(kind, curves, drift, odds.support(design), odds.regulators, found, baseline)
+
+
+def _change_alone(odds: Odds, curves: Curves, drift: Drift, residual: np.ndarray, design: Design) -> np.ndarray:
+    """What drugs do at full effect ``(D, G)``, targets and drift, from the contexts in which they are alone."""
+    if not len(comparable(design)):
+        return np.zeros(drift.of_drug.shape)
+    at = np.flatnonzero(design.single | design.control)
+    parts = {name: getattr(design, name)[at] for name in ("dose", "group", "n_cells", "level")}
+    alone = fit_targets(residual[at], odds.error[at], replace(design, **parts), curves, odds.log_odds)
+    return np.asarray(alone.of_drug.expected + drift.of_drug.expected)
+
+
+def _share_of_sum(change: np.ndarray, residual: np.ndarray, design: Design, fraction: np.ndarray) -> Combined:
+    """How much of the sum of its drugs a combination is."""
+    at = comparable(design)
+    return learn_share(residual[at], fraction[at] @ change, design.drug_set[at])
 
 
 def _weigh(

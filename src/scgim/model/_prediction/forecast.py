@@ -57,7 +57,9 @@ class ForecastMixin:
             made_by = version("scgim")
         except PackageNotFoundError:
             made_by = "unknown"
-        settings = self.settings  # type: ignore[attr-defined]
+        settings, learned = self.settings, self.fitted.settings  # type: ignore[attr-defined]
+        if "combination_share" in learned:  # of the sum of their drugs that new combinations are given
+            extra["combination_share"] = learned["combination_share"]
         return {
             _keys.PREDICTION.name(): {
                 _keys.PREDICTION.entry: {"predicted": True, "scgim": made_by, **settings, **extra}

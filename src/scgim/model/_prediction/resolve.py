@@ -6,6 +6,7 @@ unknown one is read from its features.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from scgim.model._study.features import Features
     from scgim.model._study.study import Study
 
+logger = logging.getLogger(__name__)
 SHIFT = Shift()
 NO_VARIANCE = 1e-12
 """Added to variances, in squared units of the data, before they are inverted."""
@@ -106,6 +108,21 @@ class Resolver:
             out.append(found if features is None else replace(found, probability=features.probability[d]))
         return out
 
+    @cached_property
+    def _share_of_sum(self) -> float:
+        """How much of the sum of its drugs a combination that was not measured is given, see `scgim._core.posterior.combine`."""
+        learned = self.fit.settings
+        share = float(learned.get("combination_share", 1.0))
+        if share != 1.0:
+            logger.info(
+                "new combinations: %.2f of the sum of their drugs; measured ones are predicted with an error of %.3g by it, "
+                "of %.3g by the sum, left out in turn",
+                share,
+                learned["combination_error"],
+                learned["combination_error_of_sum"],
+            )
+        return share
+
     def _drift(
         self, d: int, dose: float, level: int | None, *, new_context: bool, features: np.ndarray | None = None
     ) -> Effects:
@@ -184,11 +201,13 @@ class Resolver:
             else:
                 level = self._level(request.group[r])
                 old = [(d, v) for d, v in key if d < n_known]
+                share = self._share_of_sum if len(old) > 1 else 1.0
                 effects = [self._drug(d, v, level) for d, v in old]
-                found += [(r, effect) for effect in effects]
+                found += [(r, [e.scale(share) for e in effect]) for effect in effects]
                 for i, ((d, v), effect) in enumerate(zip(old, effects, strict=True)):
-                    drift.append((r, self._drift(d, v, level, new_context=i == 0, features=effect[0].probability)))
-                drift += [(r, more) for d, v in old for more in self._in_groups(d, v, request.group[r])]
+                    small = self._drift(d, v, level, new_context=i == 0, features=effect[0].probability)
+                    drift.append((r, small.scale(share)))
+                drift += [(r, more.scale(share)) for d, v in old for more in self._in_groups(d, v, request.group[r])]
                 asked += [(r, d - n_known, v, d) for d, v in key if d >= n_known]
         of_kind = [[(r, effects[k]) for r, effects in found] for k in range(len(self.fit.kinds))]
         of_kind[self._usual] += self._decode(asked, features) if asked else []
@@ -200,8 +219,8 @@ class Resolver:
         drift = drift if self.fit.drift.found else []
         for r, dose in enumerate(request.dose):
             drift += [(r, e) for d, v in key_of(dose) if d < n_known for e in self._regulated(d, v)]
-        small = Part.of(SHIFT, drift, len(self.fit.genes))
-        return Components(len(request.table), tuple(parts), small)
+        beside = Part.of(SHIFT, drift, len(self.fit.genes))
+        return Components(len(request.table), tuple(parts), beside)
 
     @cached_property
     def _usual(self) -> int:
