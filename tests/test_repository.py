@@ -1,6 +1,7 @@
 """The repository stays light: tables and the pictures that the documentation shows, no rows that a command makes again."""
 
 import csv
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -112,3 +113,13 @@ def test_forms_and_workflows_are_readable() -> None:
         assert yaml.safe_load(path.read_text("utf-8"))["permissions"] == {"contents": "read"}, path
     release = yaml.safe_load((ROOT / ".github/workflows/release.yaml").read_text("utf-8"))["jobs"]["publish"]
     assert release["permissions"] == {"id-token": "write"}  # trusted publishing: no password
+
+
+def test_actions_are_pinned_to_commits_and_may_only_read() -> None:
+    for path in (ROOT / ".github" / "workflows").glob("*.yaml"):
+        text = path.read_text("utf-8")
+        used = re.findall(r"uses: (\S+)(.*)", text)
+        assert used and all(
+            re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action) and "# v" in rest for action, rest in used
+        ), path
+        assert "\npermissions:\n  contents: read\n" in text

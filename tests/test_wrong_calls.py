@@ -471,6 +471,13 @@ gene_symbols | tl.report(fitted, folder / "r.html", gene_symbols="absent")
 """
 
 MODEL = """
+goal | model.suggest(goal=held)
+goal | model.suggest(goal=[[1, 2], [3]])
+start | model.suggest(goal={"drug": "drug c", "dose": 1.0}, start=held)
+by | model.suggest(goal={"drug": "drug c", "dose": 1.0}, by=[])
+population | model.intervene(shift={"g1": 1.0}, population=held)
+knockout | model.intervene(knockout=np.array("g1"))
+candidates | model.suggest_experiments(ask.iloc[:0])
 adata | GIM(adata)
 adata | GIM(held.copy())
 adata | GIM("cells")

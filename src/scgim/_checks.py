@@ -59,6 +59,7 @@ __all__ = [
     "SOME_NAMES",
     "TABLE",
     "TEXT",
+    "POPULATION",
     "TooLargeError",
     "as_declared",
     "checked",
@@ -201,6 +202,17 @@ def SOME_NAMES(name: str, value: Any) -> None:
         raise ValueError(f"{name}: expected at least one name, found an empty list.")
 
 
+def POPULATION(name: str, value: Any) -> None:
+    """Cells or means: a query, columns with their values, a mask, or a Series by gene."""
+    if isinstance(value, str | Mapping) or getattr(value, "ndim", 0) == 1 and not hasattr(value, "obs_names"):
+        return
+    if not isinstance(value, list | tuple) or not all(_is_bool(entry) for entry in value):
+        raise TypeError(
+            f"{name}: expected a query of .obs, a dict of columns, a boolean mask of cells or a Series by gene, found "
+            f"{_found(value)}."
+        )
+
+
 def PATH(name: str, value: Any) -> None:
     """A path."""
     if not isinstance(value, str | os.PathLike):
@@ -327,7 +339,7 @@ def some_of(*allowed: str) -> Check:
     """One of the names, or a list of them."""
 
     def check(name: str, value: Any) -> None:
-        NAMES(name, value)
+        SOME_NAMES(name, value)
         for entry in [value] if isinstance(value, str) else value:
             if entry not in allowed:
                 raise ValueError(

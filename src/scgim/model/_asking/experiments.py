@@ -112,6 +112,8 @@ class ExperimentsMixin:
         """
         predictor: Predictor = self._predictor()  # type: ignore[attr-defined]
         rng, data = np.random.default_rng(rng), predictor.data
+        if not len(candidates):
+            raise ValueError("candidates: expected at least one row, found none.")
         request = make_request(candidates, data, self.adjustment_)  # type: ignore[attr-defined]
         components = predictor.components(request, read_new_features(features, data, request))
         pairs, design = Pairs.of(predictor), data.design

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from scgim._checks import DATA, SEED, checked, count, or_none
+from scgim._checks import DATA, NAMES, POPULATION, SEED, checked, count, or_none
 from scgim._core.kinds.base import Moved
 from scgim._core.kinds.cells import mean_cells
 from scgim.model._asking.answer import Answer, DrawnAnswer, GivenAnswer
@@ -28,7 +28,9 @@ Population = str | Mapping[str, Any] | np.ndarray | pd.Series
 class InterveneMixin:
     """Interventions on genes with a trained :class:`scgim.model.GIM`."""
 
-    @checked(adata=or_none(DATA), n_cells=or_none(count()), rng=SEED)
+    @checked(
+        adata=or_none(DATA), knockout=or_none(NAMES), population=or_none(POPULATION), n_cells=or_none(count()), rng=SEED
+    )
     def intervene(
         self,
         adata: Any = None,
@@ -71,7 +73,7 @@ class InterveneMixin:
         uns = self._provenance(intervened=asked.text, population=who)  # type: ignore[attr-defined]
         return AnnData(x.astype(np.float32), obs=obs, var=var, uns=uns)
 
-    @checked(adata=or_none(DATA), rng=SEED)
+    @checked(adata=or_none(DATA), knockout=or_none(NAMES), population=or_none(POPULATION), rng=SEED)
     def intervene_mean(
         self,
         adata: Any = None,

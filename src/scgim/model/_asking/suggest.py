@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scgim._checks import DATA, SEED, checked, count, number, one_of, or_none, some_of
+from scgim._checks import DATA, POPULATION, SEED, checked, count, number, one_of, or_none, some_of
 from scgim._core.kinds.reach import reach_by_one, reach_by_two
 from scgim.model._asking.answer import N_DRAWS, doubt_of
 from scgim.model._asking.intervene import Population, control_mean
@@ -36,6 +36,8 @@ class SuggestMixin:
 
     @checked(
         adata=or_none(DATA),
+        goal=or_none(POPULATION),
+        start=or_none(POPULATION),
         by=some_of(*KINDS_OF_MOVES),
         together=count(1, 2),
         distance=one_of("standardised", "mahalanobis"),
