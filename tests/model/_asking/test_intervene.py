@@ -6,7 +6,7 @@ import pytest
 
 import systems
 from scgim.model import GIM
-from scgim.model._prediction import answer
+from scgim.model._asking import answer
 
 COLUMNS = {"perturbation_key": "drug", "dose_key": "dose", "control": "control"}
 QUIET = {"enable_progress_bar": False, "accelerator": "cpu", "rng": 0}
