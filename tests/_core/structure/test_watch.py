@@ -8,7 +8,9 @@ from itertools import count
 import numpy as np
 import pytest
 
+from scgim._core.learn import fit_search as door
 from scgim._core.learn.fit_search import fit_search
+from scgim._core.moments.moments import compute_moments
 from scgim._core.structure import watch as module
 from scgim._core.structure.order import Parents, search
 from scgim._core.structure.prior import Prior
@@ -64,15 +66,11 @@ def test_every_end_leaves_a_state_that_is_consistent_and_later_ones_are_better(m
 @pytest.mark.parametrize("intervention", ["shift", "activity", "auto", "cyclic"])
 @pytest.mark.parametrize("most", [0, 30])
 def test_a_fit_that_ended_early_is_whole_and_marked(make_study, intervention, most, monkeypatch):
-    from scgim._core.learn import fit_search as door
-
     monkeypatch.setattr(door, "Watch", lambda *_: Bounded(most))
     study, G = make_study(n_genes=8, n_drugs=4, seed=1), 8
-    block = None if intervention in ("shift", "cyclic") else np.arange(len(study.design.dose))
+    pool = None if intervention in ("shift", "cyclic") else np.arange(len(study.design.dose))
     asked = {"structure": "cyclic"} if intervention == "cyclic" else {"intervention": intervention}
-    from scgim._core.moments.moments import compute_moments
-
-    moments = compute_moments(lambda: iter([(study.cells, study.context)]), len(study.design.dose), block=block)
+    moments = compute_moments(lambda: iter([(study.cells, study.context)]), len(study.design.dose), pool=pool)
     fit = fit_search(moments, study.design, genes=[f"g{j}" for j in range(G)], **asked)
     assert fit.settings["stopped"] == TIMEOUT
     assert np.isfinite(fit.graph.weights).all() and np.isfinite(fit.of_context.mean).all()
