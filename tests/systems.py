@@ -209,12 +209,14 @@ def make_world(seed=0, *, n_genes=10, n_drugs=30, n_new=10, n_features=8, rows_a
         features = np.r_[np.zeros((1, n_features)), features]
     if not informative:
         features, new_features = rng.normal(size=features.shape), rng.normal(size=(n_new, n_features))[new_drug]
+    of_drug = Effects(
+        np.where(known != 0, 1 - 1e-6, 1e-4),
+        known + noise * rng.normal(size=known.shape),
+        np.full(known.shape, noise),
+    )
     fit = SimpleNamespace(
-        of_drug=Effects(
-            np.where(known != 0, 1 - 1e-6, 1e-4),
-            known + noise * rng.normal(size=known.shape),
-            np.full(known.shape, noise),
-        ),
+        of_drug=of_drug,
+        acting=of_drug,
         curves=DoseCurves.known(np.full(n_drugs, 0.75), np.full(n_drugs, 4.0), n_genes),
     )
     return SimpleNamespace(

@@ -65,7 +65,7 @@ def test_evaluation_and_symbols_are_shown(fitted_adata, tmp_path):
 def test_a_failed_page_leaves_the_old_one(fitted_adata, tmp_path, monkeypatch):
     path = tmp_path / "page.html"
     path.write_text("old")
-    monkeypatch.setattr("scgim.tl._report.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("scgim._writing.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         report(fitted_adata, path)
     assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1

@@ -70,7 +70,7 @@ class Fit:
         What targets rest on: shifts are weighed against drift and compared between baseline groups; other kinds have odds of
         their own, see `Support.not_compared`.
     regulators
-        Regulators whose activity drugs change; None where no network of them was given.
+        Regulators whose activity drugs change; none of them where no network was given.
     """
 
     genes: tuple[str, ...]
@@ -84,16 +84,18 @@ class Fit:
     levels: Levels
     history: list[dict[str, Any]]
     support: Support
-    regulators: RegulatorFit | None = None
+    regulators: RegulatorFit
 
     @classmethod
     def stored(cls, **fields: Any) -> Fit:
-        """From the fields of a file; the first ones hold no support, and do not say which drugs can be told apart."""
+        """From the fields of a file; the first ones hold no support and no regulators, and do not say which drugs can be told apart."""
         if fields.get("support") is None:
             of_context, _ = strongest([kind.of_context for kind in fields["kinds"]])
             fields["support"] = Support.not_compared(
                 as_log_odds(of_context.probability), np.ones(len(fields["drugs"]), dtype=bool)
             )
+        if fields.get("regulators") is None:
+            fields["regulators"] = RegulatorFit.none(len(fields["drugs"]), len(fields["genes"]))
         return cls(**fields)
 
     @cached_property
@@ -206,5 +208,5 @@ class Fit:
             curves=self.curves.scale(scale),
             drift=self.drift.scale(scale),
             levels=self.levels.scale(scale),
-            regulators=None if self.regulators is None else self.regulators.scale(scale),
+            regulators=self.regulators.scale(scale),
         )

@@ -177,5 +177,6 @@ def test_average_of_drugs_must_be_clearly_right(world):
     assert FeatureModel.fit(w.fit, w.design, None, rng=0).choice.shrink == 0
     of = w.fit.of_drug
     probability = np.broadcast_to(np.where(np.arange(of.shape[1]) < 2, 1 - 1e-6, 1e-4), of.shape)
-    same = SimpleNamespace(of_drug=Effects(probability, np.full(of.shape, 4.0), of.sd), curves=w.fit.curves)
+    four = Effects(probability, np.full(of.shape, 4.0), of.sd)
+    same = SimpleNamespace(of_drug=four, acting=four, curves=w.fit.curves)
     assert FeatureModel.fit(same, w.design, None, rng=0).choice.shrink == 1

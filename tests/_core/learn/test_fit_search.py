@@ -187,7 +187,7 @@ def test_auto_is_the_fit_by_shifts_where_no_activity_changed(make_study):
         for kind in ("auto", "shift")
     )
     assert both.kind_names.tolist() == ["shift"]
-    np.testing.assert_array_equal(both.graph.weights, shift.graph.weights)
+    np.testing.assert_allclose(both.graph.weights, shift.graph.weights, rtol=1e-6)  # scores are summed in another order
     np.testing.assert_allclose(
         both.of_drug.probability, shift.of_drug.probability, atol=2e-3
     )  # probabilities of edges are drawn

@@ -190,7 +190,7 @@ def test_second_stage_and_ensembles_keep_levels(different):
 @pytest.mark.parametrize(
     ("kwargs", "error", "message"),
     [
-        ({"effects_by": ["cell_line"]}, TypeError, "effects_by: expected the name of one column"),
+        ({"effects_by": ["cell_line"]}, TypeError, "effects_by: expected text, .* give one name in quotes"),
         ({"effects_by": "patient"}, KeyError, "effects_by: column 'patient' is not a registered covariate"),
         (
             {"effects_by": "cell_line", "intervention": "activity"},

@@ -40,11 +40,8 @@ def test_settings_of_the_plan_are_checked_too():
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
-        ({"max_epochs": -1}, "max_epochs"),
-        ({"max_epochs": True}, "max_epochs"),
         ({"minibatches": {"batch_size": 0}}, "batch_size"),
         ({"minibatches": {"balance": 2.0}}, "balance"),
-        ({"minibatches": {"train_size": 0.0}}, "train_size"),
     ],
 )
 def test_values_out_of_range_are_refused(settings, name):

@@ -19,6 +19,7 @@ from scgim._core.posterior.curves import DoseCurves
 from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.levels import Levels
 from scgim._core.posterior.odds import Support
+from scgim._core.posterior.regulators import RegulatorFit
 from scgim.model._prediction.cells import PredictedLayer
 from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.request import make_request, read_new_features
@@ -82,6 +83,7 @@ def make_predictor(
         levels=Levels(np.zeros(2, dtype=int), np.zeros(3)),
         history=[],
         support=Support.not_compared(as_log_odds(of_context.probability), np.ones(2, dtype=bool)),
+        regulators=RegulatorFit.none(2, 3),
     )
     return Predictor(fit, data, feature_model)
 

@@ -16,6 +16,7 @@ from scgim._core.posterior.curves import Curves
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.levels import Levels
 from scgim._core.posterior.network import Network
+from scgim._core.posterior.regulators import RegulatorFit
 from scgim._core.posterior.shifts import find_shifts
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
@@ -110,5 +111,5 @@ def assemble(
         levels=Levels.of(design, np.full(len(genes), learned.curves.between_sd)),
         history=history,
         support=learned.support,
-        regulators=learned.regulators,
+        regulators=learned.regulators or RegulatorFit.none(len(design.drugs), len(genes)),
     ).to_expression(m.scale)

@@ -65,6 +65,17 @@ class RegulatorFit:
     shift: np.ndarray
     shift_sd: np.ndarray
 
+    @classmethod
+    def none(cls, n_drugs: int, n_genes: int) -> RegulatorFit:
+        """Where no network of regulators was given."""
+        nothing, still = np.zeros((n_drugs, 0)), np.zeros((n_drugs, n_genes))
+        edges = np.zeros(0, dtype=int)
+        return cls(Network((), edges, edges, np.zeros(0)), nothing, nothing, nothing, nothing, still, still)
+
+    def __bool__(self) -> bool:
+        """Whether there is any regulator."""
+        return bool(self.network.names)
+
     @property
     def moves(self) -> np.ndarray:
         """``(D, G)`` bool; genes that regulators move beyond doubt."""

@@ -58,13 +58,10 @@ def edge_strength(module: GIMModule, z: torch.Tensor, rng: np.random.Generator) 
     return strength
 
 
-def export_mechanisms(
-    module: GIMModule, order: np.ndarray, strength: np.ndarray, rebase: np.ndarray | None = None
-) -> Mechanisms | NeuralMechanisms:
-    """Mechanisms as plain arrays on the expression scale; `rebase` ``(C, G)`` is added to the standardised baselines."""
+def export_mechanisms(module: GIMModule, order: np.ndarray, strength: np.ndarray) -> Mechanisms | NeuralMechanisms:
+    """Mechanisms as plain arrays on the expression scale."""
     loc, scale = as_array(module.loc), as_array(module.scale)
     noise, baseline = scale * np.exp(as_array(module.log_noise)), as_array(module.baseline)
-    baseline = baseline if rebase is None else baseline + rebase
     return module.mechanisms.to_fit(order, baseline, noise, loc, scale, strength)
 
 
@@ -109,6 +106,8 @@ def assemble(
     kind = cast("ScoredKind", KINDS[module.kind.name])
     shifts = partial(plain_shifts, design, evidence, state.mean, state.variance)
     learned = kind.posterior(evidence, state.effect + loc / scale, design, state.prior, known, shifts)
+    if learned.baseline is not None:  # the module holds what the fit says
+        module.baseline.data += torch.as_tensor(learned.baseline).to(module.baseline)
     found = replace(
         start,
         kinds=(learned.kind,),
@@ -118,7 +117,7 @@ def assemble(
     ).to_expression(scale)
     return replace(
         found,
-        mechanisms=export_mechanisms(module, order, strength, learned.baseline),
+        mechanisms=export_mechanisms(module, order, strength),
         graph=Graph(strength, edge_probability),
         history=[*start.history, *(history or [])],
         settings={**start.settings, **learned_prior(state.prior, learned.curves), **learned.settings},

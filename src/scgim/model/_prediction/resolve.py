@@ -164,7 +164,7 @@ class Resolver:
     def _regulated(self, d: int, dose: float) -> list[Effects]:
         """What regulators add to the genes under a known drug; none where no network was given."""
         found = self.fit.regulators
-        if found is None:
+        if not found:
             return []
         fraction = float(self.fit.curves.fraction(d, dose))
         return [Effects(np.ones(len(self.fit.genes)), fraction * found.shift[d], fraction * found.shift_sd[d])]

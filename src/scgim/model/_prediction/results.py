@@ -101,7 +101,7 @@ def with_regulators(
         Names of the G genes.
     """
     found = fit.regulators
-    if found is None:
+    if not found:
         return table
     names, m = found.network.names, len(rows)
     fraction = np.stack([fit.curves.fraction(d, np.maximum(dose[:, d], 0.0)) for d in range(len(fit.drugs))], axis=1)

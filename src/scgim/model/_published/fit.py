@@ -16,6 +16,7 @@ from scgim._core.posterior.curves import DoseCurves, fit_dose_curves
 from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.levels import Levels
 from scgim._core.posterior.odds import Support
+from scgim._core.posterior.regulators import RegulatorFit
 from scgim._core.posterior.targets import fit_targets
 from scgim.model._module.closed_form import prepare
 from scgim.model._module.export import edge_strength, export_mechanisms
@@ -151,4 +152,5 @@ def published_fit(screen: Screen, module: PublishedModule, x: torch.Tensor, rng:
         support=Support.not_compared(as_log_odds(probability), design.identified),
         levels=Levels.of(design, np.zeros(G)),
         history=[],
+        regulators=RegulatorFit.none(D, G),
     ).to_expression(scale)
