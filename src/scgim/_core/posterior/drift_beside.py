@@ -59,19 +59,28 @@ def rebase(odds: Odds, residual: np.ndarray, design: Design, fraction: np.ndarra
     control = np.isin(np.arange(C), design.group[design.control])
     centre, total = np.zeros((2, C, residual.shape[1]))
     for _ in range(N_ROBUST):
-        precision = still * _mean_precision((residual - centre[design.group]) ** 2, error, drifts)  # (K, G)
+        square = (residual - centre[design.group]) ** 2
+        precision = still * _mean_precision(square, error, drifts, found.p_target, found.effect_sd)  # (K, G)
         total = np.maximum(sum_by(precision, design.group, C), 1e-12)
         centre = np.where(control[:, None], sum_by(precision * residual, design.group, C) / total, 0.0)
     return centre, np.where(control[:, None], 1 / total, 0.0)
 
 
-def _mean_precision(square: np.ndarray, error: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Posterior mean of the precision of values with these squares, errors, and t-distributed drift of variance `scale`."""
-    likelihood, weighted = np.zeros(square.shape), np.zeros(square.shape)
-    for q in scales(FREEDOM):
+def _mean_precision(
+    square: np.ndarray, error: np.ndarray, scale: np.ndarray, p_moved: float, moved_sd: float
+) -> np.ndarray:
+    """Posterior mean of the precision of values with these squares, errors, and t-distributed drift of variance `scale`.
+
+    A value that was moved, by an unlikely target or past an edge, says nothing of where the others lie: its precision is zero.
+    """
+    quantiles = scales(FREEDOM)
+    wide = error + moved_sd**2
+    likelihood = len(quantiles) * p_moved / (1 - p_moved) * np.exp(-0.5 * square / wide) / np.sqrt(wide)
+    weighted = np.zeros(square.shape)
+    for q in quantiles:
         spread = error + q * scale
         density = np.exp(-0.5 * square / spread) / np.sqrt(spread)
-        likelihood += density
+        likelihood = likelihood + density
         weighted += density / spread
     return np.where(likelihood > 0, weighted / np.maximum(likelihood, TINY), 0.0)
 
