@@ -12,8 +12,8 @@ ELSEWHERE = {
         "_core/posterior/test_contrasts.py",
         "weighs drugs that the design does not tell apart",
     ): "_core/posterior/odds.py",
-    ("_core/posterior/test_regulators.py", "the edges of regulators, tested by what they explain"): """
-        _core/posterior/network.py""",
+    ("_core/posterior/regulation/test_regulators.py", "the edges of regulators, tested by what they explain"): """
+        _core/posterior/regulation/network.py""",
     ("_core/features/test_model.py", "a step of FeatureModel, tested through it"): """
         _core/features/backward_map.py _core/features/validate.py""",
     ("_core/learn/test_fit_search.py", "a step of fit_search, tested by what it recovers"): """
@@ -24,8 +24,8 @@ ELSEWHERE = {
     ): "_core/posterior/curves.py",
     ("_core/structure/test_score.py", "what the score is made of, and what it gives"): """
         _core/posterior/evidence.py _core/structure/prior.py""",
-    ("_core/structure/test_cyclic.py", "a start, and the fit, of the search that is tested there"): """
-        _core/learn/cyclic.py _core/structure/cyclic_start.py""",
+    ("_core/structure/cycles/test_cyclic.py", "a start, and the fit, of the search that is tested there"): """
+        _core/learn/cyclic.py _core/structure/cycles/cyclic_start.py""",
     ("_core/structure/test_order.py", "gives the search its candidates, and makes its moves"): """
         _core/structure/screening.py _core/structure/moves.py""",
     ("contracts/test_choices.py", "what goes with what, of all learners and noise models"): """

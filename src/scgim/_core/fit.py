@@ -18,7 +18,7 @@ from scgim._core.posterior.curves import DoseCurves
 from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.levels import Levels
 from scgim._core.posterior.odds import Support
-from scgim._core.posterior.regulators import RegulatorFit
+from scgim._core.posterior.regulation.regulators import RegulatorFit
 from scgim._core.state import savable
 
 

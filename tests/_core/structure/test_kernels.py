@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scgim._core.structure.cyclic import CyclicScore
+from scgim._core.structure.cycles.cyclic import CyclicScore
 from scgim._core.structure.score import Prior, ShiftScore
 
 

@@ -19,7 +19,7 @@ from scgim._core.posterior.curves import DoseCurves
 from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.levels import Levels
 from scgim._core.posterior.odds import Support
-from scgim._core.posterior.regulators import RegulatorFit
+from scgim._core.posterior.regulation.regulators import RegulatorFit
 from scgim.model._prediction.cells import PredictedLayer
 from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.request import make_request, read_new_features

@@ -20,7 +20,7 @@ from scgim._core.posterior.curves import Curves
 from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.odds import Support
-from scgim._core.posterior.regulators import RegulatorFit
+from scgim._core.posterior.regulation.regulators import RegulatorFit
 from scgim._core.posterior.shifts import ShiftsAt
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore

@@ -29,7 +29,7 @@ from scgim._core.posterior.drift import Drift, fit_drift
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.levels import Levels
 from scgim._core.posterior.odds import Support
-from scgim._core.posterior.regulators import RegulatorFit
+from scgim._core.posterior.regulation.regulators import RegulatorFit
 from scgim._core.posterior.targets import by_context
 from scgim._core.structure.edges import edge_probabilities
 from scgim._core.structure.learn_prior import BACKGROUNDS, MOST_TARGETS, evidence_given, learn_prior

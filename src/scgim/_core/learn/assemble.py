@@ -15,8 +15,8 @@ from scgim._core.mechanisms.additive import Mechanisms, from_standardised
 from scgim._core.posterior.curves import Curves
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.levels import Levels
-from scgim._core.posterior.network import Network
-from scgim._core.posterior.regulators import RegulatorFit
+from scgim._core.posterior.regulation.network import Network
+from scgim._core.posterior.regulation.regulators import RegulatorFit
 from scgim._core.posterior.shifts import find_shifts
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore

@@ -13,7 +13,7 @@ from scgim._core.design import Design
 from scgim._core.fit import Fit
 from scgim._core.kinds import INTERVENTIONS, Kind
 from scgim._core.moments.moments import Moments
-from scgim._core.posterior.network import Network
+from scgim._core.posterior.regulation.network import Network
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.watch import Watch
 

@@ -15,7 +15,7 @@ from scgim._core.learn.assemble import assemble
 from scgim._core.learn.order import learn_structure
 from scgim._core.mechanisms.additive import Mechanisms
 from scgim._core.moments.moments import Moments
-from scgim._core.structure.cyclic import CyclicScore, CyclicSearch
+from scgim._core.structure.cycles.cyclic import CyclicScore, CyclicSearch
 from scgim._core.structure.learn_prior import evidence_given, learn_prior
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.screening import screen

@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 from scgim._core.arrays import log_odds_of_any, override
 from scgim._core.design import Design
 from scgim._core.posterior.background import Background, fit_background
-from scgim._core.posterior.regulators import RegulatorFit, fit_regulators
+from scgim._core.posterior.regulation.regulators import RegulatorFit, fit_regulators
 from scgim._core.posterior.shifts import Shifts
 from scgim._core.state import savable
 

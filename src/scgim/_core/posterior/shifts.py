@@ -16,7 +16,7 @@ from scgim._core.design import Design
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.contrasts import Contrasts, contrasts
 from scgim._core.posterior.evidence import Evidence
-from scgim._core.posterior.network import Network
+from scgim._core.posterior.regulation.network import Network
 from scgim._core.posterior.spread import moderated
 
 ShiftsAt = Callable[[np.ndarray], "Shifts"]

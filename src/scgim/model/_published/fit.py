@@ -16,7 +16,7 @@ from scgim._core.posterior.curves import DoseCurves, fit_dose_curves
 from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.levels import Levels
 from scgim._core.posterior.odds import Support
-from scgim._core.posterior.regulators import RegulatorFit
+from scgim._core.posterior.regulation.regulators import RegulatorFit
 from scgim._core.posterior.targets import fit_targets
 from scgim.model._module.closed_form import prepare
 from scgim.model._module.export import edge_strength, export_mechanisms

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from scgim._core.posterior.network import Network
+from scgim._core.posterior.regulation.network import Network
 from scgim._warnings import warn_user
 
 EDGES_PER_GENE = 2.0

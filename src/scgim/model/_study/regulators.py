@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scgim._core.posterior.network import Network
+from scgim._core.posterior.regulation.network import Network
 from scgim._core.settings import Settings
 from scgim._warnings import warn_user
 

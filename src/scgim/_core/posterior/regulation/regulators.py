@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import expit, logsumexp
 
 from scgim._core.posterior.background import FREEDOM, Background, log_normal, scales
-from scgim._core.posterior.network import Network
+from scgim._core.posterior.regulation.network import Network
 from scgim._core.posterior.shifts import Shifts
 from scgim._core.state import savable
 

@@ -7,8 +7,8 @@ import pytest
 from scipy.special import logsumexp
 
 from scgim._core.posterior.background import FREEDOM, Background, scales
-from scgim._core.posterior.network import Network
-from scgim._core.posterior.regulators import (
+from scgim._core.posterior.regulation.network import Network
+from scgim._core.posterior.regulation.regulators import (
     ANY,
     N_TAILS,
     RELATIVE_SD,

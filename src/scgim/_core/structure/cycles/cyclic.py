@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from scgim._core.moments.moments import Moments
-from scgim._core.structure.cyclic_start import dense_start
+from scgim._core.structure.cycles.cyclic_start import dense_start
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
 from scgim._core.structure.watch import Watch

@@ -14,8 +14,8 @@ from scgim._core.learn.fit_search import fit_search
 from scgim._core.mechanisms import MECHANISMS
 from scgim._core.moments.moments import compute_moments
 from scgim._core.state import pack, unpack
-from scgim._core.structure.cyclic import CyclicScore, CyclicSearch, is_stable
-from scgim._core.structure.cyclic_start import DenseLikelihood
+from scgim._core.structure.cycles.cyclic import CyclicScore, CyclicSearch, is_stable
+from scgim._core.structure.cycles.cyclic_start import DenseLikelihood
 from scgim._core.structure.score import Prior
 
 DOSES = (0.5, 1.0, 2.0)

@@ -1,0 +1,1 @@
+"""Graphs with feedback: scores, start and search."""
