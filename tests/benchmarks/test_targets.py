@@ -207,7 +207,7 @@ def test_one_drug_against_control(script: Importer, tmp_path: Path) -> None:
 
 
 def test_regulators_are_judged_on_a_tiny_screen(script: Importer, tmp_path: Path) -> None:
-    small = "--genes 30 --regulators 4 --drugs 6 --wrong 0.3 --timeout 30 --out".split()
+    small = "--genes 30 --regulators 4 --drugs 6 --wrong 0.3 --timeout 600 --out".split()
     table = script("regulators").main([*small, str(tmp_path / "r.csv")])
     row = table.iloc[0]
     assert row["drugs_without"] == 3
