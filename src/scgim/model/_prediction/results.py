@@ -61,7 +61,10 @@ def target_table(
     odds = as_log_odds(effects.probability) if log_odds is None else log_odds
     out = rows.reset_index(drop=True).loc[np.repeat(np.arange(m), n_genes)].reset_index(drop=True)
     out["gene"] = pd.Categorical.from_codes(np.tile(np.arange(n_genes), m), categories=pd.Index(genes))
-    out["kind"] = pd.Categorical(np.asarray(kind).ravel(), categories=[k for k in KINDS if k in set(np.ravel(kind))])
+    kinds = [k for k in KINDS if k in set(np.ravel(kind))]
+    # rows of regulators have no kind here
+    named = np.where(np.isin(np.ravel(kind), kinds), np.ravel(kind).astype(object), None)
+    out["kind"] = pd.Categorical(named, categories=kinds)
     numbers = {"probability": effects.probability, "log_odds": odds, "effect": effects.mean, "effect_sd": effects.sd}
     for name, values in numbers.items():
         out[name] = values.ravel()
