@@ -62,8 +62,8 @@ def target_table(
     out = rows.reset_index(drop=True).loc[np.repeat(np.arange(m), n_genes)].reset_index(drop=True)
     out["gene"] = pd.Categorical.from_codes(np.tile(np.arange(n_genes), m), categories=pd.Index(genes))
     kinds = [k for k in KINDS if k in set(np.ravel(kind))]
-    # rows of regulators have no kind here
-    named = np.where(np.isin(np.ravel(kind), kinds), np.ravel(kind).astype(object), None)
+    named = np.ravel(kind).astype(object)
+    named[~np.isin(np.ravel(kind), kinds)] = None  # of regulators
     out["kind"] = pd.Categorical(named, categories=kinds)
     numbers = {"probability": effects.probability, "log_odds": odds, "effect": effects.mean, "effect_sd": effects.sd}
     for name, values in numbers.items():
