@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scgim._core.structure import choice, order
-from scgim._core.structure.order import Parents
+from scgim._core.structure import choice, parents
+from scgim._core.structure.parents import Parents
 from scgim._core.structure.score import Prior, ShiftScore
 
 
@@ -52,7 +52,7 @@ def test_choice_is_the_greedy_one(make_study):
 
 
 def test_tables_grow(make_study, monkeypatch):
-    monkeypatch.setattr(order, "ROOM", 64)
+    monkeypatch.setattr(parents, "ROOM", 64)
     study = make_study(n_genes=8, n_drugs=6, seed=4)
     score, others = make_score(study), [np.delete(np.arange(8), j) for j in range(8)]
     chooser = Parents(score, others)

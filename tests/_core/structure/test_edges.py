@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from scgim._core.structure.edges import edge_probabilities, inclusion
-from scgim._core.structure.order import OrderSearch, Parents, search
+from scgim._core.structure.order import OrderSearch, search
+from scgim._core.structure.parents import Parents
 from scgim._core.structure.score import Prior, ShiftScore
 from scgim._core.structure.screening import screen
 

@@ -5,7 +5,8 @@ import pytest
 
 from scgim._core.learn import order as learn_order
 from scgim._core.learn.order import SHIFT, learn_structure
-from scgim._core.structure.order import EXTRA, OrderSearch, Parents, search
+from scgim._core.structure.order import EXTRA, OrderSearch, search
+from scgim._core.structure.parents import Parents
 from scgim._core.structure.score import Prior, ShiftScore
 from scgim._core.structure.screening import response_order, screen, widen
 

@@ -12,7 +12,8 @@ from scgim._core.learn import fit_search as door
 from scgim._core.learn.fit_search import fit_search
 from scgim._core.moments.moments import compute_moments
 from scgim._core.structure import watch as module
-from scgim._core.structure.order import Parents, search
+from scgim._core.structure.order import search
+from scgim._core.structure.parents import Parents
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
 from scgim._core.structure.screening import screen

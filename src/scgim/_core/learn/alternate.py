@@ -33,7 +33,8 @@ from scgim._core.posterior.regulation.regulators import RegulatorFit
 from scgim._core.posterior.targets import by_context
 from scgim._core.structure.edges import edge_probabilities
 from scgim._core.structure.learn_prior import BACKGROUNDS, MOST_TARGETS, evidence_given, learn_prior
-from scgim._core.structure.order import OrderSearch, Parents, search
+from scgim._core.structure.order import OrderSearch, search
+from scgim._core.structure.parents import Parents
 from scgim._core.structure.prior import FEWEST_GENES, Prior
 from scgim._core.structure.score import ShiftScore
 from scgim._core.structure.screening import screen

@@ -16,7 +16,8 @@ from scgim._core.structure.elimination import eliminate
 from scgim._core.structure.hidden import Search, find_hidden
 from scgim._core.structure.learn_prior import evidence_given, learn_prior
 from scgim._core.structure.misfit import START_CELLS, total_evidence
-from scgim._core.structure.order import OrderSearch, Parents, search
+from scgim._core.structure.order import OrderSearch, search
+from scgim._core.structure.parents import Parents
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
 from scgim._core.structure.screening import response_order, screen, widen

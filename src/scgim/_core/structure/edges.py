@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import expit
 
-from scgim._core.structure.order import EXTRA, OrderSearch, Parents
+from scgim._core.structure.order import EXTRA, OrderSearch
+from scgim._core.structure.parents import Parents
 
 
 def inclusion(chooser: Parents, j: int, parents: tuple[int, ...], allowed: np.ndarray) -> np.ndarray:
