@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import shutil
 import sys
 import warnings
@@ -51,12 +52,27 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinxcontrib.bibtex",
-    "prose_returns",  # in _ext
+    "names",  # this and the next two are in _ext
+    "pictures",
+    "prose_returns",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_include", "**.ipynb_checkpoints", "Thumbs.db"]
 root_doc = "index"
 default_role = "code"
+
+# Every reference to a name of scgim must lead to a page. Names of other packages lead to theirs where their inventories list them,
+# which they do not for modules that they reimport from.
+nitpicky = True
+OTHERS = (
+    "anndata collections lightning matplotlib mudata networkx numpy os pandas pathlib scanpy scipy scvi torch typing"
+)
+nitpick_ignore_regex = [("py:.*", rf"({'|'.join(OTHERS.split())})(\..*)?")]
+nitpick_ignore = [  # types of members that have no page of their own
+    ("py:class", "scgim.datasets._simulator.disturbance.Disturbance"),
+    ("py:class", "scgim.datasets._simulator.fault.Fault"),
+    ("py:class", "scgim.model._reading.cells.Cells"),
+]
 
 autosummary_generate = True
 autosummary_context = {"own_members": pages.own_members}
@@ -65,6 +81,17 @@ autodoc_typehints = "none"  # sphinx_autodoc_typehints renders them
 autodoc_inherit_docstrings = False
 typehints_defaults = "braces"
 always_use_bars_union = True
+
+
+def typehints_fixup_module_name(module: str) -> str:
+    """The module that users import a class from, and that inventories list, not the one that defines it."""
+    return re.sub(
+        r"^((?:anndata|mudata|numpy\.random|scipy\.sparse))\._.*|^(pandas)\.core\..*|^(networkx)\.classes\..*",
+        lambda m: next(filter(None, m.groups())),
+        module,
+    )
+
+
 napoleon_google_docstring = False
 napoleon_numpy_docstring = True
 napoleon_use_rtype = True
@@ -111,7 +138,14 @@ html_theme = "sphinx_book_theme"
 html_title = "scgim"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
+html_favicon = "_static/logo_light.svg"
 html_theme_options = {
+    "logo": {
+        "image_light": "_static/logo_light.svg",
+        "image_dark": "_static/logo_dark.svg",
+        "alt_text": "scgim",
+        "text": "scgim",
+    },
     "navbar_persistent": [],  # the sidebar has a search box already
     "path_to_docs": "docs",
     "repository_branch": "main",

@@ -38,9 +38,18 @@ def public_api(folder: Path, prefix: str) -> set[str]:
 def test_api_page_lists_every_public_name() -> None:
     expected = set().union(*(public_api(PACKAGE / name, name) for name in NAMESPACES))
     entry = rf"^   ((?:{'|'.join(NAMESPACES)})\.[\w.]+)$"
-    documented = re.findall(entry, (DOCS / "api.md").read_text("utf-8"), re.M)
+    pages = sorted((DOCS / "api").glob("*.md"))
+    documented = [name for page in pages for name in re.findall(entry, page.read_text("utf-8"), re.M)]
     assert len(documented) == len(set(documented)), "a name is listed twice"
     assert set(documented) == expected
+
+
+def test_every_page_of_a_picture_shows_one() -> None:
+    shown = {path.stem for path in (DOCS / "_static" / "pl").glob("*.png")}
+    for name in public_names(PACKAGE / "pl" / "__init__.py"):
+        assert any(stem == name or stem.startswith(f"{name}_") for stem in shown), (
+            f"no picture of pl.{name}: docs/make_pictures.py"
+        )
 
 
 def test_citations_are_in_the_bibliography() -> None:
@@ -59,7 +68,7 @@ def test_every_page_is_in_a_table_of_contents() -> None:
     made = ("_", "generated", "tutorials/", "jupyter_execute")
     pages = {page for page in pages if not page.startswith(made)} - {"index"}
     listed = set()
-    for index in (DOCS / "index.md", DOCS / "user_guide" / "index.md"):
+    for index in (DOCS / "index.md", DOCS / "api.md", DOCS / "user_guide" / "index.md"):
         base = index.parent.relative_to(DOCS)
         listed |= {(base / line.strip()).as_posix() for line in index.read_text(encoding="utf-8").splitlines()}
     assert pages <= listed

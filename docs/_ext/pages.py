@@ -4,11 +4,14 @@ import ast
 import csv
 import importlib
 import inspect
+import re
 import shutil
 from pathlib import Path
 
 from gallery import gallery
 
+NAMESPACES = ("pp", "tl", "get", "pl", "model", "datasets", "metrics")
+"""Pages of the reference, in their order."""
 MAX_ROWS = 80
 """Longer tables stay in their files."""
 
@@ -19,6 +22,7 @@ def write(docs: Path, root: Path) -> None:
     out.mkdir(exist_ok=True)
     (out / "keys.md").write_text(keys(), encoding="utf-8")
     (out / "scores.md").write_text(scores(), encoding="utf-8")
+    (out / "api.md").write_text(names(docs / "api"), encoding="utf-8")
     (out / "benchmarks.md").write_text(benchmarks(root / "benchmarks", docs), encoding="utf-8")
     single_tables(root / "benchmarks", out / "tables")
     (out / "gallery.md").write_text(gallery(root / "tutorials", out), encoding="utf-8")
@@ -44,6 +48,18 @@ def scores() -> str:
     from scgim.tl._evaluation.scores import markdown_table
 
     return markdown_table() + "\n"
+
+
+def names(folder: Path) -> str:
+    """Every public name, by the pages of the reference and their sections."""
+    parts = []
+    for page in NAMESPACES:
+        text = (folder / f"{page}.md").read_text(encoding="utf-8")
+        what = text.partition("\n")[0].removeprefix(f"# {page}: ").capitalize()
+        found = re.findall(rf"^   ({page}\.[\w.]+)$", text, re.MULTILINE)
+        links = ", ".join(f"{{py:obj}}`{name.rpartition('.')[2]} <scgim.{name}>`" for name in found)
+        parts.append(f"[{page}](api/{page}.md): {what.rstrip('.')}\n: {links}")
+    return "\n\n".join(parts) + "\n"
 
 
 def own_members(fullname: str) -> list[tuple[str, str]]:

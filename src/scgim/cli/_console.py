@@ -45,12 +45,20 @@ def print_json(summary: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def step(text: str) -> Iterator[None]:
-    """A spinner with the text while something runs, then the text with the seconds it took; lines alone where there is no terminal."""
+def step(text: str, *, shows: bool = False) -> Iterator[None]:
+    """A spinner with the text while something runs, then the text with the seconds it took; lines alone where there is no terminal.
+
+    Parameters
+    ----------
+    text
+        What runs.
+    shows
+        Whether it shows itself how far it is, so that a spinner would be in its way.
+    """
     from time import perf_counter
 
     start = perf_counter()
-    if console().is_terminal:
+    if console().is_terminal and not shows:
         with console().status(text):
             yield
     else:

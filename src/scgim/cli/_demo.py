@@ -41,10 +41,9 @@ def _simulated(out: Path, seed: int) -> list[str]:
         adata = datasets.simulate(n_test_cells=200, rng=seed)
         parts = {name: adata[adata.obs["split"] == name].copy() for name in ("train", "new_dose", "new_drug")}
     train = parts["train"]
-    with step(f"fitting {train.n_obs} cells of {len(train.obs['context'].unique())} contexts"):
-        model = tl.fit(
-            train, perturbation_key="drug", dose_key="dose", control="control", features_key="features", rng=seed
-        )
+    with step(f"fitting {train.n_obs} cells of {len(train.obs['context'].unique())} contexts", shows=True):
+        keys = {"perturbation_key": "drug", "dose_key": "dose", "control": "control", "features_key": "features"}
+        model = tl.fit(train, **keys, rng=seed, progress=True)
     with step("predicting unseen doses and new drugs"):
         scores = {
             name: tl.evaluate(
@@ -66,7 +65,7 @@ def _simulated(out: Path, seed: int) -> list[str]:
         median = scores[name].groupby("method")["value"].median()
         rows.append([f"{label} ({scores[name]['context'].nunique()})", *[f"{median[method]:.2f}" for method in names]])
     table(
-        "Error of the predicted mean: distance over the genes, median of conditions",
+        "Error of the predicted mean (distance, median of conditions)",
         ["conditions", "scgim", "no change", "training mean", "nearest drugs"],
         rows,
     )
@@ -100,8 +99,8 @@ def _sachs(out: Path, data_dir: Path | None, seed: int) -> list[str]:
 
     with step("reading the proteins of Sachs et al. 2005"):
         adata = datasets.sachs(directory=data_dir)
-    with step(f"fitting {adata.n_obs} cells x {adata.n_vars} proteins"):
-        model = tl.fit(adata, perturbation_key="drug", control="none", rng=seed)
+    with step(f"fitting {adata.n_obs} cells x {adata.n_vars} proteins", shows=True):
+        model = tl.fit(adata, perturbation_key="drug", control="none", rng=seed, progress=True)
     made = _save(adata, model, out)
     inferred = get.targets(adata)
     intended = adata.obs[["drug", "target"]].astype(str).drop_duplicates().set_index("drug")["target"]

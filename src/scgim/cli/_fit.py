@@ -31,8 +31,8 @@ def run(file: Path, *, out: Path, seed: int, overwrite: bool, settings: dict[str
     _files.check_folder(
         out, names, n_bytes=_files.size(file) + PER_GENE * data.n_vars * min(data.n_vars, 1000), overwrite=overwrite
     )
-    with step(f"fitting {data.n_obs} cells x {data.n_vars} genes"):
-        model = tl.fit(data, rng=seed, **settings)
+    with step(f"fitting {data.n_obs} cells x {data.n_vars} genes", shows=True):
+        model = tl.fit(data, rng=seed, progress=True, **settings)
     with step(f"writing {out}"), together(out) as stage:
         _files.write(data, stage / data_file)
         model.save(str(stage / "model"))

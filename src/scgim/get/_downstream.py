@@ -1,6 +1,6 @@
 """What follows from the targets of a perturbation."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,14 @@ from scgim import _keys
 from scgim._checks import DOSE, FITTED, TEXT, checked
 from scgim.get._tables import find_perturbation, measured
 
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
 
 @checked(adata=FITTED, perturbation=TEXT, key=TEXT, dose=DOSE)
 def downstream(
-    adata: Any, perturbation: str, *, key: str = _keys.DEFAULT, dose: str | float = "highest"
+    adata: "AnnData | MuData", perturbation: str, *, key: str = _keys.DEFAULT, dose: str | float = "highest"
 ) -> pd.DataFrame:
     """Genes that a perturbation changes, directly or through the graph.
 

@@ -1,6 +1,6 @@
 """Targets as sets of genes."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,10 +8,14 @@ from scgim import _keys
 from scgim._checks import FITTED, FLAG, TEXT, checked, number, or_none
 from scgim.get._tables import gene_names, measured
 
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
 
 @checked(adata=FITTED, key=TEXT, min_probability=number(0, 1), by_sign=FLAG, gene_symbols=or_none(TEXT))
 def gene_sets(
-    adata: Any,
+    adata: "AnnData | MuData",
     *,
     key: str = _keys.DEFAULT,
     min_probability: float = 0.5,

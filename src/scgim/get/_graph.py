@@ -1,16 +1,18 @@
 """The causal graph as a networkx object."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scgim import _keys
 from scgim._checks import FITTED, TEXT, checked, number
 
 if TYPE_CHECKING:
     import networkx as nx
+    from anndata import AnnData
+    from mudata import MuData
 
 
 @checked(adata=FITTED, key=TEXT, min_probability=number(0, 1))
-def graph(adata: Any, *, key: str = _keys.DEFAULT, min_probability: float = 0.0) -> "nx.DiGraph":
+def graph(adata: "AnnData | MuData", *, key: str = _keys.DEFAULT, min_probability: float = 0.0) -> "nx.DiGraph":
     """The inferred causal graph.
 
     Parameters

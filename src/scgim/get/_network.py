@@ -1,6 +1,6 @@
 """The causal graph as a table of edges."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,13 @@ from scgim.get._graph import graph
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from anndata import AnnData
+    from mudata import MuData
+
 
 @checked(adata=FITTED, key=TEXT, min_probability=number(0, 1), n_edges=or_none(count()))
 def network(
-    adata: Any, *, key: str = _keys.DEFAULT, min_probability: float = 0.5, n_edges: int | None = None
+    adata: "AnnData | MuData", *, key: str = _keys.DEFAULT, min_probability: float = 0.5, n_edges: int | None = None
 ) -> pd.DataFrame:
     """The inferred graph as an edge list in the format of decoupler.
 

@@ -11,12 +11,13 @@ from scgim.get._tables import as_list, measured, perturbation_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 LIMIT = 1e-6  # probabilities are kept this far from 0 and 1 where log odds are made of them
 
 
 @checked(adata=FITTED, key=TEXT, dose=DOSE)
-def perturbations(adata: Any, *, key: str = _keys.DEFAULT, dose: str | float = "highest") -> "AnnData":
+def perturbations(adata: "AnnData | MuData", *, key: str = _keys.DEFAULT, dose: str | float = "highest") -> "AnnData":
     """Perturbations as rows, genes as columns, for clustering and for the perturbation spaces of pertpy.
 
     Parameters

@@ -11,6 +11,8 @@ from scgim.get._tables import as_list, perturbation_names
 
 if TYPE_CHECKING:
     import pandas as pd
+    from anndata import AnnData
+    from mudata import MuData
 
 LEVELS = ("context", "drug")
 
@@ -24,7 +26,7 @@ LEVELS = ("context", "drug")
     gene_symbols=or_none(TEXT),
 )
 def targets(
-    adata: Any,
+    adata: "AnnData | MuData",
     *,
     level: Literal["context", "drug"] = "context",
     key: str = _keys.DEFAULT,

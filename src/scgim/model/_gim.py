@@ -190,7 +190,7 @@ class GIM(
 
     @property
     def contexts(self) -> pd.DataFrame:
-        """One row a context: the registered columns and `n_cells`."""
+        """One row for each context, with the registered columns and `n_cells`."""
         return self.study.table.copy()
 
     @property

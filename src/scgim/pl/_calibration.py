@@ -11,6 +11,9 @@ from scgim.pl import _style
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 
 @_style.documented
 @checked(n_bins=count(), title=or_none(TEXT), ax=or_none(AXES), show=or_none(FLAG), save=or_none(PATH), return_fig=FLAG)
@@ -20,11 +23,11 @@ def calibration(
     *,
     n_bins: int = 10,
     title: str | None = None,
-    ax: Any = None,
+    ax: "Axes | None" = None,
     show: bool | None = None,
     save: "str | Path | None" = None,
     return_fig: bool = False,
-) -> Any:
+) -> "Axes | Figure | None":
     """Draw the share of true calls against the probability that was given to them.
 
     Points on the diagonal are calibrated; below it, calls are less often true than they say. The area of a point is the

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @_style.documented
@@ -23,7 +25,7 @@ def diagnostics(
     show: bool | None = None,
     save: "str | Path | None" = None,
     return_fig: bool = False,
-) -> Any:
+) -> "Axes | Figure | None":
     """Draw what a fit rests on, and where it does not describe the data.
 
     Parameters
@@ -84,6 +86,8 @@ def _contexts(axis: Any, table: "pd.DataFrame") -> None:
 
 
 def _support(axis: Any, table: "pd.DataFrame") -> None:
+    from matplotlib.ticker import LogLocator
+
     axis.set_title("What do targets rest on?", fontsize=10, loc="left", color=_style.ink())
     if table.empty:
         _say(axis, "no gene is a target with probability 1/2")
@@ -106,12 +110,13 @@ def _support(axis: Any, table: "pd.DataFrame") -> None:
         axis.set_xscale("log")
     elif high < 1.5 * low:
         axis.set_xlim(0.5 * low, 1.5 * high)
-    axis.set_xlabel("cells of the drug (jittered)", fontsize=8)
-    axis.tick_params(which="minor", labelsize=6.5, color=_style.muted(), labelcolor=_style.ink())
+    axis.set_xlabel("cells of the drug (jittered; larger dots: more doses)", fontsize=8)
+    for scale in (axis.xaxis, axis.yaxis):
+        if scale.get_scale() == "log":
+            scale.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            scale.set_major_formatter("{x:g}")
+            scale.set_minor_formatter("")
     axis.set_ylabel("|effect| / standard deviation", fontsize=8)
-    axis.text(
-        0.99, 0.02, "larger dots: more doses", transform=axis.transAxes, ha="right", fontsize=7.5, color=_style.muted()
-    )
 
 
 def _similar(axis: Any, table: "pd.DataFrame", n_pairs: int) -> None:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from mudata import MuData
 
 COLORS = ("#c23b33", "#2f6db3", "#3f8f5b", "#b8862b", "#7a5ea8", "#4aa3a2", "#8a6d5a", "#c76aa0")
 
@@ -33,18 +37,18 @@ COLORS = ("#c23b33", "#2f6db3", "#3f8f5b", "#b8862b", "#7a5ea8", "#4aa3a2", "#8a
     return_fig=FLAG,
 )
 def dose_response(
-    adata: Any,
+    adata: "AnnData | MuData",
     perturbation: str,
     *,
     key: str = _keys.DEFAULT,
     genes: Sequence[str] | None = None,
     n_genes: int = 6,
     curves: "pd.DataFrame | None" = None,
-    ax: Any = None,
+    ax: "Axes | None" = None,
     show: bool | None = None,
     save: "str | Path | None" = None,
     return_fig: bool = False,
-) -> Any:
+) -> "Axes | Figure | None":
     """Draw the effects of one perturbation on its targets at the fitted doses, with two standard deviations.
 
     Parameters

@@ -1,6 +1,6 @@
 """Which perturbations share mechanisms."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +11,11 @@ from scgim.pl import _style
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from mudata import MuData
 
 CELL = 0.2  # inches a perturbation
 
@@ -27,16 +32,16 @@ CELL = 0.2  # inches a perturbation
     return_fig=FLAG,
 )
 def drug_similarity(
-    adata: Any,
+    adata: "AnnData | MuData",
     *,
     key: str = _keys.DEFAULT,
     n_perturbations: int = 60,
     title: str | None = None,
-    ax: Any = None,
+    ax: "Axes | None" = None,
     show: bool | None = None,
     save: "str | Path | None" = None,
     return_fig: bool = False,
-) -> Any:
+) -> "Axes | Figure | None":
     """Draw how similar the inferred interventions of the perturbations are.
 
     The cosine between the expected effects (probability of a target times the effect) of two perturbations at their highest

@@ -1,6 +1,6 @@
 """The causal graph as a layered picture."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +11,11 @@ from scgim.pl import _network, _style
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from mudata import MuData
 
 
 @_style.documented
@@ -27,18 +32,18 @@ if TYPE_CHECKING:
     return_fig=FLAG,
 )
 def graph(
-    adata: Any,
+    adata: "AnnData | MuData",
     *,
     key: str = _keys.DEFAULT,
     min_probability: float = 0.0,
     n_edges: int | None = None,
     gene_symbols: str | None = None,
     title: str | None = None,
-    ax: Any = None,
+    ax: "Axes | None" = None,
     show: bool | None = None,
     save: "str | Path | None" = None,
     return_fig: bool = False,
-) -> Any:
+) -> "Axes | Figure | None":
     """Draw the inferred graph: causes above, consequences below.
 
     Red edges with an arrow raise their target, blue edges with a bar lower it; the width follows the weight. Genes that

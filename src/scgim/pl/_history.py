@@ -1,6 +1,6 @@
 """The objective along the structure search and the training."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scgim import _keys
 from scgim._checks import AXES, FITTED, FLAG, PATH, SOME_NAMES, TEXT, checked, or_none
@@ -8,6 +8,11 @@ from scgim.pl import _style
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from mudata import MuData
 
 MOST_COLUMNS = 4  # panels side by side
 
@@ -23,15 +28,15 @@ MOST_COLUMNS = 4  # panels side by side
     return_fig=FLAG,
 )
 def history(
-    adata: Any,
+    adata: "AnnData | MuData",
     *,
     key: str = _keys.DEFAULT,
     metrics: list[str] | None = None,
-    ax: Any = None,
+    ax: "Axes | None" = None,
     show: bool | None = None,
     save: "str | Path | None" = None,
     return_fig: bool = False,
-) -> Any:
+) -> "Axes | Figure | None":
     """Draw how the objective developed, one panel for each stage and metric.
 
     Parameters
@@ -71,18 +76,17 @@ def history(
     unknown = [metric for metric in metrics or [] if metric not in found]
     if unknown or not panels:
         raise ValueError(f"metrics: expected some of {found}, found {unknown or metrics}.")
-    own = ax is None
-    if own:
+    if ax is None:
         columns = min(len(panels), MOST_COLUMNS)
         lines = -(-len(panels) // columns)
-        figure, grid = plt.subplots(
+        _, grid = plt.subplots(
             lines, columns, figsize=(3.1 * columns + 0.3, 2.4 * lines + 0.1), squeeze=False, layout="constrained"
         )
         axes = list(grid.ravel()[: len(panels)])
         for unused in grid.ravel()[len(panels) :]:
             unused.set_visible(False)
     elif len(panels) == 1:
-        figure, axes = ax.figure, [ax]
+        axes = [ax]
     else:
         raise ValueError(f"ax: it takes one metric, found {len(panels)}; choose one of {found} with metrics=[...].")
     for axis, (stage, metric, part) in zip(axes, panels, strict=True):
@@ -93,4 +97,6 @@ def history(
         )
         axis.set_title(f"{stage}: {metric}", fontsize=9, color=_style.ink(), loc="left")
         axis.set_xlabel("step", fontsize=8, color=_style.ink())
-    return _style.finish(figure, axes if own else ax, own=own, show=show, save=save, return_fig=return_fig)
+    return _style.finish(
+        axes[0].figure, axes if ax is None else ax, own=ax is None, show=show, save=save, return_fig=return_fig
+    )

@@ -13,6 +13,11 @@ from scgim.pl._drawing.layout import topological
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from mudata import MuData
+
 
 @_style.documented
 @checked(
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
     return_fig=FLAG,
 )
 def mechanisms(
-    adata: Any,
+    adata: "AnnData | MuData",
     perturbation: str | None = None,
     *,
     key: str = _keys.DEFAULT,
@@ -39,11 +44,11 @@ def mechanisms(
     n_perturbations: int | None = None,
     gene_symbols: str | None = None,
     title: str | None = None,
-    ax: Any = None,
+    ax: "Axes | None" = None,
     show: bool | None = None,
     save: "str | Path | None" = None,
     return_fig: bool = False,
-) -> Any:
+) -> "Axes | Figure | None":
     """Draw the inferred mechanisms of action.
 
     Without ``perturbation``: one row a perturbation, one column a gene, causes left of their consequences. The size of a

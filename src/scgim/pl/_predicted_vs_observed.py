@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLUMNS = ("context", "perturbation", "gene", "observed", "predicted")  # of the table that are read
 SIDE, MOST_COLUMNS = 2.9, 4  # inches a panel, and panels side by side
@@ -40,11 +42,11 @@ def predicted_vs_observed(
     n_panels: int = 12,
     n_labels: int | None = None,
     title: str | None = None,
-    ax: Any = None,
+    ax: "Axes | None" = None,
     show: bool | None = None,
     save: "str | Path | None" = None,
     return_fig: bool = False,
-) -> Any:
+) -> "Axes | Figure | None":
     """Draw the predicted against the observed change from control of each gene, one panel for each perturbation.
 
     Points on the dashed diagonal are predicted exactly. The solid line is the least-squares line of the predicted on the

@@ -12,6 +12,8 @@ from scgim._docstrings import splice
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matplotlib.axes import Axes
+
 UP = "#c23b33"
 DOWN = "#2f6db3"
 BLUE, RED = "#4f8fcb", "#dd6b55"  # lighter, for edges on dark paper
@@ -194,7 +196,7 @@ documented = splice(
 """Splices what pictures share into a docstring."""
 
 
-def axes(ax: Any, make: Callable[[], Any] | tuple[float, float]) -> tuple[Any, bool]:
+def axes(ax: "Axes | None", make: Callable[[], Any] | tuple[float, float]) -> "tuple[Axes, bool]":
     """Axes to draw into, and whether they were made here.
 
     Parameters

@@ -14,6 +14,11 @@ from scgim.pl._drawing.labels import beside
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from mudata import MuData
+
 UNSURE = 5  # genes named where none is sure
 MOST = 50.0  # log odds drawn at the most: beyond, the height would say nothing but the number of cells
 LIMIT = 1e-6  # probabilities are kept this far from 0 and 1 where log odds are made of them
@@ -34,7 +39,7 @@ LIMIT = 1e-6  # probabilities are kept this far from 0 and 1 where log odds are 
     return_fig=FLAG,
 )
 def targets(
-    adata: Any,
+    adata: "AnnData | MuData",
     perturbation: str | None = None,
     *,
     key: str = _keys.DEFAULT,
@@ -42,11 +47,11 @@ def targets(
     n_labels: int = 12,
     gene_symbols: str | None = None,
     title: str | None = None,
-    ax: Any = None,
+    ax: "Axes | None" = None,
     show: bool | None = None,
     save: "str | Path | None" = None,
     return_fig: bool = False,
-) -> Any:
+) -> "Axes | Figure | None":
     """Draw the effect on each gene against the log odds that the gene is a target.
 
     The picture that a volcano plot is for changes, for direct targets: to the right what a perturbation raises, to the left what it

@@ -4,6 +4,7 @@ import io
 import sys
 
 import scvi
+from numba.core import event
 
 from scgim.tl._fitting import progress as _progress
 from scgim.tl._fitting.progress import Teller, display
@@ -60,3 +61,14 @@ def test_silence_is_kept(monkeypatch):
             report("search 1", -5.0)
             assert callbacks == []
     assert stream.getvalue() == ""
+
+
+def test_compilation_is_told_at_once_and_once(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with display(show=True):
+        for _ in range(2):
+            event.start_event("numba:compile")
+            event.end_event("numba:compile")
+    event.start_event("numba:compile")  # of others, afterwards
+    assert stream.getvalue().splitlines() == [_progress.COMPILING]

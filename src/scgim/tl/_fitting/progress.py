@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
+from numba.core import event
+
 Report = Callable[[str, float], None]
 
 LOG_EVERY = 10.0  # seconds between two lines of a log
 SHORTEST = 2.0  # seconds that a part takes whose time left is told
+COMPILING = "fitting: compiling for the first fit of this kind, about a minute; kept for later ones"
 
 LOGGERS = (
     "lightning.pytorch",
@@ -79,13 +82,15 @@ def _in_terminal() -> Iterator[tuple[Report, list[Any]]]:
 
     with Console(stderr=True).status("fitting") as status:
         teller = Teller(status.update)
-        yield teller, [_callback(teller)]
+        with _telling_of_compilation(teller):
+            yield teller, [_callback(teller)]
 
 
 def _in_log() -> Iterator[tuple[Report, list[Any]]]:
-    """A line of the error stream every ten seconds; none of what is over sooner."""
+    """A line of the error stream every ten seconds; none of what is over sooner, unless something is compiled."""
     teller = Teller(lambda text: sys.stderr.write(f"{text}\n"), every=LOG_EVERY, first=LOG_EVERY)
-    yield teller, [_callback(teller)]
+    with _telling_of_compilation(teller):
+        yield teller, [_callback(teller)]
 
 
 def _in_cell() -> Iterator[tuple[Report, list[Any]]]:
@@ -99,8 +104,24 @@ def _in_cell() -> Iterator[tuple[Report, list[Any]]]:
         handle.update({"text/plain": text}, raw=True)
 
     teller = Teller(update)
-    yield teller, [_callback(teller)]
+    with _telling_of_compilation(teller):
+        yield teller, [_callback(teller)]
     update(f"fitted in {perf_counter() - start:.0f} s")
+
+
+@contextmanager
+def _telling_of_compilation(teller: "Teller") -> Iterator[None]:
+    """Say so while numba compiles what it has not on the disk: the first fit seems to stand still."""
+
+    class Listener(event.Listener):
+        def on_start(self, event: Any) -> None:
+            teller.compiles()
+
+        def on_end(self, event: Any) -> None:
+            """What follows tells of itself."""
+
+    with event.install_listener("numba:compile", Listener()):
+        yield
 
 
 def _in_notebook() -> bool:
@@ -126,6 +147,14 @@ class Teller:
         self.next = perf_counter() + first
         self.began: dict[str, float] = {}  # parts, and when their present run began
         self.objective = ""
+        self.told_of_compilation = False
+
+    def compiles(self) -> None:
+        """Code is being compiled: shown at once, and once."""
+        if not self.told_of_compilation:
+            self.told_of_compilation = True
+            self.next = perf_counter() + self.every
+            self.update(COMPILING)
 
     def __call__(self, stage: str, value: float) -> None:
         """A stage and its score, zero where it has none."""
