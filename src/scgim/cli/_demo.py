@@ -42,7 +42,12 @@ def _simulated(out: Path, seed: int) -> list[str]:
         parts = {name: adata[adata.obs["split"] == name].copy() for name in ("train", "new_dose", "new_drug")}
     train = parts["train"]
     with step(f"fitting {train.n_obs} cells of {len(train.obs['context'].unique())} contexts", shows=True):
-        keys = {"perturbation_key": "drug", "dose_key": "dose", "control": "control", "features_key": "features"}
+        keys: dict[str, Any] = {
+            "perturbation_key": "drug",
+            "dose_key": "dose",
+            "control": "control",
+            "features_key": "features",
+        }
         model = tl.fit(train, **keys, rng=seed, progress=True)
     with step("predicting unseen doses and new drugs"):
         scores = {
