@@ -13,6 +13,7 @@ import numba
 import numpy as np
 
 from scgim._core.structure.kernels import coarse_scores, shift_scores
+from scgim._core.structure.numerics import ENTRY, INNER
 
 TOLERANCE = 1e-6  # of parent sets
 ASK_ROOM, ASK_SETS, ASK_ADDED, ASK_EXACT = 0, 1, 2, 3
@@ -21,7 +22,7 @@ FORWARD, BACKWARD = 1, 2  # stages of a choice that had to ask
 N_REFINED = 5  # candidates scored in full at a time; the others coarsely
 
 
-@numba.njit(cache=True)
+@numba.njit(**INNER)
 def find(keys, key):  # type: ignore[no-untyped-def]
     """Place of a key in a table, or the empty place where it belongs."""
     mask = len(keys) - 1
@@ -31,7 +32,7 @@ def find(keys, key):  # type: ignore[no-untyped-def]
     return i
 
 
-@numba.njit(cache=True)
+@numba.njit(**ENTRY)
 def enlarge(keys, values, new_keys, new_values):  # type: ignore[no-untyped-def]
     """Copies a table into a larger one, whose keys are zero."""
     for i in range(len(keys)):
@@ -40,7 +41,7 @@ def enlarge(keys, values, new_keys, new_values):  # type: ignore[no-untyped-def]
             new_keys[at], new_values[at] = keys[i], values[i]
 
 
-@numba.njit(cache=True)
+@numba.njit(**INNER)
 def hash_of(child, parents, n, tables):  # type: ignore[no-untyped-def]
     """Key of a child with its n parents."""
     member, own = tables[2], tables[3]
@@ -50,7 +51,7 @@ def hash_of(child, parents, n, tables):  # type: ignore[no-untyped-def]
     return key
 
 
-@numba.njit(cache=True)
+@numba.njit(**INNER)
 def keep_value(child, parents, n, value, tables):  # type: ignore[no-untyped-def]
     """Remembers the score of n parents."""
     keys, known, used = tables[6], tables[7], tables[10]
@@ -60,14 +61,14 @@ def keep_value(child, parents, n, value, tables):  # type: ignore[no-untyped-def
     keys[at], known[at] = key, value
 
 
-@numba.njit(cache=True)
+@numba.njit(**ENTRY)
 def keep_values(child, sets, scores, tables):  # type: ignore[no-untyped-def]
     """Remembers scores ``(M,)`` of parent sets ``(M, p)``."""
     for m in range(len(sets)):
         keep_value(child, sets[m], sets.shape[1], scores[m], tables)
 
 
-@numba.njit(cache=True)
+@numba.njit(**ENTRY)
 def keep_added(child, parents, n, places, found, few, tables):  # type: ignore[no-untyped-def]
     """Remembers scores ``(M,)`` with the candidates at `places` added to n parents; the row."""
     keys, rows, scores, exact, used = tables[4], tables[5], tables[8], tables[9], tables[10]
@@ -82,7 +83,7 @@ def keep_added(child, parents, n, places, found, few, tables):  # type: ignore[n
     return row
 
 
-@numba.njit(cache=True)
+@numba.njit(**ENTRY)
 def keep_exact(child, parents, n, places, found, tables):  # type: ignore[no-untyped-def]
     """Remembers exact scores ``(M,)`` with the candidates at `places` added to n parents, which have a row."""
     row = tables[5][find(tables[4], hash_of(child, parents, n, tables))]
@@ -90,7 +91,7 @@ def keep_exact(child, parents, n, places, found, tables):  # type: ignore[no-unt
         tables[8][row, places[m]], tables[9][row, places[m]] = found[m], True
 
 
-@numba.njit(cache=True)
+@numba.njit(**ENTRY)
 def set_values(child, sets, tables, ask, values):  # type: ignore[no-untyped-def]
     """Scores of parent sets ``(M, p)`` into `values`; whether all are there."""
     keys, known, used = tables[6], tables[7], tables[10]
@@ -111,7 +112,7 @@ def set_values(child, sets, tables, ask, values):  # type: ignore[no-untyped-def
     return False
 
 
-@numba.njit(cache=True)
+@numba.njit(**ENTRY)
 def added_row(child, parents, n, tables, ask):  # type: ignore[no-untyped-def]
     """Row of the scores with one candidate added to n parents, or -1 where they have to be asked for."""
     keys, used = tables[4], tables[10]
@@ -133,7 +134,7 @@ def added_row(child, parents, n, tables, ask):  # type: ignore[no-untyped-def]
     return -1
 
 
-@numba.njit(cache=True)
+@numba.njit(**INNER)
 def best_added(child, parents, n, allowed, tables, ask):  # type: ignore[no-untyped-def]
     """The candidate that is best added to n parents and its exact score; -1 where none may be, -2 where asked."""
     cands, n_cands, scores, exact = tables[0], tables[1], tables[8], tables[9]
@@ -169,7 +170,7 @@ def best_added(child, parents, n, allowed, tables, ask):  # type: ignore[no-unty
     return -2, 0.0
 
 
-@numba.njit(cache=True)
+@numba.njit(**ENTRY)
 def best_parents(child, allowed, most, tables, ask, parents):  # type: ignore[no-untyped-def]
     """Greedy forward-backward choice of at most `most` of the allowed genes, a mask ``(G,)``.
 
@@ -224,7 +225,7 @@ def best_parents(child, allowed, most, tables, ask, parents):  # type: ignore[no
     return n, value
 
 
-@numba.njit(cache=True)
+@numba.njit(**ENTRY)
 def compute(tables, ask, engine):  # type: ignore[no-untyped-def]
     """Computes and remembers the scores that are asked for, with an engine as in `ShiftScore.engine`; whether it could."""
     n_functions, n_steps, n_groups, data, centred, sizes, numbers, prices = engine

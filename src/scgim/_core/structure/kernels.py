@@ -12,13 +12,13 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from scgim._core.structure.numerics import FAST, exponentials, factorise, logarithms, solve
+from scgim._core.structure.numerics import ENTRY, FAST, INNER, exponentials, factorise, logarithms, solve
 
 CHUNK = 8  # variances multiplied before a logarithm is taken: between 1e-14 and 1e14 each, their product stays finite
 SMALLEST = 1e-8  # variance of a gene, standardised
 
 
-@numba.njit(cache=True, fastmath=FAST)
+@numba.njit(**INNER, fastmath=FAST)
 def evidence(residual, error, slab2, log_off, log_on, sizes, n_control, work, off, on):  # type: ignore[no-untyped-def]
     """Log density of the residuals ``(K,)`` of the controls; those of each unit, no target and a target, in `off`, `on`.
 
@@ -67,7 +67,7 @@ def evidence(residual, error, slab2, log_off, log_on, sizes, n_control, work, of
     return -0.5 * total
 
 
-@numba.njit(cache=True, fastmath=FAST)
+@numba.njit(**INNER, fastmath=FAST)
 def sum_either(off, on, work):  # type: ignore[no-untyped-def]
     """Sum over units of ``log(exp(off) + exp(on))``."""
     total, n = 0.0, len(off)
@@ -83,7 +83,7 @@ def sum_either(off, on, work):  # type: ignore[no-untyped-def]
     return total
 
 
-@numba.njit(cache=True, fastmath=FAST)
+@numba.njit(**INNER, fastmath=FAST)
 def weigh(off, on, sizes, n_control, work, weight):  # type: ignore[no-untyped-def]
     """Weights ``(K,)`` of the contexts in the regression, shifts expected; see `evidence`."""
     inverse, wide_inverse, small = work[2], work[3], work[0]
@@ -103,7 +103,7 @@ def weigh(off, on, sizes, n_control, work, weight):  # type: ignore[no-untyped-d
             weight[k] = inverse[k] + small[u] * (wide_inverse[k] - inverse[k])
 
 
-@numba.njit(cache=True, fastmath=FAST)
+@numba.njit(**ENTRY, fastmath=FAST)
 def shift_scores(  # type: ignore[no-untyped-def]
     child, sets, n_functions, data, sizes, prior, prices, n_steps, inverse, scores, coefs
 ):
@@ -283,7 +283,7 @@ def shift_scores(  # type: ignore[no-untyped-def]
             coefs[m, F + c] = baseline[c]
 
 
-@numba.njit(cache=True, fastmath=FAST)
+@numba.njit(**ENTRY, fastmath=FAST)
 def coarse_scores(  # type: ignore[no-untyped-def]
     child, base, candidates, n_functions, data, centred, sizes, prior, prices, scores
 ):

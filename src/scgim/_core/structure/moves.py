@@ -14,6 +14,7 @@ import numba
 import numpy as np
 
 from scgim._core.structure.choice import added_row, best_parents, compute
+from scgim._core.structure.numerics import ENTRY, INNER
 
 EXTRA = 2  # parents that a gene may gain at once in a proposal: how many pay depends on the number of cells
 GAIN = 0.1  # of a move, in nats: smaller ones are not worth an evaluation
@@ -21,7 +22,7 @@ ASKED = np.nan
 RIGHT, LEFT, TURN = 0, 1, 2
 
 
-@numba.njit(cache=True)
+@numba.njit(**INNER)
 def is_parent(state, child, gene):  # type: ignore[no-untyped-def]
     """Whether a gene is a parent of the child now."""
     parents, counts = state[2], state[3]
@@ -31,7 +32,7 @@ def is_parent(state, child, gene):  # type: ignore[no-untyped-def]
     return False
 
 
-@numba.njit(cache=True)
+@numba.njit(**INNER)
 def mask(state, stop):  # type: ignore[no-untyped-def]
     """Genes before place `stop`, ``(G,)``."""
     allowed = np.zeros(len(state[0]), dtype=np.bool_)
@@ -40,7 +41,7 @@ def mask(state, stop):  # type: ignore[no-untyped-def]
     return allowed
 
 
-@numba.njit(cache=True)
+@numba.njit(**INNER)
 def choose(child, allowed, state, tables, ask, log, step, changes, at):  # type: ignore[no-untyped-def]
     """Best parents of a gene in a proposal, as change number `at`; their score, or `ASKED`.
 
@@ -61,7 +62,7 @@ def choose(child, allowed, state, tables, ask, log, step, changes, at):  # type:
     return values[at]
 
 
-@numba.njit(cache=True)
+@numba.njit(**INNER)
 def copy_change(changes, source, target):  # type: ignore[no-untyped-def]
     """Copies one change over another."""
     genes, sets, counts, values = changes
@@ -70,7 +71,7 @@ def copy_change(changes, source, target):  # type: ignore[no-untyped-def]
         sets[target, a] = sets[source, a]
 
 
-@numba.njit(cache=True)
+@numba.njit(**INNER)
 def look_right(i, window, listed, state, tables, ask, log, changes):  # type: ignore[no-untyped-def]
     """Best place to the right for the gene at place i: gain, place and number of changes."""
     order, values = state[0], state[4]
@@ -119,7 +120,7 @@ def look_right(i, window, listed, state, tables, ask, log, changes):  # type: ig
     return best, best_q, best_n
 
 
-@numba.njit(cache=True)
+@numba.njit(**INNER)
 def look_left(i, window, listed, state, tables, ask, log, changes):  # type: ignore[no-untyped-def]
     """Best place to the left for the gene at place i: gain, place and number of changes."""
     order, parents, counts, values = state[0], state[2], state[3], state[4]
@@ -161,7 +162,7 @@ def look_left(i, window, listed, state, tables, ask, log, changes):  # type: ign
     return best, best_q, best_n
 
 
-@numba.njit(cache=True)
+@numba.njit(**ENTRY)
 def commit(changes, n, state, touched):  # type: ignore[no-untyped-def]
     """Takes over n changes of parents."""
     for at in range(n):
@@ -172,7 +173,7 @@ def commit(changes, n, state, touched):  # type: ignore[no-untyped-def]
         touched[g] = True
 
 
-@numba.njit(cache=True)
+@numba.njit(**ENTRY)
 def put(i, q, state):  # type: ignore[no-untyped-def]
     """Moves the gene at place i to place q."""
     order, place = state[0], state[1]
@@ -183,7 +184,7 @@ def put(i, q, state):  # type: ignore[no-untyped-def]
     order[q], place[g] = g, q
 
 
-@numba.njit(cache=True)
+@numba.njit(**ENTRY)
 def openings(g, state, tables, ask, found, gains):  # type: ignore[no-untyped-def]
     """Genes later in the order that gene g would gain from as a parent, with the gains; their number, or -1."""
     cands, n_cands, scores = tables[0], tables[1], tables[8]
@@ -199,7 +200,7 @@ def openings(g, state, tables, ask, found, gains):  # type: ignore[no-untyped-de
     return n
 
 
-@numba.njit(cache=True)
+@numba.njit(**INNER)
 def turn(g, x, hope, least, state, tables, ask, log, changes, touched):  # type: ignore[no-untyped-def]
     """Moves gene g behind x where that gains more than `least`; the gain, zero where it was not made.
 
@@ -256,7 +257,7 @@ def turn(g, x, hope, least, state, tables, ask, log, changes, touched):  # type:
     return delta
 
 
-@numba.njit(cache=True)
+@numba.njit(**ENTRY)
 def drive(kind, g, x, window, hope, least, listed, state, tables, ask, log, changes, touched, engine):  # type: ignore[no-untyped-def]
     """Looks or turns until nothing has to be asked for that can be computed here.
 

@@ -6,11 +6,13 @@ import numba
 import numpy as np
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums in any order; infinite values keep their meaning
+ENTRY = {"cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+INNER = ENTRY | {"no_cpython_wrapper": True}
 LOG_2 = float(np.log(2.0))
 SHIFT = (1 << 52) - int(np.float64(np.sqrt(2.0)).view(np.int64) & ((1 << 52) - 1))
 
 
-@numba.njit(cache=True, fastmath=FAST)
+@numba.njit(**ENTRY, fastmath=FAST)
 def factorise(a, n):  # type: ignore[no-untyped-def]
     """Cholesky factor of the leading ``(n, n)`` of a symmetric matrix, in its lower triangle, in place."""
     for i in range(n):
@@ -24,7 +26,7 @@ def factorise(a, n):  # type: ignore[no-untyped-def]
                 a[i, j] = left / a[j, j]
 
 
-@numba.njit(cache=True, fastmath=FAST)
+@numba.njit(**ENTRY, fastmath=FAST)
 def solve(factor, right, n):  # type: ignore[no-untyped-def]
     """Solves with a Cholesky factor, in place."""
     for i in range(n):
@@ -39,7 +41,7 @@ def solve(factor, right, n):  # type: ignore[no-untyped-def]
         right[i] = left / factor[i, i]
 
 
-@numba.njit(cache=True, fastmath=FAST)
+@numba.njit(**ENTRY, fastmath=FAST)
 def logarithms(values, n):  # type: ignore[no-untyped-def]
     """Natural logarithms of the first n positive normal numbers, in place and several at a time.
 
@@ -58,7 +60,7 @@ def logarithms(values, n):  # type: ignore[no-untyped-def]
         values[i] = power * LOG_2 + 2 * s * series
 
 
-@numba.njit(cache=True, fastmath=FAST)
+@numba.njit(**ENTRY, fastmath=FAST)
 def exponentials(values, n):  # type: ignore[no-untyped-def]
     """Exponentials of the first n numbers, which are not positive, in place and several at a time."""
     bits = values.view(np.int64)
