@@ -10,10 +10,11 @@ drug and gene is judged by is learned without that pair, so that one shift canno
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, gammaincinv, logit, logsumexp
+from scipy.special import expit, gammaincinv, logit
 
 from scgim._core.posterior.shifts import Shifts
 
@@ -32,6 +33,7 @@ WORTH = 1.0  # nats that a larger relative error has to gain
 LOST = 20.0  # nats below the best at which larger ones are not tried
 N_STEPS, N_MORE_STEPS = 30, 15  # of expectation maximisation, at first and from the last relative error on
 TINY = 1e-8
+BLOCK_VALUES = 30_000  # of components that are held at once, so that they stay near the processor
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def prior_range(n_genes: int) -> tuple[float, float]:
 
 
 class _Mixture:
-    """Expectation maximisation; arrays ``(C, V, R, G)``: components, explanations, rows, genes."""
+    """Expectation maximisation; arrays ``(C, V, b, G)``: components, explanations, rows of a block, genes."""
 
     def __init__(self, shifts: Shifts, drug: np.ndarray, n_drugs: int) -> None:
         self.square = shifts.estimate**2  # (V, R, G)
@@ -120,42 +122,69 @@ class _Mixture:
         return self.result()
 
     def weigh(self) -> None:
-        """Likelihoods of both hypotheses, and the probability of a target."""
+        """Likelihoods of both hypotheses, the probability of a target, and what `learn` needs of the components."""
         self.scale = self.of_drug * self.of_gene
-        self.spread = self.q * self.scale + self.error  # (C, V, R, G)
-        prior = np.log(self.share)[:, None, None] - np.log(len(self.q))
-        self.off_parts = prior + log_normal(self.square, self.spread)
-        self.on_parts = prior + log_normal(self.square, self.spread + self.effect2)
-        self.off, self.on = logsumexp(self.off_parts, axis=(0, 1)), logsumexp(self.on_parts, axis=(0, 1))  # (R, G)
+        self.off, self.on, self.size = np.empty((3, *self.scale.shape))  # (R, G)
+        self.taken, self.explained = np.empty((2, *self.square.shape))  # (V, R, G)
+        for at in self._blocks():
+            drift, spread, square = self._spread(at)
+            self.off[at], parts = self._parts(square, spread)
+            self.taken[:, at] = parts.sum(axis=0)
+            drift /= spread  # how far estimates are drawn to zero
+            parts *= (drift * square + self.error[:, at]) * drift  # E u^2
+            parts /= self.q
+            self.size[at] = parts.sum(axis=(0, 1))  # E u^2 / q
+            spread += self.effect2
+            self.on[at], parts = self._parts(square, spread)
+            self.explained[:, at] = parts.sum(axis=0)
         self.log_ratio = np.zeros((self.n_drugs, self.off.shape[1]))
         np.add.at(self.log_ratio, self.drug, self.on - self.off)
         self.rho = expit(self.log_ratio + logit(self.p))  # (D, G)
 
+    def _blocks(self) -> Iterator[slice]:
+        """Rows whose components are held at once."""
+        R, G = self.scale.shape
+        step = max(1, BLOCK_VALUES // (len(self.q) * len(self.square) * G))
+        yield from (slice(start, start + step) for start in range(0, R, step))
+
+    def _spread(self, at: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Variances of drift ``(C, 1, b, G)`` and of estimates of it ``(C, V, b, G)``, and squares of estimates ``(V, b, G)``."""
+        drift = self.q * self.scale[at]
+        spread = drift + self.error[:, at]
+        return np.broadcast_to(drift, spread.shape).copy(), spread, self.square[:, at]
+
+    def _parts(self, square: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log likelihood ``(b, G)`` of all components together, and the share of each in it, ``(C, V, b, G)``."""
+        parts = log_normal(square, variance)
+        parts += np.log(self.share)[:, None, None] - np.log(len(self.q))
+        largest = parts.max(axis=(0, 1))
+        parts -= largest
+        np.exp(parts, out=parts)
+        total = parts.sum(axis=(0, 1))
+        parts /= total
+        return largest + np.log(total), parts
+
     def learn(self) -> None:
         """Scales of drift, shares of the explanations, prior and size of targets."""
         G, still = self.off.shape[1], 1 - self.rho[self.drug]  # (R, G)
-        of_part = np.exp(self.off_parts - self.off)  # (C, V, R, G)
-        shrink = self.q * self.scale / self.spread
-        size = (of_part * (shrink**2 * self.square + shrink * self.error) / self.q).sum(axis=(0, 1))  # E u^2 / q
-        by_drug = still * size / self.of_gene
+        by_drug = still * self.size / self.of_gene
         total, pairs = by_drug.sum(axis=1, keepdims=True), still.sum(axis=1, keepdims=True)
         usual = np.exp(np.mean(np.log(np.maximum(total / np.maximum(pairs, TINY), TINY))))  # of the average drug
         usual = max(float(usual), TINY)
         self.of_drug = (total - by_drug + PRIOR_GENES * usual) / (pairs - still + PRIOR_GENES)
         if len(self.drug) > 1:
-            by_gene = still * size / self.of_drug
+            by_gene = still * self.size / self.of_drug
             own, own_pairs = self._of_same_drug(by_gene), self._of_same_drug(still)
             rest, rest_pairs = by_gene.sum(axis=0) - own, still.sum(axis=0) - own_pairs
             self.of_gene = (rest + PRIOR_DRUGS) / (rest_pairs + PRIOR_DRUGS)
-        taken = (of_part.sum(axis=0) * still).sum(axis=(1, 2))  # (V,)
+        taken = (self.taken * still).sum(axis=(1, 2))  # (V,)
         first = np.array([GRAPH_SHARE, 1 - GRAPH_SHARE])
         self.share = (taken + SHARE_PAIRS * first) / (taken.sum() + SHARE_PAIRS)
         found = float(self.rho.sum())
         self.p = float(np.clip((found + 1) / (self.rho.size + G / 2), *prior_range(G)))
         if found > 0.5:
             hit = self.rho[self.drug]
-            explained = np.exp(self.on_parts - self.on).sum(axis=0)  # (V, R, G)
-            beyond = (explained * (self.square - self.error)).sum(axis=0) - self.scale
+            beyond = (self.explained * (self.square - self.error)).sum(axis=0) - self.scale
             mean = float((hit * np.maximum(beyond, 0)).sum() / max(hit.sum(), TINY))
             self.effect2 = float(np.clip(mean, SMALLEST_EFFECT**2, LARGEST_EFFECT**2))
 
@@ -167,12 +196,14 @@ class _Mixture:
 
     def result(self) -> Background:
         """The posterior."""
-        on = np.exp(self.on_parts - self.on)  # (C, V, R, G)
-        beside = (on * self.q * self.scale).sum(axis=(0, 1))
-        off = np.exp(self.off_parts - self.off)
-        shrink = self.q * self.scale / self.spread
-        mean = (off * shrink * self.estimate).sum(axis=(0, 1))
-        second = (off * (shrink * self.error + (shrink * self.estimate) ** 2)).sum(axis=(0, 1))
+        beside, mean, second = (np.empty(self.scale.shape) for _ in range(3))  # (R, G)
+        for at in self._blocks():
+            drift, spread, square = self._spread(at)
+            off, shrink = self._parts(square, spread)[1], drift / spread
+            beside[at] = (self._parts(square, spread + self.effect2)[1] * drift).sum(axis=(0, 1))
+            mean[at] = (off * shrink * self.estimate[:, at]).sum(axis=(0, 1))
+            off *= shrink * self.error[:, at] + (shrink * self.estimate[:, at]) ** 2
+            second[at] = off.sum(axis=(0, 1))
         total = np.zeros((self.n_drugs, self.off.shape[1]))
         np.add.at(total, self.drug, self.off)
         evidence = np.logaddexp(np.log1p(-self.p) + total, np.log(self.p) + total + self.log_ratio).sum()

@@ -11,6 +11,8 @@ cancel recognised by their size against sampling error.
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg.blas import dger
+from scipy.special import logit
 
 from scgim._core.structure.score import ShiftScore
 from scgim._core.structure.watch import Watch
@@ -26,10 +28,10 @@ class Elimination:
     def __init__(self, score: ShiftScore) -> None:
         self.score = score
         S = score.within[:: score.n_functions, :: score.n_functions]
-        self.precision = np.linalg.inv(S + 1e-6 * np.diag(np.diag(S)))
+        self.precision = np.ascontiguousarray(np.linalg.inv(S + 1e-6 * np.diag(np.diag(S))))
         self.own = score._centred()[1]  # (K, G) means against the baselines of controls
         c = score.n_control
-        self.response = self.own[c:] @ self.precision  # (K', G)
+        self.response = np.ascontiguousarray(self.own[c:] @ self.precision)  # (K', G)
         control = score.groups[:c].T @ score.n[:c]  # (C,) cells of the controls
         with np.errstate(divide="ignore"):
             spare = np.where(control > 0, 1 / control, 0.0)
@@ -40,7 +42,8 @@ class Elimination:
         self.least = 1 - np.exp(-price / n)  # squared partial correlation that pays for an edge
         self.left = np.ones(score.n_genes, dtype=bool)
         self.adjacent = self.related(self.precision)
-        self.hit = np.stack([self.hits(self.response[:, j], self.precision[j, j], j) for j in range(score.n_genes)], 1)
+        every = np.arange(score.n_genes)
+        self.hit = self.hits(self.response, np.diag(self.precision), every)
         self.fill = np.array([self.new_entries(j) for j in range(score.n_genes)], dtype=float)
 
     def related(self, precision: np.ndarray) -> np.ndarray:
@@ -50,11 +53,15 @@ class Elimination:
         np.fill_diagonal(out, False)
         return out
 
-    def hits(self, response: np.ndarray, precision: float, j: int) -> np.ndarray:
-        """Which drug sets move gene j given all other genes that are left, ``(K',)`` -> ``(U,)``."""
-        error = self.inverse_n / precision + self.score.prior.background_sd[j] ** 2
-        off, on = self.score.branches((response[None] / precision) ** 2, error[None], j)
-        return (on > off)[0]
+    def hits(self, response: np.ndarray, precision: np.ndarray, genes: np.ndarray) -> np.ndarray:
+        """Which drug sets move genes given all other genes that are left, ``(K', g)``, ``(g,)`` and ``(g,)`` -> ``(U, g)``."""
+        prior = self.score.prior
+        error = self.inverse_n[:, None] / precision + prior.background_sd[genes] ** 2  # (K', g)
+        wide = error + prior.effect_sd[genes] ** 2
+        square = (response / precision) ** 2
+        gain = 0.5 * (np.log(error / wide) + square * (1 / error - 1 / wide))
+        odds = np.add.reduceat(gain, self.score.starts, axis=0)  # (U, g)
+        return np.asarray(odds > -logit(prior.p_target[genes]))
 
     def without(self, j: int, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Precision ``(g, g)`` and responses ``(K', g)`` of the genes `near` once gene j is removed."""
@@ -70,22 +77,22 @@ class Elimination:
         forbidden = int(np.isinf(self.score.prior.edge_price[near, j]).sum())
         precision, response = self.without(j, near)
         pairs = (self.related(precision).sum() - self.adjacent[np.ix_(near, near)].sum()) // 2
-        now = np.stack([self.hits(response[:, k], precision[k, k], a) for k, a in enumerate(near.tolist())], axis=1)
+        now = self.hits(response, np.diag(precision), near)
         return forbidden + int(pairs) + int(now.sum() - self.hit[:, near].sum())
 
     def remove(self, j: int) -> None:
         """Removes gene j."""
         near = np.flatnonzero(self.adjacent[j] & self.left)
-        every = np.flatnonzero(self.left)
-        slope = self.precision[every, j] / self.precision[j, j]
-        self.precision[np.ix_(every, every)] -= np.outer(slope, self.precision[j, every])
-        self.response[:, every] -= np.outer(self.response[:, j], slope)
+        slope = self.precision[:, j] / self.precision[j, j]  # (G,) which leaves zeros where genes are removed
+        of_gene, row = self.response[:, j].copy(), self.precision[j].copy()
+        dger(-1.0, row, slope, a=self.precision.T, overwrite_a=1)  # in place: rows are contiguous
+        if len(of_gene):
+            dger(-1.0, slope, of_gene, a=self.response.T, overwrite_a=1)
         self.left[j] = False
         if not len(near):
             return
         self.adjacent[np.ix_(near, near)] = self.related(self.precision[np.ix_(near, near)])
-        for a in near.tolist():
-            self.hit[:, a] = self.hits(self.response[:, a], self.precision[a, a], a)
+        self.hit[:, near] = self.hits(self.response[:, near], self.precision[near, near], near)
         changed = self.left & ((self.adjacent[:, near].sum(axis=1) > 1) | np.isin(np.arange(len(self.left)), near))
         for a in np.flatnonzero(changed).tolist():
             self.fill[a] = self.new_entries(a)

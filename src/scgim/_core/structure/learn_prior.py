@@ -40,14 +40,14 @@ def learn_prior(score: ShiftScore, evidence: Evidence, *, background: float | st
 
 def _background(score: ShiftScore, prior: Prior, residual: np.ndarray, error: np.ndarray) -> np.ndarray:
     """Background standard deviation of each gene on a grid, drawn towards that of all genes."""
-    base = error - score.prior.background_sd**2  # sampling variance alone
+    base = np.ascontiguousarray((error - score.prior.background_sd**2).T)  # (G, K') sampling variance alone
     loglik = np.zeros((len(BACKGROUNDS), score.n_genes))
     old = score.prior
     score.prior = prior
+    square, genes = np.ascontiguousarray(residual.T) ** 2, np.arange(score.n_genes)  # (G, K')
     for k, omega in enumerate(BACKGROUNDS):
-        for j in range(score.n_genes):
-            off, on = score.branches(residual[None, :, j] ** 2, base[None, :, j] + omega**2, j)
-            loglik[k, j] = np.logaddexp(off, on).sum()
+        off, on = score.branches(square, base + omega**2, genes)  # (G, U)
+        loglik[k] = np.logaddexp(off, on).sum(axis=1)
     score.prior = old
     pooled = loglik.mean(axis=1, keepdims=True) * 5.0
     return BACKGROUNDS[(loglik + pooled).argmax(axis=0)]

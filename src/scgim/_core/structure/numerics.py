@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums in any order; infinite values keep their meaning
-ENTRY = {"cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+ENTRY: dict[str, Any] = {"cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+"""Options of compiled functions that Python calls; a wrapper for other languages would be compiled for nothing."""
 INNER = ENTRY | {"no_cpython_wrapper": True}
+"""Those of functions that compiled ones alone call."""
 LOG_2 = float(np.log(2.0))
 SHIFT = (1 << 52) - int(np.float64(np.sqrt(2.0)).view(np.int64) & ((1 << 52) - 1))
 

@@ -123,12 +123,15 @@ class ShiftScore:
             return ((edges + self.parameter_price * self.n_functions) * self.price_factor[sets, j]).sum(axis=-1)
         return edges.sum(axis=-1) + self.parameter_price * sets.shape[-1] * self.n_functions
 
-    def branches(self, square: np.ndarray, error: np.ndarray, j: int) -> tuple[np.ndarray, np.ndarray]:
-        """Log density of the residuals of each drug set, off and on: (M, K') perturbed contexts -> two (M, U)."""
-        wide = error + self.prior.effect_sd[j] ** 2
+    def branches(self, square: np.ndarray, error: np.ndarray, j: int | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log density of the residuals of each drug set, off and on: (M, K') perturbed contexts -> two (M, U).
+
+        `j` is the gene, or that of each row ``(M,)``.
+        """
+        wide = error + np.asarray(self.prior.effect_sd[j])[..., None] ** 2
         off = np.add.reduceat(np.log(error) + square / error, self.starts, axis=1)
         on = np.add.reduceat(np.log(wide) + square / wide, self.starts, axis=1)
-        p = self.prior.p_target[j]
+        p = np.asarray(self.prior.p_target[j])[..., None]
         return np.log1p(-p) - 0.5 * off, np.log(p) - 0.5 * on
 
     def effects(self, residual: np.ndarray, error: np.ndarray) -> np.ndarray:
@@ -145,7 +148,12 @@ class ShiftScore:
 
     def _solve(self, j: int, sets: np.ndarray, n_steps: int | None = None) -> dict[str, np.ndarray]:
         """Expectation maximisation for M parent sets of equal size p: sets (M, p)."""
-        n_steps = self.n_steps if n_steps is None else n_steps
+        return self._maximise(j, sets, self.n_steps if n_steps is None else n_steps)
+
+    def _maximise(
+        self, j: int, sets: np.ndarray, n_steps: int, start: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """So many steps, from coefficients and baselines `start` ``(M, F + C)``, or from those within contexts."""
         cols, S = self.columns(sets), self.within
         M, F = cols.shape
         C = self.groups.shape[1]
@@ -157,13 +165,16 @@ class ShiftScore:
         gram[:, :F, :F] = S[cols[:, :, None], cols[:, None, :]] + self.ridge * np.eye(F)
         right = np.zeros((M, F + C))
         right[:, :F] = self.cross[cols, j]
-        coef = np.zeros((M, F + C))
-        if F:
-            coef[:, :F] = np.linalg.solve(gram[:, :F, :F], right[:, :F, None])[..., 0]
-        free = np.tile(y, (M, 1))  # (M, K)
-        if F:
-            free -= np.einsum("mkf,mf->mk", x[:, :, :F], coef[:, :F])
-        coef[:, F:] = free @ self.start_baseline.T
+        if start is None:
+            coef = np.zeros((M, F + C))
+            if F:
+                coef[:, :F] = np.linalg.solve(gram[:, :F, :F], right[:, :F, None])[..., 0]
+            free = np.tile(y, (M, 1))  # (M, K)
+            if F:
+                free -= np.einsum("mkf,mf->mk", x[:, :, :F], coef[:, :F])
+            coef[:, F:] = free @ self.start_baseline.T
+        else:
+            coef = start
         omega2, slab2 = self.prior.background_sd[j] ** 2, self.prior.effect_sd[j] ** 2
         xt = np.ascontiguousarray(np.moveaxis(x, 1, 2))  # (M, F+C, K)
         lhs, dof = gram, self.within_dof
@@ -233,6 +244,11 @@ class ShiftScore:
             self._prior_numbers = now, np.column_stack([*columns, *fixed])
         return self._prior_numbers[1]
 
+    @property
+    def as_compiled(self) -> bool:
+        """Whether the compiled kernels stand for every method."""
+        return all(getattr(type(self), name) is getattr(ShiftScore, name) for name in COMPILED)
+
     def engine(self) -> tuple[Any, ...]:
         """What the compiled search reads to score on the spot, under the present prior.
 
@@ -242,8 +258,7 @@ class ShiftScore:
         `kernels.shift_scores` and `kernels.coarse_scores`.
         """
         data, centred, sizes = self._compiled()
-        compiled = all(getattr(type(self), name) is getattr(ShiftScore, name) for name in COMPILED)
-        shape = self.n_functions * compiled, self.n_steps, self.groups.shape[1]
+        shape = self.n_functions * self.as_compiled, self.n_steps, self.groups.shape[1]
         return *shape, data, centred, sizes, self._numbers(), self._prices()
 
     def solutions(self, j: int, sets: np.ndarray, n_steps: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -295,7 +310,11 @@ class ShiftScore:
 
     def gene(self, j: int, parents: tuple[int, ...]) -> GeneFit:
         """Everything about gene j given its parents; contexts in the order of the moments."""
-        out = self._solve(j, np.array([parents], dtype=int).reshape(1, -1), self.n_steps_final)
+        sets = np.array([parents], dtype=int).reshape(1, -1)
+        if self.as_compiled:  # all steps but the last, which tells more
+            out = self._maximise(j, sets, 1, self.solutions(j, sets, self.n_steps_final - 1)[1])
+        else:
+            out = self._solve(j, sets, self.n_steps_final)
         F = len(parents) * self.n_functions
         back = np.argsort(self.sorted)
         cov = np.linalg.inv(out["lhs"][0])
