@@ -179,7 +179,8 @@ def test_without_a_terminal_every_step_is_a_plain_line(fitted, capsys):
     capsys.readouterr()
     assert run("report", fitted / "out", "--out", fitted / "lines.html") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "reading adata.h5ad ..." and lines[1].startswith("done reading adata.h5ad (")
+    assert lines[0] == "importing scgim ..." and lines[1].startswith("done importing scgim (")
+    assert lines[2] == "reading adata.h5ad ..." and lines[3].startswith("done reading adata.h5ad (")
     assert not any("\x1b" in line or "\r" in line for line in lines)
 
 
@@ -207,3 +208,15 @@ def test_the_page_of_the_command_line_names_every_command_and_its_file_of_option
     (fitted / "page.toml").write_text(settings)
     assert run("fit", fitted / "a.h5ad", "--config", fitted / "page.toml") == 2
     assert "dose_uM" in capsys.readouterr().err  # understood, and not a column of this file
+
+
+@pytest.mark.filterwarnings("default")
+def test_warnings_are_one_line_without_code(fitted, capsys):
+    counts = ad.read_h5ad(fitted / "a.h5ad")
+    counts.X = np.round(np.exp(np.clip(counts.X, -3, 3)))
+    counts.write_h5ad(fitted / "counts.h5ad")
+    columns = ["--perturbation-key", "drug", "--dose-key", "dose", "--control", "control", "--max-epochs", 0]
+    assert run("fit", fitted / "counts.h5ad", *columns, "--out", fitted / "counts") == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if line.startswith("warning: noise: ")]
+    assert not any("UserWarning" in line or ".py:" in line for line in lines)

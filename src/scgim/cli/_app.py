@@ -9,7 +9,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from scgim import __version__
 from scgim.cli._config import configured
-from scgim.cli._console import AS_JSON, InputError, error_console, print_json
+from scgim.cli._console import AS_JSON, InputError, error_console, print_json, warnings_as_lines
 from scgim.cli._options import options_of
 from scgim.tl._fit import fit as tl_fit
 
@@ -301,7 +301,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else list(arguments)
     as_json = AS_JSON.set("--json" in given)
     try:
-        with configured(app, given):
+        with configured(app, given), warnings_as_lines():
             app(given, exit_on_error=False, print_error=False)
     except (CycloptsError, InputError, ValueError, TypeError, KeyError, OSError, ImportError) as error:
         if os.environ.get("SCGIM_TRACEBACK"):

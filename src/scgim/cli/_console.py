@@ -67,7 +67,29 @@ def step(text: str, *, shows: bool = False) -> Iterator[None]:
     console().print(f"[green]done[/] {text} [dim]({perf_counter() - start:.1f} s)[/]")
 
 
-def quiet() -> None:
+def load() -> None:
+    """Import what all commands need, which takes some seconds, with a line that says so."""
+    with step("importing scgim"):
+        from scgim import tl  # noqa: F401
+        from scgim.model import GIM  # noqa: F401
+
+        _quiet()
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Warnings as one line of the standard error, without the line of code that they point at."""
+    import warnings
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        error_console().print(f"warning: {' '.join(str(message).split())}", style="yellow", markup=False)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def _quiet() -> None:
     """No log lines and adverts of the libraries between our lines."""
     import logging
     import warnings

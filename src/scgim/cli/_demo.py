@@ -7,7 +7,7 @@ import numpy as np
 
 from scgim._writing import together
 from scgim.cli import _files
-from scgim.cli._console import console, quiet, step, table
+from scgim.cli._console import console, load, step, table
 from scgim.cli._fit import top_targets
 
 MOST_BYTES = 20_000_000  # of the demonstrations
@@ -17,11 +17,7 @@ def run(*, dataset: str, out: Path, data_dir: Path | None, seed: int, overwrite:
     """Run the demonstration."""
     names = ["adata.h5ad", "model", *_files.PICTURES]
     _files.check_folder(out, names, n_bytes=MOST_BYTES, overwrite=overwrite)
-    with step("importing scgim"):
-        from scgim import datasets, tl  # noqa: F401
-        from scgim.model import GIM  # noqa: F401
-
-        quiet()
+    load()
     made = _simulated(out, seed) if dataset == "simulate" else _sachs(out, data_dir, seed)
     console().print(f"[bold]{out}[/]: {', '.join(['adata.h5ad', 'model/', *made])}")
 

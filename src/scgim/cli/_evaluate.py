@@ -5,7 +5,7 @@ from typing import Any
 
 from scgim._writing import beside
 from scgim.cli import _files
-from scgim.cli._console import InputError, console, quiet, step, table
+from scgim.cli._console import InputError, console, load, step, table
 
 N_BYTES = 1_000_000  # of the table, about
 
@@ -18,9 +18,11 @@ def run(results: Path, held_out: Path, *, out: Path, overwrite: bool, options: d
     path, model_dir = _files.results_in(results), results / "model"
     if not model_dir.is_dir():
         raise InputError(f"{results}: expected the folder model/ in it, as written by scgim fit --out.")
+    for file in (path, held_out):
+        _files.check_data(file)
+    load()
     with step(f"reading {path.name} and {held_out.name}"):
         training, cells = _files.read(path), _files.read(held_out)
-        quiet()
     from scgim import tl
     from scgim.model import GIM
 

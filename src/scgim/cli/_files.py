@@ -12,12 +12,17 @@ RESULTS = ("adata.h5ad", "adata.zarr", "mdata.h5mu")
 PICTURES = ("mechanisms.png", "graph.png")
 
 
-def read(path: Path) -> Any:
-    """An AnnData or MuData; an InputError where it cannot be read."""
+def check_data(path: Path) -> None:
+    """A file that may hold an AnnData or MuData; an InputError otherwise."""
     if not path.exists():
         raise InputError(f"{path}: no such file.")
     if path.suffix not in READABLE:
         raise InputError(f"{path}: expected a file that ends in {', '.join(READABLE)}.")
+
+
+def read(path: Path) -> Any:
+    """An AnnData or MuData; an InputError where it cannot be read."""
+    check_data(path)
     import anndata
     import mudata
 

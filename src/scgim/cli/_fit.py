@@ -6,7 +6,7 @@ from typing import Any
 from scgim._keys import DEFAULT
 from scgim._writing import together
 from scgim.cli import _files
-from scgim.cli._console import console, quiet, step, table
+from scgim.cli._console import console, load, step, table
 
 TABLES = ("targets.csv", "graph.csv")
 SURE = 0.9  # probability from which targets and edges are in the JSON summary
@@ -17,11 +17,11 @@ def run(file: Path, *, out: Path, seed: int, overwrite: bool, settings: dict[str
     """Read, fit, write results and pictures; returns what is printed as JSON."""
     data_file = "mdata.h5mu" if file.suffix == ".h5mu" else "adata" + file.suffix
     names = [data_file, "model", *TABLES, *_files.PICTURES]
-    if file.exists():  # what cannot be written is found before anything is read or fitted
-        _files.check_folder(out, names, n_bytes=_files.size(file), overwrite=overwrite)
+    _files.check_data(file)
+    _files.check_folder(out, names, n_bytes=_files.size(file), overwrite=overwrite)  # before anything is read or fitted
+    load()
     with step(f"reading {file.name}"):
         data = _files.read(file)
-        quiet()
     from scgim import get, tl
 
     key = settings.get("key_added", DEFAULT)

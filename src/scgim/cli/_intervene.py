@@ -6,7 +6,7 @@ from typing import Any
 
 from scgim._writing import beside
 from scgim.cli import _files
-from scgim.cli._console import InputError, console, quiet, step
+from scgim.cli._console import InputError, console, load, step
 
 SHOWN = 5
 """Genes whose changes are printed."""
@@ -33,11 +33,11 @@ def run(
         name: {gene: _number(name, text) for gene, text in _pairs(name, values)} for name, values in numbers.items()
     }
     columns: dict[str, Any] = dict(_pairs("population", population))
+    load()
     from scgim import tl
     from scgim.model import GIM
 
     with step(f"loading {model_dir}"):
-        quiet()
         model = GIM.load(str(model_dir), adata=False)
         _files.check_file(out, n_bytes=4 * n_cells * len(model.genes), overwrite=overwrite)  # float32
     spec = model.study.spec

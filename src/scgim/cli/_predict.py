@@ -5,7 +5,7 @@ from typing import Any
 
 from scgim._writing import beside
 from scgim.cli import _files
-from scgim.cli._console import InputError, console, quiet, step
+from scgim.cli._console import InputError, console, load, step
 
 
 def run(
@@ -19,11 +19,11 @@ def run(
     _files.check_file(out, n_bytes=0, overwrite=overwrite)
     table = _csv(perturbations)
     drugs = None if features is None else _csv(features).pipe(lambda t: t.set_index(t.columns[0]))
+    load()
     from scgim import tl
     from scgim.model import GIM
 
     with step(f"loading {model_dir}"):
-        quiet()
         model = GIM.load(str(model_dir), adata=False)
         _files.check_file(out, n_bytes=4 * len(table) * n_cells * len(model.genes), overwrite=overwrite)  # float32
     with step(f"predicting {len(table)} x {n_cells} cells"):

@@ -4,15 +4,16 @@ from pathlib import Path
 from typing import Any
 
 from scgim.cli import _files
-from scgim.cli._console import console, quiet, step
+from scgim.cli._console import console, load, step
 
 
 def run(results: Path, *, out: Path, title: str | None, gene_symbols: str | None, key: str) -> dict[str, Any]:
     """Read results and write the page; returns what is printed as JSON."""
     path = _files.results_in(results)
+    _files.check_data(path)
+    load()
     with step(f"reading {path.name}"):
         data = _files.read(path)
-        quiet()
     from scgim import tl
 
     with step(f"writing {out}"):

@@ -95,7 +95,7 @@ def targets(
         table = table[table["perturbation"] == names[find_perturbation(names, perturbation)]]
     effect, odds = table["effect"].to_numpy(float), np.clip(log_odds(table), -MOST, MOST)
     sure = table["probability"].to_numpy(float) >= min_probability
-    ax, own = _style.axes(ax, (5.4, 4.2))
+    ax, own = _style.axes(ax, (5.4 if perturbation is not None else 7.4, 4.2))  # labels of all are twice as long
     _style.clean(ax)
     ax.axvline(0, color=_style.muted(), linewidth=0.8, zorder=1)
     ax.axhline(

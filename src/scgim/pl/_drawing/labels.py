@@ -7,6 +7,7 @@ import numpy as np
 from scgim.pl import _style
 
 FONT, LINE = 7.5, 1.45  # size of labels in points, and distance of lines in sizes
+LEAST = 0.3  # of the width stays for the points
 GAP, PAD = 14, 3  # points from the points to a column of names, and from the column to the edge of the axes
 
 
@@ -28,10 +29,12 @@ def beside(ax: Any, x: np.ndarray, y: np.ndarray, text: list[str]) -> None:
     width, height = (size * 72 / ax.figure.dpi for size in (window.width, window.height))  # points
     sides = {side: [k for k in range(len(text)) if (x[k] >= 0) == (side > 0)] for side in (-1, 1)}
     left, right = ax.get_xlim()
-    room = {  # for the column, in units of the data
-        side: (max(_style.text_width(text[k], FONT) for k in own) + GAP) / width * (right - left) * 1.4 if own else 0.0
+    column_width = {  # points
+        side: max(_style.text_width(text[k], FONT) for k in own) + GAP + PAD if own else 0.0
         for side, own in sides.items()
     }
+    for_points = max(width - sum(column_width.values()), LEAST * width)
+    room = {side: wide / for_points * (right - left) for side, wide in column_width.items()}  # in units of the data
     ax.set_xlim(left - room[-1], right + room[1])
     inside = PAD / width * (ax.get_xlim()[1] - ax.get_xlim()[0])
     edges = {-1: ax.get_xlim()[0] + inside, 1: ax.get_xlim()[1] - inside}
@@ -44,7 +47,7 @@ def beside(ax: Any, x: np.ndarray, y: np.ndarray, text: list[str]) -> None:
             ax.annotate(
                 _style.literal(text[k]), (x[k], y[k]), xytext=(edges[side], at), fontsize=FONT, color=_style.ink(),
                 ha="right" if side > 0 else "left", va="center", zorder=4,
-                arrowprops={"arrowstyle": "-", "color": _style.outline(), "linewidth": 0.5, "shrinkB": 2},
+                arrowprops={"arrowstyle": "-", "color": _style.outline(), "linewidth": 0.5, "shrinkB": 2, "relpos": (side < 0, 0.5)},
             )  # fmt: skip
 
 
