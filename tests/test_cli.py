@@ -87,6 +87,7 @@ def test_intervene_writes_cells_and_says_what_changes(fitted, capsys):
         (["evaluate", "{}/out/model", "{}/a.h5ad"], "scgim fit --out"),
         (["evaluate", "{}/out", "{}/a.h5ad", "--out", "{}/scores.txt"], ".csv"),
         (["evaluate", "{}/out", "{}/a.h5ad", "--out", "{}/p.csv"], "--overwrite"),
+        (["report", "{}/out", "--out", "{}/there.html"], "--overwrite"),
         (["evaluate", "{}/out", "{}/a.h5ad", "--metrics", "rmse"], "rmse"),
         (["report", "{}/out", "--config", "{}/absent.toml"], "no such file"),
         (["report", "{}/out", "--config", "{}/p.txt"], ".toml"),
@@ -96,7 +97,8 @@ def test_intervene_writes_cells_and_says_what_changes(fitted, capsys):
     ids=lambda x: " ".join(x)[:40] if isinstance(x, list) else None,
 )
 def test_bad_input_is_one_line_and_code_2(fitted, capsys, arguments, message):
-    (fitted / "p.txt").write_text("x")
+    for name in ("p.txt", "there.html"):
+        (fitted / name).write_text("x")
     (fitted / "broken.h5ad").write_text("x")
     (fitted / "p.csv").write_text("drug,dose\ndrug_1,1\n")
     (fitted / "broken.toml").write_text("[report")

@@ -13,9 +13,15 @@ from scgim.cli._console import AS_JSON, InputError, error_console, print_json, w
 from scgim.cli._options import options_of
 from scgim.tl._fit import fit as tl_fit
 
-Overwrite = Annotated[bool, Parameter(negative="")]
-AsJson = Annotated[bool, Parameter(name="--json", negative="")]
-Config = Annotated[Path | None, Parameter(name="--config")]
+Overwrite = Annotated[bool, Parameter(negative="", help="Replace what is there already.")]
+AsJson = Annotated[
+    bool,
+    Parameter(name="--json", negative="", help="Print one JSON object; lines for people go to the standard error."),
+]
+Config = Annotated[
+    Path | None,
+    Parameter(name="--config", help="File (.toml or .yaml) with options; those on the command line come first."),
+]
 
 app = App(
     name="scgim",
@@ -51,10 +57,6 @@ def demo(
         Folder with the public files of the dataset; they are downloaded if it is not given.
     seed
         Seed of the simulation and the fit.
-    overwrite
-        Replace results that are in the folder.
-    json
-        Print one JSON object; lines for people go to the standard error.
     """
     from scgim.cli._demo import run
 
@@ -85,12 +87,6 @@ def fit(
         Seed of the fit.
     out
         Folder for the data with results, model/, targets.csv, graph.csv and pictures.
-    overwrite
-        Replace results that are in the folder.
-    json
-        Print one JSON object; lines for people go to the standard error.
-    config
-        File (.toml or .yaml) with options; those on the command line come first.
     """
     from scgim.cli._fit import run
 
@@ -127,12 +123,6 @@ def predict(
         Seed of the prediction.
     out
         File to write, .h5ad or .zarr.
-    overwrite
-        Replace the file if it exists.
-    json
-        Print one JSON object; lines for people go to the standard error.
-    config
-        File (.toml or .yaml) with options; those on the command line come first.
     """
     from scgim.cli._predict import run
 
@@ -179,12 +169,6 @@ def evaluate(
         Seed of the cells.
     out
         Table to write, .csv.
-    overwrite
-        Replace the file if it exists.
-    json
-        Print one JSON object; lines for people go to the standard error.
-    config
-        File (.toml or .yaml) with options; those on the command line come first.
     """
     from scgim.cli._evaluate import run
 
@@ -237,12 +221,6 @@ def intervene(
         Seed of the prediction.
     out
         File to write, .h5ad or .zarr.
-    overwrite
-        Replace the file if it exists.
-    json
-        Print one JSON object; lines for people go to the standard error.
-    config
-        File (.toml or .yaml) with options; those on the command line come first.
     """
     from scgim.cli._intervene import run
 
@@ -268,6 +246,7 @@ def report(
     title: str | None = None,
     gene_symbols: str | None = None,
     key_added: str = "scgim",
+    overwrite: Overwrite = False,
     json: AsJson = False,
     config: Config = None,
 ) -> None:
@@ -285,14 +264,10 @@ def report(
         Column of .var with the names of genes to show.
     key_added
         Start of the keys that were written.
-    json
-        Print one JSON object; lines for people go to the standard error.
-    config
-        File (.toml or .yaml) with options; those on the command line come first.
     """
     from scgim.cli._report import run
 
-    print_json(run(results, out=out, title=title, gene_symbols=gene_symbols, key=key_added))
+    print_json(run(results, out=out, title=title, gene_symbols=gene_symbols, key=key_added, overwrite=overwrite))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -4,12 +4,19 @@ from pathlib import Path
 from typing import Any
 
 from scgim.cli import _files
-from scgim.cli._console import console, load, step
+from scgim.cli._console import InputError, console, load, step
+
+N_BYTES = 5_000_000  # of a page, at most
 
 
-def run(results: Path, *, out: Path, title: str | None, gene_symbols: str | None, key: str) -> dict[str, Any]:
+def run(
+    results: Path, *, out: Path, title: str | None, gene_symbols: str | None, key: str, overwrite: bool
+) -> dict[str, Any]:
     """Read results and write the page; returns what is printed as JSON."""
+    if out.suffix != ".html":
+        raise InputError(f"--out {out}: expected a file that ends in .html.")
     path = _files.results_in(results)
+    _files.check_file(out, n_bytes=N_BYTES, overwrite=overwrite)
     _files.check_data(path)
     load()
     with step(f"reading {path.name}"):

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scgim._checks import AXES, FLAG, PATH, TEXT, checked, count, or_none
+from scgim._checks import checked, count
 from scgim.metrics import reliability_table
 from scgim.pl import _style
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @_style.documented
-@checked(n_bins=count(), title=or_none(TEXT), ax=or_none(AXES), show=or_none(FLAG), save=or_none(PATH), return_fig=FLAG)
+@checked(n_bins=count(), **_style.DRAWN)
 def calibration(
     truth: Any,
     probability: Any,

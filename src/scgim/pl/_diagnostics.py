@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scgim._checks import FLAG, PATH, checked, count, or_none
+from scgim._checks import checked, count
 from scgim.pl import _style
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @_style.documented
-@checked(n_pairs=count(), show=or_none(FLAG), save=or_none(PATH), return_fig=FLAG)
+@checked(n_pairs=count(), **_style.SHOWN)
 def diagnostics(
     tables: "Mapping[str, pd.DataFrame]",
     *,

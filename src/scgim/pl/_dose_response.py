@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scgim import _keys
-from scgim._checks import AXES, FITTED, FLAG, NAMES, PATH, TABLE, TEXT, checked, count, did_you_mean, or_none
+from scgim._checks import AXES, FITTED, NAMES, TABLE, TEXT, checked, count, did_you_mean, or_none
 from scgim.get._tables import as_list, perturbation_names
 from scgim.pl import _style
 from scgim.pl._data import find, read
@@ -32,9 +32,7 @@ COLORS = ("#c23b33", "#2f6db3", "#3f8f5b", "#b8862b", "#7a5ea8", "#4aa3a2", "#8a
     n_genes=count(),
     curves=or_none(TABLE),
     ax=or_none(AXES),
-    show=or_none(FLAG),
-    save=or_none(PATH),
-    return_fig=FLAG,
+    **_style.SHOWN,
 )
 def dose_response(
     adata: "AnnData | MuData",

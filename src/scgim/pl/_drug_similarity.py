@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scgim import _keys
-from scgim._checks import AXES, FITTED, FLAG, PATH, TEXT, checked, count, or_none
+from scgim._checks import FITTED, TEXT, checked, count
 from scgim.get import perturbations
 from scgim.pl import _style
 
@@ -25,11 +25,7 @@ CELL = 0.2  # inches a perturbation
     adata=FITTED,
     key=TEXT,
     n_perturbations=count(),
-    title=or_none(TEXT),
-    ax=or_none(AXES),
-    show=or_none(FLAG),
-    save=or_none(PATH),
-    return_fig=FLAG,
+    **_style.DRAWN,
 )
 def drug_similarity(
     adata: "AnnData | MuData",

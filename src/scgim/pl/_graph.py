@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scgim import _keys
-from scgim._checks import AXES, FITTED, FLAG, PATH, TEXT, checked, count, number, or_none
+from scgim._checks import FITTED, TEXT, checked, count, number, or_none
 from scgim.get._tables import gene_names
 from scgim.pl import _network, _style
 
@@ -25,11 +25,7 @@ if TYPE_CHECKING:
     min_probability=number(0, 1),
     n_edges=or_none(count()),
     gene_symbols=or_none(TEXT),
-    title=or_none(TEXT),
-    ax=or_none(AXES),
-    show=or_none(FLAG),
-    save=or_none(PATH),
-    return_fig=FLAG,
+    **_style.DRAWN,
 )
 def graph(
     adata: "AnnData | MuData",

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from scgim import _keys
-from scgim._checks import AXES, FITTED, FLAG, PATH, SOME_NAMES, TEXT, checked, or_none
+from scgim._checks import AXES, FITTED, SOME_NAMES, TEXT, checked, or_none
 from scgim.pl import _style
 
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ MOST_COLUMNS = 4  # panels side by side
     key=TEXT,
     metrics=or_none(SOME_NAMES),
     ax=or_none(AXES),
-    show=or_none(FLAG),
-    save=or_none(PATH),
-    return_fig=FLAG,
+    **_style.SHOWN,
 )
 def history(
     adata: "AnnData | MuData",

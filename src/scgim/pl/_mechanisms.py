@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scgim import _keys
-from scgim._checks import AXES, DOSE, FITTED, FLAG, PATH, TEXT, checked, count, or_none
+from scgim._checks import DOSE, FITTED, TEXT, checked, count, or_none
 from scgim.pl import _downstream, _overview, _style
 from scgim.pl._data import find, read, with_regulators
 from scgim.pl._drawing.layout import topological
@@ -28,11 +28,7 @@ if TYPE_CHECKING:
     n_genes=or_none(count()),
     n_perturbations=or_none(count()),
     gene_symbols=or_none(TEXT),
-    title=or_none(TEXT),
-    ax=or_none(AXES),
-    show=or_none(FLAG),
-    save=or_none(PATH),
-    return_fig=FLAG,
+    **_style.DRAWN,
 )
 def mechanisms(
     adata: "AnnData | MuData",

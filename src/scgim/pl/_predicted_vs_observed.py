@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from scgim._checks import AXES, FLAG, PATH, TABLE, TEXT, checked, count, one_of, or_none
+from scgim._checks import TABLE, TEXT, checked, count, one_of, or_none
 from scgim.get._tables import find_perturbation
 from scgim.pl import _style
 from scgim.pl._drawing.labels import beside
@@ -28,11 +28,7 @@ SIDE, MOST_COLUMNS = 2.9, 4  # inches a panel, and panels side by side
     level=one_of("drug", "context"),
     n_panels=count(),
     n_labels=or_none(count(0)),
-    title=or_none(TEXT),
-    ax=or_none(AXES),
-    show=or_none(FLAG),
-    save=or_none(PATH),
-    return_fig=FLAG,
+    **_style.DRAWN,
 )
 def predicted_vs_observed(
     table: "pd.DataFrame",

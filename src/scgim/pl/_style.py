@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scgim._checks import AXES, FLAG, PATH, TEXT, Check, or_none
 from scgim._docstrings import splice
 
 if TYPE_CHECKING:
@@ -156,6 +157,11 @@ def clean(axis: Any) -> None:
     for side in ("left", "bottom"):
         axis.spines[side].set_color(muted())
 
+
+SHOWN: dict[str, Check] = {"show": or_none(FLAG), "save": or_none(PATH), "return_fig": FLAG}
+"""Checks of what every picture takes."""
+DRAWN: dict[str, Check] = {"title": or_none(TEXT), "ax": or_none(AXES), **SHOWN}
+"""And of what those of one panel take."""
 
 documented = splice(
     {

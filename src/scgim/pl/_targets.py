@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scgim import _keys
-from scgim._checks import AXES, FITTED, FLAG, PATH, TEXT, checked, count, number, or_none
+from scgim._checks import FITTED, TEXT, checked, count, number, or_none
 from scgim.get import targets as target_table
 from scgim.get._tables import find_perturbation
 from scgim.pl import _style
@@ -32,11 +32,7 @@ LIMIT = 1e-6  # probabilities are kept this far from 0 and 1 where log odds are 
     min_probability=number(0, 1),
     n_labels=count(0),
     gene_symbols=or_none(TEXT),
-    title=or_none(TEXT),
-    ax=or_none(AXES),
-    show=or_none(FLAG),
-    save=or_none(PATH),
-    return_fig=FLAG,
+    **_style.DRAWN,
 )
 def targets(
     adata: "AnnData | MuData",

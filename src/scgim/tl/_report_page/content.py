@@ -59,10 +59,9 @@ def summary(n_cells: int, n_genes: int, contexts: pd.DataFrame, table: pd.DataFr
     hit = sure["perturbation"].nunique()
     lines = [
         f"{n_cells:,} cells and {n_genes:,} genes, {len(contexts):,} contexts (a perturbation at a dose in a batch, or a "
-        f"control), {drugs:,} perturbations.",
-        f"{len(sure):,} targets have a probability of at least {SURE:g}; {hit:,} of {drugs:,} perturbations have one or "
-        f"more of them, {drugs - hit:,} have none.",
-        f"The graph has {int((edges['probability'] >= SURE).sum()):,} edges with a probability of at least {SURE:g}.",
+        f"control), {counted(drugs, 'perturbation')}.",
+        f"{counted(len(sure), 'target')} with a probability of at least {SURE:g}, of {hit:,} of {counted(drugs, 'perturbation')}.",
+        f"{counted(int((edges['probability'] >= SURE).sum()), 'edge')} with a probability of at least {SURE:g} in the graph.",
         "Probabilities hold under the model: a direct target is one among the genes that were modelled, and causes that "
         "were not measured can look like targets or edges. Read them as a ranking of hypotheses to be tested.",
     ]
@@ -72,6 +71,11 @@ def summary(n_cells: int, n_genes: int, contexts: pd.DataFrame, table: pd.DataFr
         named = [f"{row.perturbation}: {row.gene} ({row.effect:+.2f})" for row in first.itertuples()]
         lines.insert(2, "The clearest, with the effect in units of the modelled expression: " + "; ".join(named) + ".")
     return lines
+
+
+def counted(number: int, what: str) -> str:
+    """A number with its noun."""
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def target_rows(table: pd.DataFrame, names: dict[str, str]) -> list[list[Any]]:
