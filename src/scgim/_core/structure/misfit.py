@@ -38,9 +38,14 @@ def log_evidence(correlation: np.ndarray, n: float, cells: float) -> float:
 
     The covariance is inverse Wishart with ``cells + G + 1`` degrees of freedom and mean one; it is integrated out.
     """
-    G = len(correlation)
+    return _log_evidence(np.linalg.eigvalsh(correlation), n, cells)
+
+
+def _log_evidence(eigenvalues: np.ndarray, n: float, cells: float) -> float:
+    """The same from the eigenvalues ``(G,)`` of the correlation."""
+    G = len(eigenvalues)
     m = cells + G + 1
-    log_det = float(np.linalg.slogdet(np.eye(G) + n / cells * correlation)[1])
+    log_det = float(np.log1p(n / cells * np.maximum(eigenvalues, 0.0)).sum())
     return float(
         multigammaln((m + n) / 2, G) - multigammaln(m / 2, G) - G * n / 2 * np.log(cells) - (m + n) / 2 * log_det
     )
@@ -51,11 +56,12 @@ def best_evidence(correlation: np.ndarray, n: float) -> tuple[float, float]:
 
     Infinitely many where nothing speaks against independent noises.
     """
-    infinite = log_evidence(correlation, n, LARGEST * max(n, START_CELLS))
+    eigenvalues = np.linalg.eigvalsh(correlation)
+    infinite = _log_evidence(eigenvalues, n, LARGEST * max(n, START_CELLS))
     if len(correlation) < 2 or n <= START_CELLS:
         return infinite, np.inf
     values = START_CELLS * STEP ** np.arange(np.ceil(np.log(LARGEST * n / START_CELLS) / np.log(STEP)))
-    found = np.array([log_evidence(correlation, n, cells) for cells in values])
+    found = np.array([_log_evidence(eigenvalues, n, cells) for cells in values])
     best = int(found.argmax())
     return (float(found[best]), float(values[best])) if found[best] > infinite + WORTH else (infinite, np.inf)
 

@@ -26,13 +26,14 @@ def screen(score: ShiftScore, most: int) -> list[np.ndarray]:
     response = np.abs(np.nan_to_num(np.corrcoef(means.T)))
     lists = []
     for j in range(G):
-        chosen: list[int] = []
-        rankings = [np.argsort(-a[j], kind="stable") for a in (partial, plain, response)]
+        free, chosen = np.ones(G, dtype=bool), []
+        free[j] = False
         shares = (most // 2, most // 4, most - most // 2 - most // 4)
-        for ranking, share in zip(rankings, shares, strict=True):
-            fresh = [int(x) for x in ranking if x != j and x not in chosen]
-            chosen += fresh[:share]
-        lists.append(np.array(sorted(chosen)))
+        for values, share in zip((partial, plain, response), shares, strict=True):
+            ranking = np.argsort(-values[j], kind="stable")
+            chosen.append(ranking[free[ranking]][:share])
+            free[chosen[-1]] = False
+        lists.append(np.sort(np.concatenate(chosen)))
     return lists
 
 
