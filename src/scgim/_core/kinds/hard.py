@@ -16,6 +16,7 @@ from scgim._core.arrays import override
 from scgim._core.design import Design
 from scgim._core.effects import Effects
 from scgim._core.kinds.base import At, Learned, Moved
+from scgim._core.kinds.hard_kernels import hard_scores
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.curves import fit_dose_curves
 from scgim._core.posterior.drift import Drift
@@ -61,6 +62,7 @@ class HardScore(ShiftScore):
         self.scatter = moments.scatter[pool]  # (U, G*B, G*B)
         counts = self.n[self.n_control :] - 1
         self.set_dof = np.add.reduceat(counts, self.starts)  # (U,)
+        self._hard_arrays: tuple[tuple[np.ndarray, ...], np.ndarray] | None = None
 
     def _on(self, j: int, s2: np.ndarray) -> np.ndarray:
         """Log density of the drug sets when gene j is hit, for noise variances ``(M,)`` -> ``(M, U)``."""
@@ -136,8 +138,24 @@ class HardScore(ShiftScore):
 
     def solutions(self, j: int, sets: np.ndarray, n_steps: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Scores ``(M,)`` and coefficients, then baselines, of parent sets ``(M, p)`` of gene j."""
-        out = self._solve(j, np.asarray(sets, dtype=int), n_steps)
-        return out["score"], out["coef"]
+        sets = np.ascontiguousarray(sets, dtype=np.int64)
+        scores = np.empty(len(sets))
+        coefs = np.empty((len(sets), sets.shape[1] * self.n_functions + self.groups.shape[1]))
+        data, sizes = self._of_sets()
+        prior, prices = self._numbers()[j].copy(), self._prices()
+        prior[4:] = self.dof, self.ridge * self.dof, PSEUDO_CELLS
+        steps = self.n_steps if n_steps is None else n_steps
+        hard_scores(j, sets, self.n_functions, data, sizes, prior, prices, steps, scores, coefs)
+        return scores, coefs
+
+    def _of_sets(self) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+        """Arrays that the compiled scores read: see `hard_kernels.hard_scores`; and sizes of the drug sets."""
+        if self._hard_arrays is None:
+            parts = (self.flat.T, self.within * self.dof, self.scatter, self.set_dof, self.n)
+            data = tuple(np.ascontiguousarray(part, dtype=float) for part in parts)
+            first = self.start_baseline.sum(axis=0)  # each context has one group
+            self._hard_arrays = (*data, self.groups.argmax(axis=1), first), self.sizes.astype(np.int64)
+        return self._hard_arrays
 
     def coarse_added(self, j: int, base: tuple[int, ...], candidates: np.ndarray) -> np.ndarray:
         """Scores ``(M,)`` with each candidate added, with no context taken as hit when coefficients are found."""

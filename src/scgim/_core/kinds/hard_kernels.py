@@ -1,0 +1,210 @@
+"""Compiled inner loop of the scores of parent sets under hard interventions (layer `_core`; not from the paper).
+
+The formulas are those of `scgim._core.kinds.hard.HardScore`, whose numpy code is the reference that tests compare with; the
+numbers are the same but for rounding. Baselines are eliminated group by group, so that only the coefficients of parents
+are solved for. Numba looks at the date of this file alone when it takes compiled code from the disk: touch it after a
+change of `numerics`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+from scgim._core.structure.numerics import ENTRY, FAST, INNER, factorise, solve
+
+SMALLEST = 1e-8  # variance of a gene, standardised
+FEWEST = 2.0  # degrees of freedom of a mechanism
+
+
+@numba.njit(**INNER, fastmath=FAST)
+def quadratic(gram, right, coef):  # type: ignore[no-untyped-def]
+    """Change of a sum of squares by a regression, ``c'Gc - 2 c'r``."""
+    total = 0.0
+    for a in range(len(coef)):
+        inner = -2 * right[a]
+        for b in range(len(coef)):
+            inner += gram[a, b] * coef[b]
+        total += coef[a] * inner
+    return total
+
+
+@numba.njit(**ENTRY, fastmath=FAST)
+def hard_scores(child, sets, n_functions, data, sizes, prior, prices, n_steps, scores, coefs):  # type: ignore[no-untyped-def]
+    """Scores ``(M,)`` of parent sets ``(M, p)`` of one gene by expectation maximisation.
+
+    Parameters
+    ----------
+    child
+        The gene.
+    data
+        Means by function ``(F, K)``, scatter of all cells and of each drug set ``(F, F)`` and ``(U, F, F)``, degrees of
+        freedom of each set ``(U,)``, cells ``(K,)``, baseline group of each context, weights of controls in the first
+        baselines ``(K,)``.
+    sizes
+        Contexts of each drug set, after the controls.
+    prior
+        ``(7,)``; background variance, variance of values, log prior probability of no target and of a target, degrees of
+        freedom, ridge, cells that the mechanism's noise counts for where a gene is hit.
+    prices
+        Of each edge, ``(G, G)``.
+    n_steps
+        Of expectation maximisation.
+    scores, coefs
+        Results, ``(M,)`` and coefficients then baselines ``(M, p*B + C)``.
+    """
+    means, total, scatter, set_dof, cells, group, first = data
+    omega2, slab2, log_off, log_on, dof_all, ridge, pseudo = prior
+    M, p = sets.shape
+    K, U, F, C = means.shape[1], len(sizes), p * n_functions, coefs.shape[1] - p * n_functions
+    n_control, target, rest = K, child * n_functions, dof_all
+    for u in range(U):
+        n_control -= sizes[u]
+        rest -= set_dof[u]
+    y = means[target]
+    cols, x, weight = np.empty(F, dtype=np.int64), np.empty((F, K)), np.empty(K)
+    gram_all, right_all = np.empty((F, F)), np.empty(F)
+    gram_u, right_u = np.empty((U, F, F)), np.empty((U, F))
+    gram, right, lhs = np.empty((F, F)), np.empty(F), np.empty((F, F))
+    coef, baseline, residual, error = np.empty(F), np.empty(C), np.empty(K), np.empty(K)
+    sums, mixed, mixed_y = np.empty(C), np.empty((C, F)), np.empty(C)
+    rho, off, on = np.empty(U), np.empty(U), np.empty(U)
+    for m in range(M):
+        for a in range(p):
+            for b in range(n_functions):
+                cols[a * n_functions + b] = sets[m, a] * n_functions + b
+        for a in range(F):
+            right_all[a] = total[cols[a], target]
+            for k in range(K):
+                x[a, k] = means[cols[a], k]
+            for b in range(F):
+                gram_all[a, b] = total[cols[a], cols[b]]
+        for u in range(U):
+            rho[u] = 0.0
+            for a in range(F):
+                right_u[u, a] = scatter[u, cols[a], target]
+                for b in range(F):
+                    gram_u[u, a, b] = scatter[u, cols[a], cols[b]]
+        v = 1.0
+        for step in range(n_steps + 1):
+            spread, dof, hit, of_hit = total[target, target], dof_all, 0.0, 0.0
+            for a in range(F):
+                right[a] = right_all[a]
+                for b in range(F):
+                    gram[a, b] = gram_all[a, b]
+            for u in range(U):
+                hit += rho[u] * set_dof[u]
+                of_hit += rho[u] * scatter[u, target, target]
+                if rho[u] > 0:
+                    for a in range(F):
+                        right[a] -= rho[u] * right_u[u, a]
+                        for b in range(F):
+                            gram[a, b] -= rho[u] * gram_u[u, a, b]
+            spread, dof = spread - of_hit, max(dof - hit, FEWEST)
+            for a in range(F):
+                gram[a, a] += ridge
+            if step == 0:  # coefficients within contexts alone, and baselines of the controls
+                for a in range(F):
+                    coef[a] = right[a]
+                    for b in range(F):
+                        lhs[a, b] = gram[a, b]
+                factorise(lhs, F)
+                solve(lhs, coef, F)
+                for c in range(C):
+                    baseline[c] = 0.0
+                for k in range(K):
+                    left = y[k]
+                    for a in range(F):
+                        left -= coef[a] * x[a, k]
+                    baseline[group[k]] += first[k] * left
+            else:  # normal equations of the contexts where the mechanism is intact, baselines eliminated
+                for k in range(K):
+                    weight[k] = 1 / error[k]
+                stop = n_control
+                for u in range(U):
+                    start, stop = stop, stop + sizes[u]
+                    for k in range(start, stop):
+                        weight[k] *= 1 - rho[u]
+                for c in range(C):
+                    sums[c] = mixed_y[c] = 0.0
+                for k in range(K):
+                    sums[group[k]] += weight[k]
+                    mixed_y[group[k]] += weight[k] * y[k]
+                trace = 0.0
+                for c in range(C):
+                    trace += sums[c]
+                for a in range(F):
+                    for c in range(C):
+                        mixed[c, a] = 0.0
+                    coef[a] = right[a] / v
+                    for k in range(K):
+                        mixed[group[k], a] += weight[k] * x[a, k]
+                        coef[a] += weight[k] * x[a, k] * y[k]
+                    for b in range(a + 1):
+                        inner = gram[a, b] / v
+                        for k in range(K):
+                            inner += weight[k] * x[a, k] * x[b, k]
+                        lhs[a, b] = inner
+                    trace += lhs[a, a]
+                little = 1e-10 * trace
+                for c in range(C):
+                    sums[c] += little
+                    for a in range(F):
+                        share = mixed[c, a] / sums[c]
+                        coef[a] -= share * mixed_y[c]
+                        for b in range(a + 1):
+                            lhs[a, b] -= share * mixed[c, b]
+                for a in range(F):
+                    lhs[a, a] += little
+                factorise(lhs, F)
+                solve(lhs, coef, F)
+                for c in range(C):
+                    baseline[c] = mixed_y[c]
+                    for a in range(F):
+                        baseline[c] -= mixed[c, a] * coef[a]
+                    baseline[c] /= sums[c]
+            v = max((spread + quadratic(gram, right, coef)) / dof, SMALLEST)
+            for k in range(K):
+                residual[k] = y[k] - baseline[group[k]]
+                error[k] = v / cells[k] + (omega2 if k >= n_control else 0.0)
+            for a in range(F):
+                for k in range(K):
+                    residual[k] -= coef[a] * x[a, k]
+            s2 = (of_hit + pseudo * v) / (hit + pseudo)
+            log_v, log_s2, stop = math.log(v), math.log(s2), n_control
+            for u in range(U):
+                start, stop = stop, stop + sizes[u]
+                spread_u = scatter[u, target, target]
+                off[u] = set_dof[u] * log_v + (spread_u + quadratic(gram_u[u], right_u[u], coef)) / v
+                on[u] = set_dof[u] * log_s2 + spread_u / s2
+                for k in range(start, stop):
+                    wide = s2 / cells[k] + slab2
+                    off[u] += math.log(error[k]) + residual[k] * residual[k] / error[k]
+                    on[u] += math.log(wide) + y[k] * y[k] / wide
+                off[u], on[u] = log_off - 0.5 * off[u], log_on - 0.5 * on[u]
+                odds = on[u] - off[u]
+                rho[u] = 1 / (1 + math.exp(-odds)) if odds > 0 else 1 - 1 / (1 + math.exp(odds))
+        spread, out = total[target, target], 0.0
+        for a in range(F):
+            right[a] = right_all[a]
+            for b in range(F):
+                gram[a, b] = gram_all[a, b]
+        for u in range(U):
+            spread -= scatter[u, target, target]
+            for a in range(F):
+                right[a] -= right_u[u, a]
+                for b in range(F):
+                    gram[a, b] -= gram_u[u, a, b]
+            out += max(off[u], on[u]) + math.log1p(math.exp(-abs(off[u] - on[u])))
+        out -= 0.5 * (rest * math.log(v) + (spread + quadratic(gram, right, coef)) / v)
+        for k in range(n_control):
+            out -= 0.5 * (math.log(error[k]) + residual[k] * residual[k] / error[k])
+        for a in range(p):
+            out -= prices[sets[m, a], child]
+        scores[m] = out
+        for a in range(F):
+            coefs[m, a] = coef[a]
+        for c in range(C):
+            coefs[m, F + c] = baseline[c]
