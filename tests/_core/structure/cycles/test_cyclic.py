@@ -188,3 +188,20 @@ def test_other_mechanisms_are_refused(system):
     moments = compute_moments(lambda: iter([(x, context)]), len(design.group), mechanism=MECHANISMS["additive"])
     with pytest.raises(ValueError, match="linear"):
         CyclicScore(moments, design.drug_set, design.group, Prior.default(8))
+
+
+@pytest.mark.parametrize("background", [0.0, 0.3])
+def test_gradient_of_all_coefficients_is_that_of_the_value(make_study, background):
+    study = make_study(n_genes=5, n_drugs=4, n_groups=2)
+    moments, design = study.moments(), study.design
+    score = CyclicScore(moments, design.drug_set, design.group, Prior.default(5))
+    objective = DenseLikelihood(score, np.random.default_rng(0).random((5, 5)) < 0.8)
+    rng = np.random.default_rng(1)
+    now = [rng.normal(0, 0.2, (5, 5)), rng.normal(0, 0.2, 5), rng.normal(0, 0.2, (score.groups.shape[1], 5))]
+    parts = [torch.tensor(part, requires_grad=True) for part in now]
+    value = objective(*parts, background, 0.01)
+    value.backward()
+    found, *gradients = objective.gradient(*now, background, 0.01)
+    np.testing.assert_allclose(found, value.item(), rtol=1e-12)
+    for part, gradient in zip(parts, gradients, strict=True):
+        np.testing.assert_allclose(gradient, part.grad.numpy(), rtol=1e-9, atol=1e-12)

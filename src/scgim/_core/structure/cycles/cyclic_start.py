@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from scipy.special import expit
 
 from scgim._core.structure.score import ShiftScore
 
@@ -65,6 +66,44 @@ class DenseLikelihood:
         value = value - torch.logaddexp(off, on).sum()
         return value / N + penalty * (weight**2 + 1e-4).sqrt().sum()
 
+    def gradient(
+        self, weight: np.ndarray, log_v: np.ndarray, baseline: np.ndarray, background: float, penalty: float = 0.0
+    ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+        """The value, and its derivatives in all that it depends on, of the shapes of these."""
+        score, allowed, n = self.score, self.allowed.numpy(), self.n.numpy()
+        c, N, dof, v = score.n_control, float(n.sum()), score.dof, np.exp(log_v)
+        weight = weight * allowed
+        free = np.eye(len(weight)) - weight
+        against = score.within @ free  # (G, G)
+        spread = (against * free).sum(axis=0)  # (G,)
+        residual = score.flat @ free - score.groups @ baseline  # (K, G)
+        narrow = v / n
+        narrow[c:] += background**2
+        inverse, square = 1 / narrow, residual**2
+        wide_inverse = 1 / (narrow[c:] + score.prior.effect_sd**2)
+        off_parts, on_parts = (
+            square[c:] * inverse[c:] - np.log(inverse[c:]),
+            square[c:] * wide_inverse - np.log(wide_inverse),
+        )
+        off = self.log_off.numpy() - 0.5 * np.add.reduceat(off_parts, score.starts)  # (U, G)
+        on = self.log_on.numpy() - 0.5 * np.add.reduceat(on_parts, score.starts)
+        value = -N * np.linalg.slogdet(free)[1] + 0.5 * dof * (log_v + spread / v).sum()
+        value += 0.5 * (square[:c] * inverse[:c] - np.log(inverse[:c])).sum() - np.logaddexp(off, on).sum()
+        rho = np.repeat(expit(on - off), score.sizes, axis=0)  # (K', G)
+        by_error = inverse * (1 - square * inverse)  # twice the derivative in the error, (K, G)
+        wide_error = wide_inverse * (1 - square[c:] * wide_inverse)
+        by_error[c:] += rho * (wide_error - by_error[c:])
+        inverse[c:] += rho * (wide_inverse - inverse[c:])
+        by_residual = residual * inverse  # (K, G)
+        of_free = dof * against / v - N * np.linalg.inv(free).T + score.flat.T @ by_residual
+        size = np.sqrt(weight**2 + 1e-4)
+        return (
+            float(value) / N + penalty * float(size.sum()),
+            allowed * (penalty * weight / size - of_free / N),
+            0.5 * (dof * (1 - spread / v) + v * (by_error / n).sum(axis=0)) / N,
+            -score.groups.T @ by_residual / N,
+        )
+
 
 def dense_start(score: ShiftScore, allowed: np.ndarray, start: np.ndarray, n_steps: int = 60) -> np.ndarray:
     """Coefficients ``(G, G)`` of a system with every allowed edge, small ones set to zero.
@@ -87,11 +126,12 @@ def dense_start(score: ShiftScore, allowed: np.ndarray, start: np.ndarray, n_ste
             [weight, log_v, baseline], max_iter=n_steps, history_size=20, line_search_fn="strong_wolfe"
         )
 
-        def closure(steps: torch.optim.LBFGS = steps, background: float = background) -> torch.Tensor:
-            steps.zero_grad()
-            value = objective(weight, log_v, baseline, background, PENALTY)
-            value.backward()
-            return value
+        def closure(background: float = background) -> torch.Tensor:
+            now = [part.detach().numpy() for part in (weight, log_v, baseline)]
+            value, *gradients = objective.gradient(now[0], now[1], now[2], background, PENALTY)
+            for part, gradient in zip((weight, log_v, baseline), gradients, strict=True):
+                part.grad = torch.from_numpy(gradient)
+            return torch.tensor(value)
 
         steps.step(closure)  # type: ignore[arg-type]
     found = (weight * objective.allowed).detach().numpy()
