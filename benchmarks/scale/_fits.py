@@ -226,17 +226,24 @@ def protocol(seed: int = 0, mechanism: str = "linear", **options: Any) -> Data:
 CASES: dict[str, Case] = {
     "glioblastoma_shift": Case(glioblastoma, data="glioblastoma", long=True),
     "glioblastoma_auto": Case(glioblastoma, {"intervention": "auto"}, data="glioblastoma", long=True),
+    "glioblastoma_trusting": Case(glioblastoma, {"doubts": False}, data="glioblastoma", long=True),
     "factors_shift": Case(eccite, data="factors"),
     "factors_auto": Case(eccite, {"intervention": "auto"}, data="factors"),
+    "sachs_shift": Case(sachs, data="sachs"),
     "sachs_auto": Case(sachs, {"intervention": "auto"}, data="sachs"),
+    "tapseq_shift": Case(tapseq, data="tapseq"),
     "tapseq_auto": Case(tapseq, {"intervention": "auto"}, data="tapseq"),
+    "hepatocytes_shift": Case(hepatocytes, data="hepatocytes"),
     "hepatocytes_auto": Case(hepatocytes, {"intervention": "auto"}, data="hepatocytes"),
+    "chamber_shift": Case(chamber, data="chamber"),
     "chamber_auto": Case(chamber, {"intervention": "auto"}, data="chamber"),
+    "melanoma_shift": Case(melanoma, data="melanoma"),
     "melanoma_auto": Case(melanoma, {"intervention": "auto"}, data="melanoma"),
     "dense_24x9_shift": Case(lambda: dense(24, 9, 9_000, n_doses=1, parents=4, scatter=True), data="dense_24x9"),
     "dense_24x9_auto": Case(
         lambda: dense(24, 9, 9_000, n_doses=1, parents=4, scatter=True), {"intervention": "auto"}, data="dense_24x9"
     ),
+    "dense_38x4_shift": Case(lambda: dense(38, 4, 8_000, n_doses=1, parents=4, scatter=True), data="dense_38x4"),
     "dense_38x4_auto": Case(
         lambda: dense(38, 4, 8_000, n_doses=1, parents=4, scatter=True), {"intervention": "auto"}, data="dense_38x4"
     ),

@@ -3,15 +3,19 @@
     python benchmarks/scale/real.py                      # the short ones; data sets that are not at hand are left out
     python benchmarks/scale/real.py --full               # those that take minutes too
     python benchmarks/scale/real.py --beside ../old/src  # the same fits with another checkout's code, in the same run
+    ... --beside ../old/src --kept                       # with what that code did in an earlier run, where it is kept
 
 Moments are made once and kept in ``results/moments``; what is timed is everything after the pass over the cells. Each fit
 runs in a process of its own on one thread. ``cpu_s`` is its processor time, by stage in the columns that follow;
 ``scored`` counts parent sets; ``score`` is that of the last search under the prior that it learned itself, ``common``
-the score of the graph under the prior that the first checkout learned (shift interventions alone). With other code
-beside, ``ratio`` is its time over ours. The table is ``tables/real.csv``.
+the score of the graph under the prior that the other checkout learned (shift interventions alone). Fits that end in
+``_trusting`` do not learn how far covariances can be trusted, so that both search for the same. With other code
+beside, ``ratio`` is its time over ours, and ``over_shift`` the time of ``auto`` over that of ``shift`` on the same data.
+The table is ``tables/real.csv``; rows of fits that were not asked for stay.
 """
 
 import argparse
+import csv
 import json
 import os
 import subprocess
@@ -26,7 +30,7 @@ sys.path.insert(0, str(HERE))
 
 import numpy as np
 from _fits import CASES, DATA, Data, load
-from _measure import MARK, peak_mb, show, tell, versions, write
+from _measure import MARK, TABLES, peak_mb, show, tell, versions, write
 
 MOMENTS = HERE / "results" / "moments"
 STAGES = {  # name of the function: stage, in any checkout
@@ -166,6 +170,8 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
     before, began = peak_mb(), time.process_time()
     clock.since = began
     options = dict(case.options)
+    if not options.pop("doubts", True):
+        trust()
     if mechanisms:  # in the present layout moments know their mechanism, and cycles are a structure
         options = {k: v for k, v in options.items() if k not in ("cyclic", "mechanism")}
         options |= {"structure": "cyclic"} if case.options.get("cyclic") else {}
@@ -190,6 +196,14 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
     )
 
 
+def trust() -> None:
+    """Covariances within contexts are trusted, as they were before it was learned how far they can be."""
+    learners = sys.modules.get("scgim._core.learn.learners")
+    if learners is not None:
+        learn = learners.learn_structure
+        learners.learn_structure = lambda *given, **named: learn(*given, **named | {"doubts": False})
+
+
 def parts(fit: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weights ``(G, G)``, probability of targets ``(D, G)`` and background ``(G,)`` of a fit, in this or an older layout."""
     if isinstance(fit.graph, np.ndarray):
@@ -209,9 +223,14 @@ def found(data: Data, graph: np.ndarray, probability: np.ndarray) -> dict[str, f
     return out
 
 
-def run(case: str, source: Path, seed: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Fits one case in a process of its own with the code of a checkout."""
-    out = HERE / "results" / f"real_{os.getpid()}.npz"
+def run(case: str, source: Path, seed: int, name: str, *, kept: bool) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Fits one case in a process of its own with the code of a checkout, unless what it did is `kept` from an earlier run."""
+    out = HERE / "results" / "rows" / f"{case}_{name}_{seed}.npz"
+    row = out.with_suffix(".json")
+    if kept and row.is_file():
+        with np.load(out) as file:
+            return json.loads(row.read_text(encoding="utf-8")), dict(file)
+    out.parent.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"PYTHONPATH": str(source)}
     command = [sys.executable, __file__, "--case", case, "--seed", str(seed), "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
@@ -220,7 +239,7 @@ def run(case: str, source: Path, seed: int) -> tuple[dict[str, Any], dict[str, n
         raise SystemExit(f"{' '.join(command)}\nended with {done.returncode}:\n{done.stderr[-4000:]}")
     with np.load(out) as file:
         arrays = dict(file)
-    out.unlink()
+    row.write_text(lines[-1][len(MARK) :], encoding="utf-8")
     return json.loads(lines[-1][len(MARK) :]), arrays
 
 
@@ -240,13 +259,13 @@ def common(data: Data, graph: np.ndarray, prior: dict[str, np.ndarray]) -> float
     return sum(float(score.score_sets(j, np.flatnonzero(graph[:, j])[None])[0]) for j in range(G))
 
 
-def compare(case: str, sources: dict[str, Path], seed: int) -> list[dict[str, Any]]:
-    """One row a checkout, the first of which is ours."""
+def compare(case: str, sources: dict[str, Path], seed: int, *, kept: bool) -> list[dict[str, Any]]:
+    """One row a checkout, the first of which is ours; what another did may be kept from an earlier run."""
     data = load(MOMENTS / f"{CASES[case].data or case}.npz")
     acyclic = not CASES[case].options.get("cyclic") and CASES[case].options.get("intervention", "shift") == "shift"
     rows, graphs = [], []
     for name, source in sources.items():
-        row, arrays = run(case, source, seed)
+        row, arrays = run(case, source, seed, name, kept=kept and name != "here")
         rows.append({"fit": case, "code": name} | row)
         graphs.append(arrays)
     if acyclic:
@@ -258,11 +277,37 @@ def compare(case: str, sources: dict[str, Path], seed: int) -> list[dict[str, An
     return rows
 
 
+def over_shift(table: dict[str, list[dict[str, Any]]]) -> None:
+    """Time of our ``auto`` over that of our ``shift`` on the same data."""
+    for name, rows in table.items():
+        beside = table.get(name.replace("_auto", "_shift"))
+        if name.endswith("_auto") and beside:
+            rows[0]["over_shift"] = rows[0]["cpu_s"] / beside[0]["cpu_s"]
+
+
+def stored(name: str) -> list[dict[str, Any]]:
+    """Rows of a table that is there."""
+    path = TABLES / f"{name}.csv"
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8") as file:
+        return [{k: number(v) for k, v in row.items() if v != ""} for row in csv.DictReader(file)]
+
+
+def number(text: str) -> Any:
+    """A number where it is one."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="with the fits that take minutes")
     parser.add_argument("--fits", nargs="+", choices=list(CASES), help="only these")
     parser.add_argument("--beside", type=Path, help="the src folder of another checkout")
+    parser.add_argument("--kept", action="store_true", help="take rows of the other checkout from earlier runs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--table", default="real", help="name of the table; rows of other fits in it stay")
     parser.add_argument("--case", help=argparse.SUPPRESS)
@@ -278,7 +323,9 @@ def main() -> None:
     sources = {"here": HERE.parents[1] / "src"}
     if arguments.beside is not None:
         sources["beside"] = arguments.beside.resolve()
-    rows: list[dict[str, Any]] = []
+    table: dict[str, list[dict[str, Any]]] = {}
+    for row in stored(arguments.table):
+        table.setdefault(row["fit"], []).append(row)
     for name in arguments.fits or [name for name, case in CASES.items() if arguments.full or not case.long]:
         path = MOMENTS / f"{CASES[name].data or name}.npz"
         if not path.is_file():
@@ -287,9 +334,10 @@ def main() -> None:
             except FileNotFoundError as error:
                 print(f"{name}: left out, {error} (data are looked for in {DATA})")
                 continue
-        rows += compare(name, sources, arguments.seed)
-        show(rows[-len(sources) :])
-        write(arguments.table, rows)  # after each fit, so that nothing is lost
+        table[name] = compare(name, sources, arguments.seed, kept=arguments.kept)
+        over_shift(table)
+        show(table[name])
+        write(arguments.table, [row for each in CASES for row in table.get(each, [])])  # so that nothing is lost
     print({name: versions()[name] for name in ("scgim", "numpy", "threads")})
 
 
