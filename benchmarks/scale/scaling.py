@@ -6,7 +6,7 @@
 
 Each size runs in a process of its own, on a simulated linear system whose cells are drawn chunk by chunk. Columns:
 ``moments`` is the pass over the cells (without drawing them), ``search`` everything after it, ``cpu`` what of it the
-processor worked, which matters on a machine that is shared; ``scored`` counts how often the search asked for scores. Time
+processor worked, which matters on a machine that is shared; ``scored`` counts the parent sets that it scored. Time
 after the pass can depend on the number of cells in one way alone, by sharper evidence that leads the search elsewhere:
 ``cpu_per_score`` leaves that out. With ``--through tl`` the cells are held in memory and go through `scgim.tl.fit`
 (without training epochs), so that ``total`` has all that a user waits for. Tables and pictures go to
@@ -49,34 +49,30 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
     before, began = peak_mb(), time.perf_counter()
     moments = compute_moments(system.chunks, row["contexts"])
     read = time.perf_counter() - began - system.seconds
-    scored = count_scores()
+    choosers = count_scores()
     began, cpu = time.perf_counter(), time.process_time()
     fit = fit_search(moments, system.design, genes=system.genes, rng=arguments.seed)
     search, cpu = time.perf_counter() - began, time.process_time() - cpu
     scores = system.scores(fit.graph.weights, fit.of_drug.probability)
-    if not np.isfinite(fit.graph).all():
+    if not np.isfinite(fit.graph.weights).all():
         raise SystemExit("the graph holds values that are not finite")
     seconds = {"moments_s": read, "search_s": search, "search_cpu_s": cpu, "total_s": read + search}
-    return row | seconds | {"scored": float(scored[0])} | memory(before) | scores
+    return row | seconds | {"scored": float(sum(chooser.n_scored for chooser in choosers))} | memory(before) | scores
 
 
-def count_scores() -> list[int]:
-    """A number that grows with every call of the score: how much work the search chose to do."""
-    from scgim._core.structure.score import ShiftScore
+def count_scores() -> list[Any]:
+    """Those that choose parents, which know how often they scored: how much work the search chose to do."""
+    from scgim._core.structure.parents import Parents
 
-    calls = [0]
+    choosers: list[Any] = []
+    begin = Parents.__post_init__
 
-    def counted(method: Any) -> Any:
-        def call(*positional: Any, **named: Any) -> Any:
-            calls[0] += 1
-            return method(*positional, **named)
+    def keep(chooser: Parents) -> None:
+        choosers.append(chooser)
+        begin(chooser)
 
-        return call
-
-    for name in ("score_sets", "score_added", "coarse_added"):
-        if hasattr(ShiftScore, name):
-            setattr(ShiftScore, name, counted(getattr(ShiftScore, name)))
-    return calls
+    Parents.__post_init__ = keep  # type: ignore[method-assign]
+    return choosers
 
 
 def mean_row(rows: list[dict[str, Any]]) -> dict[str, Any]:
