@@ -249,6 +249,9 @@ CASES: dict[str, Case] = {
     ),
     "dense_100x201": Case(lambda: dense(100, 201, 40_000)),
     "dense_300x201": Case(lambda: dense(300, 201, 100_000), long=True),
+    "dense_300x1001_auto": Case(
+        lambda: dense(300, 1_001, 500_000, scatter=True), {"intervention": "auto"}, data="dense_300x1001", long=True
+    ),
     "dense_1000x752": Case(lambda: dense(1_000, 752, 580_000), long=True),
     "protocol": Case(protocol),
     "protocol_additive": Case(lambda: protocol(mechanism="additive"), {"mechanism": "additive"}),
