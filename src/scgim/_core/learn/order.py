@@ -13,7 +13,7 @@ from scgim._core.kinds.shift import Shift
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.structure.elimination import eliminate
-from scgim._core.structure.hidden import Search, find_hidden
+from scgim._core.structure.hidden.find_hidden import Search, find_hidden
 from scgim._core.structure.learn_prior import evidence_given, learn_prior
 from scgim._core.structure.misfit import START_CELLS, total_evidence
 from scgim._core.structure.order import OrderSearch, search

@@ -1,0 +1,146 @@
+"""Hidden causes that move several genes at once: latent factors of the noises (layer `_core`; not from the paper).
+
+With factors z the noises of a cell are ``e = L z + own noise``, so that their covariance within contexts is ``L L' + D``, and a
+drug may move a factor, which moves the means of a context by ``L f``. Given a graph, L and D are those of a factor analysis of
+what the mechanisms leave, and f that of a regression in which sparse targets are integrated out. Given the factors,
+the graph is searched in moments from which they were taken out. In between both are moved together (`fit_together`). It begins
+with factors of a covariance whose inverse is sparse without them (`sparse_and_low_rank`), from several prices. What is kept is what has most
+evidence, the graph without factors among it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from scgim._core.design import Design
+from scgim._core.moments.moments import Moments
+from scgim._core.posterior.contrasts import references
+from scgim._core.posterior.evidence import Evidence
+from scgim._core.structure.hidden.factor_analysis import factor_analysis
+from scgim._core.structure.hidden.factor_scores import factor_scores
+from scgim._core.structure.hidden.fit_together import fit_together
+from scgim._core.structure.hidden.sparse_and_low_rank import sparse_and_low_rank
+from scgim._core.structure.hidden.taken_out import taken_out
+from scgim._core.structure.misfit import best_evidence
+from scgim._core.structure.score import ShiftScore
+
+MOST_FACTORS = 3
+STARTS = ((0.01, 5.0), (0.01, 3.0), (0.02, 4.0))  # prices of entries and of the rank
+CELLS = 1000.0  # that the covariance counts for at the least, until it is known how well it fits
+MOST_ROUNDS = 4
+N_SEARCHES = 2  # of a round
+WORTH = 1.0  # nats that another round has to gain
+
+Search = Callable[
+    [Moments, float, np.ndarray | None], "tuple[ShiftScore, dict[int, tuple[int, ...]], list[int], Evidence]"
+]
+"""From moments, the cells that the covariance counts for and an order, to a graph with its score, order and evidence."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A graph with factors: moments without these, the order of its genes, log evidence, and cells the covariance is worth."""
+
+    moments: Moments
+    order: np.ndarray
+    evidence: float
+    cells: float
+
+
+def effects_of(parents: dict[int, tuple[int, ...]], evidence: Evidence) -> np.ndarray:
+    """Effects of genes on each other, ``(G, G)``."""
+    out = np.zeros((len(parents), len(parents)))
+    for j, coef in enumerate(evidence.coef):
+        out[list(parents[j]), j] = coef
+    return out
+
+
+class _Alternation:
+    """Graph and factors in turn, for one number of factors."""
+
+    def __init__(self, moments: Moments, design: Design, n_factors: int, search: Search) -> None:
+        self.moments, self.design, self.n_factors, self.search = moments, design, n_factors, search
+        mean = moments.mean[:, :, 0]
+        self.mean = mean - references(design)[design.group] @ mean  # (K, G) against the controls
+
+    def analyse(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Loadings ``(G, r)``, variances ``(G,)`` and covariance of what the graph leaves."""
+        left = np.eye(len(weights)) - weights
+        cov = left.T @ self.moments.within @ left
+        sd = np.sqrt(np.maximum(np.diag(cov), 1e-12))
+        loading, unique = factor_analysis(cov / np.outer(sd, sd), self.n_factors)
+        return loading * sd[:, None], unique * sd**2, cov
+
+    def without(self, weights: np.ndarray) -> tuple[Moments, float]:
+        """Moments without the factors that a graph leaves, and the cost of the factors' means."""
+        loading, unique, _ = self.analyse(weights)
+        error = unique / np.maximum(self.moments.n, 1.0)[:, None]
+        hidden, cost = factor_scores(self.mean @ (np.eye(len(weights)) - weights), error, loading.T, self.design)
+        return taken_out(self.moments, weights, hidden), cost
+
+    def begin(self, prices: tuple[float, float]) -> Moments:
+        """Moments without factors that are found without a graph."""
+        within, n = self.moments.within, np.maximum(self.moments.n, 1.0)[:, None]
+        sd = np.sqrt(np.diag(within))
+        total = sparse_and_low_rank(within / np.outer(sd, sd), self.n_factors, *prices) * sd  # (r, G)
+        precision = np.linalg.inv(within - total.T @ total)
+        own = np.diag(precision)  # what each gene leaves given all others is moved by few drugs, beside factors
+        hidden, _ = factor_scores(self.mean @ precision / own, 1 / own / n, total @ precision / own, self.design)
+        return taken_out(self.moments, np.zeros(within.shape), replace(hidden, loading=total))
+
+    def run(self, prices: tuple[float, float]) -> Found:
+        """From factors that are found without a graph; ends where a round gains nothing."""
+        score, parents, order, evidence = self.search(self.begin(prices), CELLS, None)
+        weights = effects_of(parents, evidence)
+        best = Found(self.moments, np.array(order), -np.inf, np.inf)
+        possible = np.isfinite(score.prior.edge_price)
+        for _ in range(MOST_ROUNDS):
+            place = np.argsort(order)
+            allowed = possible & (place[:, None] < place)
+            loading, unique, _ = self.analyse(weights)
+            start = np.where(allowed, weights, 0.0), loading.T, unique
+            weights = fit_together(self.moments.within, self.mean, self.design, allowed, start)
+            for _ in range(N_SEARCHES):
+                moments, cost = self.without(weights)
+                score, parents, order, evidence = self.search(moments, CELLS, np.array(order))
+                weights = effects_of(parents, evidence)
+            found = Found(moments, np.array(order), *self.evidence(score, evidence, weights, cost))
+            if found.evidence <= best.evidence + WORTH:
+                break
+            best = found
+        return best
+
+    def evidence(self, score: ShiftScore, evidence: Evidence, weights: np.ndarray, cost: float) -> tuple[float, float]:
+        """Log evidence, comparable with `misfit.total_evidence`, and the cells that suit it best."""
+        loading, unique, cov = self.analyse(weights)
+        value, vector = np.linalg.eigh(loading @ loading.T + np.diag(unique))
+        whiten = vector / np.sqrt(value) @ vector.T
+        within, cells = best_evidence(whiten @ cov @ whiten, score.dof)
+        G, r = loading.shape
+        price = 0.5 * np.log(score.dof) * (G * r - r * (r - 1) / 2) + cost
+        log_noise = np.log(np.maximum(evidence.noise, 1e-8))
+        between = float((evidence.score + 0.5 * score.within_dof * (log_noise + 1)).sum())
+        return between + within - 0.5 * score.dof * float(np.log(value).sum()) - price, cells
+
+
+def find_hidden(moments: Moments, design: Design, search: Search, least: float) -> Found | None:
+    """The graph with factors that has most evidence; None where none has more than `least`.
+
+    More factors are tried as long as they help, and as long as what is left is not independent. Where one factor or two do not help
+    from the first start, no other is tried.
+    """
+    best: Found | None = None
+    for n_factors in range(1, min(MOST_FACTORS, moments.n_genes // 4) + 1):
+        one = _Alternation(moments, design, n_factors, search)
+        starts = STARTS if best is not None else STARTS[:1]
+        found = max((one.run(prices) for prices in starts), key=lambda f: f.evidence)
+        if found.evidence > least:
+            best, least = found, found.evidence
+        elif n_factors > 1:
+            break
+        if best is not None and np.isinf(best.cells):
+            break
+    return best

@@ -1,0 +1,138 @@
+"""Effects of genes on each other and hidden factors, moved together (layer `_core`; not from the paper).
+
+A graph found beside factors that are a little wrong has false edges for what these lack, and factors found beside a graph with
+false edges are wrong: taken in turn, neither ever moves. Here an order of the genes is given, every earlier gene may act
+on every later one, and effects, loadings and noises climb the likelihood of the covariance within contexts and of the means
+together. Effects pay ``price * log(a^2 + width^2)`` each, with a width that falls step by step: nearly a ridge at first, nearly
+a price for each edge at last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+
+from scgim._core.design import Design
+from scgim._core.structure.hidden.factor_analysis import SMALLEST_UNIQUE
+from scgim._core.structure.hidden.factor_scores import SMALLEST_SCORE, Targets, factor_scores
+
+PRICE = 12.0  # of an effect for each power of e by which it exceeds the width: of an edge, about
+WIDTHS = (0.3, 0.2, 0.14, 0.1, 0.07, 0.05, 0.035, 0.025)  # standard deviations; the last is what counts as no effect
+N_STEPS = 60  # of each climb
+N_CORRECTIONS = 20  # of L-BFGS
+
+
+@dataclass(frozen=True)
+class Means:
+    """What the means of contexts tell: means ``(K, G)`` against the controls, their weights, and variances ``(r,)`` of factor scores."""
+
+    mean: np.ndarray
+    weight: np.ndarray
+    spread: np.ndarray
+
+    def scores(self, residual: np.ndarray, loading: np.ndarray) -> np.ndarray:
+        """Posterior means ``(K, r)`` of the factors."""
+        precision = np.einsum("rg,kg,sg->krs", loading, self.weight, loading) + np.diag(1 / self.spread)
+        right = (self.weight * residual) @ loading.T
+        return np.asarray(np.linalg.solve(precision, right[:, :, None])[:, :, 0])
+
+
+class Climb:
+    """Minus the log likelihood for each cell, with its gradient, of effects, loadings and log variances in one vector.
+
+    Parameters
+    ----------
+    within
+        ``(G, G)``; covariance within contexts.
+    n
+        Cells that it is from.
+    allowed
+        ``(G, G)`` bool; effects that are possible, without cycles.
+    n_factors
+        Number of factors r.
+    """
+
+    def __init__(self, within: np.ndarray, n: float, allowed: np.ndarray, n_factors: int) -> None:
+        self.within, self.n, self.at, self.r = within, n, np.nonzero(allowed), n_factors
+        self.E, self.G = len(self.at[0]), len(within)
+
+    def pack(self, weights: np.ndarray, loading: np.ndarray, unique: np.ndarray) -> np.ndarray:
+        """One vector of all."""
+        return np.concatenate([weights[self.at], loading.ravel(), np.log(unique)])
+
+    def unpack(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Effects ``(G, G)``, loadings ``(r, G)`` and variances ``(G,)``."""
+        weights = np.zeros((self.G, self.G))
+        weights[self.at] = x[: self.E]
+        loading = x[self.E : self.E + self.r * self.G].reshape(self.r, self.G)
+        return weights, loading, np.exp(x[self.E + self.r * self.G :])
+
+    def __call__(self, x: np.ndarray, means: Means, ridge: np.ndarray) -> tuple[float, np.ndarray]:
+        """Value and gradient; `ridge` are prices ``(E,)`` of squared effects."""
+        weights, loading, unique = self.unpack(x)
+        left, effects = np.eye(self.G) - weights, x[: self.E]
+        scaled = loading / unique  # (r, G)
+        core = np.eye(self.r) + scaled @ loading.T
+        inverse = np.diag(1 / unique) - scaled.T @ np.linalg.solve(core, scaled)  # of the covariance of noises
+        passed = self.within @ left
+        ratio = inverse @ (left.T @ passed)
+        of_noise = 0.5 * self.n * (inverse - ratio @ inverse)  # gradient in the covariance of noises
+        residual = means.mean @ left
+        score = means.scores(residual, loading)
+        rest = residual - score @ loading
+        weighted = means.weight * rest
+        value = 0.5 * self.n * (np.log(np.linalg.det(core)) + np.log(unique).sum() + np.trace(ratio))
+        value += 0.5 * float(np.vdot(weighted, rest) + (score**2 / means.spread).sum() + ridge @ effects**2)
+        of_effects = (-self.n * passed @ inverse - means.mean.T @ weighted)[self.at] + ridge * effects
+        of_loading = 2 * loading @ of_noise - score.T @ weighted
+        gradient = np.concatenate([of_effects, of_loading.ravel(), np.diag(of_noise) * unique])
+        return float(value / self.n), gradient / self.n
+
+
+def fit_together(
+    within: np.ndarray,
+    mean: np.ndarray,
+    design: Design,
+    allowed: np.ndarray,
+    start: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> np.ndarray:
+    """Effects of genes on each other ``(G, G)`` beside factors; most are zero.
+
+    Parameters
+    ----------
+    within
+        ``(G, G)``; covariance within contexts.
+    mean
+        ``(K, G)``; means of contexts against the controls.
+    design
+        Of the contexts.
+    allowed
+        ``(G, G)`` bool; effects that are possible, without cycles.
+    start
+        Effects ``(G, G)``, loadings ``(r, G)`` and variances of the noises ``(G,)``.
+    """
+    n = np.maximum(np.asarray(design.n_cells, dtype=float), 1.0)[:, None]
+    acts = ~design.control
+    climb = Climb(within, max(float(n.sum()) - len(n), 1.0), allowed, len(start[1]))
+    x = climb.pack(*start)
+    floor = np.full(len(x), -np.inf)
+    floor[-climb.G :] = np.log(SMALLEST_UNIQUE * np.diag(within))
+    means: Means | None = None
+    for width in WIDTHS:
+        weights, loading, unique = climb.unpack(x)
+        residual, targets = mean @ (np.eye(climb.G) - weights), Targets(unique / n, design)
+        if means is None:
+            score = factor_scores(residual, unique / n, loading, design)[0].score
+        else:
+            score = means.scores(residual, loading)
+        targets.weigh((residual - score @ loading) ** 2)
+        spread = np.maximum((score[acts] ** 2).mean(axis=0), SMALLEST_SCORE)
+        means = Means(mean, targets.weight * acts[:, None], spread)
+        ridge = 2 * PRICE / (x[: climb.E] ** 2 + width**2)
+        options = {"maxiter": N_STEPS, "maxcor": N_CORRECTIONS}
+        bounds = np.column_stack([floor, np.full(len(x), np.inf)])
+        x = minimize(climb, x, (means, ridge), "L-BFGS-B", jac=True, bounds=bounds, options=options).x
+    weights = climb.unpack(x)[0]
+    return np.where(np.abs(weights) > WIDTHS[-1], weights, 0.0)

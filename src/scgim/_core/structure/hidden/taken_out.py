@@ -1,0 +1,23 @@
+"""Moments without hidden factors (layer `_core`; not from the paper)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from scgim._core.moments.moments import Hidden, Moments
+from scgim._core.structure.hidden.factor_analysis import SMALLEST_UNIQUE
+
+
+def taken_out(moments: Moments, weights: np.ndarray, hidden: Hidden) -> Moments:
+    """Moments as if the factors stood still; `weights` ``(G, G)`` are the effects of genes on each other."""
+    total = np.linalg.inv(np.eye(len(weights)) - weights)
+    each = hidden.loading @ total  # (r, G) what a unit of each factor does in the end
+    mean = moments.mean.copy()
+    mean[:, :, 0] -= hidden.score @ each
+    square = moments.square
+    if square is not None:
+        less = np.maximum(moments.n - 1, 0)[:, None] * (each**2).sum(axis=0)
+        square = np.maximum(square - less, SMALLEST_UNIQUE * square)
+    return replace(moments, within=moments.within - each.T @ each, mean=mean, square=square, hidden=hidden)

@@ -1,0 +1,56 @@
+"""The search for hidden causes: edges and targets are right where there are some, and none are found where there are none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from scgim._core.design import Design
+from scgim._core.learn.fit_search import fit_search
+from scgim._core.moments.moments import compute_moments
+
+
+@pytest.fixture(scope="module", params=[0.0, 1.0], ids=["still", "moved"])
+def confounded(request):
+    from scgim.datasets import faults, simulate
+
+    factors = faults.LatentFactors(2, n_genes=8, drug_sd=request.param)
+    return simulate(20, n_drugs=20, new_doses=(), n_new_drugs=0, features="noise", faults=[factors], rng=0)
+
+
+def study_of(adata):
+    """Moments and design of simulated cells."""
+    drugs = sorted(set(adata.obs["drug"]) - {"control"})
+    labels = adata.obs[["drug", "dose"]].astype(str).agg("|".join, axis=1)
+    names, context = np.unique(labels, return_inverse=True)
+    dose = np.array([[float(n.split("|")[1]) if n.split("|")[0] == d else 0.0 for d in drugs] for n in names])
+    design = Design(tuple(drugs), dose, np.zeros(len(names)), ("all",), np.bincount(context))
+    return compute_moments(lambda: [(np.asarray(adata.X, float), context)], len(names)), design
+
+
+def test_hidden_causes_make_neither_edges_nor_targets(confounded):
+    """Two factors on eight genes each, which drugs may move: without them more than half of the edges are false."""
+    moments, design = study_of(confounded)
+    fit = fit_search(moments, design, genes=tuple(confounded.var_names), rng=0)
+    truth = confounded.uns["truth"]
+    edge, graph = fit.graph.probability > 0.9, np.asarray(truth["graph"], bool)
+    assert (edge & graph).sum() >= 0.95 * edge.sum()
+    names = [str(name) for name in truth["drugs"]]
+    effect = np.asarray(truth["drug_effect"], float)[[names.index(d) for d in design.drugs]]
+    called = fit.of_drug.probability > 0.9
+    assert (called & (effect != 0)).sum() >= 0.95 * called.sum()
+    assert (called & (effect != 0)).sum() >= 0.85 * (effect != 0).sum()
+    noise = fit.mechanisms.noise_sd**2
+    assert (noise >= 0.7 * np.asarray(truth["noise_sd"]) ** 2).all()  # with what the factors do to the cells
+
+
+def test_none_are_found_where_there_are_none(make_study):
+    """Independent noises: no factor, with exactly the moments of the data."""
+    from scgim._core.learn.order import learn_structure
+    from scgim._core.structure.prior import Prior
+
+    study = make_study(n_genes=10, n_drugs=16, n_cells=40, n_control=400, seed=3)
+    moments = study.moments("linear")
+    rng = np.random.default_rng(0)
+    score = learn_structure(moments, study.design, Prior.default(10), rng=rng, doubts=True, n_kicks=1)[0]
+    assert score.moments.hidden is None

@@ -1,0 +1,32 @@
+"""Moments without hidden factors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from scgim._core.moments.moments import Hidden
+from scgim._core.structure.hidden.taken_out import taken_out
+
+
+@pytest.fixture(scope="module")
+def loading():
+    rng = np.random.default_rng(0)
+    return rng.uniform(0.4, 0.8, (10, 2)) * rng.choice([-1, 1], (10, 2))
+
+
+def test_factors_taken_out_leave_what_the_genes_do(make_study, loading):
+    """Exactly, where loadings, means and the graph are known."""
+    study = make_study(n_genes=10, n_drugs=4, seed=1)
+    clean = study.moments("linear")
+    weights = np.triu(np.random.default_rng(2).normal(0, 0.3, (10, 10)), 1)
+    each = loading.T @ np.linalg.inv(np.eye(10) - weights)
+    score = np.random.default_rng(3).normal(size=(len(clean.n), 2))
+    mean = clean.mean + (score @ each)[:, :, None]
+    seen = replace(clean, within=clean.within + each.T @ each, mean=mean)
+    found = taken_out(seen, weights, Hidden(loading.T, score, np.zeros((len(clean.n), 10))))
+    np.testing.assert_allclose(found.within, clean.within, atol=1e-10)
+    np.testing.assert_allclose(found.mean, clean.mean, atol=1e-10)
+    np.testing.assert_allclose(found.hidden.residual, score @ loading.T)
