@@ -17,7 +17,7 @@ def taken_out(moments: Moments, weights: np.ndarray, hidden: Hidden) -> Moments:
     mean = moments.mean.copy()
     mean[:, :, 0] -= hidden.score @ each
     square = moments.square
-    if square is not None:
-        less = np.maximum(moments.n - 1, 0)[:, None] * (each**2).sum(axis=0)
-        square = np.maximum(square - less, SMALLEST_UNIQUE * square)
+    if square is not None:  # in proportion: what is subtracted would leave the sampling errors of all in a part
+        kept = 1 - (each**2).sum(axis=0) / np.diag(moments.within)
+        square = square * np.maximum(kept, SMALLEST_UNIQUE)
     return replace(moments, within=moments.within - each.T @ each, mean=mean, square=square, hidden=hidden)
