@@ -78,7 +78,8 @@ CHOICES = {
         than additive mechanisms).""",
     "intervention": """
         What a drug does to a target: ``"shift"`` adds to its mechanism, ``"hard"`` replaces it, ``"activity"`` scales its
-        outgoing effects, from none to twice what they were (not from the paper). ``"auto"`` weighs shifts and changes of
+        outgoing effects, from none to twice what they were, around the expression at which the gene is off, which is found from
+        the data and is not zero (not from the paper). ``"auto"`` weighs shifts and changes of
         activity, drug by drug, by likelihood (not from the paper). All but ``"shift"`` keep second moments of every drug or
         context, which limits the number of genes. None is ``"shift"``.""",
     "noise": """

@@ -35,7 +35,9 @@ def test_estimates_equal_least_squares_over_cells(study, mechanism, rng):
     parents: dict[int, tuple[int, ...]] = dict.fromkeys(range(6), ()) | {2: (0, 1), 4: (1, 3)}
     fits = [score.gene(j, parents[j]) for j in range(6)]
     children = [
-        child_evidence(moments, study.design.group, j, np.array(parents[j], dtype=int), fit)
+        child_evidence(
+            moments, study.design.group, j, np.array(parents[j], dtype=int), fit, -moments.loc / moments.scale
+        )
         for j, fit in enumerate(fits)
     ]
     psi = rng.normal(0, 0.3, (K, 6))
@@ -66,7 +68,7 @@ def test_score_equals_the_density_of_cells_with_scaled_parents(make_study, mecha
     moments = context_moments(study, mechanism)
     K, unit = len(study.design.dose), study.design.drug_set
     psi = np.where(study.design.control[:, None], 0.0, rng.uniform(-1, 0.5, (K, 4)))
-    score = ActiveScore(moments, unit, study.design.group, Prior.default(4), psi)
+    score = ActiveScore(moments, unit, study.design.group, Prior.default(4), psi, -moments.loc / moments.scale)
     score.ridge = 0.0
     fit = score.gene(GENE, PARENTS)
     f = functions(study, moments, mechanism, PARENTS) * (1 + psi[study.context][:, list(PARENTS), None])

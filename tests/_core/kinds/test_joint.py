@@ -22,7 +22,7 @@ def gene_form(study, background: bool):
     moments = compute_moments(lambda: iter([(study.cells, study.context)]), K, pool=np.arange(K))
     score = ShiftScore(moments, study.design.drug_set, study.design.group, Prior.default(G))
     fit = score.gene(GENE, PARENTS)
-    child = child_evidence(moments, study.design.group, GENE, np.array(PARENTS), fit)
+    child = child_evidence(moments, study.design.group, GENE, np.array(PARENTS), fit, -moments.loc / moments.scale)
     variance = np.tile([EDGE_SD**2, EDGE_SD**2, BACKGROUND**2], (K, 1)) * background
     return local_form(child, GENE, G, variance), fit, moments
 
@@ -107,7 +107,7 @@ def test_what_children_share_is_the_parents_activity(rng):
             baseline = own[:, j].mean() - slope * own[:, 0].mean()
             residual = moments.mean[:, j, 0] - slope * moments.mean[:, 0, 0] - baseline
             fit = fit._replace(coef=np.array([slope]), baseline=np.array([baseline]), residual=residual)
-        child = child_evidence(moments, group, j, parents, fit)
+        child = child_evidence(moments, group, j, parents, fit, -moments.loc / moments.scale)
         forms.append(local_form(child, j, G, np.full((2, len(parents) + 1), 0.02**2)))
     odds = np.full(2 * G, np.log(0.25 / 0.75))
     none = np.zeros((1, 2 * G))

@@ -1,5 +1,7 @@
 """Recovery of simulated truth by the exact engine."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,20 @@ def test_activity_recovers_graph_and_targets(make_study, seed):
     skeleton = (study.graph != 0) | (study.graph.T != 0)
     assert systems.f1((fit.graph.weights != 0) | (fit.graph.weights.T != 0), skeleton) >= 0.8
     assert systems.f1(fit.of_drug.probability > 0.5, study.effect != 0) >= 0.8
+
+
+@pytest.mark.parametrize("intervention", ["activity", "auto"])
+def test_changes_of_activity_do_not_depend_on_origin_and_unit(make_study, intervention):
+    study = make_study(n_genes=6, n_drugs=6, n_cells=80, n_control=300, intervention="activity", seed=1)
+    unit, origin = np.array([1.0, 2.0, 0.5, 1.0, 4.0, 1.0]), np.array([10.0, -10.0, 0.0, 3.0, 7.0, 10.0])
+    fit = fit_study(study, intervention=intervention, n_kicks=0)
+    moved = fit_study(replace(study, cells=study.cells * unit + origin), intervention=intervention, n_kicks=0)
+    assert (fit.kind("activity").of_drug.probability > 0.9).any()
+    np.testing.assert_allclose(moved.of_drug.probability, fit.of_drug.probability, atol=1e-6)
+    np.testing.assert_allclose(moved.kind("activity").of_drug.mean, fit.kind("activity").of_drug.mean, atol=1e-6)
+    np.testing.assert_allclose(moved.mechanisms.off, fit.mechanisms.off * unit + origin, atol=1e-6)
+    means = [mean_cells(f.mechanisms, f.expected(), study.design.group) for f in (fit, moved)]
+    np.testing.assert_allclose(means[1], means[0] * unit + origin, atol=1e-5)
 
 
 def test_row_causes_column_and_order_is_topological(make_study):

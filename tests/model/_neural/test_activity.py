@@ -76,7 +76,7 @@ def test_linear_networks_tell_what_the_linear_engine_reads_from_moments(psi):
     activity[2, 0] = psi
     found = neural_children(net, [np.array(p, int) for p in PARENTS], halves, zero, activity, state, group)
     for j, pa in enumerate(PARENTS):
-        exact = child_evidence(moments, group, j, np.array(pa, int), evidence.gene(j))
+        exact = child_evidence(moments, group, j, np.array(pa, int), evidence.gene(j), zero.numpy().astype(float))
         for name in ("within_linear", "within_square", "mean", "residual", "error", "sampling"):
             np.testing.assert_allclose(
                 getattr(found[j], name), getattr(exact, name), atol=2e-2, rtol=1e-4, err_msg=name
@@ -149,7 +149,8 @@ def test_held_out_likelihood_is_that_of_the_predicted_cells(neural):
         x = np.asarray(model.adata.X)[[i]].astype(float)
         for j in range(7):
             pa = fit.mechanisms.parents[j]
-            parts = fit.mechanisms.parent_contributions(j, x)[0] * moved.speak[k, pa]
+            full, off = (fit.mechanisms.parent_contributions(j, at)[0] for at in (x, fit.mechanisms.off[None]))
+            parts = off + (full - off) * moved.speak[k, pa]
             noise = x[0, j] - fit.mechanisms.baseline[design.group[k], j] - parts.sum()
             total += 0.5 * (noise / fit.mechanisms.noise_sd[j]) ** 2 + np.log(fit.mechanisms.noise_sd[j])
     assert held_out(model._screen(model.cells()), fit, index) == pytest.approx(total / 3, rel=1e-5)

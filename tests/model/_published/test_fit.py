@@ -24,6 +24,21 @@ def test_every_kind_and_mechanism_trains_to_an_acyclic_fit(mechanism, interventi
     assert np.isfinite(model.predict_mean(model.contexts[["drug", "dose"]])).to_numpy().all()
 
 
+def test_hard_values_do_not_depend_on_the_origin_of_the_scale():
+    means = []
+    for origin in (0.0, 10.0):
+        adata = systems.training(
+            systems.simulated(n_genes=4, n_drugs=3, n_control=60, n_cells=10, n_new_drugs=1, intervention="hard")
+        )
+        adata.X = np.asarray(adata.X, dtype=np.float64) + origin
+        GIM.setup_anndata(adata, perturbation_key="drug", dose_key="dose", control="control")
+        model = GIM(adata, intervention="hard", structure="gradient")
+        model.train(max_epochs=2, **QUIET)
+        new = pd.DataFrame({"drug": ["drug_1", "drug_2"], "dose": [0.1, 1.3]})  # not measured
+        means.append(model.predict_mean(new).to_numpy() - origin)
+    np.testing.assert_allclose(means[1], means[0], atol=2e-3)
+
+
 @pytest.mark.parametrize("intervention", ["activity", "auto"])
 def test_changes_of_activity_are_refused(intervention):
     adata = systems.simulated(n_genes=3, n_drugs=2, n_control=20, n_cells=5, n_test_cells=2)

@@ -30,9 +30,9 @@ def check_moments(moments: Moments) -> np.ndarray:
     return moments.scatter if np.array_equal(moments.pool, every) else moments.scatter[moments.pool]
 
 
-def origin(moments: Moments) -> np.ndarray:
-    """Basis functions of an expression of zero, ``(F,)``."""
-    return moments.mechanism.functions(-moments.loc / moments.scale).ravel()
+def functions_off(moments: Moments, off: np.ndarray) -> np.ndarray:
+    """Basis functions ``(F,)`` of genes that are off, at these standardised values ``(G,)``."""
+    return np.asarray(moments.mechanism.functions(off).ravel())
 
 
 class ActiveScore(ShiftScore):
@@ -42,6 +42,8 @@ class ActiveScore(ShiftScore):
     ----------
     activity
         ``(K, G)``; psi, in the order of the contexts.
+    off
+        ``(G,)``; standardised expression at which a gene does nothing, around which its children see it scaled.
     """
 
     def __init__(
@@ -51,13 +53,14 @@ class ActiveScore(ShiftScore):
         group: np.ndarray,
         prior: Prior,
         activity: np.ndarray | None = None,
+        off: np.ndarray | None = None,
     ) -> None:
         super().__init__(moments, drug_set, group, prior)
         if activity is None or not activity.any():
             return
         scatter = check_moments(moments)
         scale = np.repeat(1 + activity, self.n_functions, axis=1)  # (K, F)
-        zero = origin(moments)
+        zero = functions_off(moments, np.zeros(moments.n_genes) if off is None else off)
         flat = moments.mean.reshape(len(scale), -1)
         self.flat = (zero + scale * (flat - zero))[self.sorted]
         total, cross = np.zeros_like(self.within), np.zeros_like(self.cross)
@@ -86,8 +89,10 @@ class Children:
     sampling: np.ndarray
 
 
-def child_evidence(moments: Moments, group: np.ndarray, j: int, parents: np.ndarray, fit: GeneFit) -> Children:
-    """Sufficient statistics of gene j for the activities of its parents."""
+def child_evidence(
+    moments: Moments, group: np.ndarray, j: int, parents: np.ndarray, fit: GeneFit, off: np.ndarray
+) -> Children:
+    """Sufficient statistics of gene j for the activities of its parents, which are off at these standardised values ``(G,)``."""
     B, scatter = moments.n_functions, check_moments(moments)
     p, coef, noise = len(parents), fit.coef, fit.noise
     cols = (parents[:, None] * B + np.arange(B)).ravel()
@@ -105,7 +110,7 @@ def child_evidence(moments: Moments, group: np.ndarray, j: int, parents: np.ndar
         parents,
         linear / noise,
         square / noise,
-        (flat[:, cols] - origin(moments)[cols]) @ loading[:-1],
+        (flat[:, cols] - functions_off(moments, off)[cols]) @ loading[:-1],
         flat[:, j * B] - flat[:, cols] @ coef - fit.baseline[group],
         fit.error,
         noise / np.maximum(moments.n, 1),

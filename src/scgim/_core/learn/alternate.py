@@ -20,6 +20,7 @@ from scgim._core.fit import Fit, Graph
 from scgim._core.kinds.activity import ActiveScore, Activity, Children, child_evidence, estimates
 from scgim._core.kinds.base import Kind
 from scgim._core.kinds.joint import Choice, LocalForm, drug_choice, local_form
+from scgim._core.kinds.off import learn_off
 from scgim._core.kinds.shift import Shift
 from scgim._core.learn.assemble import assemble, assemble_mechanisms
 from scgim._core.learn.order import learn_structure
@@ -78,11 +79,11 @@ class Expected:
 
 
 def all_children(
-    moments: Moments, design: Design, parents: dict[int, tuple[int, ...]], evidence: Evidence
+    moments: Moments, design: Design, parents: dict[int, tuple[int, ...]], evidence: Evidence, off: np.ndarray
 ) -> list[Children]:
     """Evidence of every gene on the activities of its parents, with mechanisms at full activity."""
     return [
-        child_evidence(moments, design.group, j, np.array(parents[j], dtype=int), evidence.gene(j))
+        child_evidence(moments, design.group, j, np.array(parents[j], dtype=int), evidence.gene(j), off)
         for j in range(moments.n_genes)
     ]
 
@@ -110,6 +111,9 @@ class ActiveFit:
         self.kinds = (self.activity, self.shift)
         self.most = MOST_TARGETS / (1 + shifts)  # activities a drug; beside shifts there are half as many
         self.parents: dict[int, tuple[int, ...]] = {}
+        self.off: np.ndarray | None = (
+            None  # (G,) standardised expression at which genes do nothing; None before it is learned
+        )
 
     def prior_odds(self) -> tuple[np.ndarray, np.ndarray]:
         """Prior log odds ``(D, 2G)`` of activities, then of shifts, and prior variances ``(2G,)``."""
@@ -181,7 +185,22 @@ class ActiveFit:
 
     def children(self, evidence: Evidence) -> list[Children]:
         """What every gene tells of the activities of its parents."""
-        return all_children(self.moments, self.design, {j: tuple(p) for j, p in self.parents.items()}, evidence)
+        return all_children(self.moments, self.design, dict(self.parents), evidence, self.where_off)
+
+    @property
+    def controls(self) -> np.ndarray:
+        """Means of the controls ``(G,)``, standardised."""
+        return self.design.control_mean(self.moments.mean[:, :, 0])
+
+    @property
+    def where_off(self) -> np.ndarray:
+        """Standardised expression ``(G,)`` at which genes are off: where the controls are, before it is learned."""
+        return self.controls if self.off is None else self.off
+
+    def find_off(self, evidence: Evidence) -> None:
+        """Where genes are off, given the changes of activity found so far."""
+        found = self.moments, self.design.group, self.parents, evidence, self.psi
+        self.off = learn_off(*found, self.controls, self.where_off)
 
     def update_curves(self, children: list[Children], evidence: Evidence) -> None:
         """Dose curves and sizes of both kinds, from estimates given the present interventions."""
@@ -234,14 +253,16 @@ class ActiveFit:
     def round(self, order: np.ndarray | None, n_kicks: int, rng: np.random.Generator, watch: Watch) -> tuple[Any, ...]:
         """Graph given the activities, then shifts and activities given the graph."""
         m, design = self.moments, self.design
-        score = ActiveScore(m, design.drug_set, design.group, self.prior, self.psi)
+        score = ActiveScore(m, design.drug_set, design.group, self.prior, self.psi, self.where_off)
         allowed = [c[np.isfinite(self.prior.edge_price[c, j])] for j, c in enumerate(screen(score, 40))]
         chooser = Parents(score, allowed)
         state: OrderSearch = search(chooser, rng=rng, order=order, n_kicks=n_kicks, watch=watch)
         self.parents = dict(state.parents)  # the search goes on to draw orders
         for _ in range(2):
-            self.update(evidence_given(score, state.parents), rng)
-            score = ActiveScore(m, design.drug_set, design.group, self.prior, self.psi)
+            evidence = evidence_given(score, state.parents)
+            self.update(evidence, rng)
+            self.find_off(evidence)
+            score = ActiveScore(m, design.drug_set, design.group, self.prior, self.psi, self.where_off)
         evidence = evidence_given(score, state.parents)
         return score, chooser, state, evidence
 
@@ -285,6 +306,7 @@ def fit_active(
         if not last:
             run.prior = learn_prior(score, evidence, background=background)
     mechanisms = assemble_mechanisms(score, state.order, state.parents, evidence)
+    mechanisms = replace(mechanisms, off=moments.loc + moments.scale * run.where_off)
     found = combine(run, run.children(evidence))
     return Fit(
         genes=genes,

@@ -80,6 +80,9 @@ class Mechanisms:
         parent's contribution over that of the parent, with the sign of the average slope.
     cyclic
         Whether genes act on each other in cycles (linear mechanisms only); then `order` is not topological.
+    off
+        ``(G,)``; expression at which a gene does nothing, around which changes of its activity scale what children see; None
+        for zero.
     """
 
     mechanism: Basis
@@ -92,6 +95,7 @@ class Mechanisms:
     scale: np.ndarray
     strength: np.ndarray
     cyclic: bool = False
+    off: np.ndarray | None = None
 
     @property
     def n_genes(self) -> int:
@@ -113,8 +117,10 @@ class Mechanisms:
         return self.parent_contributions(j, x).sum(axis=1)
 
     def active_contribution(self, j: int, x: np.ndarray, speak: np.ndarray) -> np.ndarray:
-        """The same where the contribution of each parent is scaled by `speak` ``(n, p)``."""
-        return (self.parent_contributions(j, x) * speak).sum(axis=1)
+        """The same where the contribution of each parent is scaled by `speak` ``(n, p)``, around that of a gene that is off."""
+        each = self.parent_contributions(j, x)
+        rest = 0.0 if self.off is None else self.parent_contributions(j, self.off[None])
+        return np.asarray((rest + speak * (each - rest)).sum(axis=1))
 
     def weights(self) -> np.ndarray:
         """Signed edge sizes ``(G, G)``, row causes column."""

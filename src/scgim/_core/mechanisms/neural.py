@@ -52,6 +52,9 @@ class NeuralMechanisms:
         ``(G,)``.
     strength
         ``(G, G)``; signed size of each edge.
+    off
+        ``(G,)``; expression at which a gene does nothing, around which changes of its activity scale what children see; None
+        for zero.
     """
 
     order: np.ndarray
@@ -65,6 +68,7 @@ class NeuralMechanisms:
     loc: np.ndarray
     scale: np.ndarray
     strength: np.ndarray
+    off: np.ndarray | None = None
     mechanism: ClassVar[Neural] = Neural()
 
     @property
@@ -88,9 +92,10 @@ class NeuralMechanisms:
         return self.scale[j] * (self.network(j, self._standardised(j, x)) - origin)
 
     def active_contribution(self, j: int, x: np.ndarray, speak: np.ndarray) -> np.ndarray:
-        """The same where gene j sees its parents scaled by `speak` ``(n, p)``: at 0, as an expression of zero."""
-        seen = np.array(x, dtype=float)
-        seen[:, self.parents[j]] *= speak
+        """The same where gene j sees its parents scaled by `speak` ``(n, p)``: at 0, as if they were off."""
+        seen, pa = np.array(x, dtype=float), self.parents[j]
+        off = 0.0 if self.off is None else self.off[pa]
+        seen[:, pa] = off + speak * (seen[:, pa] - off)
         return self.contribution(j, seen)
 
     def parent_contributions(self, j: int, x: np.ndarray, n_nodes: int = 16) -> np.ndarray:

@@ -112,6 +112,7 @@ class GIMModule(BaseModuleClass):
         self.register_buffer("own_variance", torch.ones(n_genes))
         self.scaled = not genes.mechanism.closed_form and not all(kind.scored for kind in INTERVENTIONS[intervention])
         self.register_buffer("activity", torch.zeros(K, n_genes if self.scaled else 0), persistent=self.scaled)
+        self.register_buffer("off", torch.zeros(n_genes), persistent=False)  # standardised; kept by the fit
         self.register_buffer("covariate_mean", torch.zeros(0), persistent=False)
         self.register_buffer("covariate_coef", torch.zeros(0, n_genes), persistent=False)
         self.prior = Prior.default(n_genes)
@@ -151,8 +152,14 @@ class GIMModule(BaseModuleClass):
         return {"z": z, "context": context, "residual": z - self.mechanisms(self.seen(z, context))}
 
     def seen(self, z: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-        """What mechanisms read of standardised cells ``(n, G)``: scaled by 1 + activity around an expression of zero."""
-        return z + self.activity[context] * (z + self.loc / self.scale) if self.scaled else z
+        """What mechanisms read of standardised cells ``(n, G)``: scaled by 1 + activity around where genes are off."""
+        return z + self.activity[context] * (z - self.off) if self.scaled else z
+
+    @torch.no_grad()
+    def set_off(self, off: np.ndarray | None) -> None:
+        """Expression ``(G,)`` at which genes are off, in units of the data; None for zero."""
+        zero = torch.zeros_like(self.loc) if off is None else torch.as_tensor(off).to(self.loc)
+        self.off.copy_((zero - self.loc) / self.scale)
 
     def negative_log_likelihood(self, residual: torch.Tensor, z: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         """Expected under the posterior of the interventions, of every cell and gene, ``(n, G)`` nats of standardised values."""

@@ -1,6 +1,6 @@
 """Changes of activity under neural mechanisms (layer `model`; not from the paper).
 
-A network sees its parents scaled by 1 + psi around an expression of zero. Given the networks, a change of activity is
+A network sees its parents scaled by 1 + psi around where these are off. Given the networks, a change of activity is
 read along the chord between the activity found so far and none (or full inhibition, where none was found): along it the
 residuals are linear in psi, so that the exact choice of shifts and activities of the linear engine
 (`scgim._core.kinds.joint`) applies. Networks and activities are fitted in turn, from the additive fit, which stands where it
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from scgim._core.arrays import sum_by
 from scgim._core.fit import Fit, Graph
 from scgim._core.kinds.abduct import abduct
 from scgim._core.kinds.activity import Children
@@ -28,9 +29,10 @@ from scgim._core.structure.prior import Prior
 from scgim.model._module.closed_form import closed_form
 from scgim.model._module.export import STRENGTH_CELLS, edge_strength, export_mechanisms
 from scgim.model._module.module import GIMModule
-from scgim.model._module.networks import NeuralGenes
+from scgim.model._module.networks import NeuralGenes, as_array
 from scgim.model._module.residuals import Expectation
 from scgim.model._neural.batch import Sample, train_batch
+from scgim.model._neural.off import off_of_networks
 from scgim.model._neural.start import edge_probability, load_networks, networks_of, neural_cells, start_networks
 
 if TYPE_CHECKING:
@@ -55,9 +57,15 @@ class CellCounts:
 
 
 class NeuralActive(ActiveFit):
-    """Shifts and activities given networks; `told` is what the cells tell of them."""
+    """Shifts and activities given networks; `told` is what the cells tell of them, `around` the means of the controls ``(G,)``."""
 
     told: list[Children]
+    around: np.ndarray
+
+    @property
+    def controls(self) -> np.ndarray:
+        """Means of the controls ``(G,)``, standardised."""
+        return self.around
 
     def children(self, evidence: Evidence) -> list[Children]:
         """What every gene tells of the activities of its parents."""
@@ -77,7 +85,7 @@ def chords(
     z
         ``(n, G)``; standardised cells.
     zero
-        ``(G,)``; an expression of zero, standardised.
+        ``(G,)``; standardised expression at which genes are off.
     psi
         ``(n, G)``; activities found so far, at which the chords end.
 
@@ -121,7 +129,7 @@ def neural_children(
     blocks
         Standardised cells ``(n, G)`` with their contexts ``(n,)``.
     zero
-        ``(G,)``; an expression of zero, standardised.
+        ``(G,)``; standardised expression at which genes are off.
     psi
         ``(K, G)``; activities found so far.
     state
@@ -195,7 +203,7 @@ def update(
 ) -> None:
     """Shifts and activities given the networks; the module takes over the activities."""
     parents = networks.parents()
-    zero, group = -module.loc / module.scale, run.design.group
+    zero, group = module.off, run.design.group
     prior = state.prior
     run.prior = replace(
         run.prior,
@@ -241,7 +249,13 @@ def fit_active_networks(
     n = np.bincount(screen.cells.index, minlength=len(module.names)).astype(float)
     run = start_run(screen, fit, fit.mechanisms.scale, n)
     module.activity.copy_(torch.as_tensor(run.psi))
+    module.set_scale(fit.mechanisms.loc, fit.mechanisms.scale)
+    module.set_off(fit.mechanisms.off)
     cells = neural_cells(screen, module, fit, held, rng)
+    means = sum_by(cells.z.double().numpy(), cells.context.numpy(), len(n))
+    run.around = screen.design.control_mean(
+        means / np.maximum(np.bincount(cells.context, minlength=len(n)), 1)[:, None]
+    )
     graph: Any = fit.mechanisms
     start = start_networks(prior, module, cells, graph.order, graph.parents, rng, progress)
     start = alternate(run, module, cells, start, rng, progress)
@@ -277,8 +291,11 @@ def alternate(
     """Activities given networks and networks given activities, in turn, on cells in memory."""
     batch = start.batch
     for round_ in range(N_ROUNDS):
-        blocks = zip(cells.z.split(4096), cells.context.split(4096), strict=True)
-        update(run, module, batch.networks, blocks, batch.state, rng)
+        update(run, module, batch.networks, _in_parts(cells), batch.state, rng)
+        found = cells.z, cells.context, run.psi, batch.state.evidence, run.design.group
+        off = off_of_networks(batch.networks, *found, run.controls, as_array(module.off))
+        module.off.copy_(torch.as_tensor(off))
+        update(run, module, batch.networks, _in_parts(cells), batch.state, rng)
         cells.seen = module.seen(cells.z, cells.context)
         batch = train_batch(
             cells,
@@ -296,6 +313,11 @@ def alternate(
     return replace(start, batch=batch)
 
 
+def _in_parts(cells: Sample) -> Blocks:
+    """Cells in memory, some at a time."""
+    return zip(cells.z.split(4096), cells.context.split(4096), strict=True)
+
+
 def _blocks(cells: Cells, module: GIMModule) -> Blocks:
     """All cells, standardised."""
     for x, context in cells.dense():
@@ -309,7 +331,8 @@ def _assemble(
     x, _ = cells.sample(STRENGTH_CELLS, rng)
     z = ((torch.as_tensor(x, device=module.loc.device) - module.loc) / module.scale).float()
     strength = edge_strength(module, z, rng)
-    mechanisms: Any = export_mechanisms(module, start.order, strength)
+    off = as_array(module.loc + module.scale * module.off)
+    mechanisms: Any = replace(export_mechanisms(module, start.order, strength), off=off)
     found = combine(run, run.told)
     with_interventions = replace(fit, kinds=found.kinds, curves=found.curves, drift=found.drift, support=found.support)
     return replace(

@@ -124,13 +124,18 @@ def published_fit(screen: Screen, module: PublishedModule, x: torch.Tensor, rng:
     module.log_noise.copy_(torch.as_tensor(0.5 * np.log(np.maximum(variance, SMALLEST_VARIANCE))))
     scale, loc = module.scale.double().cpu().numpy(), module.loc.double().cpu().numpy()
     value = effect + loc / scale if module.kind.reads_genes else effect
+    origin = (
+        design.control_mean(sums.own_mean + loc / scale) if module.kind.reads_genes else None
+    )  # no dose: the controls
+    change = value if origin is None else value - origin
     error = np.maximum(variance, SMALLEST_VARIANCE) / n
-    curves = fit_dose_curves(value, error, hit, design)
+    curves = fit_dose_curves(change, error, hit, design)
     odds = np.zeros((D, G))
     for d in range(D):
         odds[d] = logit(np.clip(probability[design.of(d)].mean(axis=0), SURE, 1 - SURE)) if len(design.of(d)) else 0.0
-    kind = fit_targets(value, error, design, curves, odds, kind=module.kind.name, superpose=False)
-    kind = KindFit.shared(kind.kind, kind.of_drug, Effects(probability, value, np.sqrt(error)))
+    kind = fit_targets(change, error, design, curves, odds, kind=module.kind.name, superpose=False)
+    kind = KindFit.shared(kind.kind, kind.of_drug, Effects(probability, change, np.sqrt(error)))
+    kind = kind if origin is None else kind.counted_from(origin)
     z = ((x.to(module.loc.device) - module.loc) / module.scale).float()
     strength = edge_strength(module, z, rng)
     parents = [tuple(int(i) for i in np.flatnonzero(graph[:, j])) for j in range(G)]

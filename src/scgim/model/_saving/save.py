@@ -182,7 +182,8 @@ class SaveMixin(BaseModelClass):
                     setattr(model, name, value)
             model.module.on_load(model, pyro_param_store=None)
             model.module.load_state_dict({k: torch.as_tensor(np.array(v)) for k, v in saved.parameters.items()})
-            _ = model.fitted if model.is_trained_ else None
+            if model.is_trained_:
+                model.module.set_off(getattr(model.fitted.mechanisms, "off", None))
         except DAMAGE as error:
             raise damaged(path, error) from error
         model.to_device(device)

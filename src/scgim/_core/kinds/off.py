@@ -1,0 +1,85 @@
+"""The expression at which a gene does nothing to its children: "off" (layer `_core`; not from the paper).
+
+A change of activity scales what children read of a gene around the expression at which it is off. That is not zero: logarithms,
+centred values and measurements with a background have their zero elsewhere. It starts where the controls are, so that a change of
+activity moves slopes alone, and is then found from how the means of children moved in contexts whose activities their slopes have
+told: ``r_kj = psi_ki (f_ij(m_ki) - f_ij(off_i)) + error``. Nothing here depends on where the scale of a gene has its zero.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from scgim._core.moments.moments import Moments
+    from scgim._core.posterior.evidence import Evidence
+
+REACH = np.linspace(-4.0, 4.0, 65)  # standard deviations of the gene from where the controls are
+PRIOR_SD = 2.0  # in the same
+FREEDOM = 4.0  # of the t distribution of what else moved a child
+STRONGEST = 0.1  # change of activity below which a context says nothing
+
+
+def learn_off(
+    moments: Moments,
+    group: np.ndarray,
+    parents: dict[int, tuple[int, ...]],
+    evidence: Evidence,
+    psi: np.ndarray,
+    controls: np.ndarray,
+    off: np.ndarray,
+) -> np.ndarray:
+    """Where genes are off ``(G,)``, in standardised expression.
+
+    Parameters
+    ----------
+    moments
+        Of the cells.
+    group
+        ``(K,)``; baseline group of each context.
+    parents, evidence
+        The graph, and what it leaves of the means.
+    psi
+        ``(K, G)``; changes of activity, 0 for genes whose activity stays.
+    controls
+        ``(G,)``; means of the controls, where genes are taken to be off as long as nothing is known.
+    off
+        ``(G,)``; as found before.
+    """
+    B, G = moments.n_functions, moments.n_genes
+    spread = np.sqrt(np.maximum(np.diag(moments.within)[::B], 0.0))  # (G,)
+    flat = moments.mean.reshape(len(psi), -1)
+    children: dict[int, list[int]] = {i: [] for i in range(G)}
+    for j, pa in parents.items():
+        for parent in pa:
+            children[parent].append(j)
+    out = off.copy()
+    for i in np.flatnonzero((np.abs(psi) > STRONGEST).any(axis=0)).tolist():
+        rows = np.flatnonzero(np.abs(psi[:, i]) > STRONGEST)
+        at = controls[i] + REACH * spread[i]  # (R,)
+        functions = _functions_at(moments, i, at)  # (R, B)
+        loss = 0.5 * (REACH / PRIOR_SD) ** 2
+        for j in children[i]:
+            own_parents, coef = np.array(parents[j], dtype=int), evidence.coef[j].reshape(-1, B)
+            left = flat[rows, j * B] - evidence.baseline[group[rows], j]
+            for q, c in zip(own_parents.tolist(), coef, strict=True):
+                seen = flat[rows, q * B : (q + 1) * B] @ c
+                left = left - seen
+                if q != i:
+                    left = left - psi[rows, q] * (seen - float(_functions_at(moments, q, out[q : q + 1])[0] @ c))
+            own = coef[int(np.flatnonzero(own_parents == i)[0])]
+            told = flat[rows, i * B : (i + 1) * B] @ own - (functions @ own)[:, None]  # (R, k)
+            error = evidence.error[rows, j]
+            square = (left - psi[rows, i] * told) ** 2 / error
+            loss = loss + 0.5 * (FREEDOM + 1) * np.log1p(square / FREEDOM).sum(axis=1)
+        out[i] = at[int(np.argmin(loss))]
+    return out
+
+
+def _functions_at(moments: Moments, gene: int, value: np.ndarray) -> np.ndarray:
+    """Basis functions of one gene at standardised values ``(R,)`` -> ``(R, B)``."""
+    rows = np.zeros((len(value), moments.n_genes))
+    rows[:, gene] = value
+    return np.asarray(moments.mechanism.functions(rows)[:, gene])
