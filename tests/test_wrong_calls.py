@@ -319,6 +319,7 @@ regulators | tl.fit(adata, **columns, regulators=pd.DataFrame({"source": ["TF"] 
 regulators | tl.fit(adata, **columns, regulators=pd.DataFrame({"source": ["TF"] * 3, "target": ["g0", "g1", "g2"]}), intervention="hard")
 n_ensemble | tl.fit(adata, **columns, n_ensemble=-1)
 n_ensemble | tl.fit(adata, **columns, n_ensemble=1.5)
+weigh_baselines | tl.fit(adata, **columns, weigh_baselines="no")
 key_added | tl.fit(adata, **columns, key_added="a/b")
 key_added | tl.fit(adata, **columns, key_added="")
 key_added | tl.fit(adata, **columns, key_added=3)

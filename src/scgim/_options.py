@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 from scgim._checks import (
     COLUMNS,
     DEVICES,
+    FLAG,
     LABEL,
     MAPPING,
     NAMES,
@@ -110,6 +111,10 @@ CHOICES = {
         One of the registered categorical covariates, or the batch key: targets are shared by its levels, but effects may
         differ between them, as far as the data say so (not from the paper). Needs ``intervention="shift"`` or ``"hard"``,
         and not ``structure="gradient"``.""",
+    "weigh_baselines": """
+        Whether predictions of new doses, of drugs in baseline groups where they were not measured, and of combinations are mixed with
+        a simple baseline (interpolation in dose, mean change, sum of single drugs), with the weight that predicts measured
+        contexts best when these are left out. False leaves them to the model. Under shifts; not from the paper.""",
 }
 """What the model is."""
 
@@ -168,7 +173,7 @@ TRAINING_CHECKS: dict[str, Check] = {
     "plan_kwargs": or_none(MAPPING),
     "timeout": or_none(number(0, above=True)),
 }
-CHOICE_CHECKS: dict[str, Check] = {"n_ensemble": count(0), "effects_by": or_none(TEXT)}
+CHOICE_CHECKS: dict[str, Check] = {"n_ensemble": count(0), "effects_by": or_none(TEXT), "weigh_baselines": FLAG}
 """What options may be, as far as it can be said without the data; names of choices are those of the objects that are known."""
 
 OPTIONS = SETUP | MODALITIES | CHOICES | TRAINING | WRITING

@@ -34,6 +34,7 @@ from scgim.model._module.options import TrainOptions, check_by_signature, module
 from scgim.model._module.plan import GIMTrainingPlan
 from scgim.model._prediction.feature_map import fit_feature_model
 from scgim.model._prediction.forecast import ForecastMixin
+from scgim.model._prediction.mixed import say_weights
 from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.results import ResultsMixin
 from scgim.model._published.fit import fit_published
@@ -122,6 +123,7 @@ class GIM(
         regulators: Any = None,
         n_ensemble: int = 0,
         effects_by: str | None = None,
+        weigh_baselines: bool = True,
         **module_kwargs: Any,
     ) -> None:
         refuse_unknown(module_kwargs, module_parameters(), also=parameters(GIM.__init__))
@@ -146,6 +148,8 @@ class GIM(
             check_regulators(self._choices)
         regulators = normalise_regulators(regulators, data.genes)
         self.settings_: dict[str, Any] = as_saved(self._choices)
+        if not weigh_baselines:
+            self.settings_["weigh_baselines"] = False
         if effects_by is not None:
             level_names(effects_by, data)
         if adata is not None:
@@ -216,7 +220,8 @@ class GIM(
 
     def _predictor(self) -> Predictor:
         observation = from_state(self.observation_)
-        return Predictor(self.fitted, self.study, self.feature_model_, observation)
+        mixes = bool(self.settings_.get("weigh_baselines", True))
+        return Predictor(self.fitted, self.study, self.feature_model_, observation, mixes)
 
     def cells(self) -> Cells:
         """The training cells, adjusted for continuous covariates, with their contexts; call the result for a pass over them."""
@@ -328,6 +333,7 @@ class GIM(
             with threadpool_limits(limits=1):
                 self.feature_model_ = fit_feature_model(self.fitted, self.study, feature_rng)
         self.is_trained_ = True
+        say_weights(self.fitted.settings if self.settings_.get("weigh_baselines", True) else {})
 
     def _new_module(self) -> GIMModule:
         """The module as it is before training; all shapes follow from what was registered and chosen."""

@@ -61,6 +61,7 @@ def fit(
     regulators: Any = None,
     n_ensemble: int = 0,
     effects_by: str | None = None,
+    weigh_baselines: bool = True,
     model_kwargs: Mapping[str, Any] | None = None,
     max_epochs: int | None = None,
     accelerator: str = "auto",
@@ -161,6 +162,7 @@ def fit(
         "regulators": regulators,
         "n_ensemble": n_ensemble,
         "effects_by": effects_by,
+        "weigh_baselines": weigh_baselines,
     } | dict(model_kwargs or {})
     training: dict[str, Any] = {
         "max_epochs": max_epochs,

@@ -130,7 +130,7 @@ class Learned(NamedTuple):
     drift: Drift
     support: Support
     regulators: RegulatorFit | None = None  # where a network of them was given
-    settings: Mapping[str, float] = {}  # what was learned of all drugs and genes together
+    settings: Mapping[str, float | str] = {}  # what was learned of all drugs and genes together
     baseline: np.ndarray | None = None  # (C, G) to be added to the baselines, where these were found to be off
 
 

@@ -11,7 +11,7 @@ from scgim._core.design import Design
 from scgim._core.effects import Effects
 from scgim._core.kinds.base import At, Learned, Moved
 from scgim._core.moments.moments import Moments
-from scgim._core.posterior.combine import Combined, comparable, learn_share
+from scgim._core.posterior.combine import comparable, learn_share
 from scgim._core.posterior.curves import Curves, fit_dose_curves
 from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.drift_beside import drift_beside, drift_of_rows, rebase, shared_errors
@@ -19,6 +19,7 @@ from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.odds import Odds, learn_odds
 from scgim._core.posterior.shifts import ShiftsAt
 from scgim._core.posterior.targets import fit_targets
+from scgim._core.posterior.weighing.left_out import Plain, weigh_combinations, weigh_doses, weigh_groups
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
 
@@ -71,7 +72,8 @@ class Shift:
         moved = rows._replace(effects=replace(rows.effects, mean=mean))
         drift = drift_beside(odds, moved, kind, residual + hidden, design, fraction, prior.background_sd)
         change = _change_alone(odds, curves, drift, residual, design)
-        found = dict(odds.settings) | _share_of_sum(change, residual + hidden, design, fraction).settings
+        plain = Plain(residual + hidden, kind.of_drug.expected + drift.of_drug.expected, fraction)
+        found = dict(odds.settings) | _weights(plain, change, drift, design)
         return Learned(kind, curves, drift, odds.support(design), odds.regulators, found, baseline)
 
 
@@ -85,10 +87,16 @@ def _change_alone(odds: Odds, curves: Curves, drift: Drift, residual: np.ndarray
     return np.asarray(alone.of_drug.expected + drift.of_drug.expected)
 
 
-def _share_of_sum(change: np.ndarray, residual: np.ndarray, design: Design, fraction: np.ndarray) -> Combined:
-    """How much of the sum of its drugs a combination is."""
+def _weights(plain: Plain, change: np.ndarray, drift: Drift, design: Design) -> dict[str, float | str]:
+    """How much of what was not measured is the model's, by contexts that are left out, and how much of the sum of its drugs a combination is."""
     at = comparable(design)
-    return learn_share(residual[at], fraction[at] @ change, design.drug_set[at])
+    combinations, summed = weigh_combinations(plain, design, at, plain.fraction[at] @ change)
+    share = learn_share(plain.seen[at], summed, design.drug_set[at])
+    more = np.zeros((len(design.drugs), len(design.group_names), change.shape[1]))
+    if drift.pairs is not None and drift.of_pair is not None:
+        more[tuple(drift.pairs.T)] = drift.of_pair.expected
+    weights = combinations.settings("new_combination") | weigh_groups(plain, design).settings("new_group")
+    return weights | weigh_doses(plain, design, more).settings("new_dose") | share.settings
 
 
 def _weigh(

@@ -34,12 +34,15 @@ class Predictor:
         Map from features to interventions, or None.
     observation
         From the causal layer to the data.
+    mixes
+        Whether predictions of what was not measured are mixed with simple baselines, see `Resolver`.
     """
 
     fit: Fit
     data: Study
     feature_model: Any = None
     observation: Observation = field(default_factory=Gaussian)
+    mixes: bool = True
 
     @property
     def n_genes(self) -> int:
@@ -48,7 +51,7 @@ class Predictor:
 
     @cached_property
     def _resolver(self) -> Resolver:
-        return Resolver(self.fit, self.data, self.feature_model)
+        return Resolver(self.fit, self.data, self.feature_model, self.mixes)
 
     def components(self, request: Request, features: np.ndarray | None) -> Components:
         """Interventions of each row of a request, see :meth:`Resolver.components`."""

@@ -18,6 +18,7 @@ from scgim._core.fit import Fit
 from scgim._core.kinds import KINDS
 from scgim._core.kinds.shift import Shift
 from scgim.model._prediction.components import Components, Part, key_of
+from scgim.model._prediction.mixed import Mixed
 from scgim.model._prediction.request import Request
 from scgim.model._published.maps import AmortisedMaps
 
@@ -43,11 +44,14 @@ class Resolver:
         What was registered.
     feature_model
         Map from features to interventions, or None.
+    mixes
+        Whether predictions of what was not measured are mixed with simple baselines, as far as left-out contexts favour these.
     """
 
     fit: Fit
     data: Study
     feature_model: Any = None
+    mixes: bool = True
 
     @cached_property
     def _fitted(self) -> dict[tuple, np.ndarray]:
@@ -184,6 +188,7 @@ class Resolver:
         labels: dict[tuple, int] = {}
         drift: list[tuple[int, Effects]] = []
         mapped: list[int] = []
+        shares: dict[int, float] = {}  # of rows that are read from the fitted drugs alone
         for r, dose in enumerate(request.dose):
             key = key_of(dose)
             if not key:
@@ -191,6 +196,7 @@ class Resolver:
             new = [d for d, _ in key if d >= n_known]
             context = None if new else self._context(key, request.group[r])
             if context is not None:
+                shares[r] = 1.0
                 found.append((r, context))
                 drift += [(r, small) for small in self._drift_of_context(key, request.group[r])]
             elif self._maps is not None and (not by_row or features is not None):
@@ -208,6 +214,7 @@ class Resolver:
                     small = self._drift(d, v, level, new_context=i == 0, features=effect[0].probability)
                     drift.append((r, small.scale(share)))
                 drift += [(r, more.scale(share)) for d, v in old for more in self._in_groups(d, v, request.group[r])]
+                shares |= {r: share} if not new else {}
                 asked += [(r, d - n_known, v, d) for d, v in key if d >= n_known]
         of_kind = [[(r, effects[k]) for r, effects in found] for k in range(len(self.fit.kinds))]
         of_kind[self._usual] += self._decode(asked, features) if asked else []
@@ -217,10 +224,38 @@ class Resolver:
             for kind, rows in zip(self.fit.kinds, of_kind, strict=True)
         ]
         drift = drift if self.fit.drift.found else []
+        drift += self._differences(request, shares, found, drift)
         for r, dose in enumerate(request.dose):
             drift += [(r, e) for d, v in key_of(dose) if d < n_known for e in self._regulated(d, v)]
         beside = Part.of(SHIFT, drift, len(self.fit.genes))
         return Components(len(request.table), tuple(parts), beside)
+
+    def _differences(
+        self,
+        request: Request,
+        shares: dict[int, float],
+        found: list[tuple[int, list[Effects]]],
+        drift: list[tuple[int, Effects]],
+    ) -> list[tuple[int, Effects]]:
+        """What simple baselines change of rows, see `Mixed`; `shares` of the sum of the drugs, of the rows in question."""
+        if not self.mixes or len(self.fit.kinds) > 1:
+            return []
+        expected = np.zeros((len(request.table), len(self.fit.genes)))
+        for r, effects in found:
+            expected[r] += effects[0].expected
+        for r, small in drift:
+            expected[r] += small.expected
+        out = []
+        for r, share in shares.items():
+            key, group = key_of(request.dose[r]), request.group[r]
+            contexts = self._fitted.get(key) if self._context(key, group) is not None else None
+            more = self._mixed.difference(key, contexts, group, expected[r] / share) if share else None
+            out += [] if more is None else [(r, more.scale(share))]
+        return out
+
+    @cached_property
+    def _mixed(self) -> Mixed:
+        return Mixed(self.fit, self.data.design)
 
     @cached_property
     def _usual(self) -> int:

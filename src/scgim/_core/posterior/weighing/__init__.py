@@ -1,0 +1,1 @@
+"""How predictions of what was not measured are weighed against simple baselines (layer `_core`)."""
