@@ -72,3 +72,16 @@ def test_compilation_is_told_at_once_and_once(monkeypatch):
             event.end_event("numba:compile")
     event.start_event("numba:compile")  # of others, afterwards
     assert stream.getvalue().splitlines() == [_progress.COMPILING]
+
+
+def test_compilation_is_not_part_of_the_time_left(monkeypatch):
+    clock, stream = Clock(monkeypatch), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with display(show=True) as (report, _):
+        report.share("a sweep", 1, 20)
+        event.start_event("numba:compile")
+        clock.now = 60.0
+        event.end_event("numba:compile")
+        clock.now = 72.0
+        report.share("a sweep", 2, 20)
+    assert stream.getvalue().splitlines()[-1].endswith("2 of 20 (10%), about 108 s left")

@@ -114,11 +114,18 @@ def _telling_of_compilation(teller: "Teller") -> Iterator[None]:
     """Say so while numba compiles what it has not on the disk: the first fit seems to stand still."""
 
     class Listener(event.Listener):
+        depth, since = 0, 0.0  # compiling a function compiles those that it calls
+
         def on_start(self, event: Any) -> None:
-            teller.compiles()
+            self.depth += 1
+            if self.depth == 1:
+                self.since = perf_counter()
+                teller.compiles()
 
         def on_end(self, event: Any) -> None:
-            """What follows tells of itself."""
+            self.depth -= 1
+            if self.depth == 0:
+                teller.leave_out(perf_counter() - self.since)
 
     with event.install_listener("numba:compile", Listener()):
         yield
@@ -155,6 +162,10 @@ class Teller:
             self.told_of_compilation = True
             self.next = perf_counter() + self.every
             self.update(COMPILING)
+
+    def leave_out(self, seconds: float) -> None:
+        """Seconds of the present parts that say nothing of the time left."""
+        self.began = {stage: began + seconds for stage, began in self.began.items()}
 
     def __call__(self, stage: str, value: float) -> None:
         """A stage and its score, zero where it has none."""
