@@ -104,6 +104,8 @@ def mechanisms(
     if title is None:
         title = _selection(len(rows), len(fitted.label), "perturbations", len(genes), len(fitted.genes))
     ax, own = _style.axes(ax, lambda: _overview.figure_for(fitted, rows, genes, labels, title=bool(title))[1])
+    if not own:
+        _overview.make_room(ax)
     box = ax.get_window_extent()
     unit = min(box.width / max(len(genes), 1), box.height / max(len(rows), 1)) * 72 / ax.figure.dpi
     _overview.draw(ax, fitted, rows, genes, labels, unit)

@@ -141,12 +141,12 @@ def _legends(ax: Any, norm: Any, biggest: float, unit: float) -> None:
     colorbar.ax.tick_params(labelsize=7, length=2, color=_style.muted(), labelcolor=_style.ink())
     colorbar.set_label("effect", fontsize=8, color=_style.ink())
     levels = [0.25, 0.5, 0.75, 1.0]
-    step = max(0.2, 0.95 * unit / 72)
+    step = max(0.2, 0.95 * unit / 72)  # inches: large cells have large dots
     tall = step * len(levels)
     top = bar + 0.52
     if top + tall > height + 0.3:  # beside the colour bar in low pictures
         left, top = left + 0.75 / width, 0.2
-    sizes = ax.inset_axes((left - 0.05 / width, 1 - (top + tall) / height, 0.22 / width, tall / height))
+    sizes = ax.inset_axes((left - 0.05 / width, 1 - (top + tall) / height, (step + 0.02) / width, tall / height))
     sizes.scatter(
         np.zeros(len(levels)), np.arange(len(levels)), s=[biggest * v for v in levels], color=_style.outline(),
         linewidths=0.7, edgecolors=[_style.outline()] + [_style.ink()] * 3, clip_on=False,
@@ -165,6 +165,20 @@ def _legends(ax: Any, norm: Any, biggest: float, unit: float) -> None:
     )
 
 
+def make_room(ax: Any) -> None:
+    """Narrows axes of the user for the legends beside them, as a colour bar does, unless the figure lays itself out."""
+    if ax.figure.get_layout_engine() is not None:
+        return
+    box, window = ax.get_position(), ax.get_window_extent()
+    width, height = window.width / ax.figure.dpi, window.height / ax.figure.dpi  # inches
+    ax.set_position([box.x0, box.y0, box.width * (1 - min(beside(height) / width, 0.45)), box.height])
+
+
+def beside(high: float) -> float:
+    """Inches that colour bar and dot sizes take to the right of a picture of this height: one below the other where there is room."""
+    return 1.15 if high >= 2.2 else 1.9
+
+
 def figure_for(fitted: Fitted, rows: list[int], genes: list[int], labels: list[str], *, title: bool) -> tuple[Any, Any]:
     """A figure with room for the labels and the legends; cells of a fixed size."""
     import matplotlib.pyplot as plt
@@ -175,7 +189,7 @@ def figure_for(fitted: Fitted, rows: list[int], genes: list[int], labels: list[s
     gene = max((_style.text_width(_style.shorten(fitted.genes[g], 16), size) for g in genes), default=0) / 72
     top = (gene if gene > cell * 0.95 else 0.15) + (0.45 if title else 0.15)
     wide, high = len(genes) * cell + 0.05, max(len(rows), 1) * cell
-    right, bottom = 1.15 if high >= 2.2 else 1.9, max(0.3, 1.7 - high)  # inches
+    right, bottom = beside(high), max(0.3, 1.7 - high)  # inches
     total = left + wide + right, top + high + bottom
     figure = plt.figure(figsize=total)
     return figure, figure.add_axes((left / total[0], bottom / total[1], wide / total[0], high / total[1]))
