@@ -122,6 +122,12 @@ def test_edges_that_pass_nothing_on_are_seen_without_the_graph(rng):
     assert odds[1, 6] > np.log(9)
 
 
+def test_broad_drugs_may_have_targets_in_a_tenth_of_the_genes():
+    """Few genes: three targets at the most; many: a tenth, where that is more."""
+    assert prior_range(20)[1] == 3 / 20
+    assert prior_range(300)[1] == 0.1
+
+
 def test_prior_is_never_certain():
     for n_genes in (1, 2, 3, 20, 1000):
         low, high = prior_range(n_genes)

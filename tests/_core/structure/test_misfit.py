@@ -27,7 +27,7 @@ def test_independent_noises_are_trusted_without_limit():
     assert misfit.best_evidence(np.corrcoef(cells.T), 4999.0)[1] == np.inf
 
 
-@pytest.mark.parametrize("truth", [2000.0, 8000.0])
+@pytest.mark.parametrize("truth", [100.0, 2000.0, 8000.0])
 def test_misfit_is_learned(truth):
     """Noises whose correlations were drawn as from so many cells."""
     G, n, rng = 20, 50_000, np.random.default_rng(2)

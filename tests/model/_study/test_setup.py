@@ -117,7 +117,6 @@ WRONG = {
     "dose missing": (edit_obs("dose", -1, np.nan), {}, ValueError, "dose_key: .*missing"),
     "dose 0 of a drug": (edit_obs("dose", -1, 0.0), {}, ValueError, "dose_key: .*control"),
     "drug missing": (edit_obs("drug", -1, None), {}, ValueError, "perturbation_key: .*fillna"),
-    "one cell": (edit_obs("dose", -1, 3.0), {}, ValueError, "fewer than 2 cells"),
     "batch without control": (batch_without_control, {"batch_key": "batch"}, ValueError, "batch_key: 1 group"),
     "gene without variance": (edit_x((slice(None), 1), 3.0), {}, ValueError, r"layer: 1 gene.*no variance.*'g1'"),
     "NaN": (edit_x((5, 2), np.nan), {}, ValueError, "layer: adata.X holds NaN.*'g2'"),

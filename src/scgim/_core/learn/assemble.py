@@ -17,7 +17,7 @@ from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.levels import Levels
 from scgim._core.posterior.regulation.network import Network
 from scgim._core.posterior.regulation.regulators import RegulatorFit
-from scgim._core.posterior.shifts import find_shifts
+from scgim._core.posterior.shifts import find_shifts, linear_effects
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
 
@@ -93,16 +93,22 @@ def assemble(
     m = score.moments
     if m.hidden is not None:
         evidence = replace(evidence, hidden=m.hidden.residual)
+    if m.plates is not None:
+        evidence = replace(evidence, error=evidence.error + m.plates.left[:, None] * evidence.noise)
     own = m.mean[:, :, 0] + m.loc / m.scale  # (K, G)
     shifts = partial(find_shifts, m, design, parents, evidence, edge_probability, network=network)
     learned = kind.posterior(evidence, own, design, score.prior, known, shifts)
+    if m.plates is not None:  # measured contexts keep their plates; new ones are predicted without any
+        effects = linear_effects(m, parents, evidence)
+        learned = learned._replace(drift=learned.drift.moved(m.plates.offset @ (np.eye(m.n_genes) - effects)))
     if learned.baseline is not None:
         evidence = replace(evidence, baseline=evidence.baseline + learned.baseline)
+    plates = {} if m.plates is None else {"plate_sd": m.plates.sd}
     mechanisms = assemble_mechanisms(score, order, parents, evidence)
     return Fit(
         genes=genes,
         drugs=tuple(design.drugs),
-        settings=learned_prior(score.prior, learned.curves) | dict(learned.settings),
+        settings=learned_prior(score.prior, learned.curves) | dict(learned.settings) | plates,
         graph=Graph(mechanisms.strength, edge_probability),
         mechanisms=mechanisms,
         kinds=(learned.kind,),

@@ -15,6 +15,7 @@ from scgim._core.learn.assemble import assemble
 from scgim._core.learn.base import Learner, Task
 from scgim._core.learn.cyclic import fit_cyclic
 from scgim._core.learn.order import learn_structure
+from scgim._core.learn.plates import find_plates
 from scgim._core.structure.edges import edge_probabilities
 from scgim._core.structure.learn_prior import evidence_given
 
@@ -40,6 +41,8 @@ class SearchOrders:
     def learn(self, task: Task, rng: np.random.Generator) -> Fit:
         """Order and parents, then targets and effects given these."""
         kind = cast("ScoredKind", task.kinds[0])
+        if kind.scatter == "none":
+            task = task.on(find_plates(task.moments, task.design))
         score, chooser, state, history = learn_structure(
             task.moments,
             task.design,

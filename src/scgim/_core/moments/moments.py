@@ -53,6 +53,25 @@ class Hidden:
         return np.asarray((self.loading**2).sum(axis=0))
 
 
+@dataclass(frozen=True)
+class Plates:
+    """Offsets of plates that nobody wrote down, which were taken out of the means (`scgim._core.learn.plates`).
+
+    Attributes
+    ----------
+    offset
+        ``(K, G)``; what was taken out, in standard deviations of the genes.
+    left
+        ``(K,)``; variance of what is not known of it, which errs in all doses of a drug alike, relative to that of cells.
+    sd
+        Standard deviation of offsets, relative to that of cells.
+    """
+
+    offset: np.ndarray
+    left: np.ndarray
+    sd: float
+
+
 @dataclass
 class Moments:
     """Sufficient statistics of the cells.
@@ -85,6 +104,8 @@ class Moments:
         ``(K, G)`` or None; sums of squares of the standardised genes around the means of the contexts.
     hidden
         Hidden causes that were taken out of the other fields (`scgim._core.structure.hidden`), or None.
+    plates
+        Offsets of plates that were taken out of the means, or None.
     """
 
     n: np.ndarray
@@ -100,6 +121,7 @@ class Moments:
     pair_cells: np.ndarray | None = None
     square: np.ndarray | None = None
     hidden: Hidden | None = None
+    plates: Plates | None = None
 
     @property
     def n_genes(self) -> int:

@@ -23,6 +23,7 @@ N_SCALES = 8  # components of equal weight that stand for the t distribution
 PRIOR_GENES = 2.0  # genes that the average drug counts for in the scale of each drug
 PRIOR_DRUGS = 4.0  # drugs that the average gene counts for in the factor of each gene: a few drugs may share a target
 MOST_TARGETS = 3.0  # targets a drug that the prior allows for, at the most; one at the least
+MOST_SHARE = 0.1  # of the genes, where these are more: some drugs act broadly
 LARGEST_PRIOR = 0.5  # probability of a target
 FEWEST_GENES = 4  # as if there were so many, so that no target is certain beforehand
 SMALLEST_EFFECT, LARGEST_EFFECT = 0.5, 10.0  # standard deviation of effects of targets, in those of the gene
@@ -89,7 +90,7 @@ def log_normal(square: np.ndarray, variance: np.ndarray) -> np.ndarray:
 def prior_range(n_genes: int) -> tuple[float, float]:
     """Smallest and largest prior probability of a target."""
     usual = max(n_genes, FEWEST_GENES)
-    return 1 / usual, min(MOST_TARGETS / usual, LARGEST_PRIOR)
+    return 1 / usual, min(max(MOST_TARGETS / usual, MOST_SHARE), LARGEST_PRIOR)
 
 
 class _Mixture:

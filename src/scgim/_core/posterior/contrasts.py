@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scgim._core.design import Design
+from scgim._core.moments.moments import Plates
 
 TRIMMED = 0.9  # share of the pairs of drug and gene from which differences between contexts are learned: those of targets are large
 PRIOR_FREEDOM = 4.0  # degrees of freedom that what all pairs say counts for
@@ -40,6 +41,8 @@ class Contrasts:
         ``(R,)``; drug and level of each row.
     scatter, between
         ``(R, G)``; variance that differences between contexts, and between baseline groups, add.
+    offset
+        ``(R, G)``; variance that what is left of offsets of plates adds to amplitudes which do not know of them.
     identified
         ``(D,)`` bool; False for drugs that no context tells apart from others.
     alike
@@ -55,6 +58,7 @@ class Contrasts:
     level: np.ndarray
     scatter: np.ndarray
     between: np.ndarray
+    offset: np.ndarray
     identified: np.ndarray
     alike: np.ndarray
     agree: np.ndarray
@@ -73,10 +77,14 @@ def references(design: Design) -> np.ndarray:
     return np.asarray(weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12))
 
 
-def _part(rows: np.ndarray, height: np.ndarray, n: np.ndarray, reference: np.ndarray, scatter2: float) -> Part:
-    """Least squares of an amplitude from contexts of one drug in one group; contexts scatter by `scatter2` beyond sampling."""
+def _part(
+    rows: np.ndarray, height: np.ndarray, n: np.ndarray, reference: np.ndarray, scatter2: float, offset2: float
+) -> Part:
+    """Least squares of an amplitude from contexts of one drug in one group; they scatter by `scatter2`, and all share an offset."""
     precision = 1 / (1 / np.maximum(n[rows], 1.0) + scatter2)  # (L,)
-    own = precision * height / max(float((precision * height**2).sum()), 1e-12)
+    solved = precision * height
+    solved = solved - precision * (offset2 * solved.sum() / (1 + offset2 * precision.sum()))  # rank one
+    own = solved / max(float(solved @ height), 1e-12)
     weight = -own.sum() * reference
     weight[rows] += own
     return Part(weight, rows, height)
@@ -133,7 +141,7 @@ class _Rows:
     level: np.ndarray
 
 
-def _rows(design: Design, fraction: np.ndarray, scatter2: float) -> _Rows:
+def _rows(design: Design, fraction: np.ndarray, scatter2: float, offset2: float) -> _Rows:
     """Parts of every drug and level; drugs that were measured alone use those contexts only."""
     n, reference = np.asarray(design.n_cells, dtype=float), references(design)
     parts, drug, level = [], [], []
@@ -143,7 +151,9 @@ def _rows(design: Design, fraction: np.ndarray, scatter2: float) -> _Rows:
         for v in np.unique(design.level[rows]):
             at = rows[design.level[rows] == v]
             groups = [at[design.group[at] == c] for c in np.unique(design.group[at])]
-            parts.append([_part(g, fraction[g, d], n, reference[design.group[g[0]]], scatter2) for g in groups])
+            parts.append(
+                [_part(g, fraction[g, d], n, reference[design.group[g[0]]], scatter2, offset2) for g in groups]
+            )
             drug.append(d)
             level.append(v)
     return _Rows(parts, np.array(drug, dtype=int), np.array(level, dtype=int))
@@ -198,7 +208,9 @@ def _without_others(
     return out, identified
 
 
-def contrasts(design: Design, fraction: np.ndarray, value: np.ndarray, error: np.ndarray) -> Contrasts:
+def contrasts(
+    design: Design, fraction: np.ndarray, value: np.ndarray, error: np.ndarray, plates: Plates | None = None
+) -> Contrasts:
     """Contrasts of every drug and level.
 
     Parameters
@@ -210,31 +222,51 @@ def contrasts(design: Design, fraction: np.ndarray, value: np.ndarray, error: np
     value, error
         ``(K, G)``; residual means of the contexts and their sampling variances, from which differences between contexts and
         between baseline groups are learned.
+    plates
+        Offsets that all doses of a drug in a group share; what is left of them after they were taken out.
     """
+    offset2 = 0.0 if plates is None else plates.sd**2
     n, alike, G = np.asarray(design.n_cells, dtype=float), classes(design), value.shape[1]
-    rows = _rows(design, fraction, 0.0)
-    unit = float(np.median(error * np.maximum(n, 1.0)[:, None]))  # variance of a cell
+    rows = _rows(design, fraction, 0.0, offset2)
+    cells = np.median(error * np.maximum(n, 1.0)[:, None], axis=0)  # (G,) variance of a cell
+    unit = float(np.median(error * np.maximum(n, 1.0)[:, None]))
     context2, per_context = _between_contexts(rows, value, error)
-    rows = _rows(design, fraction, context2 / max(unit, 1e-12))
+    rows = _rows(design, fraction, context2 / max(unit, 1e-12), offset2)
     group2, per_group = _between_groups(rows, value, error, per_context)
-    weight, scatter, between = (
-        np.zeros((len(rows.drug), len(n))),
-        np.zeros((len(rows.drug), G)),
-        np.zeros((len(rows.drug), G)),
-    )
+    weight = np.zeros((len(rows.drug), len(n)))
+    scatter, between, offset = np.zeros((3, len(rows.drug), G))
     agree, n_groups = np.zeros((len(design.drugs), G)), np.zeros(len(design.drugs), dtype=int)
     relative = context2 / max(unit, 1e-12), group2 / max(unit, 1e-12)
     for r, parts in enumerate(rows.parts):
         share, weight[r] = _sum_parts(parts, n, relative[1], relative[0])
         own = sum(s**2 * (p.weight[p.rows] ** 2).sum() for s, p in zip(share, parts, strict=True))
         scatter[r], between[r] = per_context[r] * own, per_group[r] * (share**2).sum()
+        if plates is not None:
+            left = np.array([plates.left[p.rows[0]] for p in parts])
+            known, plain = (
+                [p.weight[p.rows].sum() for p in parts],
+                [p.height.sum() / (p.height @ p.height) for p in parts],
+            )
+            scatter[r] += cells * float((share**2 * left) @ np.square(known))
+            offset[r] = cells * float((share**2 * left) @ np.square(plain))
         each = np.array([p.weight @ value for p in parts])  # (P, G)
         agree[rows.drug[r]] += (np.sign(each) == np.sign(weight[r] @ value)).sum(axis=0)
         n_groups[rows.drug[r]] += len(parts)
     weight, identified = _without_others(weight, rows, design, fraction, alike)
     sd = np.sqrt(context2), np.sqrt(group2)
     return Contrasts(
-        weight, rows.drug, rows.level, scatter, between, identified, alike, agree, n_groups, float(sd[0]), float(sd[1])
+        weight,
+        rows.drug,
+        rows.level,
+        scatter,
+        between,
+        offset,
+        identified,
+        alike,
+        agree,
+        n_groups,
+        float(sd[0]),
+        float(sd[1]),
     )
 
 

@@ -96,6 +96,13 @@ class Drift:
         mean, variance = share @ self.of_pair.mean[of], share @ self.of_pair.sd[of] ** 2 + elsewhere
         return Effects(np.ones(len(mean)), fraction * mean, fraction * np.sqrt(variance))
 
+    def moved(self, by: np.ndarray) -> Drift:
+        """With more in the fitted contexts, ``(K, G)``."""
+        known = Effects(np.ones(by.shape), by, np.zeros(by.shape))
+        if self.of_context is not None:
+            known = Effects(known.probability, self.of_context.mean + by, self.of_context.sd)
+        return replace(self, of_context=known)
+
     def scale(self, by: np.ndarray) -> Drift:
         """In other units."""
         at_level, of_context, of_pair = (

@@ -108,7 +108,7 @@ def find_shifts(
     error, error_alone = sampling(moments, evidence, effects)
     if moments.hidden is not None:
         error, error_alone = error + moments.hidden.error, error_alone + moments.hidden.error
-    found = contrasts(design, fraction, evidence.residual, error)
+    found = contrasts(design, fraction, evidence.residual, error, moments.plates)
     weight, square = found.weight, found.weight**2  # (R, K)
     mean = moments.mean.reshape(len(moments.n), -1)  # (K, G*B)
     moved = weight @ mean  # (R, G*B) shifts of all functions of all genes

@@ -15,7 +15,8 @@ from scipy.special import multigammaln
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.structure.score import ShiftScore
 
-START_CELLS = 1000.0  # at first, and at the least: an edge then has to explain about 1.5 % of what is left of its gene
+START_CELLS = 1000.0  # at first: an edge then has to explain about 1.5 % of what is left of its gene
+FEWEST_CELLS = 10.0  # at the least: where noise of measurement correlates genes, their covariance says little of edges
 STEP = 10**0.25  # between numbers of cells that are tried
 LARGEST = 1e3  # times the cells that there are: as good as infinitely many
 WORTH = 3.0  # nats that a misfit has to gain
@@ -60,7 +61,7 @@ def best_evidence(correlation: np.ndarray, n: float) -> tuple[float, float]:
     infinite = _log_evidence(eigenvalues, n, LARGEST * max(n, START_CELLS))
     if len(correlation) < 2 or n <= START_CELLS:
         return infinite, np.inf
-    values = START_CELLS * STEP ** np.arange(np.ceil(np.log(LARGEST * n / START_CELLS) / np.log(STEP)))
+    values = FEWEST_CELLS * STEP ** np.arange(np.ceil(np.log(LARGEST * n / FEWEST_CELLS) / np.log(STEP)))
     found = np.array([_log_evidence(eigenvalues, n, cells) for cells in values])
     best = int(found.argmax())
     return (float(found[best]), float(values[best])) if found[best] > infinite + WORTH else (infinite, np.inf)

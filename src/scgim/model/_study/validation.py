@@ -18,6 +18,9 @@ from scgim.model._study.contexts import Contexts, as_labels, derive_contexts
 from scgim.model._study.features import Features, read_features
 from scgim.model._study.labels import check_labels
 
+FEWEST_REPLICATES = 10
+"""Cells beyond the first of their context, in all contexts together, from which a spread is known where some contexts have one cell."""
+
 
 def check_object(data: Any, expected: Any) -> None:
     """The right class, not a view, with cells and genes.
@@ -112,7 +115,7 @@ def check_control(frame: pd.DataFrame, spec: Spec) -> None:
 
 
 def check_contexts(contexts: Contexts, spec: Spec) -> None:
-    """At least two cells in each context, and untreated cells in each baseline group.
+    """Replicates that tell the spread of single cells, in each context or in others, and untreated cells in each baseline group.
 
     Raises
     ------
@@ -127,13 +130,16 @@ def check_contexts(contexts: Contexts, spec: Spec) -> None:
             f"{' and '.join(arguments)}: {len(lone)} group(s) have no control cells: {lone[:5]}. Each group has a "
             "baseline of its own, which untreated cells tell: drop those cells, or leave the column out."
         )
-    few = table["n_cells"].to_numpy() < 2
-    if few.any():
-        row = table[few].iloc[0].drop("n_cells").to_dict()
+    n_cells = table["n_cells"].to_numpy()
+    replicates = int((n_cells - 1).sum())
+    if (n_cells < 2).any() and replicates < FEWEST_REPLICATES:
+        row = table[n_cells < 2].iloc[0].drop("n_cells").to_dict()
         raise ValueError(
-            f"perturbation_key: {few.sum()} context(s) have fewer than 2 cells, such as {row}. Drop them: "
-            f"n = adata.obs.groupby({list(spec.columns)}, observed=True)[{spec.perturbation[0]!r}].transform('size'); "
-            "adata = adata[n.to_numpy() >= 2].copy()."
+            f"perturbation_key: {(n_cells < 2).sum()} context(s) have one cell (or well), such as {row}, and there are {replicates} "
+            f"cells beyond the first of their context in all; expected at least {FEWEST_REPLICATES}, such as replicates of the controls, "
+            "by which the spread of single cells is known for all contexts. Leave out keys that split replicates (batch_key, "
+            f"categorical_covariate_keys), or drop such contexts: n = adata.obs.groupby({list(spec.columns)}, observed=True)"
+            f"[{spec.perturbation[0]!r}].transform('size'); adata = adata[n.to_numpy() >= 2].copy()."
         )
     if not len(design.drugs):
         raise ValueError(

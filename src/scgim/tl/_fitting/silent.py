@@ -1,0 +1,36 @@
+"""A warning where drugs move genes beyond doubt and none is called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scgim._warnings import warn_user
+
+if TYPE_CHECKING:
+    from scgim._core.fit import Fit
+
+LIKELY = 0.5  # probability of a target
+BEYOND_DOUBT = 4.0  # standard errors of a drug's small effect on a gene
+FEWEST = 3  # genes that a drug has to move
+
+
+def warn_silent(fit: Fit) -> None:
+    """Warn where a fit calls nothing, though drugs move genes: everything moves, and no gene stands out."""
+    largest = max((float(kind.of_drug.probability.max(initial=0.0)) for kind in fit.kinds), default=0.0)
+    named = fit.regulators.probability.max(initial=0.0) if fit.regulators.probability.size else 0.0
+    if max(largest, named) > LIKELY:
+        return
+    drift = fit.drift.of_drug
+    moved = (np.abs(drift.mean) > BEYOND_DOUBT * drift.sd) & (np.abs(drift.mean) > 0)  # (D, G)
+    n = moved.sum(axis=1)
+    if n.max(initial=0) < FEWEST:
+        return
+    d = int(n.argmax())
+    warn_user(
+        f"no targets: no gene is more likely a target than not (largest probability {largest:.2g}), but {fit.drugs[d]} moves {n[d]} of "
+        f"{len(fit.genes)} genes beyond doubt: so many move that none stands out. Read the order (get.targets, log_odds) rather than "
+        "the probabilities, register batches or patients (batch_key), which tell consistent shifts from others, or give a network of "
+        "regulators (regulators=), which may name a common cause."
+    )
