@@ -142,6 +142,11 @@ class Fit:
         """Names of the kinds that were found, in order."""
         return np.array([kind.kind for kind in self.kinds])
 
+    @property
+    def regulated(self) -> np.ndarray:
+        """``(T, G)``; what an activity of one adds to the genes, of each regulator."""
+        return self.regulators.network.effects(len(self.genes)) * self.mechanisms.scale
+
     def kind(self, name: str) -> KindFit:
         """What one kind does; nothing where it was not found."""
         for kind in self.kinds:

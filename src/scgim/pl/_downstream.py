@@ -1,6 +1,7 @@
 """One perturbation: its targets and the part of the graph downstream of them."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -8,6 +9,18 @@ from scipy import sparse
 from scgim.get._downstream import mean_change
 from scgim.pl import _network, _style
 from scgim.pl._data import Fitted
+
+SURE = 0.95
+"""Probabilities from which on nothing is written beside an edge."""
+
+
+class Regulator(NamedTuple):
+    """One whose activity the perturbation changes."""
+
+    name: str
+    probability: float
+    activity: float
+    weight: Mapping[int, float]  # by gene that it acts on
 
 
 def reachable(weights: sparse.csr_matrix, start: list[int]) -> list[int]:
@@ -23,20 +36,37 @@ def reachable(weights: sparse.csr_matrix, start: list[int]) -> list[int]:
 
 
 def draw(
-    fitted: Fitted, row: int, weights: sparse.csr_matrix, *, n_genes: int, title: str | None, ax: Any
+    fitted: Fitted,
+    row: int,
+    weights: sparse.csr_matrix,
+    *,
+    n_genes: int,
+    title: str | None,
+    ax: Any,
+    regulators: Sequence[Regulator] = (),
 ) -> tuple[Any, bool]:
-    """Draw one perturbation; returns the axes and whether they were made here."""
+    """Draw one perturbation; returns the axes and whether they were made here.
+
+    Regulators stand between the perturbation and the genes that they act on, with corners. What they add to means is not in the
+    tables, so that beside them only targets are coloured.
+    """
+    exact = fitted.exact and not regulators
     weights = sparse.csr_matrix(weights, copy=True)
     weights.eliminate_zeros()
     probability, effect = fitted.probability[row], fitted.effect[row]
     targets = np.flatnonzero(probability >= 0.5).tolist()
-    sure = bool(targets)
+    sure = bool(targets) or bool(regulators)
     if not sure:
         targets = [int(probability.argmax())]
     shift = np.where(np.isin(np.arange(len(effect)), targets), effect, 0.0)
     n_targets, every = len(targets), set(targets)
     strongest = sorted(targets, key=lambda g: -probability[g] * abs(effect[g]))[: max(1, n_genes // 2)]
-    change = mean_change(weights, shift) if fitted.exact else shift
+    change = mean_change(weights, shift) if exact else shift
+    acted_on = {g: max(abs(r.weight.get(g, 0.0)) for r in regulators) for r in regulators for g in r.weight}
+    room = max(1, n_genes - len(strongest)) // (2 if len(strongest) else 1)
+    strongest += [g for g in sorted(acted_on, key=lambda g: -acted_on[g]) if g not in every][
+        : room if regulators else 0
+    ]
     genes, left_out = _select(weights, strongest, change, n_genes)
     targets = [gene for gene in genes if gene in every]  # a target that is drawn is drawn as one
     norm = _style.symmetric(change[genes], quantile=1.0)
@@ -44,12 +74,12 @@ def draw(
     nodes = []
     names = dict(zip(genes, _style.labels([fitted.genes[g] for g in genes], 14), strict=True))
     for gene in genes:
-        known = fitted.exact or gene in targets
+        known = exact or gene in targets
         fill = color(norm(change[gene])) if known else _style.paper()
         nodes.append(
             _network.Node(
                 names[gene],
-                note=_style.number(change[gene]) if fitted.exact else "",
+                note=_style.number(change[gene]) if exact else "",
                 fill=fill,
                 edge=_style.ink() if gene in targets else _style.outline(),
                 width=2.2 if gene in targets else 0.9,
@@ -66,17 +96,27 @@ def draw(
     name = _style.shorten(fitted.perturbation[row], 40)
     nodes.append(_network.Node(name, fill=dark, edge=dark, text=_style.paper(), wide=True))
     for gene in targets:
-        doubt = "" if probability[gene] >= 0.95 else f"  (p {probability[gene]:.2f})"
+        doubt = "" if probability[gene] >= SURE else f"  (p {probability[gene]:.2f})"
         kind = "" if fitted.kind[row, gene] == "shift" else f"{fitted.kind[row, gene]} "
         label = kind + _style.number(effect[gene]) + doubt
         edges.append(_network.Edge(drug, index[gene], float(effect[gene]), dark, "-" if sure else (0, (3, 2)), label))
+    for regulator in regulators:
+        nodes.append(_network.Node(_style.shorten(regulator.name, 14), edge=dark, width=1.6, box=True))
+        at, p = len(nodes) - 1, regulator.probability
+        doubt = "" if p >= SURE else f"  (p {p:.2f})"
+        label = f"regulator {_style.number(regulator.activity)}{doubt}"
+        edges.append(_network.Edge(drug, at, regulator.activity, dark, "-", label))
+        drawn = {g: w for g, w in regulator.weight.items() if g in index}
+        edges += [_network.Edge(at, index[g], w, "", (0, (2, 2))) for g, w in drawn.items()]
     scene = _network.compose(nodes, edges)
     ax, own = _style.axes(ax, lambda: _network.figure_for(scene, title=True, right=74.0)[1])
     if title is None:
-        title = _title(fitted, row, left_out, f"{len(targets)} of {n_targets}" if n_targets > len(targets) else "")
+        cut = f"{len(targets)} of {n_targets}" if n_targets > len(targets) else ""
+        title = _title(fitted, row, left_out, cut, sure=sure)
     _network.draw(ax, scene)
     _network.edge_legend(ax)
-    _color_bar(ax, norm, "change of the mean" if fitted.exact else "effect")
+    if exact or targets:
+        _color_bar(ax, norm, "change of the mean" if exact else "effect")
     ax.set_title(_style.literal(title), fontsize=10, color=_style.muted())
     return ax, own
 
@@ -91,10 +131,10 @@ def _select(weights: sparse.csr_matrix, targets: list[int], change: np.ndarray, 
     return sorted(targets + kept), len(below) - len(kept)
 
 
-def _title(fitted: Fitted, row: int, left_out: int, drawn: str) -> str:
+def _title(fitted: Fitted, row: int, left_out: int, drawn: str, *, sure: bool) -> str:
     """The dose, and what a reader has to know about the choice of genes."""
     parts = [f"at dose {fitted.dose[row]:g}"] if np.isfinite(fitted.dose[row]) else []
-    if fitted.probability[row].max(initial=0.0) < 0.5:
+    if not sure:
         parts.append("no gene is a target with probability 1/2; the most probable one is drawn")
     if drawn:
         parts.append(f"{drawn} targets")

@@ -20,6 +20,7 @@ class Node:
     width: float = 1.0
     text: str = field(default_factory=_style.ink)
     wide: bool = False  # a pill of its own width, alone in its layer
+    box: bool = False  # with corners: something that is not measured
 
 
 @dataclass
@@ -130,7 +131,7 @@ def _draw_node(
             (x - w / 2 + 8, y - h / 2 + 8),
             w - 16,
             h - 16,
-            boxstyle="round,pad=8,rounding_size=8",
+            boxstyle="square,pad=8" if node.box else "round,pad=8,rounding_size=8",
             facecolor=node.fill,
             edgecolor=node.edge,
             linewidth=node.width * scale,

@@ -22,6 +22,7 @@ def intervene(
     shift: "Mapping[str, float] | None" = None,
     scale: "Mapping[str, float] | None" = None,
     knockout: "str | Iterable[str] | None" = None,
+    regulators: "Mapping[str, float] | None" = None,
     population: "str | Mapping[str, Any] | np.ndarray | pd.Series | None" = None,
     n_cells: int | None = None,
     rng: "int | np.random.Generator | None" = 0,
@@ -51,6 +52,9 @@ def intervene(
     knockout
         Genes that are taken away: set to 0 where data are not negative. Under models of counts and zeros the gene is 0, and
         genes that it acts on see a hundredth of its mean rate in control cells, as the logarithm of zero has no value.
+    regulators
+        Change of the activity of each regulator named, in units of what its average target moves by, as in the targets table; for
+        models that were fitted with ``regulators=``. Genes that are set or knocked out do not follow.
     population
         None: the control cells, or all of `adata`. A dict of registered columns, such as ``{"drug": "A", "dose": 1.0}``: cells
         under that drug, drawn from the model, or those of `adata` with these values. A query of ``.obs``, such as
@@ -74,11 +78,11 @@ def intervene(
     RuntimeError
         The model is not trained.
     KeyError
-        A gene, column or drug is unknown; the message names it.
+        A gene, regulator, column or drug is unknown; the message names it.
     TypeError
         An argument is of the wrong type.
     ValueError
-        A gene is named twice or none is; data are negative, so that 0 does not mean absent, and `scale` or `knockout` is asked for;
+        A gene is named twice or none is; regulators are named of a model without; data are negative, so that 0 does not mean absent, and `scale` or `knockout` is asked for;
         or the population has no cells.
 
     Examples
@@ -93,6 +97,7 @@ def intervene(
         shift=shift,
         scale=scale,
         knockout=knockout,
+        regulators=regulators,
         population=population,
         n_cells=n_cells,
         rng=rng,

@@ -46,14 +46,15 @@ def suggest(
         Where they are: None for controls, or cells as for `goal`.
     by
         Interventions to choose from: ``"shift"`` of one gene by any amount, ``"knockout"`` of one gene, ``"drug"``: each drug, dose or
-        combination that was measured, given to untreated cells.
+        combination that was measured, given to untreated cells; ``"regulator"``: activity of one regulator by any amount, of models that
+        were fitted with ``regulators=``.
     together
         1 for single interventions, 2 for pairs of them.
     distance
         ``"standardised"``: in standard deviations within a state, gene by gene. ``"mahalanobis"``: by the precision within a state,
         in which genes that vary together count once; a shift then covers what mechanisms do not explain of its own gene.
     largest
-        Largest shift, in standard deviations of the gene within a state.
+        Largest shift, in standard deviations of the gene within a state; largest activity, in units of what its average target moves by.
     n_top
         Rows of the table.
     rng
@@ -61,7 +62,7 @@ def suggest(
 
     Returns
     -------
-    DataFrame, sorted: `intervention` in words; `kind`; `name` and `shift` (in units of the modelled expression; NaN for other kinds),
+    DataFrame, sorted: `intervention` in words; `kind`; `name` and `shift` (in units of the modelled expression, or of activity; NaN for other kinds),
     or `name_1`, `shift_1`, `name_2`, `shift_2` for pairs; `distance_before` and `distance_after` from the goal;
     `distance_after_sd`, the root mean squared error of the latter over graphs and drugs' effects that the fit holds possible;
     `share` of the distance that is covered; and `p_closer`, the probability, over the same, that the intervention brings cells nearer.
@@ -73,7 +74,7 @@ def suggest(
     KeyError, TypeError
         A state names an unknown column, drug or gene, or is of the wrong type.
     ValueError
-        The states are the same, have no cells, or knock-outs are asked for on data with negative values.
+        The states are the same, have no cells, or knock-outs are asked for on data with negative values, or regulators of a model without.
 
     Examples
     --------

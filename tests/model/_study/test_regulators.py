@@ -118,3 +118,43 @@ def test_regulators_do_not_go_with_all_choices(choice):
     edges = pd.DataFrame({"source": "R", "target": adata.var_names})
     with pytest.raises(ValueError, match="regulators: expected"):
         GIM(adata, regulators=edges, **choice)
+
+
+def test_regulators_are_intervened_on_and_suggested(fitted):
+    _, model, plain = fitted
+    net, names = model.fitted.regulators.network, model.fitted.regulators.network.names
+    total = np.linalg.inv(np.eye(60) - model.fitted.graph.weights)
+    column = net.effects(60)[2] * model.fitted.mechanisms.scale  # (G,)
+    found = model.intervene_mean(regulators={names[2]: -1.5})
+    np.testing.assert_allclose(found["change"], -1.5 * column @ total, atol=1e-8)
+    gene = model.genes[int(net.target[net.source == 2][0])]
+    both = model.intervene_mean(regulators={names[2]: -1.5}, set={gene: 0.0})
+    assert both.loc[gene, "mean_after"] == pytest.approx(0.0, abs=1e-8)  # what is set does not follow
+    cells = tl.intervene(model, regulators={names[2]: -1.5}, n_cells=5)
+    assert str(cells.obs["scgim_intervention"].iloc[0]) == f"regulator {names[2]} -1.5"
+    best = tl.suggest(model, goal=found["mean_after"], by=["shift", "regulator"], n_top=3).iloc[0]
+    assert (best["kind"], best["name"]) == ("regulator", names[2])
+    assert best["shift"] == pytest.approx(-1.5, abs=1e-3)
+    assert best["share"] > 0.99
+    with pytest.raises(KeyError, match="regulators: regulator 'nobody' is not in the model"):
+        model.intervene_mean(regulators={"nobody": 1.0})
+    with pytest.raises(ValueError, match="regulators: the model knows none"):
+        plain.intervene_mean(regulators={names[2]: 1.0})
+    with pytest.raises(ValueError, match="by: expected a model that was fitted with regulators="):
+        tl.suggest(plain, goal=found["mean_after"], by="regulator")
+
+
+def test_the_picture_of_a_drug_has_its_regulator(fitted):
+    from scgim import pl
+
+    adata, model, _ = fitted
+    table = get.targets(adata, level="drug", min_probability=0.5).query("kind == 'regulator'")
+    drug, name = str(table["perturbation"].iloc[0]), str(table["gene"].iloc[0])
+    ax = pl.mechanisms(adata, drug, show=False)
+    texts = [text.get_text() for text in ax.texts]
+    assert name in texts
+    assert any(text.startswith("regulator ") for text in texts)
+    assert "no gene is a target" not in ax.get_title()
+    net = model.fitted.regulators.network
+    acted = {model.genes[g] for g in net.target[net.source == net.names.index(name)]}
+    assert len(acted & set(texts)) > 3

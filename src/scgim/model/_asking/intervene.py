@@ -26,7 +26,7 @@ Population = str | Mapping[str, Any] | np.ndarray | pd.Series
 
 
 class InterveneMixin:
-    """Interventions on genes with a trained :class:`scgim.model.GIM`."""
+    """Interventions on genes and regulators with a trained :class:`scgim.model.GIM`."""
 
     @checked(
         adata=or_none(DATA), knockout=or_none(NAMES), population=or_none(POPULATION), n_cells=or_none(count()), rng=SEED
@@ -39,6 +39,7 @@ class InterveneMixin:
         shift: Numbers | None = None,
         scale: Numbers | None = None,
         knockout: str | Iterable[str] | None = None,
+        regulators: Numbers | None = None,
         population: Population | None = None,
         n_cells: int | None = None,
         rng: int | np.random.Generator | None = 0,
@@ -47,7 +48,7 @@ class InterveneMixin:
 
         Parameters
         ----------
-        adata, set, shift, scale, knockout, population, n_cells, rng
+        adata, set, shift, scale, knockout, regulators, population, n_cells, rng
             See :func:`scgim.tl.intervene`.
 
         Returns
@@ -64,7 +65,7 @@ class InterveneMixin:
         >>> model.intervene(knockout="STAT1")
         """
         rng = np.random.default_rng(rng)
-        asked, answer, who = self._answer(adata, (set, shift, scale, knockout), population, n_cells, rng)
+        asked, answer, who = self._answer(adata, (set, shift, scale, knockout, regulators), population, n_cells, rng)
         x, obs = answer.cells(DRAWN_CELLS if n_cells is None else n_cells, rng)
         obs = obs.assign(
             scgim_intervention=pd.Categorical([asked.text] * len(x)), scgim_population=pd.Categorical([who] * len(x))
@@ -82,6 +83,7 @@ class InterveneMixin:
         shift: Numbers | None = None,
         scale: Numbers | None = None,
         knockout: str | Iterable[str] | None = None,
+        regulators: Numbers | None = None,
         population: Population | None = None,
         rng: int | np.random.Generator | None = 0,
     ) -> pd.DataFrame:
@@ -89,7 +91,7 @@ class InterveneMixin:
 
         Parameters
         ----------
-        adata, set, shift, scale, knockout, population, rng
+        adata, set, shift, scale, knockout, regulators, population, rng
             See :func:`scgim.tl.intervene`.
 
         Returns
@@ -106,13 +108,13 @@ class InterveneMixin:
         >>> model.intervene_mean(knockout="STAT1").sort_values("change")
         """
         rng = np.random.default_rng(rng)
-        _, answer, _ = self._answer(adata, (set, shift, scale, knockout), population, None, rng)
+        _, answer, _ = self._answer(adata, (set, shift, scale, knockout, regulators), population, None, rng)
         return _table(answer, self.study.genes, rng)  # type: ignore[attr-defined]
 
     def _answer(
         self,
         adata: Any,
-        asked_for: tuple[Any, Any, Any, Any],
+        asked_for: tuple[Any, Any, Any, Any, Any],
         population: Any,
         n_cells: int | None,
         rng: np.random.Generator,
@@ -120,8 +122,11 @@ class InterveneMixin:
         """What is asked, the answer, and the population in words."""
         predictor: Predictor = self._predictor()  # type: ignore[attr-defined]
         data, adjustment = predictor.data, self.adjustment_  # type: ignore[attr-defined]
-        asked = Asked.read(*asked_for, data.genes)
+        set_, shift, scale, knockout, regulators = asked_for
+        fit, known = predictor.fit, predictor.fit.regulators.network.names
+        asked = Asked.read(set_, shift, scale, knockout, data.genes, regulators=regulators, known=known)
         operation = asked.operation(data.genes, predictor.observation, data.smallest, lambda: control_mean(predictor))
+        operation = asked.regulated(operation, known, fit.regulated) if asked.regulators else operation
         absent = asked.absent(data.genes)
         if adata is None and (population is None or isinstance(population, Mapping)):
             request = ask_for(population, predictor, adjustment)

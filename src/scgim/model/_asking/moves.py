@@ -28,13 +28,13 @@ class Move:
     Attributes
     ----------
     kind
-        ``"shift"``, ``"knockout"`` or ``"drug"``.
+        ``"shift"``, ``"knockout"``, ``"regulator"`` or ``"drug"``.
     name
-        Gene, or drugs.
+        Gene, regulator, or drugs.
     at
-        Index of the gene, or of the drug among those that may be given.
+        Index of the gene or regulator, or of the drug among those that may be given.
     low, high
-        Limits of its size: of a shift, in units of the causal layer; 1 for moves whose size is fixed.
+        Limits of its size: of a shift, in units of the causal layer; of an activity; 1 for moves whose size is fixed.
     text
         In words, with a place for the size.
     """
@@ -74,6 +74,11 @@ class Steps:
     doses: np.ndarray
 
     @cached_property
+    def regulated(self) -> np.ndarray:
+        """What an activity of one adds to the genes, of each regulator, ``(T, G)``."""
+        return self.predictor.fit.regulated
+
+    @cached_property
     def _groups(self) -> tuple[np.ndarray, np.ndarray]:
         """Baseline groups of the state, and their shares."""
         shares = self.state.shares(len(self.predictor.data.design.group_names))
@@ -91,10 +96,13 @@ class Steps:
         """What moves of given sizes do to genes."""
         out = Operation.nothing(self.predictor.n_genes)
         for move, size in zip(moves, sizes, strict=True):
+            if move.kind == "regulator":
+                out.value[:] += size * self.regulated[move.at]
+        for move, size in zip(moves, sizes, strict=True):
             if move.kind == "knockout":
                 out.factor[move.at], out.value[move.at] = 0.0, self.absent[move.at]
             elif move.kind == "shift":
-                out.value[move.at] = size
+                out.value[move.at] += size
         return out
 
     def change(
@@ -143,11 +151,13 @@ class Steps:
             total = np.linalg.inv(np.eye(n_genes) - self.predictor.fit.mechanisms.weights())
         out = np.empty((len(moves), n_genes))
         for i, move in enumerate(moves):
-            if move.free and self.lines:
+            if move.kind == "regulator" and self.lines:
+                out[i] = self.regulated[move.at] @ total
+            elif move.free and self.lines:
                 out[i] = total[move.at]
             elif move.kind == "knockout" and self.lines:  # what returns to a gene in a cycle no longer moves it
                 out[i] = (self.absent - self.state.mean)[move.at] * total[move.at] / total[move.at, move.at]
             else:
-                size = step[move.at] if move.free else 1.0
+                size = step[move.at] if move.kind == "shift" else 1.0
                 out[i] = self.change((move,), np.array([size])) / size
         return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,21 +29,35 @@ class Asked:
         Numbers by gene.
     knockout
         Genes.
+    regulators
+        Changes of activity by regulator.
     """
 
     set: Mapping[str, float]
     shift: Mapping[str, float]
     scale: Mapping[str, float]
     knockout: tuple[str, ...]
+    regulators: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, set_: Any, shift: Any, scale: Any, knockout: Any, genes: list[str]) -> Asked:
+    def read(
+        cls,
+        set_: Any,
+        shift: Any,
+        scale: Any,
+        knockout: Any,
+        genes: list[str],
+        *,
+        regulators: Any = None,
+        known: tuple[str, ...] = (),
+    ) -> Asked:
         """From the arguments of a call.
 
         Raises
         ------
         TypeError, ValueError, KeyError
-            An argument is of the wrong type, a number is out of range, a gene is unknown or named twice, or nothing is asked for.
+            An argument is of the wrong type, a number is out of range, a gene or regulator is unknown or named twice, or nothing is
+            asked for. `known` are the regulators of the model.
         """
         tables = {
             name: _numbers(name, value, genes) for name, value in (("set", set_), ("shift", shift), ("scale", scale))
@@ -55,7 +69,13 @@ class Asked:
             raise ValueError(
                 f"set, shift, scale, knockout: gene {twice[0]!r} is named twice; expected one intervention for each gene."
             )
-        if not named:
+        if regulators is not None and not known:
+            raise ValueError(
+                "regulators: the model knows none; fit it with regulators=, a DataFrame with source, target and weight, "
+                f"or leave them out, found {regulators!r}."
+            )
+        activity = _numbers("regulators", regulators, list(known))
+        if not named and not activity:
             raise ValueError(
                 f"set, shift, scale, knockout: expected at least one gene, found none; for example knockout=[{genes[0]!r}]."
             )
@@ -64,7 +84,7 @@ class Asked:
             raise ValueError(
                 f"scale: expected a factor of at least 0 for {wrong[0]!r}, found {tables['scale'][wrong[0]]:g}."
             )
-        return cls(**tables, knockout=out)
+        return cls(**tables, knockout=out, regulators=activity)
 
     @property
     def text(self) -> str:
@@ -73,6 +93,7 @@ class Asked:
         parts += [
             f"{kind} " + form.format(g, v) for kind, form in FORMS.items() for g, v in getattr(self, kind).items()
         ]
+        parts += [f"regulator {name} {by:+g}" for name, by in self.regulators.items()]
         return "; ".join(parts)
 
     def operation(
@@ -116,6 +137,16 @@ class Asked:
                 value[at[gene]] = control()[at[gene]] + math.log(ABSENT)
         return Operation(factor, value)
 
+    def regulated(self, operation: Operation, names: tuple[str, ...], effects: np.ndarray) -> Operation:
+        """The operation with what regulators add to genes that are not set.
+
+        `names` are those of the T regulators, `effects` ``(T, G)`` what an activity of one adds.
+        """
+        added = sum(
+            (by * effects[names.index(name)] for name, by in self.regulators.items()), np.zeros(effects.shape[1])
+        )
+        return Operation(operation.factor, operation.value + (operation.factor != 0) * added)
+
     def absent(self, genes: list[str]) -> np.ndarray:
         """``(G,)`` bool; genes of which nothing is to be seen."""
         return np.isin(np.array(genes), np.array(self.knockout, dtype=str))
@@ -151,7 +182,8 @@ def _names(name: str, value: Any, genes: list[str]) -> tuple[str, ...]:
             raise TypeError(f"{name}: expected names of genes, found {type(gene).__name__} among them.")
         if gene not in genes:
             near = did_you_mean(gene, genes)
-            raise KeyError(f"{name}: gene {gene!r} is not in the model{near or f'; expected some of {genes[:10]}'}.")
+            what = "regulator" if name == "regulators" else "gene"
+            raise KeyError(f"{name}: {what} {gene!r} is not in the model{near or f'; expected some of {genes[:10]}'}.")
     return tuple(names)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Chosen = tuple[tuple[Move, ...], np.ndarray]
 """Moves that are done together, and their sizes."""
-KINDS_OF_MOVES = ("shift", "knockout", "drug")
+KINDS_OF_MOVES = ("shift", "knockout", "drug", "regulator")
 MOST_PARTNERS = 1000
 """Moves, the best alone, of which pairs are formed."""
 IDLE = 1e-3
@@ -199,6 +199,8 @@ def _search(
     if np.linalg.norm(difference) < SAME:
         raise ValueError("goal: expected another state than start, found the same means.")
     moves, absent, doses = _moves(predictor, kinds, largest * sd)
+    if "regulator" in kinds:
+        moves += _of_regulators(predictor, largest)
     return Search(Steps(predictor, start, absent, doses), moves, lengths, difference, sd)
 
 
@@ -225,6 +227,16 @@ def _moves(predictor: Predictor, kinds: list[str], limit: np.ndarray) -> tuple[l
             text = " + ".join(name + amount for name, amount in zip(names, amounts, strict=True))
             moves.append(Move("drug", " + ".join(names), row, 1.0, 1.0, _plain(text)))
     return moves, absent, doses
+
+
+def _of_regulators(predictor: Predictor, limit: float) -> list[Move]:
+    """Changes of the activity of each regulator, by at most `limit`."""
+    names = predictor.fit.regulators.network.names
+    if not names:
+        raise ValueError("by: expected a model that was fitted with regulators= for 'regulator', found one without.")
+    return [
+        Move("regulator", name, t, -limit, limit, f"regulator {_plain(name)} {{:+.3g}}") for t, name in enumerate(names)
+    ]
 
 
 def _plain(text: str) -> str:

@@ -28,3 +28,9 @@ class Network:
     source: np.ndarray
     target: np.ndarray
     weight: np.ndarray
+
+    def effects(self, n_genes: int) -> np.ndarray:
+        """Shift ``(T, G)`` of the genes, in their standard deviations, by an activity of one."""
+        out = np.zeros((len(self.names), n_genes))
+        np.add.at(out, (self.source, self.target), self.weight)
+        return out
