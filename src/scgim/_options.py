@@ -18,6 +18,7 @@ from scgim._checks import (
     LABEL,
     MAPPING,
     NAMES,
+    PATH,
     SEED,
     TEXT,
     Check,
@@ -139,6 +140,10 @@ TRAINING = {
         Cells on disk that are in memory and shuffled together; 64 MB of them by default.""",
     "plan_kwargs": """
         Settings of the training plan, such as ``{"lr": 1e-3}``.""",
+    "checkpoint": """
+        Folder into which the training by minibatches writes its state while it runs. The same call after a kill or a power cut
+        goes on from there and ends at the same result; the search before is repeated. Files of other data or settings are left
+        alone; remove the folder when the fit is saved.""",
     "timeout": """
         Seconds for the search before the training, from the moments of the cells on; then the best that was found so far is
         taken, with a warning. None is for as long as it needs. Not with ``structure="gradient"``.""",
@@ -171,6 +176,7 @@ TRAINING_CHECKS: dict[str, Check] = {
     "balance": or_none(number(0, 1)),
     "window": or_none(count()),
     "plan_kwargs": or_none(MAPPING),
+    "checkpoint": or_none(PATH),
     "timeout": or_none(number(0, above=True)),
 }
 CHOICE_CHECKS: dict[str, Check] = {"n_ensemble": count(0), "effects_by": or_none(TEXT), "weigh_baselines": FLAG}

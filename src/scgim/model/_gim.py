@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ from scgim.model._published.learner import Published
 from scgim.model._published.plan import PublishedPlan
 from scgim.model._reading.cells import Adjustment, Cells, fit_adjustment
 from scgim.model._reading.keys import CONTEXT_KEY, SIZE_FACTOR_KEY
+from scgim.model._saving.refit import RefitMixin, as_kept
 from scgim.model._saving.save import SaveMixin
 from scgim.model._study.knowledge import Knowledge, normalise_graph_prior, normalise_known_targets
 from scgim.model._study.levels import level_names, with_levels
@@ -53,7 +55,7 @@ from scgim.model._study.study import CONTINUOUS_KEY, Study
 from scgim.model._training.choices import as_saved, read_choices
 from scgim.model._training.ensemble import average, resamples
 from scgim.model._training.history import merge_history, table
-from scgim.model._training.limits import check_memory, pools_of, warn_stopped
+from scgim.model._training.limits import check_checkpoint, check_memory, pools_of, warn_stopped
 from scgim.model._training.refine import refine, seeded
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ class GIM(
     InterveneMixin,
     SuggestMixin,
     ExperimentsMixin,
+    RefitMixin,
     BaseModelClass,
 ):
     """Generative Intervention Model :cite:p:`schneider2025`: where drugs act on a causal graph, and what follows.
@@ -256,6 +259,7 @@ class GIM(
         balance: float | None = None,
         window: int | None = None,
         plan_kwargs: dict[str, Any] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         timeout: float | None = None,
         progress: Progress | None = None,
         **trainer_kwargs: Any,
@@ -291,7 +295,7 @@ class GIM(
         --------
         >>> model.train(rng=0)
         """
-        learner = self._choices.learner
+        given, learner = dict(locals()), self._choices.learner
         options = TrainOptions.sort(
             GIMTrainingPlan if learner.searches else PublishedPlan,
             max_epochs,
@@ -307,11 +311,15 @@ class GIM(
                 f"timeout: ends a search, and structure={learner.structure!r} is trained without one, found {timeout!r}; limit its "
                 "epochs by max_epochs, or leave timeout out."
             )
+        if checkpoint is not None:
+            check_checkpoint(checkpoint, self._choices, max_epochs, rng, known=self._network is not None)
         rng = np.random.default_rng(rng)
+        kept = as_kept(given | {"rng": rng})
         search_rng, train_rng, feature_rng = rng.spawn(3)
         self.adjustment_ = None
         screen = self._screen(self.cells())
-        options = replace(options, max_epochs=self._epochs_on_disk(screen.cells, options.max_epochs))
+        max_epochs = self._epochs_on_disk(screen.cells, options.max_epochs)
+        options = replace(options, max_epochs=max_epochs, checkpoint=checkpoint)
         searched: list[dict[str, Any]] = []
         if learns_from_moments(learner):
             fit = self._search(screen, learner, search_rng, progress, timeout)
@@ -332,7 +340,7 @@ class GIM(
         if learner.searches:  # the published estimator has trained its maps already
             with threadpool_limits(limits=1):
                 self.feature_model_ = fit_feature_model(self.fitted, self.study, feature_rng)
-        self.is_trained_ = True
+        self.is_trained_, self.train_params_ = True, kept
         say_weights(self.fitted.settings if self.settings_.get("weigh_baselines", True) else {})
 
     def _new_module(self) -> GIMModule:

@@ -1,5 +1,6 @@
 """Set-up, training, and results in one call."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,7 @@ def fit(
     balance: float | None = None,
     window: int | None = None,
     plan_kwargs: dict[str, Any] | None = None,
+    checkpoint: "str | os.PathLike[str] | None" = None,
     timeout: float | None = None,
     key_added: str = _keys.DEFAULT,
     progress: bool | None = None,
@@ -134,6 +136,7 @@ def fit(
     # here, so that the command line reads this signature without loading numpy
     from scgim.model import GIM
     from scgim.model._module.options import refuse_further
+    from scgim.model._training.limits import NO_SEED
     from scgim.tl._design import find_confounded, warn_confounded
     from scgim.tl._fitting.light import light_copy
     from scgim.tl._fitting.progress import display
@@ -172,9 +175,12 @@ def fit(
         "balance": balance,
         "window": window,
         "plan_kwargs": plan_kwargs,
+        "checkpoint": checkpoint,
         "timeout": timeout,
     }
     _check_key(key_added)
+    if checkpoint is not None and rng is None:
+        raise ValueError(NO_SEED)
     seed = as_seed(rng)
 
     refuse_further(trainer_kwargs, fit)
@@ -194,7 +200,7 @@ def fit(
         trainer: dict[str, Any] = {"enable_progress_bar": False} | trainer_kwargs
         trainer["callbacks"] = [*callbacks, *(trainer_kwargs.get("callbacks") or [])]
         model.train(accelerator=accelerator, devices=devices, rng=seed, progress=report, **training, **trainer)
-    given = {name: value for name, value in training.items() if value is not None}
+    given = {name: value for name, value in training.items() if value is not None and name != "checkpoint"}
     params = (
         columns
         | choices

@@ -7,6 +7,7 @@ Not from the paper: interventions are not sampled with Gumbel noise but integrat
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -210,6 +211,18 @@ class GIMModule(BaseModuleClass):
         self.baseline.copy_(torch.as_tensor(state.evidence.baseline))
         self.log_noise.copy_(torch.as_tensor(0.5 * np.log(state.evidence.noise)))
         self.own_variance.copy_(torch.as_tensor(state.own_noise))
+
+    def training_state(self) -> dict[str, Any]:
+        """What changes during a training and is neither a parameter nor a buffer, as tensors and numbers."""
+        prior = {f.name: getattr(self.prior, f.name) for f in fields(self.prior)}
+        return {"prior": {k: torch.as_tensor(v) if isinstance(v, np.ndarray) else float(v) for k, v in prior.items()}}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Takes it over."""
+        prior: dict[str, Any] = {
+            k: as_array(v) if isinstance(v, torch.Tensor) else v for k, v in state["prior"].items()
+        }
+        self.prior = Prior(**prior)
 
     @torch.no_grad()
     def set_scale(self, loc: np.ndarray, scale: np.ndarray) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -154,6 +155,8 @@ class TrainOptions:
         Of the minibatches.
     trainer
         Of scvi-tools' trainer.
+    checkpoint
+        Folder for checkpoints; None for none.
     """
 
     max_epochs: int | None = None
@@ -162,6 +165,7 @@ class TrainOptions:
     plan: dict[str, Any] = field(default_factory=dict)
     loader: dict[str, Any] = field(default_factory=dict)
     trainer: dict[str, Any] = field(default_factory=dict)
+    checkpoint: str | os.PathLike[str] | None = None
 
     @classmethod
     def sort(

@@ -115,6 +115,23 @@ class GIMTrainingPlan(TrainingPlan):
         if self._best is not None:
             self.module.load_state_dict(self._best[1])
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """What is neither a weight nor of the optimizer."""
+        checkpoint["plan"] = self.training_state() | self.module.training_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The same, restored."""
+        self.load_training_state(checkpoint["plan"])
+        self.module.load_training_state(checkpoint["plan"])
+
+    def training_state(self) -> dict[str, Any]:
+        """The best epoch so far."""
+        return {"best": None if self._best is None else list(self._best)}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Takes it over."""
+        self._best = None if state["best"] is None else tuple(state["best"])
+
     def configure_optimizers(self) -> dict[str, Any]:
         """Adam, with a learning rate that falls along half a cosine."""
         config = super().configure_optimizers()

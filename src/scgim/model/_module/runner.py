@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from scvi.train import TrainRunner
 
+from scgim._version import __version__
 from scgim.model._loading.datamodule import held_out_batches, make_data_module
 from scgim.model._loading.splitter import TRAIN_SIZE, split_cells
+from scgim.model._module.checkpoint import name_of, with_checkpoints
 from scgim.model._module.module import GIMModule
 from scgim.model._module.options import TrainOptions
 from scgim.model._module.plan import GIMTrainingPlan
@@ -151,6 +153,19 @@ class Training:
         trainer.setdefault("log_every_n_steps", max(splitter.n_train // self.loader["batch_size"], 1))
         if splitter.n_val:
             trainer.setdefault("check_val_every_n_epoch", check_every)
+        if options.checkpoint is not None:
+            drawn = (seed, torch.initial_seed())  # of minibatches and weights
+            parts = (
+                type(module).__name__,
+                repr(module),
+                n_epochs,
+                options.plan,
+                self.loader,
+                trainer,
+                drawn,
+                host.settings_,
+            )
+            trainer = with_checkpoints(trainer, options.checkpoint, lambda: name_of(self.cells, (__version__, *parts)))
         own, host.module = host.module, module
         try:
             with warnings.catch_warnings():

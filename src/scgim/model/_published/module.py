@@ -142,6 +142,16 @@ class PublishedModule(GIMModule):
         self.edge_logits.clamp_(-3.0, 3.0)  # so that edges may still come and go
         self.ordered = True
 
+    def training_state(self) -> dict[str, Any]:
+        """Also the augmented Lagrangian, and whether the order is fixed."""
+        own = {"multiplier": self.multiplier, "quadratic": self.quadratic, "ordered": self.ordered}
+        return super().training_state() | own
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Takes them over."""
+        super().load_training_state(state)
+        self.multiplier, self.quadratic, self.ordered = (state[k] for k in ("multiplier", "quadratic", "ordered"))
+
     def target_logits(self) -> torch.Tensor:
         """Log odds that a gene is a target, of every context ``(K, G)``."""
         return self.g(self.gamma).clamp(-MAX_LOGIT, MAX_LOGIT)

@@ -100,6 +100,15 @@ class PublishedPlan(GIMTrainingPlan):
         if not self.module.ordered:
             self.module.fix_order()
 
+    def training_state(self) -> dict[str, Any]:
+        """The last update of the multiplier."""
+        return super().training_state() | {"block": self._block}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Takes it over."""
+        super().load_training_state(state)
+        self._block = state["block"]
+
     def configure_optimizers(self) -> dict[str, Any]:
         """Adam with a learning rate for each group of parameters, all of which fall along half a cosine."""
         rates = {"edge_logits": self.lr_edges, "g": self.lr_maps, "h": self.lr_maps}

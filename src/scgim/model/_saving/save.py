@@ -176,7 +176,7 @@ class SaveMixin(BaseModelClass):
             setup = cls.setup_mudata if method == "setup_mudata" else cls.setup_anndata
             setup(adata, source_registry=registry, **registry["setup_args"])
         try:
-            model = cls(adata, registry=registry, **_constructor(saved.attributes.pop("init_params_")))
+            model = cls(adata, registry=registry, **constructor(saved.attributes.pop("init_params_")))
             for name, value in saved.attributes.items():
                 if name.isidentifier() and name.endswith("_") and not name.startswith("_"):
                     setattr(model, name, value)
@@ -255,7 +255,7 @@ def _check_registry(registry: Any, path: Path, name: str | None) -> str:
     return str(method)
 
 
-def _constructor(params: Any) -> dict[str, Any]:
+def constructor(params: Any) -> dict[str, Any]:
     """Keywords of the constructor, from what scvi-tools calls ``init_params_``."""
     parts = (params["non_kwargs"], *params["kwargs"].values())
     return {k: v for part in parts for k, v in part.items()}

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from scgim._check_basics import TooLargeError
 from scgim._core.design import Design
 from scgim._core.kinds import INTERVENTIONS
+from scgim._core.settings import Settings
 from scgim._core.structure.watch import TIMEOUT
 from scgim._warnings import warn_user
+from scgim._writing import check_room
 
 BYTES = 8  # of a number
 COPIES = 3  # of second moments while they are standardised: sums, moments, and one at a time
 SQUARES = (
     16  # matrices over all functions that a search keeps: covariances, correlations to screen, prices, probabilities
 )
+CHECKPOINT_ROOM = 10_000_000  # bytes, a guess: weights and their moments
+NO_SEED = "checkpoint: a fit goes on only with the same seed, and rng=None has none; give rng a number."
 CGROUP = Path("/sys/fs/cgroup")
 MEMINFO = Path("/proc/meminfo")
 
@@ -77,3 +83,44 @@ def check_memory(intervention: str, pool: np.ndarray | None, n_contexts: int, n_
         f"memory of {free / 1e9:.2g} GB. Select genes first (scgim.pp.select_genes), at most {int(left**0.5)} basis functions"
         + (", or use intervention='shift', which keeps one matrix." if n_pools else ".")
     )
+
+
+def check_checkpoint(
+    folder: str | os.PathLike[str],
+    choices: Settings[Any],
+    max_epochs: int | None,
+    rng: Any,
+    *,
+    known: bool,
+) -> None:
+    """Raises where there is nothing to write a checkpoint of, or where it could not be written or found again.
+
+    Parameters
+    ----------
+    folder
+        Of the checkpoints.
+    choices
+        What is fitted.
+    max_epochs, rng
+        Epochs and seed that were asked for.
+    known
+        Whether a network of regulators is known, which no training by minibatches reads.
+
+    Raises
+    ------
+    ValueError, PermissionError, NotADirectoryError, OSError
+    """
+    nothing = None
+    if max_epochs == 0:
+        nothing = "max_epochs=0 trains nothing by minibatches"
+    elif choices.learner.searches and (choices.learner.exact or known or not choices.observation.direct):
+        nothing = "with these choices the search is the whole fit, and nothing is trained by minibatches"
+    elif choices.learner.searches and choices.mechanism.closed_form and max_epochs is None:
+        nothing = (
+            f"mechanism={choices.mechanism.name!r} is trained for a few epochs at most unless max_epochs says more"
+        )
+    if nothing is not None:
+        raise ValueError(f"checkpoint: {nothing}, so that there is nothing to go on from; leave it out.")
+    if rng is None:
+        raise ValueError(NO_SEED)
+    check_room(folder, CHECKPOINT_ROOM)
