@@ -334,7 +334,7 @@ checkpoint | tl.fit(adata, checkpoint="", **columns)
 checkpoint | tl.fit(adata, checkpoint=folder, **columns)
 checkpoint | tl.fit(adata, checkpoint=folder, mechanism="neural", max_epochs=0, **columns)
 checkpoint | tl.fit(adata, checkpoint=folder, mechanism="neural", rng=None, **columns)
-checkpoint | tl.fit(adata, checkpoint=folder, noise="zero_inflated_lognormal", max_epochs=3, **columns)
+checkpoint | tl.fit(adata, checkpoint=folder, structure="cyclic", max_epochs=3, **columns)
 timeout | tl.fit(adata, **columns, timeout=0)
 timeout | tl.fit(adata, **columns, timeout="1 h")
 timeout | tl.fit(adata, **columns, timeout=60, structure="gradient")
@@ -717,6 +717,25 @@ max_epochs | fit {0}/a.h5ad --perturbation-key drug --control DMSO --max-epochs 
 timeout | fit {0}/a.h5ad --perturbation-key drug --control DMSO --timeout -5 --out {0}/out
 --max-epochs | fit {0}/a.h5ad --perturbation-key drug --control DMSO --max-epochs many --out {0}/out
 --seed | fit {0}/a.h5ad --perturbation-key drug --control DMSO --seed x --out {0}/out
+--seed | fit {0}/a.h5ad --perturbation-key drug --control DMSO --seed 1.5 --out {0}/out
+--max-epochs | fit {0}/a.h5ad --perturbation-key drug --control DMSO --max-epochs 1.5 --out {0}/out
+--n-ensemble | fit {0}/a.h5ad --perturbation-key drug --control DMSO --n-ensemble 1.5 --out {0}/out
+--n-ensemble | fit {0}/a.h5ad --perturbation-key drug --control DMSO --n-ensemble 99999999999999999999 --out {0}/out
+--batch-size | fit {0}/a.h5ad --perturbation-key drug --control DMSO --batch-size 99999999999999999999 --out {0}/out
+--devices | fit {0}/a.h5ad --perturbation-key drug --control DMSO --devices 1.5 --out {0}/out
+--checkpoint | fit {0}/a.h5ad --perturbation-key drug --control DMSO --checkpoint {0}/c --out {0}/out
+--checkpoint | fit {0}/a.h5ad --perturbation-key drug --control DMSO --mechanism neural --checkpoint {0}/a.h5ad --out {0}/out
+--overwrite | fit {0}/a.h5ad --perturbation-key drug --control DMSO --overwrite yes --out {0}/out
+--out | fit {0}/a.h5ad --perturbation-key drug --control DMSO --out=
+surplus | report {0}/taken surplus --out {0}/page.html
+--n-cells | predict {0}/taken/model {0}/ask.csv --n-cells 1.5 --out {0}/x.h5ad
+--features | predict {0}/taken/model {0}/ask.csv --features {0}/taken --out {0}/x.h5ad
+--features | predict {0}/taken/model {0}/ask.csv --features {0}/a.h5ad --out {0}/x.h5ad
+--features | predict {0}/taken/model {0}/ask.csv --features {0}/absent.csv --out {0}/x.h5ad
+a folder | predict {0}/taken/model {0}/taken --out {0}/x.h5ad
+--config | fit {0}/a.h5ad --perturbation-key drug --control DMSO --config {0}/list.toml --out {0}/out
+--config | fit {0}/a.h5ad --perturbation-key drug --control DMSO --config {0}/taken --out {0}/out
+--config | fit {0}/a.h5ad --perturbation-key drug --control DMSO --config {0}/strange.toml --out {0}/out
 rng | fit {0}/a.h5ad --perturbation-key drug --control DMSO --seed -1 --out {0}/out
 key_added | fit {0}/a.h5ad --perturbation-key drug --control DMSO --key-added a/b --out {0}/out
 --max-epoch | fit {0}/a.h5ad --perturbation-key drug --control DMSO --max-epoch 3 --out {0}/out
@@ -841,6 +860,8 @@ def files(trained: GIM, tmp_path_factory: pytest.TempPathFactory) -> Path:
     plain().write_h5ad(folder / "a.h5ad")
     trained.save(folder / "taken" / "model")
     (folder / "taken" / "adata.h5ad").write_text("kept")
+    (folder / "list.toml").write_text("fit = 3\n")
+    (folder / "strange.toml").write_text("[fit]\nlayer = {a = 1}\n")
     for name, row in {"ask": "Ünï-drug α,3", "words": "Ünï-drug α,much", "unheard": "unheard,1"}.items():
         (folder / f"{name}.csv").write_text(f"drug,dose\n{row}\n", encoding="utf-8")
     return folder

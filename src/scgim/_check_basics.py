@@ -14,6 +14,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Check = Callable[[str, Any], None]
 MOST_SEED = 2**32
+MOST_COUNT = 2**53  # beyond, neither numpy nor files hold every whole number
 
 
 class TooLargeError(MemoryError, ValueError):
@@ -134,6 +135,8 @@ def count(low: int = 1, high: int | None = None) -> Check:
             raise error(f"{name}: expected a whole number{limits}, found {_found(value)}.")
         if value < low or (high is not None and value > high):
             raise ValueError(f"{name}: expected a whole number{limits}, found {value}.")
+        if abs(value) > MOST_COUNT:
+            raise ValueError(f"{name}: expected a whole number{limits} that is not above 2**53, found {value}.")
 
     return check
 

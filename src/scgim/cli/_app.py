@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from scgim import __version__
 from scgim.cli._config import configured
 from scgim.cli._console import AS_JSON, InputError, error_console, print_json, warnings_as_lines
-from scgim.cli._options import options_of
+from scgim.cli._options import Whole, options_of
 from scgim.tl._fit import fit as tl_fit
 
 Overwrite = Annotated[bool, Parameter(negative="", help="Replace what is there already.")]
@@ -41,7 +41,7 @@ def demo(
     dataset: Literal["simulate", "sachs"] = "simulate",
     out: Path = Path("scgim_demo"),
     data_dir: Path | None = None,
-    seed: int = 0,
+    seed: Whole = 0,
     overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
@@ -70,7 +70,7 @@ def fit(
     file: Path,
     /,
     *,
-    seed: int = 0,
+    seed: Whole = 0,
     out: Path = Path("scgim_fit"),
     overwrite: Overwrite = False,
     json: AsJson = False,
@@ -100,8 +100,8 @@ def predict(
     /,
     *,
     features: Path | None = None,
-    n_cells: int = 100,
-    seed: int = 0,
+    n_cells: Whole = 100,
+    seed: Whole = 0,
     out: Path = Path("prediction.h5ad"),
     overwrite: Overwrite = False,
     json: AsJson = False,
@@ -140,8 +140,8 @@ def evaluate(
     baselines: list[str] | None = None,
     population: Literal["model", "control"] = "model",
     transform: Literal["log_normalize"] | None = None,
-    n_cells: int = 200,
-    seed: int = 0,
+    n_cells: Whole = 200,
+    seed: Whole = 0,
     out: Path = Path("scores.csv"),
     overwrite: Overwrite = False,
     json: AsJson = False,
@@ -192,8 +192,8 @@ def intervene(
     scale: Several = (),
     knockout: Several = (),
     population: Several = (),
-    n_cells: int = 1000,
-    seed: int = 0,
+    n_cells: Whole = 1000,
+    seed: Whole = 0,
     out: Path = Path("intervention.h5ad"),
     overwrite: Overwrite = False,
     json: AsJson = False,
@@ -271,13 +271,16 @@ def report(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command: exit code 0 when it succeeded, 2 for input that cannot be used, with one line that says why."""
+    """Run a command: exit code 0 when it succeeded, 2 for input that cannot be used, with one line that says why; 1 for a bug."""
     os.environ.setdefault("MPLBACKEND", "Agg")
     given = sys.argv[1:] if arguments is None else list(arguments)
     as_json = AS_JSON.set("--json" in given)
     try:
+        _check_words(given)
         with configured(app, given), warnings_as_lines():
             app(given, exit_on_error=False, print_error=False)
+    except UnusedCliTokensError as error:
+        _fail(_unused(error.unused_tokens or [], given), 2)
     except (CycloptsError, InputError, ValueError, TypeError, KeyError, OSError, ImportError) as error:
         if os.environ.get("SCGIM_TRACEBACK"):
             raise
@@ -286,8 +289,36 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(line, 2)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
+    except Exception as error:  # a line, not a traceback, also where we are wrong
+        if os.environ.get("SCGIM_TRACEBACK"):
+            raise
+        line = " ".join(str(error).split())[:300]
+        _fail(
+            f"{type(error).__name__}: {line or 'no message'}. This was not foreseen; SCGIM_TRACEBACK=1 shows where it comes from, for a "
+            "report of the bug.",
+            1,
+        )
     finally:
         AS_JSON.reset(as_json)
+
+
+def _check_words(given: list[str]) -> None:
+    """No empty text, which would be taken for the folder one stands in."""
+    for k, word in enumerate(given):
+        option = given[k - 1] if k and given[k - 1].startswith("--") else f"argument {k + 1}"
+        if not word:
+            raise InputError(f"{option}: expected a value, found empty text; leave the option out for its default.")
+        if word.startswith("--") and word.endswith("="):
+            raise InputError(f"{word[:-1]}: expected a value after the equals sign, found none.")
+
+
+def _unused(words: list[str], given: list[str]) -> str:
+    """What to do about words that no command or option takes."""
+    before = given[given.index(words[0]) - 1] if words and words[0] in given[1:] else ""
+    where = (
+        f"{before}: takes no value, found {words[0]!r}" if before.startswith("--") else f"{words}: not expected here"
+    )
+    return f"{where}; leave it out, or see 'scgim --help'."
 
 
 def _fail(line: str, code: int) -> None:

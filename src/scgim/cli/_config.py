@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cyclopts import App
+from cyclopts import App, CycloptsError
 
 from scgim.cli._console import InputError
 
@@ -33,6 +33,11 @@ def configured(app: App, arguments: list[str]) -> Iterator[None]:
         app.config = (_reader(path),)
     try:
         yield
+    except CycloptsError as error:
+        text = str(error)
+        if path is None or str(path) not in text:
+            raise
+        raise InputError(f"{OPTION}: {text}") from error
     finally:
         app.config = before
 

@@ -21,6 +21,25 @@ IN_TEXT = {
 """Descriptions of parameters of which a command line can hold a part."""
 
 
+def whole(_: Any, tokens: Sequence[Any]) -> Any:
+    """A whole number as it is typed; cyclopts would round others. Text is left to options that take it."""
+    text = str(tokens[0].value)
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"expected a whole number, found {text!r}.") from None
+
+
+def whole_or_text(_: Any, tokens: Sequence[Any]) -> Any:
+    """A whole number, or else the text."""
+    text = str(tokens[0].value)
+    return int(text) if text.lstrip("-").isdecimal() else text
+
+
+WHOLE = Parameter(converter=whole)
+Whole = Annotated[int, WHOLE]
+
+
 def on_command_line(annotation: Any) -> Any:
     """The part of a type that can be typed: text, numbers, choices; several columns as an option given several times."""
     members = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
@@ -34,6 +53,9 @@ def on_command_line(annotation: Any) -> Any:
             if member in (str, int, float, bool) or get_origin(member) is Literal:
                 kept = member if kept is None else kept | member
     kept = kept | None if type(None) in members or Any in members else kept
+    alone = set(get_args(kept) or (kept,)) - {type(None)}
+    if alone in ({int}, {int, str}):
+        return Annotated[kept, WHOLE if str not in alone else Parameter(converter=whole_or_text)]
     return Annotated[kept, Parameter(negative="")] if get_origin(kept) is list or list[str] in get_args(kept) else kept
 
 
@@ -68,6 +90,6 @@ def options_of(source: Callable[..., Any], leave_out: Sequence[str] = NOT_TEXT) 
 
 
 def _description(parameter: inspect.Parameter) -> str:
-    several = get_origin(parameter.annotation) is Annotated
+    several = "list[str]" in str(parameter.annotation)
     text = IN_TEXT.get(parameter.name) or plain_text(OPTIONS[parameter.name])
     return text + (" Give the option once for each column." if several else "")

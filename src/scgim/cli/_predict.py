@@ -18,7 +18,7 @@ def run(
         raise InputError(f"--out {out}: expected a file that ends in .h5ad or .zarr.")
     _files.check_file(out, n_bytes=0, overwrite=overwrite)
     table = _csv(perturbations)
-    drugs = None if features is None else _csv(features).pipe(lambda t: t.set_index(t.columns[0]))
+    drugs = None if features is None else _csv(features, "--features ").pipe(lambda t: t.set_index(t.columns[0]))
     load()
     from scgim import tl
     from scgim.model import GIM
@@ -39,16 +39,18 @@ def run(
     return {"command": "predict", "out": str(out), "conditions": len(table), **shape}
 
 
-def _csv(path: Path) -> Any:
+def _csv(path: Path, option: str = "") -> Any:
     """A table of text: names stay as they are even if they look like numbers or missing values."""
     import pandas as pd
 
-    if not path.exists():
-        raise InputError(f"{path}: no such file.")
+    if not path.is_file():
+        raise InputError(
+            f"{option}{path}: {'expected a CSV file, found a folder' if path.exists() else 'no such file'}."
+        )
     try:
         return pd.read_csv(path, keep_default_na=False, dtype=str)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a CSV file ({error}).") from error
+        raise InputError(f"{option}{path}: not a CSV file ({error}).") from error
 
 
 def _numeric(table: Any, columns: list[str], path: Path | None) -> Any:

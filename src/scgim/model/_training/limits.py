@@ -22,7 +22,7 @@ SQUARES = (
     16  # matrices over all functions that a search keeps: covariances, correlations to screen, prices, probabilities
 )
 CHECKPOINT_ROOM = 10_000_000  # bytes, a guess: weights and their moments
-NO_SEED = "checkpoint: a fit goes on only with the same seed, and rng=None has none; give rng a number."
+NO_SEED = "checkpoint: expected a seed as rng, found None, with which no fit is the same again; give rng a number."
 CGROUP = Path("/sys/fs/cgroup")
 MEMINFO = Path("/proc/meminfo")
 
