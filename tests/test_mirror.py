@@ -106,6 +106,7 @@ BESIDE = {
     "test_readme.py": "the README",
     "test_repository.py": "the repository",
     "test_same_numbers.py": "the package as a whole",
+    "test_cli_damage.py": "every command, on damaged files",
     "test_wrong_calls.py": "every public function",
 }
 """Tests that are of no single source."""
