@@ -167,7 +167,7 @@ def _panel(axis: Any, name: str, part: "pd.DataFrame", n_labels: int, *, length:
     genes = part["gene"].astype(str).to_numpy()
     order = np.argsort(-np.maximum(np.abs(x), np.abs(y)), kind="stable")
     chosen = order[np.sort(np.unique(genes[order], return_index=True)[1])][:n_labels]  # a gene once
-    beside(axis, x[chosen], y[chosen], _style.labels(genes[chosen].tolist(), 16))
+    beside(axis, x[chosen], y[chosen], _style.labels(genes[chosen].tolist(), 16), least=0.5)
     numbers = f"slope {slope:.2f}, r {correlation:.2f}".replace("-", "\N{MINUS SIGN}")
     head = f"{_style.literal(_style.shorten(name, length))}\n{numbers}"
     axis.set_title(head, fontsize=8.5, loc="left", color=_style.ink())

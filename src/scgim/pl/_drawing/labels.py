@@ -7,11 +7,10 @@ import numpy as np
 from scgim.pl import _style
 
 FONT, LINE = 7.5, 1.45  # size of labels in points, and distance of lines in sizes
-LEAST = 0.3  # of the width stays for the points
 GAP, PAD = 14, 3  # points from the points to a column of names, and from the column to the edge of the axes
 
 
-def beside(ax: Any, x: np.ndarray, y: np.ndarray, text: list[str]) -> None:
+def beside(ax: Any, x: np.ndarray, y: np.ndarray, text: list[str], *, least: float = 0.3) -> None:
     """Names in a column at either side, one below the other, each tied to its point by a thin line.
 
     Parameters
@@ -22,6 +21,8 @@ def beside(ax: Any, x: np.ndarray, y: np.ndarray, text: list[str]) -> None:
         ``(n,)``; the points. Those right of zero are named on the right.
     text
         n names.
+    least
+        Share of the width that stays for the points, however long the names are.
     """
     if not len(text):
         return
@@ -33,7 +34,7 @@ def beside(ax: Any, x: np.ndarray, y: np.ndarray, text: list[str]) -> None:
         side: max(_style.text_width(text[k], FONT) for k in own) + GAP + PAD if own else 0.0
         for side, own in sides.items()
     }
-    for_points = max(width - sum(column_width.values()), LEAST * width)
+    for_points = max(width - sum(column_width.values()), least * width)
     room = {side: wide / for_points * (right - left) for side, wide in column_width.items()}  # in units of the data
     ax.set_xlim(left - room[-1], right + room[1])
     inside = PAD / width * (ax.get_xlim()[1] - ax.get_xlim()[0])
