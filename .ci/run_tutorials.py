@@ -28,7 +28,7 @@ NEEDS = {
     r"datasets\.screen\(\s*\"(\w+)\"": "**/{0}/{0}.h5ad",
 }
 """What a loader in a notebook reads when there is no network."""
-COLOURS = 64
+COLOURS = 32
 """In the palette of a stored picture; enough for diagrams and scatter plots."""
 PRIVATE = re.compile(r"(?<![\w.])/(?:home|root|tmp|work|Users|mnt|var|private)/")
 """Absolute paths, which would name the machine that made the output."""
