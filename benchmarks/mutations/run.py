@@ -212,16 +212,16 @@ def main() -> None:
             raise SystemExit(f"{tests}: do not pass without a change")
     every = [m for file in files for m in mutants(file)]
     drawn = random.Random(given.seed).sample(every, min(given.number, len(every)))
-    rows, done = [], sorted(drawn, key=lambda m: (m.file, m.line, m.number, m.change))
-    for mutant in done:
+    rows = []
+    for mutant in drawn:  # in random order, so that a run that is ended early is a smaller sample
         alive = survives(mutant, files[mutant.file])
         rows.append((mutant, alive))
         sys.stdout.write(f"{'SURVIVES' if alive else 'noticed'}  {mutant.file}:{mutant.line}  {mutant.text}\n")
         sys.stdout.flush()
-    with open(given.out / "survivors.csv", "w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["file", "function", "line", "change"])
-        writer.writerows([m.file, m.function, m.line, m.text] for m, alive in rows if alive)
+        with open(given.out / "survivors.csv", "w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["file", "function", "change"])
+            writer.writerows(sorted((m.file, m.function, m.text) for m, alive in rows if alive))
     noticed = sum(not alive for _, alive in rows)
     sys.stdout.write(f"{noticed} of {len(rows)} noticed (of {len(every)} possible; seed {given.seed})\n")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scgim._core.effects import Effects, strongest
+from scgim._core.effects import Effects, KindFit, strongest
 
 
 @pytest.fixture
@@ -83,3 +83,23 @@ def test_the_strongest_of_several_is_shown_with_the_probability_of_any(rng):
     alone, which = strongest([a])
     assert alone is a
     assert not which.any()
+
+
+def test_units_and_origin_reach_every_part_of_the_effects_of_a_kind(rng):
+    of_drug, of_context, at_level = some(rng, 2, 3), some(rng, 4, 3), some(rng, 2, 2, 3)
+    along, at_levels, by = rng.normal(size=(2, 2, 3)), rng.normal(size=(2, 2, 2, 3)), np.array([2.0, 0.5, 3.0])
+    fit = KindFit("hard", of_drug, of_context, at_level, along, at_levels)
+    assert fit.change_of_drug is of_drug
+    start = np.array([1.0, -2.0, 0.5])
+    moved = fit.counted_from(start)
+    for part in ("of_drug", "of_context", "at_level"):
+        np.testing.assert_allclose(getattr(moved, part).mean, getattr(fit, part).mean + start)
+        np.testing.assert_allclose(getattr(moved, part).probability, getattr(fit, part).probability)
+    np.testing.assert_allclose(moved.change_of_drug.mean, of_drug.mean)
+    scaled = moved.scale(by)
+    for part in ("of_drug", "of_context", "at_level"):
+        np.testing.assert_allclose(getattr(scaled, part).mean, getattr(moved, part).mean * by)
+        np.testing.assert_allclose(getattr(scaled, part).sd, getattr(moved, part).sd * by)
+    np.testing.assert_allclose(scaled.along_curve, along * by)
+    np.testing.assert_allclose(scaled.level_along_curve, at_levels * by)
+    np.testing.assert_allclose(scaled.change_of_drug.mean, of_drug.mean * by)

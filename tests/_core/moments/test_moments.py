@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from scgim._core.mechanisms import MECHANISMS
-from scgim._core.moments.moments import Frame, Sums, chunk_sums, compute_moments, finish
+from scgim._core.moments.moments import Frame, Sums, chunk_sums, compute_moments, finish, location_scale
 
 N, G, K = 240, 4, 6
 BLOCK = np.array([0, 1, 1, 2, 2, 2])
@@ -140,3 +140,19 @@ def test_constant_gene_keeps_scale_one_and_empty_context_mean_zero():
 def test_no_cells_are_refused():
     with pytest.raises(ValueError, match="chunks: expected at least one"):
         compute_moments(lambda: iter([]), K)
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_location_and_scale_are_those_of_all_cells(rng, pooled):
+    x, context = rng.normal(2.0, 3.0, (50, 3)), np.arange(50) % 2
+    x[:, 1] *= 10
+    linear = MECHANISMS["linear"]
+    frame = Frame(linear, x.mean(axis=0) + 1, np.ones(3))
+    total = chunk_sums(x, context, frame, np.array([0, 1]) if pooled else None)
+    loc, scale = location_scale(total, frame)
+    np.testing.assert_allclose(loc, x.mean(axis=0))
+    np.testing.assert_allclose(scale, x.std(axis=0))
+    frame = Frame(linear, x[0] - 1, np.ones(3))
+    loc, scale = location_scale(chunk_sums(x[:1], context[:1], frame), frame)
+    np.testing.assert_allclose(loc, x[0])
+    assert not scale.any()
