@@ -75,7 +75,8 @@ class Checkpoints(pl.Callback):
         """All of the epoch before is logged by now, and nothing of the next one is drawn."""
         began = time.monotonic()
         resumed = self._history is not None and trainer.fit_loop.restarting
-        if trainer.current_epoch == 0 or resumed or began - self._ended < self._took / SHARE:
+        due = trainer.current_epoch > 0 and not resumed and began - self._ended >= self._took / SHARE
+        if not trainer.strategy.broadcast(due):  # all processes write together, or none does
             return
         loop = trainer.fit_loop.epoch_loop
         for progress in (loop.batch_progress, loop.scheduler_progress, loop.automatic_optimization.optim_progress):
@@ -96,7 +97,9 @@ class Checkpoints(pl.Callback):
 
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict) -> None:
         """Random states are restored before the first minibatch of the next epoch is drawn."""
-        own = checkpoint[FORMAT]
+        own = checkpoint.get(FORMAT)
+        if own is None:  # of another callback, named by ckpt_path
+            return
         torch.set_rng_state(own["random"])
         if own["random_devices"] and len(own["random_devices"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(own["random_devices"])
@@ -167,6 +170,12 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | None) else type(value).__name__
 
 
+def with_safe_files(trainer: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a trainer that reads and writes checkpoints by `SafeIO`."""
+    plugins = trainer.get("plugins") or []
+    return trainer | {"plugins": [*(plugins if isinstance(plugins, list | tuple) else [plugins]), SafeIO()]}
+
+
 def with_checkpoints(
     trainer: dict[str, Any], folder: str | os.PathLike[str], name: Callable[[], str]
 ) -> dict[str, Any]:
@@ -187,10 +196,8 @@ def with_checkpoints(
         There is a file of that name that is no checkpoint.
     """
     path = Path(folder) / name()
-    out = dict(trainer)
+    out = with_safe_files(trainer)
     out["callbacks"] = [*(trainer.get("callbacks") or []), Checkpoints(path)]
-    plugins = trainer.get("plugins") or []
-    out["plugins"] = [*(plugins if isinstance(plugins, list | tuple) else [plugins]), SafeIO()]
     if path.is_file():
         check_file(path)
         out["ckpt_path"] = os.fspath(path)

@@ -121,8 +121,9 @@ class GIMTrainingPlan(TrainingPlan):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The same, restored."""
-        self.load_training_state(checkpoint["plan"])
-        self.module.load_training_state(checkpoint["plan"])
+        if "plan" in checkpoint:
+            self.load_training_state(checkpoint["plan"])
+            self.module.load_training_state(checkpoint["plan"])
 
     def training_state(self) -> dict[str, Any]:
         """The best epoch so far."""

@@ -14,7 +14,7 @@ from scvi.train import TrainRunner
 from scgim._version import __version__
 from scgim.model._loading.datamodule import held_out_batches, make_data_module
 from scgim.model._loading.splitter import TRAIN_SIZE, split_cells
-from scgim.model._module.checkpoint import name_of, with_checkpoints
+from scgim.model._module.checkpoint import name_of, with_checkpoints, with_safe_files
 from scgim.model._module.module import GIMModule
 from scgim.model._module.options import TrainOptions
 from scgim.model._module.plan import GIMTrainingPlan
@@ -153,6 +153,8 @@ class Training:
         trainer.setdefault("log_every_n_steps", max(splitter.n_train // self.loader["batch_size"], 1))
         if splitter.n_val:
             trainer.setdefault("check_val_every_n_epoch", check_every)
+        if trainer.get("ckpt_path") is not None:
+            trainer = with_safe_files(trainer)
         if options.checkpoint is not None:
             drawn = (seed, torch.initial_seed())  # of minibatches and weights
             parts = (
