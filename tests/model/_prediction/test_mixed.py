@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import systems
+from scgim.datasets import faults
 from scgim.model import GIM
 from scgim.model._prediction.mixed import say_weights
 
@@ -69,3 +70,21 @@ def test_it_is_an_option_of_the_model():
     assert "weigh_baselines" not in GIM(adata).settings
     with pytest.raises(TypeError, match="weigh_baselines"):
         GIM(adata, weigh_baselines="no")
+
+
+def test_contexts_under_hidden_causes_are_reproduced_at_targets_too():
+    """What hidden causes do is no target's, and acts on targets as well; a later graph does not lose it."""
+    moved = [faults.LatentFactors(n=2, n_genes=8, drug_sd=3.0)]
+    adata = systems.training(
+        systems.simulated(n_genes=14, n_drugs=14, n_control=400, n_cells=60, n_new_drugs=0, faults=moved, rng=1)
+    )
+    GIM.setup_anndata(adata, perturbation_key="drug", dose_key="dose", control="control")
+    model = GIM(adata)
+    model.train(max_epochs=0, **QUIET)
+    contexts = model.contexts.query("drug != 'control'")[["drug", "dose"]]
+    cells = adata.to_df().groupby([adata.obs["drug"].astype(str), adata.obs["dose"]]).mean()
+    seen = cells.loc[list(contexts.itertuples(index=False, name=None))].to_numpy()
+    control = cells.loc["control"].to_numpy()[0]
+    found, change = model.predict_mean(contexts).to_numpy() - control, seen - control
+    assert 0.9 < (found * change).sum() / (change**2).sum() < 1.1
+    assert ((found - change) ** 2).sum() < 0.05 * (change**2).sum()

@@ -68,8 +68,8 @@ class Shift:
         shared = shared_errors(odds, rows)
         kind = fit_targets(residual, odds.error, design, curves, odds.log_odds, shared=shared)
         hidden = np.broadcast_to(evidence.hidden, residual.shape)  # (K, G) no target's, and to be predicted
-        mean = rows.effects.mean + odds.shifts.contrasts.weight @ hidden
-        moved = rows._replace(effects=replace(rows.effects, mean=mean))
+        everywhere = odds.shifts.contrasts.weight @ hidden
+        moved = rows._replace(everywhere=everywhere if everywhere.any() else None)
         drift = drift_beside(odds, moved, kind, residual + hidden, design, fraction, prior.background_sd)
         change = _change_alone(odds, curves, drift, residual, design)
         plain = Plain(residual + hidden, kind.of_drug.expected + drift.of_drug.expected, fraction)

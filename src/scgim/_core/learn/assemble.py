@@ -92,7 +92,7 @@ def assemble(
     """
     m = score.moments
     if m.hidden is not None:
-        evidence = replace(evidence, hidden=m.hidden.residual)
+        evidence = replace(evidence, hidden=m.hidden.residual(linear_effects(m, parents, evidence)))
     if m.plates is not None:
         evidence = replace(evidence, error=evidence.error + m.plates.left[:, None] * evidence.noise)
     own = m.mean[:, :, 0] + m.loc / m.scale  # (K, G)

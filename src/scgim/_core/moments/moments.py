@@ -36,16 +36,23 @@ class Hidden:
         ``(K, r)``; mean of the factors in each context, against the controls.
     error
         ``(K, G)``; variance that what is not known of `score` adds to residual means.
+    total
+        ``(r, G)``; what a unit of each factor does to the means in the end, along the graph that it was found with; None before
+        it is taken out.
     """
 
     loading: np.ndarray
     score: np.ndarray
     error: np.ndarray
+    total: np.ndarray | None = None
 
-    @property
-    def residual(self) -> np.ndarray:
-        """What the factors add to residual means, ``(K, G)``."""
-        return np.asarray(self.score @ self.loading)
+    def residual(self, effects: np.ndarray) -> np.ndarray:
+        """What the factors add to residual means ``(K, G)``, where genes have these effects on each other ``(G, G)``.
+
+        What was taken out of the means is given back whole, whatever graph was found after that.
+        """
+        own = self.loading if self.total is None else self.total @ (np.eye(len(effects)) - effects)
+        return np.asarray(self.score @ own)
 
     @property
     def variance(self) -> np.ndarray:

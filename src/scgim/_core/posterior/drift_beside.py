@@ -92,6 +92,7 @@ class RowDrift(NamedTuple):
     past_graph: np.ndarray  # (R, G) probability that a gene which is no target is better explained without its parents
     size: float  # share of the variance of drift that its evidence leaves
     wider: np.ndarray  # (R, G) by which the variance of contrasts is larger from these baselines than from the controls
+    everywhere: np.ndarray | None = None  # (R, G) what hidden causes add, at targets too; None where there are none
 
 
 def drift_of_rows(odds: Odds, residual: np.ndarray, baseline_error: np.ndarray, design: Design) -> RowDrift:
@@ -221,7 +222,21 @@ def _by_drug(odds: Odds, rows: RowDrift, kind: KindFit, n_levels: int) -> tuple[
             of_drug.mean[d] = mean[d] = found.mean[own].mean(axis=0)
             of_drug.sd[d] = sd[d] = np.sqrt((found.sd[own] ** 2).mean(axis=0))
             mean[d, contrasts.level[own]], sd[d, contrasts.level[own]] = found.mean[own], found.sd[own]
-    return of_drug, Effects(np.repeat(off[:, None], n_levels, axis=1), mean, sd), past_graph
+    at_level = Effects(np.repeat(off[:, None], n_levels, axis=1), mean, sd)
+    if rows.everywhere is None:
+        return of_drug, at_level, past_graph
+    hidden = np.zeros(mean.shape)  # (D, V, G)
+    for d in range(len(off)):
+        own = np.flatnonzero(contrasts.drug == d)
+        if len(own):
+            hidden[d] = rows.everywhere[own].mean(axis=0)
+            hidden[d, contrasts.level[own]] = rows.everywhere[own]
+    return _with_everywhere(of_drug, hidden.mean(axis=1)), _with_everywhere(at_level, hidden), past_graph
+
+
+def _with_everywhere(drift: Effects, hidden: np.ndarray) -> Effects:
+    """Drift where genes are no targets, beside what acts wherever they are."""
+    return Effects(np.ones(hidden.shape), drift.expected + hidden, np.sqrt(drift.probability) * drift.sd)
 
 
 def _of_pairs(left: np.ndarray, odds: Odds, design: Design, fraction: np.ndarray) -> tuple[np.ndarray, Effects]:

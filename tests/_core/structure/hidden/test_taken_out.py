@@ -29,4 +29,6 @@ def test_factors_taken_out_leave_what_the_genes_do(make_study, loading):
     found = taken_out(seen, weights, Hidden(loading.T, score, np.zeros((len(clean.n), 10))))
     np.testing.assert_allclose(found.within, clean.within, atol=1e-10)
     np.testing.assert_allclose(found.mean, clean.mean, atol=1e-10)
-    np.testing.assert_allclose(found.hidden.residual, score @ loading.T)
+    np.testing.assert_allclose(found.hidden.residual(weights), score @ loading.T, atol=1e-10)
+    gone = seen.mean[:, :, 0] - found.mean[:, :, 0]  # all of it is given back, whatever graph is found later
+    np.testing.assert_allclose(found.hidden.residual(np.zeros((10, 10))), gone, atol=1e-10)

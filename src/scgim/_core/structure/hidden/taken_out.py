@@ -20,4 +20,6 @@ def taken_out(moments: Moments, weights: np.ndarray, hidden: Hidden) -> Moments:
     if square is not None:  # in proportion: what is subtracted would leave the sampling errors of all in a part
         kept = 1 - (each**2).sum(axis=0) / np.diag(moments.within)
         square = square * np.maximum(kept, SMALLEST_UNIQUE)
-    return replace(moments, within=moments.within - each.T @ each, mean=mean, square=square, hidden=hidden)
+    return replace(
+        moments, within=moments.within - each.T @ each, mean=mean, square=square, hidden=replace(hidden, total=each)
+    )
