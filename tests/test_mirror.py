@@ -70,7 +70,7 @@ ELSEWHERE = {
     ("model/_study/test_contexts.py", "columns and their meaning, from which contexts follow"): """
         model/_reading/columns.py model/_reading/spec.py""",
     ("model/_study/test_setup.py", "a step of the registration"): """
-        model/_study/features.py model/_study/fields.py model/_study/screen.py model/_study/study.py model/_study/validation.py""",
+        model/_study/features.py model/_study/fields.py model/_study/screen.py model/_study/study.py""",
     ("pl/test_mechanisms.py", "a part of the picture, or shared by all of them"): """
         pl/_data.py pl/_downstream.py pl/_overview.py""",
     ("pl/test_graph.py", "draws a network"): "pl/_network.py",
