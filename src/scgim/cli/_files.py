@@ -9,18 +9,6 @@ from scgim.cli._console import InputError
 READABLE = (".h5ad", ".h5mu", ".zarr")
 RESULTS = ("adata.h5ad", "adata.zarr", "mdata.h5mu")
 """Files with results in a folder that ``scgim fit`` has written."""
-DAMAGE = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What readers of files raise where bytes are wrong."""
 PICTURES = ("mechanisms.png", "graph.png")
 
 
@@ -42,7 +30,7 @@ def read(path: Path) -> Any:
         if path.suffix == ".h5ad":
             return anndata.read_h5ad(path)
         return anndata.read_zarr(path) if path.suffix == ".zarr" else mudata.read_h5mu(path)
-    except DAMAGE as error:
+    except Exception as error:  # readers of damaged files raise anything
         raise InputError(
             f"{path}: cannot be read ({str(error).splitlines()[0] if str(error) else error!r})."
         ) from error
