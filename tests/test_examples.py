@@ -84,10 +84,10 @@ def names_for(name: str, world: SimpleNamespace) -> dict[str, Any]:
         ]
     if name == "model.GIM.setup_mudata":
         names["mdata"] = two_modalities(world.plain)
-    if name in ("model.GIM.train", "model.GIM.load"):
+    if name in ("model.GIM.train", "model.GIM.load", "model.GIM.refit"):
         scgim.model.GIM.setup_anndata(names["adata"], perturbation_key="drug", dose_key="dose", control="control")
         names["model"] = scgim.model.GIM(names["adata"])
-    if name == "model.GIM.load":
+    if name in ("model.GIM.load", "model.GIM.refit"):
         world.model.save("model")
     if name == "model.GIM.predict_to_disk":
         names["screen"] = pd.DataFrame({"drug": ["JQ1", "drug_1"], "dose": [0.3, 0.7]})

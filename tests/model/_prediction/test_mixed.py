@@ -37,6 +37,7 @@ def test_the_weights_are_kept_and_can_be_left_aside(model):
     alone, fitted = model.predict_mean(new), model.predict_mean(known)
     weighed(model, 0.0)
     mixed = model.predict_mean(new)
+    assert model.predict(new, n_cells=2, rng=0).uns["scgim"]["prediction"]["new_dose_weight"] == 0.0
     assert np.abs(mixed - alone).to_numpy().max() > 1e-3
     pd.testing.assert_frame_equal(model.predict_mean(known), fitted)  # measured ones stay
     model.settings_["weigh_baselines"] = False

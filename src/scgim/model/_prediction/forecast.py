@@ -13,6 +13,7 @@ from scgim import _keys
 from scgim._checks import DATA, PATH, SEED, TABLE, ExistsError, checked, count
 from scgim._writing import beside
 from scgim.model._prediction.counterfactual import counterfactual_cells
+from scgim.model._prediction.mixed import NAMES
 from scgim.model._prediction.request import Request, make_request, read_new_features
 from scgim.model._prediction.stream import write_stream
 
@@ -58,8 +59,11 @@ class ForecastMixin:
         except PackageNotFoundError:
             made_by = "unknown"
         settings, learned = self.settings, self.fitted.settings  # type: ignore[attr-defined]
-        if "combination_share" in learned:  # of the sum of their drugs that new combinations are given
-            extra["combination_share"] = learned["combination_share"]
+        shares = (
+            "combination_share",
+            *(f"{of}_weight" for of in NAMES),
+        )  # of the sum of drugs, and of the model beside baselines
+        extra |= {share: learned[share] for share in shares if share in learned}
         return {
             _keys.PREDICTION.name(): {
                 _keys.PREDICTION.entry: {"predicted": True, "scgim": made_by, **settings, **extra}
