@@ -1,5 +1,7 @@
+import pandas as pd
 import pytest
 
+from scgim import _keys
 from scgim.pl import history
 
 
@@ -12,3 +14,12 @@ def test_each_metric_has_a_panel(fitted_adata):
 def test_unknown_metrics_name_the_known_ones(fitted_adata):
     with pytest.raises(ValueError, match="score"):
         history(fitted_adata, metrics=["loss"], show=False)
+
+
+def test_the_epoch_that_was_kept_is_marked(fitted_adata):
+    adata = fitted_adata.copy()
+    rising = {"stage": "training", "metric": "validation_loss", "step": [0, 1, 2], "value": [1.0, 2.0, 3.0]}
+    adata.uns[_keys.HISTORY.name()][_keys.HISTORY.entry] = pd.DataFrame(rising)
+    (ax,) = history(adata, metrics=["validation_loss"], show=False)
+    assert [text.get_text() for text in ax.texts] == ["kept: 0"]
+    assert list(ax.lines[1].get_xdata()) == [0, 0]

@@ -9,12 +9,14 @@ from scgim.pl import _style
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pandas as pd
     from anndata import AnnData
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from mudata import MuData
 
 MOST_COLUMNS = 4  # panels side by side
+KEPT_BY = "validation_loss"  # the epoch with the lowest has its weights kept
 
 
 @_style.documented
@@ -36,6 +38,9 @@ def history(
     return_fig: bool = False,
 ) -> "Axes | Figure | None":
     """Draw how the objective developed, one panel for each stage and metric.
+
+    A dashed line in the panel of the loss on held-out cells marks the epoch whose weights the model has (the lowest loss, unless
+    ``keep_best`` was turned off): where losses only rise, it is the first.
 
     Parameters
     ----------
@@ -95,6 +100,17 @@ def history(
         )
         axis.set_title(f"{stage}: {metric}", fontsize=9, color=_style.ink(), loc="left")
         axis.set_xlabel("step", fontsize=8, color=_style.ink())
+        if metric == KEPT_BY:
+            _mark_kept(axis, part)
     return _style.finish(
         axes[0].figure, axes if ax is None else ax, own=ax is None, show=show, save=save, return_fig=return_fig
+    )
+
+
+def _mark_kept(axis: "Axes", part: "pd.DataFrame") -> None:
+    """A line at the epoch with the lowest held-out loss, and its number."""
+    step = part["step"].iloc[int(part["value"].argmin())]
+    axis.axvline(step, color=_style.ink(), linewidth=1, linestyle="--", zorder=0)
+    axis.text(
+        0.98, 0.96, f"kept: {step:g}", transform=axis.transAxes, ha="right", va="top", fontsize=8, color=_style.ink()
     )
