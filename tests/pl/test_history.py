@@ -23,3 +23,16 @@ def test_the_epoch_that_was_kept_is_marked(fitted_adata):
     (ax,) = history(adata, metrics=["validation_loss"], show=False)
     assert [text.get_text() for text in ax.texts] == ["kept: 0"]
     assert list(ax.lines[1].get_xdata()) == [0, 0]
+
+
+def test_metrics_that_are_zero_throughout_are_left_out(fitted_adata):
+    adata = fitted_adata.copy()
+    both = {
+        "stage": "training",
+        "metric": ["kl", "kl", "loss", "loss"],
+        "step": [0, 1, 0, 1],
+        "value": [0.0, 0.0, 2.0, 0.0],
+    }
+    adata.uns[_keys.HISTORY.name()][_keys.HISTORY.entry] = pd.DataFrame(both)
+    assert [ax.get_title(loc="left") for ax in history(adata, show=False)] == ["training: loss"]
+    assert len(history(adata, metrics=["kl"], show=False)) == 1

@@ -47,7 +47,7 @@ def history(
     %(adata)s
     %(key)s
     metrics
-        Which metrics to draw; all if not given.
+        Which metrics to draw; if not given, all but those that are zero throughout.
     ax
         Axes to draw into, which takes exactly one metric.
     %(figure)s
@@ -73,7 +73,7 @@ def history(
     panels = [
         (str(stage), str(metric), part)
         for (stage, metric), part in table.groupby(["stage", "metric"], sort=False, observed=True)
-        if metrics is None or str(metric) in metrics
+        if (part["value"].any() if metrics is None else str(metric) in metrics)
     ]
     found = sorted({str(metric) for metric in table["metric"]})
     unknown = [metric for metric in metrics or [] if metric not in found]
