@@ -320,6 +320,7 @@ def main() -> None:
     frame = pd.DataFrame(rows)
     print(table(frame))
     if arguments.out is not None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
         (arguments.out / "outcomes.md").write_text(table(frame), encoding="utf-8")
 
 

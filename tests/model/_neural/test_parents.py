@@ -59,3 +59,10 @@ def test_moves_keep_graphs_acyclic():
         trial = [move.sets.get(j, pa) for j, pa in enumerate(parents)]
         assert not reachable(as_graph(trial)).diagonal().any()
     assert ("turn", (0, 2)) not in {(m.kind, m.edge) for m in moves}
+
+
+def test_one_gene_has_no_parents():
+    cells = interaction(n=900)
+    alone = Sample(cells.z[:, :1], cells.context, np.array([-1, 0, -1, -1, -1]), np.zeros(5, int))
+    start = search_parents(alone, np.arange(1), [np.array([], int)], n_epochs=5, batch_size=256, n_rounds=1)
+    assert start.batch.parents == [()]

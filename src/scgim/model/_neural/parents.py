@@ -155,7 +155,8 @@ def search_parents(
     for round_ in range(n_rounds):
         paths = reachable(as_graph(sets))
         open_ = may & ~as_graph(sets) & ~paths.T & (np.array([len(pa) for pa in sets]) < max_parents)
-        additions = screen_additions(cells, batch, open_, float(np.nanmin(price[may])))
+        cheapest = float(price[may].min(initial=np.inf))  # infinite where no edge is possible, as with one gene
+        additions = screen_additions(cells, batch, open_, cheapest)
         moves = propose(sets, additions, tabu, active, may, max_parents)
         total = float(batch.state.evidence.score.sum() - sum(price[list(pa), j].sum() for j, pa in enumerate(sets)))
         history.append({"stage": f"networks {round_ + 1}", "score": total})
