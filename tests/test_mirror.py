@@ -8,20 +8,12 @@ PACKAGE = Path(scgim.__file__).parent
 TESTS = Path(__file__).parent
 
 ELSEWHERE = {
-    (
-        "_core/posterior/test_contrasts.py",
-        "weighs drugs that the design does not tell apart",
-    ): "_core/posterior/odds.py",
     ("_core/posterior/regulation/test_regulators.py", "the edges of regulators, tested by what they explain"): """
         _core/posterior/regulation/network.py""",
     ("_core/features/test_model.py", "a step of FeatureModel, tested through it"): """
         _core/features/backward_map.py _core/features/validate.py""",
     ("_core/learn/test_fit_search.py", "a step of fit_search, tested by what it recovers"): """
         _core/learn/alternate.py _core/learn/assemble.py _core/learn/order.py _core/structure/learn_prior.py""",
-    (
-        "_core/posterior/test_targets.py",
-        "curves are fitted for the targets that they scale",
-    ): "_core/posterior/curves.py",
     ("_core/structure/test_score.py", "what the score is made of, and what it gives"): """
         _core/posterior/evidence.py _core/structure/prior.py""",
     ("_core/structure/cycles/test_cyclic.py", "a start, and the fit, of the search that is tested there"): """

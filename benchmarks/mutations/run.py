@@ -7,6 +7,7 @@ import csv
 import importlib
 import inspect
 import io
+import math
 import os
 import random
 import resource
@@ -21,17 +22,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE, TESTS = ROOT / "src", ROOT / "tests"
-SECONDS = (
-    120  # of processor time that the tests of one change may take; more is a loop that does not end, and is noticed
-)
+SECONDS = 120  # of processor time that tests may take without a change; with one, three times what they took without
 HARNESS = """
 _core/structure/score.py: _core/structure/test_score.py _core/structure/test_kernels.py
 _core/moments/moments.py: _core/moments/test_moments.py _core/observation/test_latent.py
 _core/moments/blocks.py: _core/moments/test_blocks.py
 _core/posterior/slab.py: _core/posterior/test_slab.py _core/posterior/test_targets.py
 _core/posterior/hill.py: _core/posterior/test_hill.py
-_core/posterior/curves.py: _core/posterior/test_hill.py _core/posterior/test_targets.py
-_core/posterior/odds.py: _core/posterior/test_contrasts.py _core/posterior/test_targets.py
+_core/posterior/curves.py: _core/posterior/test_curves.py _core/posterior/test_hill.py _core/posterior/test_targets.py
+_core/posterior/odds.py: _core/posterior/test_odds.py _core/posterior/test_contrasts.py _core/posterior/test_background.py
 _core/posterior/contrasts.py: _core/posterior/test_contrasts.py _core/posterior/test_targets.py
 _core/posterior/targets.py: _core/posterior/test_targets.py _core/posterior/test_levels.py
 _core/posterior/levels.py: _core/posterior/test_levels.py
@@ -177,11 +176,11 @@ def apply(mutant: Mutant) -> None:
     inspect.unwrap(module).__code__ = code
 
 
-def survives(mutant: Mutant | None, tests: list[str]) -> bool:
-    """Whether the tests pass with a change, in a process of its own."""
+def survives(mutant: Mutant | None, tests: list[str], seconds: int = SECONDS) -> bool:
+    """Whether the tests pass with a change, in a process of its own; more than `seconds` is a loop that does not end."""
     child = os.fork()
     if child == 0:
-        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
         code = 3
         try:
             if mutant is not None:
@@ -194,34 +193,76 @@ def survives(mutant: Mutant | None, tests: list[str]) -> bool:
     return os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
 
 
+def spent() -> float:
+    """Seconds of processor time of the processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+Key = tuple[str, str, str, str]
+
+
+def key(mutant: Mutant) -> Key:
+    """What a change is known by in the table."""
+    return mutant.file, mutant.function, str(mutant.number), mutant.text
+
+
+def read(path: Path) -> dict[Key, tuple[str, str]]:
+    """Changes that are in a table already: line, and what was written about each."""
+    if not path.is_file():
+        return {}
+    with open(path, newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    return {(r["file"], r["function"], r["place"], r["change"]): (r["line"], r["answer"]) for r in rows}
+
+
+def write(path: Path, table: dict[Key, tuple[str, str]]) -> None:
+    """The table, by file and line."""
+    with open(path, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["file", "line", "function", "place", "change", "answer"])
+        for (file, function, place, text), (line, answer) in sorted(
+            table.items(), key=lambda row: (row[0][0], int(row[1][0]), int(row[0][2]), row[0][3])
+        ):
+            writer.writerow([file, line, function, place, text, answer])
+
+
 def main() -> None:
     """Draw changes, run tests, write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--number", type=int, default=200, help="changes to draw")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="part of the names of files")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--again", action="store_true", help="only the changes that are in the table")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "tables")
     given = parser.parse_args()
     sys.path.insert(0, str(TESTS))
     files = {file: tests for file, tests in harness().items() if given.only in file}
     for file in files:
         importlib.import_module("scgim." + file.removesuffix(".py").replace("/", "."))
     importlib.import_module("systems")
-    for tests in {tuple(t) for t in files.values()}:
+    limit: dict[tuple[str, ...], int] = {}
+    for tests in sorted({tuple(t) for t in files.values()}):
+        before = spent()
         if not survives(None, list(tests)):
             raise SystemExit(f"{tests}: do not pass without a change")
+        limit[tests] = math.ceil(3 * (spent() - before)) + 5
+        sys.stderr.write(f"{limit[tests]} s at most: {' '.join(Path(t).name for t in tests)}\n")
     every = [m for file in files for m in mutants(file)]
+    path = given.out / "survivors.csv"
+    table = read(path)
     drawn = random.Random(given.seed).sample(every, min(given.number, len(every)))
+    if given.again:
+        drawn = [m for m in every if key(m) in table]
     rows = []
     for mutant in drawn:  # in random order, so that a run that is ended early is a smaller sample
-        alive = survives(mutant, files[mutant.file])
+        alive = survives(mutant, files[mutant.file], limit[tuple(files[mutant.file])])
         rows.append((mutant, alive))
         sys.stdout.write(f"{'SURVIVES' if alive else 'noticed'}  {mutant.file}:{mutant.line}  {mutant.text}\n")
         sys.stdout.flush()
-        with open(given.out / "survivors.csv", "w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(["file", "function", "change"])
-            writer.writerows(sorted((m.file, m.function, m.text) for m, alive in rows if alive))
+        if alive:
+            table.setdefault(key(mutant), (str(mutant.line), ""))
+            write(path, table)
     noticed = sum(not alive for _, alive in rows)
     sys.stdout.write(f"{noticed} of {len(rows)} noticed (of {len(every)} possible; seed {given.seed})\n")
 

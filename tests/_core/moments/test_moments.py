@@ -156,3 +156,13 @@ def test_location_and_scale_are_those_of_all_cells(rng, pooled):
     loc, scale = location_scale(chunk_sums(x[:1], context[:1], frame), frame)
     np.testing.assert_allclose(loc, x[0])
     assert not scale.any()
+
+
+def test_a_spread_that_rounding_makes_is_none():
+    """Digits of a double end at about 1e-16 of the origin: a hundred times that is rounding, and more than that is not."""
+    sign = np.where(np.arange(40) % 2, 1.0, -1.0)[:, None]
+    x = 1e6 + sign * [1e-9, 1e-7, 1.0]
+    frame = Frame(MECHANISMS["linear"], np.full(3, 1e6), np.ones(3))
+    scale = location_scale(chunk_sums(x, np.zeros(40, int), frame), frame)[1]
+    assert scale[0] == 0
+    np.testing.assert_allclose(scale[1:], [1e-7, 1.0], rtol=1e-2)

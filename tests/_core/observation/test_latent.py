@@ -60,4 +60,4 @@ def test_precision_is_that_of_fewer_cells():
     assert dof == WITHIN_SHARE * 40
     np.testing.assert_allclose(factor, EDGE_FACTOR)
     assert precision(1000.0, None) == (1000.0, None)
-    assert precision(30.0, cells) == (30.0, None)
+    assert precision(30.0, cells) == precision(30.0, 0.75 * cells) == (30.0, None)  # the latter at the boundary

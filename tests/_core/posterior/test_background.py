@@ -39,15 +39,64 @@ def test_log_ratio_equals_enumerated_densities(rng):
     mixture.fit(5)
     mixture.allow(0.5)
     mixture.weigh()
-    off, on = np.zeros((3, 5)), np.zeros((3, 5))
+    off, on, mean, second, beside = np.zeros((5, 3, 5))
     for v in range(2):
         error = 0.02 + 0.25 * (0.04 if v == 0 else 0.0)
         for q in scales(FREEDOM):
             sd2 = q * mixture.scale + error
             weight = mixture.share[v] / len(mixture.q)
-            off += weight * norm.pdf(shifts.estimate[v], scale=np.sqrt(sd2))
-            on += weight * norm.pdf(shifts.estimate[v], scale=np.sqrt(sd2 + mixture.effect2))
+            with_drift = weight * norm.pdf(shifts.estimate[v], scale=np.sqrt(sd2))
+            with_target = weight * norm.pdf(shifts.estimate[v], scale=np.sqrt(sd2 + mixture.effect2))
+            drift = q * mixture.scale / sd2 * shifts.estimate[v]  # drawn to zero
+            off, on = off + with_drift, on + with_target
+            mean = mean + with_drift * drift
+            second = second + with_drift * (drift**2 + q * mixture.scale * error / sd2)
+            beside = beside + with_target * q * mixture.scale
     np.testing.assert_allclose(mixture.log_ratio, np.log(on / off), rtol=1e-9)
+    found = mixture.result()
+    np.testing.assert_allclose(found.mean, mean / off)
+    np.testing.assert_allclose(found.sd, np.sqrt(second / off - (mean / off) ** 2))
+    np.testing.assert_allclose(found.beside, beside / on)
+    assert found.evidence == pytest.approx(np.log((1 - mixture.p) * off + mixture.p * on).sum())
+
+
+def test_one_step_learns_from_pairs_that_are_no_targets(rng):
+    """Shares, prior and scales after one step, from what the components say; no pair has a say in its own scale."""
+    D, G = 3, 30
+    estimate, alone = 0.1 * rng.normal(size=(2, D, G))
+    hit = [0, 0, 1, 1, 2, 2], [0, 3, 1, 4, 2, 5]
+    estimate[hit], alone[hit] = 2.0, 1.5
+    shifts, _ = shifts_of(estimate, 0.02, alone=alone)
+    mixture = _Mixture(shifts, np.arange(D), D)
+    mixture.fit(3)
+    scale, share, effect2 = mixture.scale, mixture.share, mixture.effect2
+    of_gene, still = mixture.of_gene, 1 - mixture.rho
+    mixture.learn()
+    off, on, size = np.zeros((3, 2, D, G))  # by explanation
+    for q in scales(FREEDOM):
+        for v, seen in enumerate((estimate, alone)):
+            drift = q * scale / (q * scale + 0.02)
+            density = share[v] * norm.pdf(seen, scale=np.sqrt(q * scale + 0.02))
+            off[v] += density
+            on[v] += share[v] * norm.pdf(seen, scale=np.sqrt(q * scale + 0.02 + effect2))
+            size[v] += density * (drift**2 * seen**2 + drift * 0.02) / q
+    taken = ((off / off.sum(axis=0)) * still).sum(axis=(1, 2))
+    np.testing.assert_allclose(mixture.share, (taken + [9.5, 0.5]) / (taken.sum() + 10))
+    assert mixture.p == pytest.approx((mixture.rho.sum() + 1) / (D * G + G / 2))
+    assert prior_range(G)[0] < mixture.p < prior_range(G)[1]
+    beyond = ((on / on.sum(axis=0)) * (np.stack([estimate, alone]) ** 2 - 0.02)).sum(axis=0) - scale
+    expected = (mixture.rho * np.maximum(beyond, 0)).sum() / mixture.rho.sum()
+    assert mixture.effect2 == pytest.approx(np.clip(expected, 0.25, 100))
+    assert 0.25 < mixture.effect2 < 100
+    by_drug = still * size.sum(axis=0) / off.sum(axis=0) / of_gene
+    usual = np.exp(np.log(by_drug.sum(axis=1) / still.sum(axis=1)).mean())
+    for d, j in np.ndindex(D, G):
+        genes = np.arange(G) != j
+        of_drug = (by_drug[d, genes].sum() + 2 * usual) / (still[d, genes].sum() + 2)
+        assert mixture.of_drug[d, j] == pytest.approx(of_drug)
+        drugs = np.arange(D) != d
+        by_gene = (by_drug * of_gene / mixture.of_drug)[drugs, j].sum()
+        assert mixture.of_gene[d, j] == pytest.approx((by_gene + 4) / (still[drugs, j].sum() + 4))
 
 
 def test_one_drug_against_control(rng):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from scgim._core.design import Design
+from scgim._core.moments.moments import Plates
 from scgim._core.posterior.contrasts import classes, contrasts, lack_of_fit, pool, references
 from scgim._core.posterior.odds import share
 
@@ -114,3 +115,70 @@ def test_levels_have_rows_of_their_own():
     found = contrasts(design_of(dose, group, level=group), dose, np.zeros((4, 2)), np.ones((4, 2)))
     np.testing.assert_array_equal(found.level, [0, 1])
     np.testing.assert_allclose(found.weight, [[-1, 1, 0, 0], [0, 0, -1, 1]])
+
+
+def spread_of(value, error, height, own, shared=0.0) -> tuple[float, int]:
+    """Variance that ``E |R y|^2`` asks for beyond errors, from matrices, and its degrees of freedom."""
+    left = np.eye(len(height)) - np.outer(height, own)
+    known = np.trace(left @ (np.diag(error) + shared) @ left.T)
+    return ((left @ value) @ (left @ value) - known) / np.trace(left @ left.T), len(height) - 1
+
+
+def test_contexts_and_groups_differ_by_what_dense_covariances_say():
+    """Two and three doses in two groups with controls of their own, one dose in a third; every gene the same up to its sign."""
+    h = np.array([[0.0], [0.3], [0.8], [0.0], [0.2], [0.5], [1.0], [0.0], [0.7]])
+    group = np.array([0, 0, 0, 1, 1, 1, 1, 2, 2])
+    design = design_of(h > 0, group, n=[100, 10, 40, 20, 10, 20, 30, 50, 15])
+    error = np.tile(2.0 / design.n_cells[:, None], (1, 30))
+    one = np.array([0.7, 2.5, -0.9, 0.2, 1.5, -0.8, 3.0, 0.4, 6.0])
+    found = contrasts(design, h, one[:, None] * np.where(np.arange(30) % 2, 1, -1), error)
+    sizes, freedom = [], []
+    for c in range(2):
+        rows = np.flatnonzero(group == c)
+        control, rows = rows[0], rows[1:]
+        n, height = design.n_cells[rows], h[rows, 0]
+        own = n * height / (n @ height**2)
+        size, nu = spread_of(one[rows] - one[control], error[rows, 0], height, own, error[control, 0])
+        sizes.append(size)
+        freedom.append(nu)
+    context2 = np.average(sizes, weights=freedom)
+    assert found.context_sd == pytest.approx(np.sqrt(context2))
+    amplitude, variance, scattered = [], [], []
+    for c in range(3):
+        rows = np.flatnonzero(group == c)
+        control, rows = rows[0], rows[1:]
+        height, precision = h[rows, 0], 1 / (1 / design.n_cells[rows] + context2 / 2.0)
+        own = precision * height / (precision @ height**2)
+        amplitude.append(own @ (one[rows] - one[control]))
+        scattered.append((own**2).sum() * context2)
+        variance.append(own**2 @ error[rows, 0] + own.sum() ** 2 * error[control, 0] + scattered[-1])
+    group2, _ = spread_of(np.array(amplitude), np.array(variance), np.ones(3), np.full(3, 1 / 3))
+    assert found.group_sd == pytest.approx(np.sqrt(group2))
+    weight = 1 / (np.array(variance) + group2)
+    np.testing.assert_allclose(np.abs(found.weight @ one), np.abs(weight @ amplitude / weight.sum()))
+    np.testing.assert_allclose(found.scatter[0], weight**2 @ scattered / weight.sum() ** 2)
+    np.testing.assert_allclose(found.between[0], group2 * (weight**2).sum() / weight.sum() ** 2)
+
+
+@pytest.mark.parametrize("n", [[100, 20, 20, 40], [1, 1, 1, 1]])
+def test_what_is_left_of_plates_is_an_error_that_doses_share(n):
+    """Weights are generalised least squares, and the shared error counts with the square of their sum."""
+    h, variance, left, sd = np.array([[0.0], [0.2], [0.5], [0.9]]), np.array([3.0, 0.5, 1.0]), 0.02, 0.3
+    design = design_of(h > 0, n=n)
+    plates = Plates(np.zeros((4, 3)), np.array([0, left, left, left]), sd)
+    found = contrasts(design, h, np.zeros((4, 3)), variance / design.n_cells[:, None], plates)
+    inverse = np.linalg.inv(np.diag(1 / design.n_cells[1:]) + sd**2)
+    own = inverse @ h[1:, 0] / (h[1:, 0] @ inverse @ h[1:, 0])
+    np.testing.assert_allclose(found.weight[0], [-own.sum(), *own])
+    np.testing.assert_allclose(found.scatter[0], variance * left * own.sum() ** 2)
+    np.testing.assert_allclose(found.offset[0], variance * left * (h.sum() / (h**2).sum()) ** 2)
+
+
+def test_contexts_count_with_their_cells_down_to_one():
+    design = design_of([[0], [0], [1], [1], [0], [1]], [0, 0, 0, 0, 1, 1], n=[1, 3, 1, 4, 1, 1])
+    np.testing.assert_allclose(references(design)[0, :2], [0.25, 0.75])
+    found = contrasts(design, design.dose, np.zeros((6, 2)), np.ones((6, 2)))
+    share = 1 / np.array([1 / 4 + 1 / 5, 1 + 1])  # of the groups: one over the variances of their differences
+    share /= share.sum()
+    expected = np.array([-0.25, -0.75, 0.2, 0.8, 0, 0]) * share[0] + np.array([0, 0, 0, 0, -1, 1]) * share[1]
+    np.testing.assert_allclose(found.weight[0], expected)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from scgim._core.posterior.hill import fit_curves, hill, rank_one_log_density
+from scgim._core.posterior import hill as module
+from scgim._core.posterior.hill import WIDE, _axes, _curvature, fit_curves, hill, rank_one_log_density
 
 DOSES = np.array([0.2, 0.5, 1.0, 2.0, 5.0])
 
@@ -82,3 +83,14 @@ def test_drug_without_targets_is_as_uncertain_as_drugs_differ():
     length = np.sqrt((axes**2).sum(axis=(0, 2)))
     assert length[15] > 3 * np.median(length[:15])
     assert length[15] > 0.3
+
+
+def test_curvature_is_the_inverse_of_second_derivatives(monkeypatch):
+    """Of a quadratic cost second differences are exact, with a prior as wide as stated beside."""
+    second, at = np.array([[3.0, 1.1], [1.1, 2.0]]), np.array([0.3, -0.4])
+    monkeypatch.setattr(
+        module, "_shared_cost", lambda *given: 0.5 * np.einsum("ta,ab,tb->t", given[3], second, given[3])
+    )
+    found = _curvature([], 1.0, 0.0, at)
+    np.testing.assert_allclose(found, np.linalg.inv(second + np.diag(1 / WIDE**2)), rtol=1e-6)
+    np.testing.assert_allclose(_axes(found).T @ _axes(found), found)

@@ -37,3 +37,19 @@ def test_contexts_that_differ_keep_their_own_variance(rng):
 
 def test_few_contexts_take_the_pooled_variance():
     np.testing.assert_array_equal(moderated(np.ones((2, 3)), np.array([5, 5]), np.full(3, 0.7)), np.full((2, 3), 0.7))
+
+
+def test_variances_are_drawn_by_the_learned_freedom(rng):
+    """Small variances count as large ones do; a gene without any, and contexts of few cells, teach nothing."""
+    n = np.append(np.full(60, 12), [1, 2])
+    factor = np.append(8 / rng.chisquare(8, 60), [1.0, 1.0])[:, None]
+    square = factor * np.maximum(n - 1, 0)[:, None] * rng.chisquare(11, (62, 4)) / 11 * [0.01, 0.1, 1.0, 0.0]
+    pooled = square.sum(axis=0) / (n - 1.0).sum()
+    ratio = square[:60, :3] / 11 / pooled[:3]
+    d0 = prior_freedom(ratio, np.full(60, 11.0))
+    assert np.isfinite(d0)
+    np.testing.assert_allclose(moderated(square, n, pooled), (d0 * pooled + square) / (d0 + n - 1.0)[:, None])
+    np.testing.assert_array_equal(moderated(0 * square, n, 0 * pooled), np.zeros((62, 4)))
+    three, two = slice(57, 60), slice(58, 62)
+    assert not np.allclose(moderated(square[three] * [[1.0], [9.0], [30.0]], n[three], pooled), pooled)
+    np.testing.assert_array_equal(moderated(square[two] * 9.0, n[two], pooled), np.tile(pooled, (4, 1)))

@@ -82,6 +82,15 @@ def test_errors_that_contexts_share_widen_every_effect(rng):
     np.testing.assert_allclose(wide.of_context.sd[1:4] ** 2, plain.of_context.sd[1:4] ** 2 + 0.5 * h**2)
 
 
+def test_drugs_of_one_context_and_of_none_err_by_what_is_shared(rng):
+    design = make_design([[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 3, 0]])
+    curves = Curves(np.full(3, 0.75), np.full(3, 2.0), 1.5, 0.3)
+    given = rng.normal(size=(4, 2)), np.full((4, 2), 0.2), design, curves, np.zeros((3, 2))
+    plain, wide = fit_targets(*given), fit_targets(*given, shared=np.full((3, 1, 2), 0.5))
+    np.testing.assert_allclose(wide.of_drug.sd[:2] ** 2, plain.of_drug.sd[:2] ** 2 + 0.5)
+    np.testing.assert_array_equal(wide.of_drug.sd[2], curves.effect_sd)  # the prior
+
+
 def test_context_probability_is_that_any_drug_targets(rng):
     design = make_design([[1, 0], [0, 1], [1, 1]])
     out = fit_targets(rng.normal(size=(3, 5)), np.full((3, 5), 0.3), design, CURVES, rng.normal(size=(2, 5)))

@@ -186,3 +186,26 @@ def test_coefficients_and_targets_of_the_truth_are_found(study):
         weight = fit.coef * scale[j] / scale[list(parents)]
         np.testing.assert_allclose(weight, study.graph[list(parents), j], atol=0.12)
         np.testing.assert_array_equal(fit.log_odds > 0, study.effect[drug, j] != 0)
+
+
+@pytest.mark.parametrize("mechanism", ["linear", "additive"])
+def test_the_ridge_steadies_and_does_not_move(study, mechanism):
+    """Scores are those without a ridge, to a quarter of a nat: what parents explain is hundreds."""
+    score = make_score(study, mechanism)
+    with_ridge = score.score_sets(GENE, [PARENTS, (3, 4)])
+    score.ridge = 0.0
+    score._prior_numbers = None  # of which the ridge is one
+    without = score.score_sets(GENE, [PARENTS, (3, 4)])
+    np.testing.assert_allclose(with_ridge, without, atol=0.25)
+
+
+def test_a_score_that_changes_a_compiled_method_is_not_taken_for_compiled(study):
+    class Own(ShiftScore):
+        def branches(self, square, error, j):
+            return super().branches(square, error, j)
+
+    moments, design = study.moments("additive"), study.design
+    for kind, n_functions in ((ShiftScore, moments.n_functions), (Own, 0)):
+        score = kind(moments, design.drug_set, design.group, prior(moments.n_genes))
+        assert score.as_compiled == (kind is ShiftScore)
+        assert score.engine()[0] == n_functions

@@ -52,6 +52,13 @@ def test_sid_equals_brute_force(seed):
     assert metrics.structural_intervention_distance(a, b) == brute_force_sid(a, b)
 
 
+def test_a_collider_below_the_children_is_opened():
+    """Truth 0 -> 1 -> 2 <- 3, and 2 taken for a parent of 0: adjusting for it opens the walk from 0 to 3."""
+    true, graph = np.zeros((4, 4), int), np.zeros((4, 4), int)
+    true[0, 1] = true[1, 2] = true[3, 2] = graph[2, 0] = 1
+    assert metrics.structural_intervention_distance(true, graph) == brute_force_sid(true, graph) == 7
+
+
 def test_sid_equals_gadjid():
     """An independent implementation on larger graphs, where it is installed."""
     gadjid = pytest.importorskip("gadjid")

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from scgim.metrics import centroid_accuracy
+from scgim.metrics._predictions.centroid_accuracy import centroid_shares
 
 
 def test_shares_by_brute_force(rng):
@@ -16,6 +17,12 @@ def test_the_truth_scores_one_and_one_mean_for_all_a_half_on_average(rng):
     assert centroid_accuracy(truth, truth) == 1.0
     assert centroid_accuracy(truth, np.tile(truth.mean(0), (9, 1))) == pytest.approx(0.5)
     assert np.isnan(centroid_accuracy(truth[:1], truth[:1]))
+
+
+def test_ties_count_one_half():
+    """The first is as far from two, farther from a third; the second is nearest to itself."""
+    truth, mean = np.array([[1.0], [-1.0], [5.0]]), np.array([[0.0], [-1.0], [9.0]])
+    np.testing.assert_allclose(centroid_shares(truth, mean), [(1 + 0.5) / 2, 1.0, 1.0])
 
 
 def test_shapes_must_agree():

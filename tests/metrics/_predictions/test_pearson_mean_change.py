@@ -13,6 +13,8 @@ def test_correlation_of_changes_is_scipys():
     expected = np.mean([stats.pearsonr(t - c, m - c)[0] for t, m, c in zip(true, mean, control, strict=True)])
     assert metrics.pearson_mean_change(true, mean, control) == pytest.approx(expected)
     assert metrics.pearson_mean_change(true[0], true[0], control[0]) == pytest.approx(1)
+    near = metrics.pearson_mean_change(1e-3 * true, 1e-3 * mean, 1e-3 * control)  # in any units
+    assert near == pytest.approx(expected)
     assert metrics.pearson_mean_change(true, control, control) == 0
     assert np.isnan(metrics.pearson_mean_change(control, true, control))
 
