@@ -24,12 +24,12 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE, TESTS = ROOT / "src", ROOT / "tests"
 SECONDS = 120  # of processor time that tests may take without a change; with one, three times what they took without
 HARNESS = """
-_core/structure/score.py: _core/structure/test_score.py _core/structure/test_kernels.py
+_core/structure/score.py: _core/structure/test_score.py _core/structure/test_kernels.py _core/observation/test_latent.py
 _core/moments/moments.py: _core/moments/test_moments.py _core/observation/test_latent.py
 _core/moments/blocks.py: _core/moments/test_blocks.py
 _core/posterior/slab.py: _core/posterior/test_slab.py _core/posterior/test_targets.py
 _core/posterior/hill.py: _core/posterior/test_hill.py
-_core/posterior/curves.py: _core/posterior/test_curves.py _core/posterior/test_hill.py _core/posterior/test_targets.py
+_core/posterior/curves.py: _core/posterior/test_curves.py _core/posterior/test_hill.py _core/posterior/test_targets.py _core/posterior/test_levels.py
 _core/posterior/odds.py: _core/posterior/test_odds.py _core/posterior/test_contrasts.py _core/posterior/test_background.py
 _core/posterior/contrasts.py: _core/posterior/test_contrasts.py _core/posterior/test_targets.py
 _core/posterior/targets.py: _core/posterior/test_targets.py _core/posterior/test_levels.py

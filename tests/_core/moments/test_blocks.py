@@ -55,6 +55,21 @@ def test_summary_of_a_block(cells):
     assert BlockSummary(np.zeros(G))(sparse.csr_matrix(x), context).bad_gene == 2
 
 
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+def test_summary_counts_every_cell(cells, rows, monkeypatch):
+    """The first and the last cell hold the extremes, however many are read at once."""
+    monkeypatch.setattr("scgim._core.moments.blocks.chunk_rows", lambda n_genes: rows)
+    x, context = cells
+    x[0], x[-1] = 9.0, -9.0
+    for block, shift in ((x, np.full(G, 0.5)), (sparse.csr_matrix(x), np.zeros(G))):
+        part = BlockSummary(shift)(block, context)
+        np.testing.assert_array_equal(part.low, np.full(G, -9.0))
+        np.testing.assert_array_equal(part.high, np.full(G, 9.0))
+        np.testing.assert_allclose(part.square, ((x - shift) ** 2).sum(axis=0))
+        expected = [(x - shift)[context == k].sum(axis=0) for k in range(K)]
+        np.testing.assert_allclose(part.total, expected, atol=1e-12)
+
+
 def test_matrices_side_by_side(cells):
     x, context = cells
     left, right = sparse.csc_matrix(x), x[:, :2]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from scgim._core.moments.moments import compute_moments
 from scgim._core.observation.latent import Latent, latent_moments, nearest_covariance
@@ -51,7 +52,16 @@ def test_observed_means_are_less_certain(rng):
     fit = score.gene(1, (0,))
     bare = fit.noise / moments.n + moments.spread[:, 1] + fit.coef[0] ** 2 * moments.spread[:, 0]
     assert fit.error[0] == pytest.approx(bare[0])  # the control is the baseline
-    assert (fit.error[1:] > bare[1:]).all()  # its coefficients are uncertain
+    sets = np.array([[0]])
+    last = score._maximise(1, sets, 1, score.solutions(1, sets, score.n_steps_final - 1)[1])
+    x = np.column_stack([moments.mean[:, 0, 0], np.ones(3)])  # the coefficient and the baseline are uncertain
+    uncertain = np.einsum("kf,fg,kg->k", x, np.linalg.inv(last["lhs"][0]), x)
+    np.testing.assert_allclose(fit.error[1:], bare[1:] + uncertain[1:])
+    assert (uncertain > 0).all()
+    p, sd = score.prior.p_target[1], score.prior.effect_sd[1]
+    off = np.log1p(-p) + norm.logpdf(fit.residual[1:], 0, np.sqrt(fit.error[1:]))
+    on = np.log(p) + norm.logpdf(fit.residual[1:], 0, np.sqrt(fit.error[1:] + sd**2))
+    np.testing.assert_allclose(fit.log_odds, on - off)
 
 
 def test_precision_is_that_of_fewer_cells():

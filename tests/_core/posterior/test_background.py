@@ -1,5 +1,7 @@
 """Targets are told from drift, by densities that are enumerated here and on shifts that are made here."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.stats import norm, t
@@ -58,6 +60,17 @@ def test_log_ratio_equals_enumerated_densities(rng):
     np.testing.assert_allclose(found.sd, np.sqrt(second / off - (mean / off) ** 2))
     np.testing.assert_allclose(found.beside, beside / on)
     assert found.evidence == pytest.approx(np.log((1 - mixture.p) * off + mixture.p * on).sum())
+
+
+def test_drift_starts_from_the_median_beyond_what_parents_pass_on(rng):
+    """The median of a squared standard Gaussian is 0.455; errors are taken off, and nothing is below zero."""
+    estimate, alone = rng.normal(size=(2, 3, 7)) * [[1.0], [0.5], [1e-3]]
+    variance = np.array([0.02, 0.3])[:, None, None] * rng.uniform(0.5, 1.5, (2, 3, 7))
+    shifts, _ = shifts_of(estimate, variance, alone=alone)
+    start = _Mixture(shifts, np.arange(3), 3).of_drug
+    expected = np.median(estimate**2, axis=1) / 0.455 - np.median(variance[0], axis=1)
+    assert (expected[:2] > 1e-6).all() and expected[2] < 0
+    np.testing.assert_allclose(start, np.tile(np.maximum(expected, 1e-6)[:, None], (1, 7)))
 
 
 def test_one_step_learns_from_pairs_that_are_no_targets(rng):
@@ -158,6 +171,28 @@ def test_errors_of_slopes_are_learned(rng):
     called = drift.log_odds > np.log(9)
     assert called[np.arange(20), np.arange(20)].mean() > 0.9
     assert called.sum() - 20 <= 3
+
+
+@pytest.mark.parametrize(
+    ("evidence", "expected", "tried"),
+    [
+        ((0.0, 0.9, 1.1, 2.0, 2.2, 5.0), 0.8, 6),  # from the best so far one nat has to be gained
+        ((0.0, -19.0, 3.0, 3.9, 3.9, 3.9), 0.2, 6),
+        ((0.0, 2.0, -17.0, -19.0, 9.0, 9.0), 0.1, 4),  # twenty lost: no more are tried
+    ],
+)
+def test_relative_errors_of_slopes_are_tried_while_evidence_lasts(monkeypatch, rng, evidence, expected, tried):
+    shifts, _ = shifts_of(rng.normal(size=(2, 4)), 0.1, passed=1.0)
+    steps = []
+
+    def fit(mixture, n_steps):
+        steps.append(n_steps)
+        return SimpleNamespace(evidence=evidence[len(steps) - 1], slope_sd=mixture.slope_sd)
+
+    monkeypatch.setattr(_Mixture, "fit", fit)
+    assert fit_background(shifts, 2).slope_sd == expected
+    assert len(steps) == tried
+    assert steps[0] > max(steps[1:])
 
 
 def test_edges_that_pass_nothing_on_are_seen_without_the_graph(rng):

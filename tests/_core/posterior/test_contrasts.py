@@ -160,6 +160,13 @@ def test_contexts_and_groups_differ_by_what_dense_covariances_say():
     np.testing.assert_allclose(found.between[0], group2 * (weight**2).sum() / weight.sum() ** 2)
 
 
+def test_two_contexts_tell_how_contexts_differ():
+    """One degree of freedom: half the squared difference, less the variance of a mean."""
+    design = design_of([[0], [1], [1]], n=[100, 20, 20])
+    found = contrasts(design, design.dose, np.tile([[0.7], [1.5], [-0.3]], (1, 9)), np.full((3, 9), 0.1))
+    assert found.context_sd == pytest.approx(np.sqrt(1.8**2 / 2 - 0.1))
+
+
 @pytest.mark.parametrize("n", [[100, 20, 20, 40], [1, 1, 1, 1]])
 def test_what_is_left_of_plates_is_an_error_that_doses_share(n):
     """Weights are generalised least squares, and the shared error counts with the square of their sum."""

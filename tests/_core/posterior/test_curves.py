@@ -125,3 +125,18 @@ def test_distribution_of_effects_is_learned_from_weighted_sums(rng):
     assert len(curves.slab) == 3
     few = fit_dose_curves(residual[:, :3], error[:, :3], on[:, :3], design, p_target=p[:3] / 10)
     np.testing.assert_allclose(few.slab, [[1.0, 0.0, few.effect_sd**2]])
+
+
+def test_two_levels_are_enough_to_differ():
+    """Without doses; the variance of effects at one level is that of the mean and that between levels together."""
+    dose, level = np.tile(np.eye(6), (2, 1)), np.repeat([0, 1], 6)
+    names = tuple(f"drug {d}" for d in range(6))
+    design = Design(names, dose, level, ("x", "y"), np.full(12, 50), has_dose=False, level=level)
+    effect = np.array([2.0, -3.0, 2.5, 3.0, -2.0, 1.5])
+    residual = np.diag(effect)[np.tile(np.arange(6), 2)] * np.where(level == 0, 1.2, 0.8)[:, None]
+    found = fit_dose_curves(residual, np.full((12, 6), 0.01), residual != 0, design)
+    assert 0.2 < found.between_sd < 1.0
+    total = np.sqrt((residual[residual != 0] ** 2).mean())
+    assert np.hypot(found.effect_sd, found.between_sd) == pytest.approx(total)
+    alike = fit_dose_curves(np.vstack([residual[:6]] * 2), np.full((12, 6), 0.01), residual != 0, design)
+    assert alike.between_sd == 0

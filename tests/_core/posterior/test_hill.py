@@ -3,7 +3,16 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from scgim._core.posterior import hill as module
-from scgim._core.posterior.hill import WIDE, _axes, _curvature, fit_curves, hill, rank_one_log_density
+from scgim._core.posterior.hill import (
+    SLOPES,
+    WIDE,
+    _axes,
+    _curvature,
+    curve_grid,
+    fit_curves,
+    hill,
+    rank_one_log_density,
+)
 
 DOSES = np.array([0.2, 0.5, 1.0, 2.0, 5.0])
 
@@ -94,3 +103,10 @@ def test_curvature_is_the_inverse_of_second_derivatives(monkeypatch):
     found = _curvature([], 1.0, 0.0, at)
     np.testing.assert_allclose(found, np.linalg.inv(second + np.diag(1 / WIDE**2)), rtol=1e-6)
     np.testing.assert_allclose(_axes(found).T @ _axes(found), found)
+
+
+def test_grid_reaches_a_decade_beyond_the_doses():
+    log_ec50, log_slope = curve_grid(np.array([0.0, 0.2, 5.0]))
+    assert (log_ec50.min(), log_ec50.max()) == pytest.approx((np.log(0.02), np.log(50.0)))
+    np.testing.assert_allclose(np.unique(log_slope), np.log(SLOPES))
+    assert len(np.unique(np.column_stack([log_ec50, log_slope]), axis=0)) == len(log_ec50) == 41 * len(SLOPES)

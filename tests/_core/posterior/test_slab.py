@@ -94,3 +94,11 @@ def test_hidden_gaps_have_the_share_of_increases_and_the_sizes_of_clear_targets(
     size = np.abs(estimate[on])
     expected = gap_slab(0.8, size.mean(), size.var() - 0.01, 16.0)
     np.testing.assert_allclose(found, expected, rtol=0.02)
+
+
+@pytest.mark.parametrize("n_targets", [7, 8])
+def test_eight_targets_may_show_a_gap(n_targets):
+    estimate = np.zeros((10, 10))
+    estimate[:n_targets, 0] = 4.0 * np.where(np.arange(n_targets) % 2, 1, -1)
+    found = learn_hidden_slab(estimate, np.full((10, 10), 0.01), np.full(10, 1e-3), 16.0)
+    assert len(found) == (3 if n_targets == 8 else 1)

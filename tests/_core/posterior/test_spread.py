@@ -20,6 +20,17 @@ def test_freedom_of_the_prior_is_found(rng, d0):
     assert prior_freedom(ratio, freedom) == pytest.approx(d0, rel=0.1)
 
 
+def test_contexts_of_few_and_many_cells_are_made_comparable():
+    """Logarithms of variances that lie s above and below what their cells let expect: a variance of s^2, less that of sampling."""
+    half = np.tile([1.0, 2.0, 30.0], 4)
+    expected = polygamma(0, half) - np.log(half)
+    away = 2.0 * np.repeat([1.0, -1.0], 6)
+    ratio = np.exp(expected + away)[:, None] * [1.0, 5.0]  # genes at any level
+    found = prior_freedom(ratio, 2 * half)
+    excess = 2.0**2 * 12 / 11 - polygamma(1, half).mean()
+    assert polygamma(1, found / 2) == pytest.approx(excess)
+
+
 def test_equal_variances_become_the_pooled_one(rng):
     pooled, n = np.array([0.5, 2.0]), np.full(400, 30)
     square = pooled * rng.chisquare(29, (400, 2))

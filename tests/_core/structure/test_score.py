@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 
 from scgim._core.mechanisms import MECHANISMS
-from scgim._core.structure.score import Prior, ShiftScore
+from scgim._core.structure.score import EDGE_FACTOR, Prior, ShiftScore
 
 GENE, PARENTS = 2, (0, 1)
 
@@ -80,6 +80,20 @@ def test_price_is_prior_odds_and_half_log_n_a_parameter(study):
         price = score.price(2, np.array([[0, 1], [3, 5]]))
         each = 0.5 * np.log(len(study.cells)) * 2 * functions_
         np.testing.assert_allclose(price, [2 + 8 + each, 20 + 32 + each])
+
+
+@pytest.mark.parametrize("mechanism", ["linear", "additive"])
+def test_edges_between_genes_that_are_seen_through_noise_are_dearer(rng, study, mechanism):
+    moments, design = study.moments(mechanism), study.design
+    moments.pair_cells = rng.uniform(5, 30, (6, 6))
+    score = ShiftScore(moments, design.drug_set, design.group, prior(6))
+    typical = np.median(moments.pair_cells[~np.eye(6, dtype=bool)])
+    each = score.prior.edge_price + 0.5 * np.log(len(study.cells)) * moments.n_functions
+    each = each * EDGE_FACTOR * np.maximum(typical / moments.pair_cells, 1)
+    np.testing.assert_allclose(
+        score.price(2, np.array([[0, 1], [3, 5]])), [each[[0, 1], 2].sum(), each[[3, 5], 2].sum()]
+    )
+    np.testing.assert_allclose(score._prices(), each)
 
 
 def test_prices_of_edges_are_their_prior_odds():

@@ -7,6 +7,7 @@ from scgim.metrics import direction_agreement
 def test_signs_of_the_largest_changes_count():
     truth = np.array([3.0, -2.0, 1.0, 0.1])
     assert direction_agreement(truth, np.array([1.0, 1.0, 0.0, -5.0]), np.zeros(4), n_top=3) == pytest.approx(0.5)
+    assert direction_agreement(truth, np.array([1.0, 1.0, 0.0, -5.0]), np.zeros(4), n_top=1) == 1.0
     assert direction_agreement(truth, truth, np.zeros(4)) == 1.0
     assert direction_agreement(truth, np.zeros(4), np.zeros(4)) == 0.5
 

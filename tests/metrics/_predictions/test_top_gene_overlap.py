@@ -7,6 +7,7 @@ from scgim.metrics import top_gene_overlap
 def test_genes_count_that_are_named_and_go_the_right_way():
     truth = np.array([3.0, -2.0, 1.0, 0.1, 0.0])
     assert top_gene_overlap(truth, np.array([2.0, 2.0, 0.0, 0.0, 0.0]), np.zeros(5), n_top=2) == 0.5
+    assert top_gene_overlap(truth, np.array([0.2, 0.1, 0.0, 0.0, 0.0]), np.zeros(5), n_top=1) == 1.0
     assert top_gene_overlap(truth, truth, np.zeros(5), n_top=3) == 1.0
     assert top_gene_overlap(truth, np.zeros(5), np.zeros(5), n_top=3) == 0.0
 
