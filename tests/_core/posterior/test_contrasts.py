@@ -124,12 +124,13 @@ def spread_of(value, error, height, own, shared=0.0) -> tuple[float, int]:
     return ((left @ value) @ (left @ value) - known) / np.trace(left @ left.T), len(height) - 1
 
 
-def test_contexts_and_groups_differ_by_what_dense_covariances_say():
+@pytest.mark.parametrize("cell", [2.0, 0.3])
+def test_contexts_and_groups_differ_by_what_dense_covariances_say(cell):
     """Two and three doses in two groups with controls of their own, one dose in a third; every gene the same up to its sign."""
     h = np.array([[0.0], [0.3], [0.8], [0.0], [0.2], [0.5], [1.0], [0.0], [0.7]])
     group = np.array([0, 0, 0, 1, 1, 1, 1, 2, 2])
     design = design_of(h > 0, group, n=[100, 10, 40, 20, 10, 20, 30, 50, 15])
-    error = np.tile(2.0 / design.n_cells[:, None], (1, 30))
+    error = np.tile(cell / design.n_cells[:, None], (1, 30))
     one = np.array([0.7, 2.5, -0.9, 0.2, 1.5, -0.8, 3.0, 0.4, 6.0])
     found = contrasts(design, h, one[:, None] * np.where(np.arange(30) % 2, 1, -1), error)
     sizes, freedom = [], []
@@ -147,7 +148,7 @@ def test_contexts_and_groups_differ_by_what_dense_covariances_say():
     for c in range(3):
         rows = np.flatnonzero(group == c)
         control, rows = rows[0], rows[1:]
-        height, precision = h[rows, 0], 1 / (1 / design.n_cells[rows] + context2 / 2.0)
+        height, precision = h[rows, 0], 1 / (1 / design.n_cells[rows] + context2 / cell)
         own = precision * height / (precision @ height**2)
         amplitude.append(own @ (one[rows] - one[control]))
         scattered.append((own**2).sum() * context2)
@@ -179,6 +180,20 @@ def test_what_is_left_of_plates_is_an_error_that_doses_share(n):
     np.testing.assert_allclose(found.weight[0], [-own.sum(), *own])
     np.testing.assert_allclose(found.scatter[0], variance * left * own.sum() ** 2)
     np.testing.assert_allclose(found.offset[0], variance * left * (h.sum() / (h**2).sum()) ** 2)
+
+
+def test_contexts_differ_around_curves_whose_small_doses_tell_the_plate():
+    """Weights of a drug's contexts sum to less than one, because offsets of plates are read off its smallest dose."""
+    h, value = np.array([[0.0], [0.1], [0.5], [0.9]]), np.array([0.5, 1.5, 2.0, 2.2])
+    design = design_of(h > 0, n=[50, 20, 20, 20])
+    error = 0.2 / design.n_cells
+    plates = Plates(np.zeros((4, 9)), np.zeros(4), 1.0)
+    found = contrasts(design, h, np.tile(value[:, None], (1, 9)), np.tile(error[:, None], (1, 9)), plates)
+    inverse = np.linalg.inv(np.diag(1 / design.n_cells[1:]) + 1.0)
+    own = inverse @ h[1:, 0] / (h[1:, 0] @ inverse @ h[1:, 0])
+    assert own.sum() < 0.5
+    size, _ = spread_of(value[1:] - value[0], error[1:], h[1:, 0], own, error[0])
+    assert found.context_sd == pytest.approx(np.sqrt(size))
 
 
 def test_contexts_count_with_their_cells_down_to_one():
