@@ -166,3 +166,18 @@ def test_a_spread_that_rounding_makes_is_none():
     scale = location_scale(chunk_sums(x, np.zeros(40, int), frame), frame)[1]
     assert scale[0] == 0
     np.testing.assert_allclose(scale[1:], [1e-7, 1.0], rtol=1e-2)
+
+
+def test_genes_of_any_spread_are_standardised():
+    x, context = cells()
+    usual, small = (compute_moments(lambda u=u: iter([(u * x, context)]), K) for u in (1.0, 1e-4))
+    np.testing.assert_allclose(small.scale, 1e-4 * x.std(axis=0))
+    np.testing.assert_allclose(small.within, usual.within)
+
+
+def test_one_pair_of_cells_tells_a_covariance():
+    """Two cells of one context and one of another: half the products of their difference, with one degree of freedom."""
+    x = np.array([[1.0, 2.0], [3.0, 7.0], [0.0, 1.0]])
+    found = compute_moments(lambda: iter([(x, np.array([0, 0, 1]))]), 2)
+    away = (x[1] - x[0]) / x.std(axis=0)
+    np.testing.assert_allclose(found.within, np.outer(away, away) / 2)

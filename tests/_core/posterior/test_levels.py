@@ -8,7 +8,7 @@ from scipy.stats import multivariate_normal
 
 from scgim._core.design import Design
 from scgim._core.posterior.curves import Curves, fit_dose_curves
-from scgim._core.posterior.levels import learn_between, level_blocks
+from scgim._core.posterior.levels import learn_between, level_blocks, level_sums, pool_levels
 from scgim._core.posterior.targets import fit_targets
 
 DOSE = np.array([[0, 0], [0, 0], [0.5, 0], [1, 0], [2, 0], [0.5, 0], [2, 0], [0, 1], [0, 3]], float)
@@ -138,6 +138,23 @@ def test_evidence_of_differences_is_that_of_dense_gaussians(rng):
     grid = np.linspace(0, 0.95 * total, 200)
     best = max(evidence(x) for x in grid)
     assert evidence(found) >= best - 1e-3
+
+
+@pytest.mark.parametrize("between", [0.0, 0.8])
+def test_sums_of_levels_hold_the_density_of_all_residuals(rng, between):
+    curves, residual, error = (
+        replace(CURVES, between_sd=between),
+        rng.normal(size=(9, 2)),
+        rng.uniform(0.05, 0.4, (9, 2)),
+    )
+    for d in range(2):
+        rows = np.flatnonzero(DOSE[:, d])
+        h = curves.fraction(DOSE)[rows, d]
+        sums = level_sums(residual[rows].T, error[rows].T + (curves.deviation_sd * h) ** 2, h, LEVEL[rows], 3)
+        weight, estimate, log = pool_levels(sums, between**2)
+        spread = curves.effect_sd**2 + 1 / weight
+        found = log - 0.5 * (np.log(weight * spread) + estimate**2 / spread) - 0.5 * len(rows) * np.log(2 * np.pi)
+        np.testing.assert_allclose(found, [dense(d, residual[rows, j], error[rows, j], curves)[0] for j in range(2)])
 
 
 def test_one_level_a_drug_tells_nothing_of_differences(rng):

@@ -64,3 +64,5 @@ def test_variances_are_drawn_by_the_learned_freedom(rng):
     three, two = slice(57, 60), slice(58, 62)
     assert not np.allclose(moderated(square[three] * [[1.0], [9.0], [30.0]], n[three], pooled), pooled)
     np.testing.assert_array_equal(moderated(square[two] * 9.0, n[two], pooled), np.tile(pooled, (4, 1)))
+    threes = np.full(6, 3)
+    assert not np.allclose(moderated(np.repeat([0.01, 9.0], 3)[:, None] * [2.0, 2.0], threes, np.full(2, 4.5)), 4.5)
