@@ -22,7 +22,8 @@ from scgim._core.arrays import sum_by
 from scgim._core.fit import Fit, Graph
 from scgim._core.kinds.abduct import abduct
 from scgim._core.kinds.activity import Children
-from scgim._core.learn.alternate import ACTIVITY, SHIFT, ActiveFit, combine
+from scgim._core.learn.active_fit import ACTIVITY, SHIFT, ActiveFit
+from scgim._core.learn.alternate import combine
 from scgim._core.posterior.curves import Curves
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.structure.prior import Prior

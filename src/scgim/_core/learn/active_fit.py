@@ -1,0 +1,249 @@
+"""State of the alternation between graph, shifts and activities (layer `_core`; not from the paper)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.special import logit
+
+from scgim._core.arrays import override
+from scgim._core.design import Design
+from scgim._core.effects import Effects, KindFit
+from scgim._core.kinds.activity import ActiveScore, Activity, Children, child_evidence, estimates
+from scgim._core.kinds.joint import Choice, LocalForm, drug_choice, local_form
+from scgim._core.kinds.off import learn_off
+from scgim._core.kinds.shift import Shift
+from scgim._core.moments.moments import Moments
+from scgim._core.posterior.curves import Curves, fit_dose_curves
+from scgim._core.posterior.evidence import Evidence
+from scgim._core.posterior.targets import by_context
+from scgim._core.structure.learn_prior import BACKGROUNDS, MOST_TARGETS, evidence_given
+from scgim._core.structure.order import OrderSearch, search
+from scgim._core.structure.parents import Parents
+from scgim._core.structure.prior import FEWEST_GENES, Prior
+from scgim._core.structure.screening import screen
+from scgim._core.structure.watch import Watch
+
+SHIFT, ACTIVITY = Shift(), Activity()
+START_SD = 0.7  # of psi, before its size is learned
+NEVER = -1e3  # log odds
+
+
+@dataclass
+class Part:
+    """What is known of one kind of intervention: its prior, dose curves, and posterior."""
+
+    name: str
+    curves: Curves
+    p_target: float
+    background: float = 0.0
+    found: KindFit | None = None
+    history: list[float] = field(default_factory=list)
+
+
+class Expected:
+    """Expected effects of every drug in its own contexts, ``(L, V)`` each, and their sums ``(K, V)``."""
+
+    def __init__(self, n_contexts: int, n_drugs: int, n_variables: int) -> None:
+        self.total = np.zeros((n_contexts, n_variables))
+        self.of_drug: list[np.ndarray | None] = [None] * n_drugs
+
+    def set(self, d: int, rows: np.ndarray, effect: np.ndarray) -> None:
+        """Exchanges what drug d does in its contexts."""
+        self.total[rows] = self.of_others(d, rows) + effect
+        self.of_drug[d] = effect
+
+    def of_others(self, d: int, rows: np.ndarray) -> np.ndarray:
+        """What the other drugs do in the contexts of drug d, ``(L, V)``."""
+        own = self.of_drug[d]
+        return self.total[rows] if own is None else self.total[rows] - own
+
+
+def all_children(
+    moments: Moments, design: Design, parents: dict[int, tuple[int, ...]], evidence: Evidence, off: np.ndarray
+) -> list[Children]:
+    """Evidence of every gene on the activities of its parents, with mechanisms at full activity."""
+    return [
+        child_evidence(moments, design.group, j, np.array(parents[j], dtype=int), evidence.gene(j), off)
+        for j in range(moments.n_genes)
+    ]
+
+
+class ActiveFit:
+    """State of the alternation between graph, shifts and activities.
+
+    Parameters
+    ----------
+    shifts
+        Whether drugs may shift genes too; otherwise differences of means that no activity explains are background.
+    """
+
+    def __init__(
+        self, moments: Moments, design: Design, prior: Prior, *, shifts: bool, background: float | str, known: Any
+    ) -> None:
+        self.moments, self.design, self.prior = moments, design, prior
+        self.shifts, self.background, self.known = shifts, background, known
+        D = len(design.drugs)
+        flat = Curves(np.zeros(D), np.ones(D), START_SD, 0.2 * START_SD)
+        self.activity = Part(ACTIVITY.name, flat, float(prior.p_target[0]))
+        self.shift = Part(SHIFT.name, flat, float(prior.p_target[0]))
+        shape = (len(moments.n), moments.n_genes)
+        self.psi, self.shifted, self.active = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        self.kinds = (self.activity, self.shift)
+        self.most = MOST_TARGETS / (1 + shifts)  # activities a drug; beside shifts there are half as many
+        self.parents: dict[int, tuple[int, ...]] = {}
+        self.off: np.ndarray | None = None  # (G,), standardised; None before it is learned
+
+    def prior_odds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Prior log odds ``(D, 2G)`` of activities, then of shifts, and prior variances ``(2G,)``."""
+        G, D = self.moments.n_genes, len(self.design.drugs)
+        a, s = self.activity, self.shift.curves
+        p = np.append(np.full(G, a.p_target), self.prior.p_target)
+        odds = np.tile(logit(p), (D, 1))
+        if self.known is not None:
+            odds = override(odds, np.tile(self.known, (1, 2)))
+        heard = np.zeros(G, dtype=bool)
+        heard[[i for pa in self.parents.values() for i in pa]] = True
+        odds[:, :G][:, ~heard] = NEVER  # without children there is nothing whose activity could change
+        if not self.shifts:
+            odds[:, G:] = NEVER
+        variance = np.full(2 * G, a.curves.effect_sd**2)
+        variance[G:] = s.effect_sd**2 + (0 if self.design.has_dose else s.deviation_sd**2)
+        return odds, variance
+
+    def factors(self) -> np.ndarray:
+        """Part of the full effect in each context, for activities and shifts, ``(K, D, 2)``."""
+        dose = self.design.dose
+        return np.stack([self.activity.curves.fraction(dose), self.shift.curves.fraction(dose)], axis=2)
+
+    def forms(self, children: list[Children], edge_sd: float) -> list[LocalForm]:
+        """What every gene tells, with the given background of single effects; doses may leave the curve of a target."""
+        m, G = self.moments, self.moments.n_genes
+        perturbed = (~self.design.control).astype(float)
+        most = self.factors().max(axis=1) if len(self.design.drugs) else np.zeros((len(m.n), 2))  # (K, 2)
+        off = [k.curves.deviation_sd * self.design.has_dose * most[:, i] for i, k in enumerate(self.kinds)]
+        out = []
+        for j, child in enumerate(children):
+            own = (self.prior.background_sd[j] ** 2 + self.shifted[:, j] * off[1] ** 2) * perturbed
+            edges = [(edge_sd**2 + self.active[:, i] * off[0] ** 2) * perturbed for i in child.parents]
+            out.append(local_form(child, j, G, np.column_stack([*edges, own])))
+        return out
+
+    def choices(
+        self, forms: list[LocalForm], expected: Expected
+    ) -> Iterator[tuple[int, np.ndarray, np.ndarray, Choice]]:
+        """Each drug with its contexts ``(L,)``, part of the full effect there ``(L, 2G)``, and what they tell, given the effects of all."""
+        odds, variance = self.prior_odds()
+        fractions = self.factors()
+        for d in range(len(self.design.drugs)):
+            rows = self.design.of(d)
+            factor = np.repeat(fractions[rows, d], self.moments.n_genes, axis=1)
+            yield d, rows, factor, drug_choice(forms, rows, factor, expected.of_others(d, rows), variance, odds[d])
+
+    def update(self, evidence: Evidence, rng: np.random.Generator) -> None:
+        """Posterior of shifts and activities given the graph, their sizes, and the background of effects."""
+        m, design, kind = self.moments, self.design, self.activity
+        children = self.children(evidence)
+        self.update_curves(children, evidence)
+        combined = design.combined
+        expected = Expected(len(m.n), len(design.drugs), 2 * m.n_genes)
+        for _ in range(2):
+            forms = self.forms(children, kind.background)
+            for _ in range(5 if combined else 1):
+                found = [
+                    np.zeros((len(design.drugs), 2 * m.n_genes)) for _ in range(3)
+                ]  # probability, mean, sd: (D, 2G)
+                for d, rows, factor, choice in self.choices(forms, expected):
+                    for out, value in zip(found, choice.sample(rng), strict=True):
+                        out[d] = value
+                    expected.set(d, rows, factor * found[0][d] * found[1][d])
+            self.take(*found)
+            self.update_prior(forms, found[0][:, : m.n_genes])
+            if self.background == "auto":
+                kind.background = self.edge_background(children, expected, found[0] > 0.5)
+
+    def children(self, evidence: Evidence) -> list[Children]:
+        """What every gene tells of the activities of its parents."""
+        return all_children(self.moments, self.design, dict(self.parents), evidence, self.where_off)
+
+    @property
+    def controls(self) -> np.ndarray:
+        """Means of the controls ``(G,)``, standardised."""
+        return self.design.control_mean(self.moments.mean[:, :, 0])
+
+    @property
+    def where_off(self) -> np.ndarray:
+        """Standardised expression ``(G,)`` at which genes are off: where the controls are, before it is learned."""
+        return self.controls if self.off is None else self.off
+
+    def find_off(self, evidence: Evidence) -> None:
+        """Where genes are off, given the changes of activity found so far."""
+        found = self.moments, self.design.group, self.parents, evidence, self.psi
+        self.off = learn_off(*found, self.controls, self.where_off)
+
+    def update_curves(self, children: list[Children], evidence: Evidence) -> None:
+        """Dose curves and sizes of both kinds, from estimates given the present interventions."""
+        design, kind = self.design, self.activity
+        self.shift.curves = fit_dose_curves(evidence.residual, evidence.error, evidence.on(design), design)
+        estimate, variance = estimates(children, self.psi, self.shifted, float(self.prior.effect_sd[0]))
+        if (self.active > 0.5).any():
+            kind.curves = fit_dose_curves(estimate, variance + kind.background**2, self.active > 0.5, design)
+            kind.curves.effect_sd = float(np.clip(kind.curves.effect_sd, 0.3, 1.0))  # psi = -1 is full inhibition
+
+    def take(self, probability: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> None:
+        """Keeps the posterior ``(D, 2G)`` of both kinds."""
+        G, dose = self.moments.n_genes, self.design.dose
+        rows = [self.design.of(d) for d in range(len(self.design.drugs))]
+        for i, kind in enumerate(self.kinds):
+            at, h = slice(i * G, (i + 1) * G), self.factors()[:, :, i]
+            pieces = [(h[r, d, None] * mean[d, at], h[r, d, None] * sd[d, at]) for d, r in enumerate(rows)]
+            of_drug = Effects(probability[:, at], mean[:, at], sd[:, at])
+            of_context = by_context(of_drug.probability, rows, pieces, len(dose))
+            kind.found = KindFit.shared(kind.name, of_drug, of_context)
+            if kind is self.activity:
+                self.active = of_context.probability
+                self.psi = np.where(self.active > 0.5, of_context.mean, 0.0)
+            else:
+                self.shifted = of_context.probability
+
+    def update_prior(self, forms: list[LocalForm], probability: np.ndarray) -> None:
+        """Prior of activities, from their probabilities ``(D, G)`` at genes that have children that can tell."""
+        G, kind, design = self.moments.n_genes, self.activity, self.design
+        told = np.zeros((len(self.moments.n), G))
+        for form in forms:
+            diagonal = np.einsum("kpp->kp", form.square)
+            told[:, form.variables[:-1]] += diagonal[:, :-1]
+        seen = np.array([told[design.of(d)].max(axis=0, initial=0.0) for d in range(len(design.drugs))])
+        informed = seen > 1 / START_SD**2  # (D, G)
+        found = float(probability[informed].sum())
+        kind.p_target = float(
+            np.clip((found + 1) / (informed.sum() + G / 2), 0.2 / G, self.most / max(G, FEWEST_GENES))
+        )
+
+    def edge_background(self, children: list[Children], expected: Expected, on: np.ndarray) -> float:
+        """Standard deviation of the change of single effects where no drug acts, by evidence on a grid."""
+        values = []
+        for omega in BACKGROUNDS:
+            forms = self.forms(children, float(omega))
+            value = sum(float(f.evidence[~self.design.control].sum()) for f in forms)
+            values.append(value + sum(choice.evidence(on[d]) for d, _, _, choice in self.choices(forms, expected)))
+        return float(BACKGROUNDS[int(np.argmax(values))])
+
+    def round(self, order: np.ndarray | None, n_kicks: int, rng: np.random.Generator, watch: Watch) -> tuple[Any, ...]:
+        """Graph given the activities, then shifts and activities given the graph."""
+        m, design = self.moments, self.design
+        score = ActiveScore(m, design.drug_set, design.group, self.prior, self.psi, self.where_off)
+        allowed = [c[np.isfinite(self.prior.edge_price[c, j])] for j, c in enumerate(screen(score, 40))]
+        chooser = Parents(score, allowed)
+        state: OrderSearch = search(chooser, rng=rng, order=order, n_kicks=n_kicks, watch=watch)
+        self.parents = dict(state.parents)  # the search goes on to draw orders
+        for _ in range(2):
+            evidence = evidence_given(score, state.parents)
+            self.update(evidence, rng)
+            self.find_off(evidence)
+            score = ActiveScore(m, design.drug_set, design.group, self.prior, self.psi, self.where_off)
+        evidence = evidence_given(score, state.parents)
+        return score, chooser, state, evidence
