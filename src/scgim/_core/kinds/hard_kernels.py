@@ -13,7 +13,7 @@ import math
 import numba
 import numpy as np
 
-from scgim._core.structure.numerics import ENTRY, FAST, INNER, factorise, solve
+from scgim._core.structure.numerics import ENTRY, FAST, INNER, factorise, solve, solve_beside_baselines
 
 SMALLEST = 1e-8  # variance of a gene, standardised
 FEWEST = 2.0  # degrees of freedom of a mechanism
@@ -148,23 +148,7 @@ def hard_scores(child, sets, n_functions, data, sizes, prior, prices, n_steps, s
                             inner += weight[k] * x[a, k] * x[b, k]
                         lhs[a, b] = inner
                     trace += lhs[a, a]
-                little = 1e-10 * trace
-                for c in range(C):
-                    sums[c] += little
-                    for a in range(F):
-                        share = mixed[c, a] / sums[c]
-                        coef[a] -= share * mixed_y[c]
-                        for b in range(a + 1):
-                            lhs[a, b] -= share * mixed[c, b]
-                for a in range(F):
-                    lhs[a, a] += little
-                factorise(lhs, F)
-                solve(lhs, coef, F)
-                for c in range(C):
-                    baseline[c] = mixed_y[c]
-                    for a in range(F):
-                        baseline[c] -= mixed[c, a] * coef[a]
-                    baseline[c] /= sums[c]
+                solve_beside_baselines(lhs, coef, baseline, sums, mixed, mixed_y, trace)
             v = max((spread + quadratic(gram, right, coef)) / dof, SMALLEST)
             for k in range(K):
                 residual[k] = y[k] - baseline[group[k]]

@@ -12,7 +12,16 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from scgim._core.structure.numerics import ENTRY, FAST, INNER, exponentials, factorise, logarithms, solve
+from scgim._core.structure.numerics import (
+    ENTRY,
+    FAST,
+    INNER,
+    exponentials,
+    factorise,
+    logarithms,
+    solve,
+    solve_beside_baselines,
+)
 
 CHUNK = 8  # variances multiplied before a logarithm is taken: between 1e-14 and 1e14 each, their product stays finite
 SMALLEST = 1e-8  # variance of a gene, standardised
@@ -235,23 +244,7 @@ def shift_scores(  # type: ignore[no-untyped-def]
                         inner += weighted[k] * x[b, k]
                     lhs[a, b] = gram[a, b] * scale + inner
                 trace += lhs[a, a]
-            little = 1e-10 * trace
-            for c in range(C):
-                sums[c] += little
-                for a in range(F):
-                    share = mixed[c, a] / sums[c]
-                    coef[a] -= share * mixed_y[c]
-                    for b in range(a + 1):
-                        lhs[a, b] -= share * mixed[c, b]
-            for a in range(F):
-                lhs[a, a] += little
-            factorise(lhs, F)
-            solve(lhs, coef, F)
-            for c in range(C):
-                baseline[c] = mixed_y[c]
-                for a in range(F):
-                    baseline[c] -= mixed[c, a] * coef[a]
-                baseline[c] /= sums[c]
+            solve_beside_baselines(lhs, coef, baseline, sums, mixed, mixed_y, trace)
             if n_total > 0:  # along the gradient of the log determinant, see `CyclicScore.maximum`
                 t0, push = inverse[child], 0.0
                 for a in range(F):

@@ -45,6 +45,42 @@ def solve(factor, right, n):  # type: ignore[no-untyped-def]
         right[i] = left / factor[i, i]
 
 
+@numba.njit(**INNER, fastmath=FAST)
+def solve_beside_baselines(lhs, coef, baseline, sums, mixed, mixed_y, trace):  # type: ignore[no-untyped-def]
+    """Least squares with a baseline of each group, which is eliminated so that only coefficients are solved for; in place.
+
+    Parameters
+    ----------
+    lhs, coef
+        Products of the regressors ``(F, F)``, in the lower triangle, and with the response ``(F,)``; become the Cholesky factor
+        of what is left of them, and the coefficients.
+    baseline
+        Result, ``(C,)``.
+    sums, mixed, mixed_y
+        Weights of the groups ``(C,)``, and their products with the regressors ``(C, F)`` and the response ``(C,)``.
+    trace
+        Of all products, to which a 1e10th is added on the diagonal.
+    """
+    C, F = mixed.shape
+    little = 1e-10 * trace
+    for c in range(C):
+        sums[c] += little
+        for a in range(F):
+            share = mixed[c, a] / sums[c]
+            coef[a] -= share * mixed_y[c]
+            for b in range(a + 1):
+                lhs[a, b] -= share * mixed[c, b]
+    for a in range(F):
+        lhs[a, a] += little
+    factorise(lhs, F)
+    solve(lhs, coef, F)
+    for c in range(C):
+        baseline[c] = mixed_y[c]
+        for a in range(F):
+            baseline[c] -= mixed[c, a] * coef[a]
+        baseline[c] /= sums[c]
+
+
 @numba.njit(**ENTRY, fastmath=FAST)
 def logarithms(values, n):  # type: ignore[no-untyped-def]
     """Natural logarithms of the first n positive normal numbers, in place and several at a time.
