@@ -12,15 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scgim._core.arrays import as_log_odds
-from scgim._core.design import Design
 from scgim._core.effects import KindFit, strongest
 from scgim._core.fit import Fit, Graph
 from scgim._core.kinds.activity import Children
-from scgim._core.kinds.base import Kind
 from scgim._core.learn.active_fit import SHIFT, ActiveFit
 from scgim._core.learn.assemble import assemble, assemble_mechanisms
+from scgim._core.learn.base import Task
 from scgim._core.learn.order import learn_structure
-from scgim._core.moments.moments import Moments
 from scgim._core.posterior.curves import DoseCurves
 from scgim._core.posterior.drift import Drift, fit_drift
 from scgim._core.posterior.levels import Levels
@@ -30,45 +28,35 @@ from scgim._core.structure.edges import edge_probabilities
 from scgim._core.structure.learn_prior import evidence_given, learn_prior
 from scgim._core.structure.order import OrderSearch
 from scgim._core.structure.parents import Parents
-from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
-from scgim._core.structure.watch import Watch
 
 N_ROUNDS = 4
 START_BACKGROUND = 0.2  # at first, small drifts of children are not taken for targets
 
 
-def fit_active(
-    moments: Moments,
-    design: Design,
-    prior: Prior,
-    *,
-    genes: tuple[str, ...],
-    kinds: tuple[Kind, ...],
-    n_kicks: int,
-    background: float | str,
-    known_targets: np.ndarray | None,
-    rng: np.random.Generator,
-    watch: Watch,
-) -> Fit:
+def fit_active(task: Task, rng: np.random.Generator) -> Fit:
     """Alternates between the graph on scaled parents and the interventions given the graph.
 
     Where shifts are weighed too they come first; where they leave no change of activity that is probable, they stand.
     """
-    beside_shifts = len(kinds) > 1
+    moments, design, genes, background, watch = task.moments, task.design, task.genes, task.background, task.watch
+    prior = task.prior
+    beside_shifts = len(task.kinds) > 1
     if beside_shifts:
-        shifts = learn_structure(moments, design, prior, rng=rng, background=background, n_kicks=n_kicks, watch=watch)
-        fit = assemble_shifts(moments, design, shifts, genes, known_targets, background, rng, watch)
+        shifts = learn_structure(
+            moments, design, prior, rng=rng, background=background, n_kicks=task.kicks, watch=watch
+        )
+        fit = assemble_shifts(task, shifts, rng)
         if fit is not None:
             return fit
-    run = ActiveFit(moments, design, prior, shifts=beside_shifts, background=background, known=known_targets)
+    run = ActiveFit(moments, design, prior, shifts=beside_shifts, background=background, known=task.known_targets)
     if background == "auto":
         run.prior = replace(prior, background_sd=np.full(moments.n_genes, START_BACKGROUND))
     order: np.ndarray | None = None
     history: list[dict[str, Any]] = []
     for round_ in range(N_ROUNDS):
         last = round_ == N_ROUNDS - 1
-        score, chooser, state, evidence = run.round(order, n_kicks if last else 0, rng, watch)
+        score, chooser, state, evidence = run.round(order, task.kicks if last else 0, rng, watch)
         order = np.array(state.order)
         history.append({"stage": f"search {round_ + 1}", "score": state.total})
         watch.tell(f"search {round_ + 1}", state.total)
@@ -96,30 +84,22 @@ def fit_active(
 
 
 def assemble_shifts(
-    moments: Moments,
-    design: Design,
-    found: tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]],
-    genes: tuple[str, ...],
-    known_targets: np.ndarray | None,
-    background: float | str,
-    rng: np.random.Generator,
-    watch: Watch,
+    task: Task, found: tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]], rng: np.random.Generator
 ) -> Fit | None:
     """The fit by shifts alone, from a learned structure; None where a change of activity is probable beside them.
 
     Where the search has to end, shifts stand in any case.
     """
+    design, known = task.design, task.known_targets
     score, chooser, state, history = found
-    run = ActiveFit(moments, design, score.prior, shifts=True, background=background, known=known_targets)
+    run = ActiveFit(task.moments, design, score.prior, shifts=True, background=task.background, known=known)
     run.parents = dict(state.parents)
     evidence = evidence_given(score, state.parents)
     run.update(evidence, rng)
-    if (run.active > 0.5).any() and not watch.over():
+    if (run.active > 0.5).any() and not task.watch.over():
         return None
     probability = edge_probabilities(chooser, state, rng=rng)
-    fit = assemble(
-        score, SHIFT, design, state.order, state.parents, evidence, probability, genes, known_targets, history
-    )
+    fit = assemble(score, SHIFT, design, state.order, state.parents, evidence, probability, task.genes, known, history)
     settings = {"p_activity": run.activity.p_target, "activity_background_sd": run.activity.background}
     return replace(fit, settings=fit.settings | settings)
 

@@ -8,18 +8,15 @@ from typing import cast
 import numpy as np
 from scipy.special import expit
 
-from scgim._core.design import Design
 from scgim._core.fit import Fit
 from scgim._core.kinds.shift import Shift
 from scgim._core.learn.assemble import assemble
+from scgim._core.learn.base import Task
 from scgim._core.learn.order import learn_structure
 from scgim._core.mechanisms.additive import Mechanisms
-from scgim._core.moments.moments import Moments
 from scgim._core.structure.cycles.cyclic import CyclicScore, CyclicSearch
 from scgim._core.structure.learn_prior import evidence_given, learn_prior
-from scgim._core.structure.prior import Prior
 from scgim._core.structure.screening import screen
-from scgim._core.structure.watch import Watch
 
 N_STARTS = 5
 """Starts that must bring nothing before the search stops, under the first prior."""
@@ -51,29 +48,14 @@ def edge_probabilities(search: CyclicSearch) -> np.ndarray:
     return out
 
 
-def fit_cyclic(
-    moments: Moments,
-    design: Design,
-    prior: Prior,
-    *,
-    genes: tuple[str, ...],
-    n_kicks: int,
-    background: float | str,
-    known_targets: np.ndarray | None,
-    rng: np.random.Generator,
-    watch: Watch,
-) -> Fit:
+def fit_cyclic(task: Task, rng: np.random.Generator) -> Fit:
     """Starts from the order search, then lets cycles in wherever the likelihood pays for them.
 
-    Parameters
-    ----------
-    moments, design, prior, genes, background, known_targets, rng, watch
-        See `scgim._core.learn.base.Task`; linear mechanisms, shift interventions.
-    n_kicks
-        Restarts of the order search that must bring nothing before it stops.
+    For linear mechanisms and shift interventions.
     """
+    moments, design, prior, genes, watch = task.moments, task.design, task.prior, task.genes, task.watch
     plain, _, state, history = learn_structure(
-        moments, design, prior, rng=rng, background=background, n_kicks=n_kicks, watch=watch
+        moments, design, prior, rng=rng, background=task.background, n_kicks=task.kicks, watch=watch
     )
     candidates = [c[np.isfinite(prior.edge_price[c, j])] for j, c in enumerate(screen(plain, 40))]
     sparse = np.minimum(plain.prior.p_target, 1.0 / len(genes))  # without cycles, feedback looks like targets
@@ -88,11 +70,11 @@ def fit_cyclic(
         if watch.over():
             break
         if round_ < 2:
-            prior = learn_prior(score, evidence_given(score, parents), background=background)
+            prior = learn_prior(score, evidence_given(score, parents), background=task.background)
     order, cyclic = causal_order(parents)
     evidence = evidence_given(score, parents)
     probability = edge_probabilities(search)
-    fit = assemble(score, Shift(), design, order, parents, evidence, probability, genes, known_targets, history)
+    fit = assemble(score, Shift(), design, order, parents, evidence, probability, genes, task.known_targets, history)
     return replace(
         fit,
         mechanisms=replace(cast("Mechanisms", fit.mechanisms), cyclic=cyclic),  # those of moments

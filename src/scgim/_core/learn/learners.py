@@ -92,18 +92,7 @@ class AlternateKinds:
 
     def learn(self, task: Task, rng: np.random.Generator) -> Fit:
         """Rounds of a search over orders and a choice of interventions."""
-        fit = fit_active(
-            task.moments,
-            task.design,
-            task.prior,
-            genes=task.genes,
-            kinds=task.kinds,
-            n_kicks=task.kicks,
-            background=task.background,
-            known_targets=task.known_targets,
-            rng=rng,
-            watch=task.watch,
-        )
+        fit = fit_active(task, rng)
         return replace(fit, settings=task.asked | fit.settings)
 
 
@@ -120,17 +109,7 @@ class LetCyclesIn:
 
     def learn(self, task: Task, rng: np.random.Generator) -> Fit:
         """From the graph without cycles."""
-        fit = fit_cyclic(
-            task.moments,
-            task.design,
-            task.prior,
-            genes=task.genes,
-            n_kicks=task.kicks,
-            background=task.background,
-            known_targets=task.known_targets,
-            rng=rng,
-            watch=task.watch,
-        )
+        fit = fit_cyclic(task, rng)
         return replace(fit, settings=task.asked | fit.settings)
 
 
