@@ -103,12 +103,14 @@ def assemble(
         learned = learned._replace(drift=learned.drift.moved(m.plates.offset @ (np.eye(m.n_genes) - effects)))
     if learned.baseline is not None:
         evidence = replace(evidence, baseline=evidence.baseline + learned.baseline)
-    plates = {} if m.plates is None else {"plate_sd": m.plates.sd}
+    taken_out = {} if m.plates is None else {"plate_sd": m.plates.sd}
+    if m.responses is not None:
+        taken_out["response_spread"] = float(m.responses.spread[~design.control].mean())
     mechanisms = assemble_mechanisms(score, order, parents, evidence)
     return Fit(
         genes=genes,
         drugs=tuple(design.drugs),
-        settings=learned_prior(score.prior, learned.curves) | dict(learned.settings) | plates,
+        settings=learned_prior(score.prior, learned.curves) | dict(learned.settings) | taken_out,
         graph=Graph(mechanisms.strength, edge_probability),
         mechanisms=mechanisms,
         kinds=(learned.kind,),

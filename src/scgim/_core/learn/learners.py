@@ -16,6 +16,7 @@ from scgim._core.learn.base import Learner, Task
 from scgim._core.learn.cyclic import fit_cyclic
 from scgim._core.learn.order import learn_structure
 from scgim._core.learn.plates import find_plates
+from scgim._core.learn.responses import find_responses
 from scgim._core.structure.edges import edge_probabilities
 from scgim._core.structure.learn_prior import evidence_given
 
@@ -42,7 +43,8 @@ class SearchOrders:
         """Order and parents, then targets and effects given these."""
         kind = cast("ScoredKind", task.kinds[0])
         if kind.scatter == "none":
-            task = task.on(find_plates(task.moments, task.design))
+            moments = find_plates(task.moments, task.design)
+            task = task.on(find_responses(moments, task.design))
         score, chooser, state, history = learn_structure(
             task.moments,
             task.design,

@@ -79,6 +79,22 @@ class Plates:
     sd: float
 
 
+@dataclass(frozen=True)
+class Responses:
+    """How unequally cells follow their drugs, which was taken out of the covariance (`scgim._core.learn.responses`).
+
+    Attributes
+    ----------
+    spread
+        ``(K,)``; variance of the change of a cell along the change of the means, relative to its square.
+    variance
+        ``(K, G)``; what that adds to the variances of the genes, in squared standard deviations.
+    """
+
+    spread: np.ndarray
+    variance: np.ndarray
+
+
 @dataclass
 class Moments:
     """Sufficient statistics of the cells.
@@ -113,6 +129,8 @@ class Moments:
         Hidden causes that were taken out of the other fields (`scgim._core.structure.hidden`), or None.
     plates
         Offsets of plates that were taken out of the means, or None.
+    responses
+        Unequal responses of cells that were taken out of the covariance within contexts, or None.
     """
 
     n: np.ndarray
@@ -129,6 +147,7 @@ class Moments:
     square: np.ndarray | None = None
     hidden: Hidden | None = None
     plates: Plates | None = None
+    responses: Responses | None = None
 
     @property
     def n_genes(self) -> int:

@@ -72,7 +72,8 @@ def sampling(moments: Moments, evidence: Evidence, effects: np.ndarray) -> tuple
     if moments.square is None:
         passed = 0.0 if moments.spread is None else moments.spread @ effects**2
         return np.broadcast_to(evidence.noise / n, moments.mean.shape[:2]) + seen + passed, pooled / n + seen
-    variance = moderated(moments.square, moments.n, pooled)  # (K, G)
+    unequal = 0.0 if moments.responses is None else moments.responses.variance
+    variance = moderated(moments.square, moments.n, pooled + unequal)  # (K, G)
     total = np.linalg.inv(np.eye(len(effects)) - effects)
     noise = np.linalg.solve((total * total).T, variance.T).T
     return np.maximum(noise, SMALLEST_NOISE * evidence.noise) / n, variance / n

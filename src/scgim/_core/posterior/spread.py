@@ -53,7 +53,7 @@ def moderated(square: np.ndarray, n: np.ndarray, pooled: np.ndarray) -> np.ndarr
     n
         ``(K,)``; cells.
     pooled
-        ``(G,)``; variances within contexts, over all of them.
+        ``(G,)``; variances within contexts, over all of them, or ``(K, G)`` those that are expected of each.
 
     Returns
     -------
@@ -61,11 +61,13 @@ def moderated(square: np.ndarray, n: np.ndarray, pooled: np.ndarray) -> np.ndarr
     """
     freedom = np.maximum(n - 1.0, 0.0)  # (K,)
     known = freedom >= 2
-    varied = pooled > 0
+    pooled = np.array(np.broadcast_to(pooled, square.shape))  # (K, G)
+    varied = (pooled > 0).all(axis=0)
     if known.sum() < FEWEST_CONTEXTS or not varied.any():
-        return np.tile(pooled, (len(n), 1))
-    ratio = square[np.ix_(known, varied)] / freedom[known, None] / pooled[varied]
+        return pooled
+    at = np.ix_(known, varied)
+    ratio = square[at] / freedom[known, None] / pooled[at]
     d0 = prior_freedom(ratio, freedom[known])
     if np.isinf(d0):
-        return np.tile(pooled, (len(n), 1))
+        return pooled
     return np.asarray((d0 * pooled + square) / (d0 + freedom[:, None]))
