@@ -43,8 +43,21 @@ def of_every_function() -> dict:
         "calibration": scgim.pl.calibration(true, said, return_fig=True),
         "diagnostics": scgim.pl.diagnostics(scgim.tl.diagnose(model), return_fig=True),
         "history": scgim.pl.history(train, return_fig=True),
+        "regulators": scgim.pl.regulators(with_regulators(), return_fig=True),
     }
     return {f"pl/{name}.png": figure for name, figure in drawn.items()}
+
+
+def with_regulators() -> anndata.AnnData:
+    """Results of a fit with a network of eight regulators, of which most drugs change one."""
+    acting = scgim.datasets.faults.Regulators(n=8, n_genes=10, wrong=0.3, drugs=0.8)
+    adata = scgim.datasets.simulate(
+        60, n_drugs=10, n_new_drugs=0, n_control=600, n_cells=60, n_test_cells=2, new_doses=(), faults=[acting], rng=0
+    )
+    adata = adata[adata.obs["split"] == "train"].copy()
+    network = adata.uns["network"]
+    scgim.tl.fit(adata, perturbation_key="drug", dose_key="dose", control="control", regulators=network, max_epochs=0)
+    return adata
 
 
 def hard_to_call() -> tuple[np.ndarray, np.ndarray]:

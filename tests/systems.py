@@ -230,3 +230,24 @@ def make_world(seed=0, *, n_genes=10, n_drugs=30, n_new=10, n_features=8, rows_a
         new_shift=new_factor[:, None] * new[new_drug],
         known=known,
     )
+
+
+def give_regulators(fitted: ad.AnnData) -> None:
+    """Adds two regulators to the made-up results ``fitted_adata``: TF1 acts on g1 and g4, and two of its drugs change it; TF2 on g2, g3."""
+    uns = fitted.uns["scgim"]
+    table = uns["targets"].astype({"gene": object, "kind": object})
+    contexts = table.drop_duplicates(["drug", "dose"])[["drug", "dose"]]
+    parts = [table]
+    for name, first in (("TF1", 0.9), ("TF2", 0.2)):
+        new = contexts.assign(gene=name, kind="regulator", probability=first, effect=-1.0, effect_sd=0.1, rank=1)
+        new.loc[new["drug"] == "drug c", "probability"] = 0.1
+        parts.append(new)
+    both = pd.concat(parts, ignore_index=True)
+    place = {pair: k for k, pair in enumerate(contexts.itertuples(index=False, name=None))}
+    at = [place[pair] for pair in zip(both["drug"], both["dose"], strict=True)]
+    uns["targets"] = both.iloc[np.argsort(at, kind="stable")].reset_index(drop=True)
+    source, target = ["TF1", "TF1", "TF2", "TF2"], ["g1", "g4", "g2", "g3"]
+    uns["params"]["regulators"] = pd.DataFrame({"source": source, "target": target, "weight": [1.0, -1.0, 1.0, 2.0]})
+    added = np.zeros((5, 7))  # (G, K)
+    added[[[1], [4]], np.arange(1, 5)] = [[-0.7], [0.7]]
+    fitted.varm["scgim_regulated"] = added.astype(np.float32)

@@ -36,6 +36,8 @@ def keys() -> str:
         [
             "## By `tl.fit`\n",
             _keys.markdown_table(_keys.FIT),
+            "## By `tl.fit` with `regulators`\n",
+            _keys.markdown_table(_keys.FIT_OF_REGULATORS),
             "## By `tl.predict`, into the object that it returns\n",
             _keys.markdown_table(_keys.PREDICT),
             "",

@@ -114,6 +114,15 @@ EFFECT = Key(
     "(G, K)",
     "Effect of the context's perturbation on the gene's mechanism if it is a target, in units of the modelled expression.",
 )
+REGULATED = Key(
+    "varm",
+    "_regulated",
+    "",
+    "float32 array",
+    "(G, K)",
+    "What regulators whose activity the context's perturbation changes add to the gene, in expectation, in units of the modelled "
+    "expression.",
+)
 GRAPH = Key(
     "varp",
     "_graph",
@@ -151,6 +160,9 @@ FIT: tuple[Key, ...] = (
     CELL_TARGET_PROBABILITY,
 )
 """What :func:`scgim.tl.fit` writes."""
+
+FIT_OF_REGULATORS: tuple[Key, ...] = (REGULATED,)
+"""What it writes beside, where it was given a network of regulators."""
 
 PREDICTION = Key(
     "uns",

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+import systems
 from scgim.get import downstream
 
 
@@ -13,6 +14,23 @@ def test_changes_follow_the_paths_of_the_graph(fitted_adata):
     assert table.loc["g3", "change"] == pytest.approx(direct["g3"] + table.loc["g0", "change"], rel=1e-6)
     assert table.loc[["g0", "g1", "g2", "g3"], "steps"].tolist() == [0, 1, 2, 1]
     assert (np.diff(np.abs(table["change"])) <= 1e-12).all()
+
+
+def test_regulators_start_the_network(fitted_adata):
+    plain = downstream(fitted_adata, "(+/-)-Abacavir / HCl").set_index("gene")
+    systems.give_regulators(fitted_adata)
+    table = downstream(fitted_adata, "(+/-)-Abacavir / HCl")
+    first, genes = table.iloc[0], table.iloc[1:].set_index("gene")
+    assert (first["gene"], first["kind"], first["steps"]) == ("TF1", "regulator", 0)
+    assert first["direct"] == first["change"] == pytest.approx(-0.9)
+    assert set(genes["kind"]) == {"gene"}
+    assert genes["regulators"].to_dict() == {"g0": "", "g1": "TF1", "g2": "", "g3": "", "g4": "TF1"}
+    np.testing.assert_allclose(genes.loc[["g1", "g4", "g0"], "added"], [-0.7, 0.7, 0.0], rtol=1e-6)
+    # what is added follows the paths: g1 -> g2 (-2)
+    more = genes["change"].sub(plain["change"], fill_value=0.0).astype(float)
+    np.testing.assert_allclose(more[["g0", "g1", "g2", "g3", "g4"]], [0, -0.7, 1.4, 0, 0.7], atol=1e-6)
+    assert genes["steps"].to_dict() == {"g0": 0, "g1": 1, "g2": 2, "g3": 1, "g4": 1}
+    assert "TF1" not in set(downstream(fitted_adata, "drug c")["gene"])
 
 
 def test_without_a_sure_target_nothing_has_a_distance(fitted_adata):

@@ -1,8 +1,8 @@
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+import systems
 from scgim.pl import mechanisms
 
 
@@ -102,17 +102,7 @@ def test_regulators_have_columns_after_the_genes(fitted_adata):
     """One that a perturbation changes more probably than not is drawn, as a triangle; others are left out."""
     from scgim.pl._data import read, with_regulators
 
-    table = fitted_adata.uns["scgim"]["targets"].astype({"gene": object, "kind": object})
-    contexts = table.drop_duplicates(["drug", "dose"])[["drug", "dose"]]
-    parts = [table]
-    for name, first in (("TF1", 0.9), ("TF2", 0.2)):
-        new = contexts.assign(gene=name, kind="regulator", probability=first, effect=-1.0, effect_sd=0.1, rank=1)
-        new.loc[new["drug"] == "drug c", "probability"] = 0.1
-        parts.append(new)
-    both = pd.concat(parts, ignore_index=True)
-    place = {pair: k for k, pair in enumerate(contexts.itertuples(index=False, name=None))}
-    at = [place[pair] for pair in zip(both["drug"], both["dose"], strict=True)]
-    fitted_adata.uns["scgim"]["targets"] = both.iloc[np.argsort(at, kind="stable")].reset_index(drop=True)
+    systems.give_regulators(fitted_adata)
     plain = read(fitted_adata, "scgim")
     found = with_regulators(plain, fitted_adata, "scgim")
     assert found.genes == [*plain.genes, "TF1"]

@@ -147,6 +147,14 @@ class Fit:
         """``(T, G)``; what an activity of one adds to the genes, of each regulator."""
         return self.regulators.network.effects(len(self.genes)) * self.mechanisms.scale
 
+    def regulated_at(self, dose: np.ndarray) -> np.ndarray:
+        """``(m, G)``; what regulators add to the genes at doses ``(m, D)`` of the drugs, in expectation."""
+        added = np.zeros((len(dose), len(self.genes)))
+        for d in np.flatnonzero(self.regulators.shift.any(axis=1)):
+            on = dose[:, d] > 0
+            added[on] += np.outer(self.curves.fraction(int(d), dose[on, d]), self.regulators.shift[d])
+        return added
+
     def kind(self, name: str) -> KindFit:
         """What one kind does; nothing where it was not found."""
         for kind in self.kinds:

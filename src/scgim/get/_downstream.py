@@ -1,5 +1,6 @@
 """What follows from the targets of a perturbation."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.sparse.linalg import spsolve
 
 from scgim import _keys
 from scgim._checks import DOSE, FITTED, TEXT, checked
-from scgim.get._tables import find_perturbation, measured
+from scgim.get._tables import acted_on, find_perturbation, measured, regulated, regulators_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -24,7 +25,8 @@ def downstream(
     """Genes that a perturbation changes, directly or through the graph.
 
     With edge weights ``A`` and expected effects ``s = probability * effect`` of the targets, the change of the means solves
-    ``d = s + A' d``: exact for linear mechanisms and shifts, and a first approximation by average slopes elsewhere.
+    ``d = s + A' d``: exact for linear mechanisms and shifts, and a first approximation by average slopes elsewhere. What
+    regulators add to genes is part of ``s``, and those of probability 1/2 start the network as targets do.
 
     Parameters
     ----------
@@ -42,7 +44,9 @@ def downstream(
     One row for each gene with a change, the largest first: `gene`, `probability` (of being a target), `direct` (expected
     effect on the gene itself), `change` (of the mean, everything upstream included), `steps` (edges from the
     nearest target of probability 1/2; 0 for a target, -1 where there is no path). Changes are in units of the modelled
-    expression.
+    expression. Where the fit was given regulators there are three more columns: `kind` ("gene" or "regulator"), `added` (by
+    regulators, to the gene itself) and `regulators` (those that start the network and act on the gene, joined by ", "). The
+    rows of regulators that start the network come first, with the expected change of their activity as `direct` and `change`.
 
     Raises
     ------
@@ -65,18 +69,72 @@ def downstream(
     effect = rows.pool(np.asarray(_keys.EFFECT.find(adata, key), float).T)[row]  # (G,)
     weights = sparse.csr_matrix(_keys.GRAPH.find(adata, key), dtype=float)  # (G, G)
     direct = probability * effect
-    change = mean_change(weights, direct)
+    by_regulators = regulated(adata, key, rows)
+    added = np.zeros(len(direct)) if by_regulators is None else by_regulators[row]
+    change = mean_change(weights, direct + added)
+    start, targets = Regulated.of(adata, key, dose, row), np.flatnonzero(probability >= 0.5)
+    steps = steps_from(weights, targets)
+    past = steps_from(weights, np.flatnonzero(start.acting != ""))  # from the genes that they act on
+    past[past >= 0] += 1
     table = pd.DataFrame(
         {
             "gene": pd.Categorical.from_codes(np.arange(len(direct)), categories=adata.var_names.astype(str)),
             "probability": probability,
             "direct": direct,
             "change": change,
-            "steps": steps_from(weights, np.flatnonzero(probability >= 0.5)),
+            "steps": np.where((steps < 0) | ((past >= 0) & (past < steps)), past, steps),
         }
     )
     order = np.argsort(-np.abs(change), kind="stable")
-    return table.iloc[order[np.abs(change[order]) > 0]].reset_index(drop=True)
+    order = order[np.abs(change[order]) > 0]
+    if by_regulators is None:
+        return table.iloc[order].reset_index(drop=True)
+    table = table.assign(kind="gene", added=added, regulators=start.acting)
+    return pd.concat(
+        [start.table.astype({"gene": object}), table.iloc[order].astype({"gene": object})], ignore_index=True
+    )
+
+
+@dataclass
+class Regulated:
+    """Regulators that start the network of a perturbation.
+
+    Attributes
+    ----------
+    table
+        Their rows.
+    acting
+        ``(G,)`` str; which of them act on each gene.
+    """
+
+    table: pd.DataFrame
+    acting: np.ndarray
+
+    @classmethod
+    def of(cls, adata: "AnnData | MuData", key: str, dose: str | float, row: int) -> "Regulated":
+        """Those whose activity is changed more probably than not."""
+        found, acting = regulators_of(adata, key, dose), np.full(adata.n_vars, "", dtype=object)
+        called = np.flatnonzero(found.probability[row] >= 0.5)
+        called = called[np.argsort(-found.probability[row, called], kind="stable")]
+        for t in called:
+            genes = list(acted_on(adata, key, found.names[t]))
+            acting[genes] = [f"{before}, {found.names[t]}".removeprefix(", ") for before in acting[genes]]
+        probability, change = found.probability[row, called], (found.probability * found.activity)[row, called]
+        return cls(
+            pd.DataFrame(
+                {
+                    "gene": [found.names[t] for t in called],
+                    "probability": probability,
+                    "direct": change,
+                    "change": change,
+                    "steps": np.zeros(len(called), dtype=int),
+                    "kind": "regulator",
+                    "added": 0.0,
+                    "regulators": "",
+                }
+            ),
+            acting,
+        )
 
 
 def mean_change(weights: sparse.csr_matrix, shift: np.ndarray) -> np.ndarray:

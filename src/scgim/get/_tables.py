@@ -105,6 +105,57 @@ def measured(adata: Any, key: str, dose: str | float = "highest") -> Measured:
     )
 
 
+@dataclass
+class Regulators:
+    """Regulators of measured perturbations: P perturbations, T regulators.
+
+    Attributes
+    ----------
+    names
+        ``(T,)``.
+    probability, activity
+        ``(P, T)``; that the perturbation changes the activity, and by how much.
+    """
+
+    names: list[str]
+    probability: np.ndarray
+    activity: np.ndarray
+
+
+def regulators_of(adata: Any, key: str, dose: str | float = "highest") -> Regulators:
+    """The regulators of the perturbations of `measured`; none of them where no network was given."""
+    table, rows = _keys.TARGETS.find(adata, key), measured(adata, key, dose)
+    own = table[table["kind"] == "regulator"] if "kind" in table else table.iloc[:0]
+    names = list(dict.fromkeys(own["gene"].astype(str)))
+    params, contexts = _keys.PARAMS.find(adata, key), _keys.CONTEXTS.find(adata, key)
+    called = perturbation_names(contexts, as_list(params["perturbation_key"]), [], str(params["control"]))[0]
+    values = np.zeros((2, len(contexts), len(names)))  # of the contexts, in their order
+    if names:
+        values[:, [name != "" for name in called]] = (
+            own[["probability", "effect"]].to_numpy().T.reshape(2, -1, len(names))
+        )
+    return Regulators(names, *(rows.pool(v) for v in values))
+
+
+def regulated(adata: Any, key: str, rows: Measured) -> np.ndarray | None:
+    """What regulators add to the genes ``(P, G)``; None where no network was given, or the fit is older than this."""
+    if _keys.REGULATED.name(key) not in adata.varm:
+        return None
+    return rows.pool(np.asarray(_keys.REGULATED.find(adata, key), float).T)
+
+
+def acted_on(adata: Any, key: str, regulator: str) -> dict[int, float]:
+    """Positions of the genes that a regulator acts on, with the weights of the network."""
+    network = _keys.PARAMS.find(adata, key).get("regulators")
+    if not isinstance(network, pd.DataFrame):
+        return {}
+    place = {str(gene): g for g, gene in enumerate(adata.var_names)}
+    target = network["target"].astype(str)
+    own = network[(network["source"].astype(str) == regulator) & target.isin(place)]
+    sizes = own["weight"].astype(float) if "weight" in own else pd.Series(1.0, index=own.index)
+    return dict(zip((place[g] for g in own["target"].astype(str)), sizes.tolist(), strict=True))
+
+
 def find_perturbation(names: list[str], perturbation: str) -> int:
     """Row of a perturbation; the parts of a combination in any order, with or without blanks around the plus.
 

@@ -8,6 +8,7 @@ from scgim.pl._graph import graph
 from scgim.pl._history import history
 from scgim.pl._mechanisms import mechanisms
 from scgim.pl._predicted_vs_observed import predicted_vs_observed
+from scgim.pl._regulators import regulators
 from scgim.pl._targets import targets
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "history",
     "mechanisms",
     "predicted_vs_observed",
+    "regulators",
     "targets",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from scgim import _keys
-from scgim.get._tables import Measured, as_list, find_perturbation, gene_names, measured, perturbation_names
+from scgim.get._tables import Measured, find_perturbation, gene_names, measured, regulators_of
 
 
 @dataclass
@@ -85,18 +85,8 @@ def with_regulators(fitted: Fitted, adata: Any, key: str, dose: str | float = "h
     adata, key, dose
         See `read`.
     """
-    table = _keys.TARGETS.find(adata, key)
-    if "kind" not in table or not (table["kind"] == "regulator").any():
-        return fitted
-    table = table[table["kind"] == "regulator"]
-    names = list(dict.fromkeys(table["gene"].astype(str)))
-    params, contexts = _keys.PARAMS.find(adata, key), _keys.CONTEXTS.find(adata, key)
-    called = perturbation_names(contexts, as_list(params["perturbation_key"]), [], str(params["control"]))[0]
-    values = np.zeros((2, len(contexts), len(names)))  # of the contexts, in their order
-    values[:, [name != "" for name in called]] = (
-        table[["probability", "effect"]].to_numpy().T.reshape(2, -1, len(names))
-    )
-    probability, effect = (measured(adata, key, dose).pool(v) for v in values)  # (P, T)
+    found = regulators_of(adata, key, dose)
+    probability, effect, names = found.probability, found.activity, found.names  # (P, T)
     shown = np.flatnonzero((probability >= 0.5).any(axis=0))
     return replace(
         fitted,

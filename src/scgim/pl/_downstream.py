@@ -44,13 +44,14 @@ def draw(
     title: str | None,
     ax: Any,
     regulators: Sequence[Regulator] = (),
+    added: np.ndarray | None = None,
 ) -> tuple[Any, bool]:
     """Draw one perturbation; returns the axes and whether they were made here.
 
-    Regulators stand between the perturbation and the genes that they act on, with corners. What they add to means is not in the
-    tables, so that beside them only targets are coloured.
+    Regulators stand between the perturbation and the genes that they act on, with corners. What they add to genes is `added`
+    ``(G,)``; where older results do not hold it, only targets are coloured beside them.
     """
-    exact = fitted.exact and not regulators
+    exact = fitted.exact and (not regulators or added is not None)
     weights = sparse.csr_matrix(weights, copy=True)
     weights.eliminate_zeros()
     probability, effect = fitted.probability[row], fitted.effect[row]
@@ -59,6 +60,7 @@ def draw(
     if not sure:
         targets = [int(probability.argmax())]
     shift = np.where(np.isin(np.arange(len(effect)), targets), effect, 0.0)
+    shift = shift if added is None or not regulators else shift + added
     n_targets, every = len(targets), set(targets)
     strongest = sorted(targets, key=lambda g: -probability[g] * abs(effect[g]))[: max(1, n_genes // 2)]
     change = mean_change(weights, shift) if exact else shift

@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from scgim import _keys
 from scgim._checks import DOSE, FITTED, TEXT, checked, count, or_none
+from scgim.get._tables import acted_on, measured, regulated, regulators_of
 from scgim.pl import _downstream, _overview, _style
-from scgim.pl._data import Fitted, find, read, with_regulators
+from scgim.pl._data import find, read, with_regulators
 from scgim.pl._drawing.layout import topological
 
 if TYPE_CHECKING:
@@ -95,8 +95,18 @@ def mechanisms(
         fitted = read(adata, key, dose=dose, gene_symbols=gene_symbols)
         row, weights = find(fitted, perturbation), csr_matrix(_keys.GRAPH.find(adata, key))
         limit = 25 if n_genes is None else n_genes
-        acting = _regulators(fitted, row, adata, key, dose)
-        drawn, own = _downstream.draw(fitted, row, weights, n_genes=limit, title=title, ax=ax, regulators=acting)
+        acting = _regulators(row, adata, key, dose)
+        added = regulated(adata, key, measured(adata, key, dose))
+        drawn, own = _downstream.draw(
+            fitted,
+            row,
+            weights,
+            n_genes=limit,
+            title=title,
+            ax=ax,
+            regulators=acting,
+            added=None if added is None else added[row],
+        )
         return _style.finish(drawn.figure, drawn, own=own, show=show, save=save, return_fig=return_fig)
     fitted = read(adata, key, dose=dose, gene_symbols=gene_symbols)
     order, fitted = _order(adata, key), with_regulators(fitted, adata, key, dose)
@@ -116,20 +126,18 @@ def mechanisms(
     return _style.finish(ax.figure, ax, own=own, show=show, save=save, return_fig=return_fig)
 
 
-def _regulators(fitted: Fitted, row: int, adata: Any, key: str, dose: str | float) -> list[_downstream.Regulator]:
+def _regulators(row: int, adata: Any, key: str, dose: str | float) -> list[_downstream.Regulator]:
     """Regulators that a perturbation changes more probably than not, with the genes that the network has them act on."""
-    both, n_genes = with_regulators(fitted, adata, key, dose), len(fitted.genes)
-    network = _keys.PARAMS.find(adata, key).get("regulators")
-    place, out = {str(gene): g for g, gene in enumerate(adata.var_names)}, []
-    for t in np.flatnonzero(both.probability[row, n_genes:] >= 0.5) + n_genes:
-        weight: dict[int, float] = {}
-        if isinstance(network, pd.DataFrame):
-            own = network[(network["source"].astype(str) == both.genes[t]) & network["target"].astype(str).isin(place)]
-            sizes = own["weight"].astype(float) if "weight" in own else pd.Series(1.0, index=own.index)
-            weight = dict(zip((place[g] for g in own["target"].astype(str)), sizes.tolist(), strict=True))
-        probability, activity = float(both.probability[row, t]), float(both.effect[row, t])
-        out.append(_downstream.Regulator(both.genes[t], probability, activity, weight))
-    return out
+    found = regulators_of(adata, key, dose)
+    return [
+        _downstream.Regulator(
+            found.names[t],
+            float(found.probability[row, t]),
+            float(found.activity[row, t]),
+            acted_on(adata, key, found.names[t]),
+        )
+        for t in np.flatnonzero(found.probability[row] >= 0.5)
+    ]
 
 
 def _selection(rows: int, all_rows: int, what: str, genes: int, all_genes: int) -> str:

@@ -66,8 +66,10 @@ AREA = {"activity": 0.55, "hard": 0.8}
 """Forms that are larger than a circle of the same nominal size."""
 
 
-def draw(ax: Any, fitted: Fitted, rows: list[int], genes: list[int], labels: list[str], unit: float) -> None:
-    """Draw the dots; ``unit`` is the distance of two dots in points."""
+def draw(
+    ax: Any, fitted: Fitted, rows: list[int], genes: list[int], labels: list[str], unit: float, colors: str = "effect"
+) -> None:
+    """Draw the dots; ``unit`` is the distance of two dots in points, ``colors`` what colours stand for."""
     probability = fitted.probability[np.ix_(rows, genes)]  # (rows, genes)
     effect = fitted.effect[np.ix_(rows, genes)]
     norm = _style.symmetric(effect[probability >= 0.5])
@@ -109,7 +111,7 @@ def draw(ax: Any, fitted: Fitted, rows: list[int], genes: list[int], labels: lis
             text.set_style("italic")
     for spine in ax.spines.values():
         spine.set_visible(False)
-    _legends(ax, norm, biggest, unit)
+    _legends(ax, norm, biggest, unit, colors)
 
 
 def _kind_legend(ax: Any, kinds: list[str]) -> None:
@@ -126,7 +128,7 @@ def _kind_legend(ax: Any, kinds: list[str]) -> None:
     )  # fmt: skip
 
 
-def _legends(ax: Any, norm: Any, biggest: float, unit: float) -> None:
+def _legends(ax: Any, norm: Any, biggest: float, unit: float, colors: str) -> None:
     """Colour bar and dot sizes to the right, in inches whatever the size of the axes."""
     from matplotlib.cm import ScalarMappable
 
@@ -139,7 +141,7 @@ def _legends(ax: Any, norm: Any, biggest: float, unit: float) -> None:
     colorbar = ax.figure.colorbar(ScalarMappable(norm, _style.diverging()), cax=cax)
     colorbar.outline.set_visible(False)
     colorbar.ax.tick_params(labelsize=7, length=2, color=_style.muted(), labelcolor=_style.ink())
-    colorbar.set_label("effect", fontsize=8, color=_style.ink())
+    colorbar.set_label(colors, fontsize=8, color=_style.ink())
     levels = [0.25, 0.5, 0.75, 1.0]
     step = max(0.2, 0.95 * unit / 72)  # inches: large cells have large dots
     tall = step * len(levels)

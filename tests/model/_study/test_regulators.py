@@ -155,6 +155,12 @@ def test_the_picture_of_a_drug_has_its_regulator(fitted):
     assert name in texts
     assert any(text.startswith("regulator ") for text in texts)
     assert "no gene is a target" not in ax.get_title()
+    down = get.downstream(adata, drug)
+    assert (down["gene"].iloc[0], down["kind"].iloc[0]) == (name, "regulator")
+    change = down[down["kind"] == "gene"].set_index("gene")["change"].reindex(adata.var_names).fillna(0.0)
+    rows = pd.DataFrame({"drug": [drug, "control"], "dose": [2.0, 0.0]})
+    predicted = np.diff(model.predict_mean(rows)[::-1], axis=0)[0]
+    assert np.corrcoef(change, predicted)[0, 1] > 0.9
     net = model.fitted.regulators.network
     acted = {model.genes[g] for g in net.target[net.source == net.names.index(name)]}
     assert len(acted & set(texts)) > 3

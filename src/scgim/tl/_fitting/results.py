@@ -39,6 +39,7 @@ def results_of(model: GIM, params: dict[str, Any]) -> Results:
         history=history_table(model.history or {}),
         modality=list(modality) if any(m is not None for m in modality) else [],
         params=params,
+        regulated=fit.regulated_at(model.design.dose) if fit.regulators else None,
     )
 
 

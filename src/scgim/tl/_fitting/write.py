@@ -27,6 +27,7 @@ class Results:
     history: pd.DataFrame
     params: dict[str, Any] = field(default_factory=dict)
     modality: list[str | None] = field(default_factory=list)  # (G,) of a MuData, else empty
+    regulated: np.ndarray | None = None  # (K, G), where regulators were given
 
     def check(self, n_obs: int, n_vars: int) -> None:
         """Raise if the shapes do not fit each other or the object: nothing is written by halves."""
@@ -122,6 +123,7 @@ def take(results: Results, genes: np.ndarray, cells: np.ndarray) -> Results:
         targets=table,
         history=results.history,
         params=results.params,
+        regulated=None if results.regulated is None else rows(results.regulated),
     )
 
 
@@ -142,6 +144,10 @@ def _write_one(data: Any, results: Results, key: str) -> None:
         _keys.GRAPH: compressed(results.weights),
         _keys.GRAPH_PROBABILITY: compressed(results.graph_probability),
     }
+    if results.regulated is not None:
+        varm[_keys.REGULATED] = np.ascontiguousarray(np.asarray(results.regulated, np.float32).T)
+    elif _keys.REGULATED.name(key) in data.varm:  # of an earlier fit
+        del data.varm[_keys.REGULATED.name(key)]
     data.uns[_keys.PARAMS.name(key)] = uns
     for place, array in varm.items():
         data.varm[place.name(key)] = array
