@@ -37,6 +37,28 @@ def test_log_density_equals_the_dense_gaussian(rng, deviation):
             assert found[m, t] == pytest.approx(multivariate_normal(np.zeros(L), cov).logpdf(r[m]) - off, abs=1e-9)
 
 
+@pytest.mark.parametrize("deviation", [0.0, 0.3])
+def test_log_density_with_offsets_equals_the_dense_gaussian(rng, deviation):
+    M, L, T, slab2 = 4, 5, 3, 1.7
+    r, e, offset2 = rng.normal(size=(M, L)), rng.uniform(0.1, 1, (M, L)), np.array([0.0, 0.2, 1.0, 5.0])
+    h = rng.uniform(0, 1, (T, L))
+    found = rank_one_log_density(r, e, h, slab2, deviation, offset2)
+    for m in range(M):
+        alike = np.full((L, L), offset2[m])
+        off = multivariate_normal(np.zeros(L), np.diag(e[m]) + alike).logpdf(r[m])
+        for t in range(T):
+            cov = np.diag(e[m] + deviation * h[t] ** 2) + slab2 * np.outer(h[t], h[t]) + alike
+            assert found[m, t] == pytest.approx(multivariate_normal(np.zeros(L), cov).logpdf(r[m]) - off, abs=1e-9)
+
+
+def test_offsets_are_not_taken_for_curves(rng):
+    pairs = pairs_of(rng, np.full(10, 0.75), np.full(10, 4.0), 0.1)
+    shifted = [(d, dose, r + 0.5 * rng.normal(), e) for d, dose, r, e in pairs]
+    blind, aware = (fit_curves(shifted, 10, 9.0, 0.0, offset) for offset in (None, np.full(len(pairs), 0.25)))
+    off = [np.abs(np.log(fit.ec50 / 0.75)).mean() for fit in (blind, aware)]
+    assert off[1] < 0.7 * off[0]
+
+
 def pairs_of(rng, ec50: np.ndarray, slope: np.ndarray, noise: float) -> list:
     out = []
     for d in range(len(ec50)):

@@ -59,7 +59,7 @@ def test_what_contexts_share_is_what_is_left_of_the_errors(rng):
     for r, d in enumerate(found.drug):
         for k in np.flatnonzero(DOSE[:, d]):
             own[r] += found.weight[r, k] ** 2 * odds.error[k]
-    rest = np.maximum(variance - own, 0) + odds.background.beside + found.offset
+    rest = np.maximum(variance - own - found.offset, 0) + odds.background.beside
     assert odds.shared.shape == (2, 1, 8)
     np.testing.assert_allclose(odds.shared[found.drug, found.level], rest)
     settings = odds.settings

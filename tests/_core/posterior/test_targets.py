@@ -31,6 +31,26 @@ def joint(prior: np.ndarray, e: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, 
     return cov @ (r / e), cov
 
 
+@pytest.mark.parametrize("deviation", [0.0, 0.3])
+def test_offsets_of_plates_are_integrated_out(rng, deviation):
+    """All contexts of a drug in a group share one: what is said of effects is what a dense Gaussian says."""
+    dose = np.array([[0], [0.5], [1], [2], [0.5], [1], [2], [4]], float)
+    group = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    design = Design(("drug",), dose, group, ("a", "b"), np.full(8, 50))
+    curves = Curves(np.array([0.75]), np.array([2.0]), 1.5, deviation)
+    residual, error = rng.normal(size=(8, 3)), rng.uniform(0.05, 0.4, (8, 3))
+    offset2 = np.where(dose > 0, [0.1, 0.8, 20.0], 0.0)
+    out = fit_targets(residual, error, design, curves, np.zeros((1, 3)), offset2=offset2)
+    rows = np.arange(1, 8)
+    h, alike = curves.fraction(dose)[rows, 0], group[rows, None] == group[rows]
+    prior = curves.effect_sd**2 * np.outer(h, h) + deviation**2 * np.diag(h**2)
+    for j in range(3):
+        gain = prior @ np.linalg.inv(prior + np.diag(error[rows, j]) + offset2[1, j] * alike)
+        np.testing.assert_allclose(out.of_context.mean[rows, j], gain @ residual[rows, j], atol=1e-9)
+        sd = np.sqrt(np.diag(prior - gain @ prior))
+        np.testing.assert_allclose(out.of_context.sd[rows, j], sd, atol=1e-7)
+
+
 def test_single_drugs_equal_dense_gaussians(rng):
     K, G = 6, 4
     residual, error = rng.normal(size=(K, G)), rng.uniform(0.05, 0.4, (K, G))

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from scgim._core.design import Design
-from scgim._core.effects import Effects
+from scgim._core.effects import Effects, KindFit
 from scgim._core.kinds.base import At, Learned, Moved
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.combine import comparable, learn_share
@@ -16,6 +16,7 @@ from scgim._core.posterior.curves import Curves, fit_dose_curves
 from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.drift_beside import drift_beside, drift_of_rows, rebase, shared_errors
 from scgim._core.posterior.evidence import Evidence
+from scgim._core.posterior.levels import Offsets
 from scgim._core.posterior.odds import Odds, learn_odds
 from scgim._core.posterior.shifts import ShiftsAt
 from scgim._core.posterior.targets import fit_targets
@@ -66,15 +67,36 @@ class Shift:
         residual = residual - baseline[design.group]
         rows = drift_of_rows(odds, residual, baseline_error, design)
         shared = shared_errors(odds, rows)
-        kind = fit_targets(residual, odds.error, design, curves, odds.log_odds, shared=shared)
+        whole, plates = (residual, None) if evidence.offset is None else (residual + evidence.offset, evidence.offset2)
+        kind = fit_targets(whole, odds.error, design, curves, odds.log_odds, shared=shared, offset2=plates)
+        offset = _offsets(whole, odds.error, design, kind, evidence)
+        residual = whole - offset
         hidden = np.broadcast_to(evidence.hidden, residual.shape)  # (K, G) no target's, and to be predicted
         everywhere = odds.shifts.contrasts.weight @ hidden
         moved = rows._replace(everywhere=everywhere if everywhere.any() else None)
         drift = drift_beside(odds, moved, kind, residual + hidden, design, fraction, prior.background_sd)
+        if evidence.offset is not None:  # measured contexts keep their plates; new ones are predicted without any
+            drift = drift.moved(offset)
         change = _change_alone(odds, curves, drift, residual, design)
         plain = Plain(residual + hidden, kind.of_drug.expected + drift.of_drug.expected, fraction)
         found = dict(odds.settings) | _weights(plain, change, drift, design)
         return Learned(kind, curves, drift, odds.support(design), odds.regulators, found, baseline)
+
+
+def _offsets(residual: np.ndarray, error: np.ndarray, design: Design, kind: KindFit, evidence: Evidence) -> np.ndarray:
+    """Offsets of plates in residual means that hold them ``(K, G)``: as they were taken out, but for targets beside their effects."""
+    out = np.zeros(residual.shape)
+    if evidence.offset is None or evidence.offset2 is None:
+        return out
+    target = kind.of_context
+    for d in range(len(design.drugs)):
+        rows = design.alone(d)
+        left = (residual - target.mean)[rows].T
+        plates = Offsets(evidence.offset2[rows].T, design.group[rows])
+        beside = plates.given(left, error[rows].T, np.zeros(len(rows)))[0].T  # means alone: no amplitudes
+        p = target.probability[rows]
+        out[rows] = p * beside + (1 - p) * evidence.offset[rows]
+    return out
 
 
 def _change_alone(odds: Odds, curves: Curves, drift: Drift, residual: np.ndarray, design: Design) -> np.ndarray:
@@ -105,7 +127,9 @@ def _weigh(
     """Dose curves, and the odds of targets; curves that false targets have shaped are fitted again to those that hold."""
     on = evidence.on(design)
     for last in (False, True):
-        curves = fit_dose_curves(evidence.residual, evidence.error, on, design, p_target=prior.p_target)
+        whole = evidence.residual if evidence.offset is None else evidence.residual + evidence.offset
+        offset2 = evidence.offset2
+        curves = fit_dose_curves(whole, evidence.error, on, design, p_target=prior.p_target, offset2=offset2)
         odds = learn_odds(shifts(curves.fraction(design.dose)), design, known)
         now = odds.on(design)
         if last or (now == on).all():

@@ -12,6 +12,7 @@ from scgim._core.design import Design
 from scgim._core.fit import Fit, Graph
 from scgim._core.kinds import ScoredKind
 from scgim._core.mechanisms.additive import Mechanisms, from_standardised
+from scgim._core.moments.moments import Moments
 from scgim._core.posterior.curves import Curves
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.levels import Levels
@@ -20,6 +21,8 @@ from scgim._core.posterior.regulation.regulators import RegulatorFit
 from scgim._core.posterior.shifts import find_shifts, linear_effects
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
+
+MEDIAN_SQUARE = 0.455  # of a standard normal
 
 
 def assemble_mechanisms(
@@ -40,6 +43,18 @@ def assemble_mechanisms(
         m.slope,
         m.within,
     )
+
+
+def offset_variance(offset: np.ndarray, moments: Moments) -> np.ndarray:
+    """Variance ``(K, G)`` of offsets of plates in residual means, relative to that of cells the same for all genes.
+
+    By the median of their squares, for those of targets are known least, and what is not known of them.
+    """
+    if moments.plates is None:
+        return np.zeros(offset.shape)
+    has, variance = moments.plates.left > 0, np.diag(moments.within)[:: moments.n_functions]  # (K,), (G,)
+    share = np.median(offset[has] ** 2 / variance) / MEDIAN_SQUARE + moments.plates.left[has].mean()
+    return np.asarray(has[:, None] * share * variance)
 
 
 def learned_prior(prior: Prior, curves: Curves) -> dict[str, float]:
@@ -94,13 +109,11 @@ def assemble(
     if m.hidden is not None:
         evidence = replace(evidence, hidden=m.hidden.residual(linear_effects(m, parents, evidence)))
     if m.plates is not None:
-        evidence = replace(evidence, error=evidence.error + m.plates.left[:, None] * evidence.noise)
+        offset = m.plates.offset @ (np.eye(m.n_genes) - linear_effects(m, parents, evidence))
+        evidence = replace(evidence, offset=offset, offset2=offset_variance(offset, m))
     own = m.mean[:, :, 0] + m.loc / m.scale  # (K, G)
     shifts = partial(find_shifts, m, design, parents, evidence, edge_probability, network=network)
     learned = kind.posterior(evidence, own, design, score.prior, known, shifts)
-    if m.plates is not None:  # measured contexts keep their plates; new ones are predicted without any
-        effects = linear_effects(m, parents, evidence)
-        learned = learned._replace(drift=learned.drift.moved(m.plates.offset @ (np.eye(m.n_genes) - effects)))
     if learned.baseline is not None:
         evidence = replace(evidence, baseline=evidence.baseline + learned.baseline)
     taken_out = {} if m.plates is None else {"plate_sd": m.plates.sd}

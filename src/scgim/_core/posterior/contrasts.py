@@ -42,7 +42,7 @@ class Contrasts:
     scatter, between
         ``(R, G)``; variance that differences between contexts, and between baseline groups, add.
     offset
-        ``(R, G)``; variance that what is left of offsets of plates adds to amplitudes which do not know of them.
+        ``(R, G)``; the part of `scatter` that is what is left of offsets of plates.
     identified
         ``(D,)`` bool; False for drugs that no context tells apart from others.
     alike
@@ -243,12 +243,8 @@ def contrasts(
         scatter[r], between[r] = per_context[r] * own, per_group[r] * (share**2).sum()
         if plates is not None:
             left = np.array([plates.left[p.rows[0]] for p in parts])
-            known, plain = (
-                [p.weight[p.rows].sum() for p in parts],
-                [p.height.sum() / (p.height @ p.height) for p in parts],
-            )
-            scatter[r] += cells * float((share**2 * left) @ np.square(known))
-            offset[r] = cells * float((share**2 * left) @ np.square(plain))
+            offset[r] = cells * float((share**2 * left) @ np.square([p.weight[p.rows].sum() for p in parts]))
+            scatter[r] += offset[r]
         each = np.array([p.weight @ value for p in parts])  # (P, G)
         agree[rows.drug[r]] += (np.sign(each) == np.sign(weight[r] @ value)).sum(axis=0)
         n_groups[rows.drug[r]] += len(parts)

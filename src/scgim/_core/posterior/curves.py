@@ -12,6 +12,7 @@ import numpy as np
 from scgim._core.design import Design
 from scgim._core.posterior.hill import Pairs, fit_curves, hill, rank_one_log_density
 from scgim._core.posterior.levels import (
+    Offsets,
     learn_between,
     level_blocks,
     level_sums,
@@ -97,7 +98,13 @@ class DoseCurves:
 
 
 def fit_dose_curves(
-    residual: np.ndarray, error: np.ndarray, on: np.ndarray, design: Design, *, p_target: np.ndarray | None = None
+    residual: np.ndarray,
+    error: np.ndarray,
+    on: np.ndarray,
+    design: Design,
+    *,
+    p_target: np.ndarray | None = None,
+    offset2: np.ndarray | None = None,
 ) -> Curves:
     """Dose curves from the contexts with one drug.
 
@@ -111,34 +118,38 @@ def fit_dose_curves(
         Of the contexts.
     p_target
         ``(G,)``; prior probability of a target. With it the form of the effects' distribution is learned, too.
+    offset2
+        ``(K, G)``; variance of what is added to all contexts of a drug in a baseline group alike; none by default.
     """
-    curves = _fit_curves(residual, error, on, design)
+    offset2 = np.zeros(residual.shape) if offset2 is None else offset2
+    curves = _fit_curves(residual, error, on, design, offset2)
     if design.n_levels > 1:
-        blocks = level_blocks(residual, error, on, design, curves.fraction(design.dose))
+        blocks = level_blocks(residual, error + offset2, on, design, curves.fraction(design.dose))
         between = learn_between(blocks, design.n_levels, curves.effect_sd, curves.deviation_sd)
         if between > 0:
             mean_sd = float(np.sqrt(curves.effect_sd**2 - between**2))
             curves = replace(curves, effect_sd=mean_sd, between_sd=between)
         else:
-            curves = _fit_curves(residual, error, on, replace(design, level=np.zeros_like(design.level)))
+            curves = _fit_curves(residual, error, on, replace(design, level=np.zeros_like(design.level)), offset2)
     if p_target is None or not design.single.any():
         return curves
-    return replace(curves, slab=_learn_slab(residual, error, design, curves, p_target))
+    return replace(curves, slab=_learn_slab(residual, error, design, curves, p_target, offset2))
 
 
-def _fit_curves(residual: np.ndarray, error: np.ndarray, on: np.ndarray, design: Design) -> Curves:
-    """Dose curves and size of effects; each level of a drug has an amplitude of its own."""
+def _fit_curves(residual: np.ndarray, error: np.ndarray, on: np.ndarray, design: Design, offset2: np.ndarray) -> Curves:
+    """Dose curves and size of effects; each level of a drug has an amplitude of its own, and each unit with an offset."""
     dose, D, single = design.dose, len(design.drugs), design.single
     effects = residual[on & single[:, None]]
     slab = float(np.sqrt(np.mean(effects**2))) if len(effects) else 1.0
     levels = np.unique(dose[single][dose[single] > 0])
-    pairs = []
+    apart = design.level if not offset2.any() else design.level * len(design.group_names) + design.group
+    pairs, shared = [], []
     for d in range(D):
         drug = design.alone(d)
-        for rows in [drug[design.level[drug] == v] for v in np.unique(design.level[drug])]:
-            pairs += [
-                (d, dose[rows, d], residual[rows, j], error[rows, j]) for j in np.flatnonzero(on[rows].any(axis=0))
-            ]
+        for rows in [drug[apart[drug] == v] for v in np.unique(apart[drug])]:
+            genes = np.flatnonzero(on[rows].any(axis=0))
+            pairs += [(d, dose[rows, d], residual[rows, j], error[rows, j]) for j in genes]
+            shared += [offset2[rows, j].mean() for j in genes]
     if not design.has_dose or len(levels) == 0:
         return Curves(np.zeros(D), np.ones(D), max(slab, 0.1), _deviation(pairs, max(slab, 0.1), 1.0))
     if len(levels) == 1:  # nothing is known of the curve: half the full effect at the one dose
@@ -146,7 +157,7 @@ def _fit_curves(residual: np.ndarray, error: np.ndarray, on: np.ndarray, design:
         return Curves(np.full(D, levels[0]), np.ones(D), full, _deviation(pairs, full, 0.5), axes=axes)
     top = max(float(np.max(np.abs(p[2]))) ** 2 for p in pairs) if pairs else slab**2
     slab2 = max(np.mean([np.max(p[2] ** 2) for p in pairs]) if pairs else slab**2, 0.01, 0.05 * top)
-    fits = [(fit_curves(pairs, D, slab2, slab2 * k**2), k) for k in DEVIATIONS]
+    fits = [(fit_curves(pairs, D, slab2, slab2 * k**2, np.array(shared)), k) for k in DEVIATIONS]
     best, k = max(fits, key=lambda fit: fit[0].evidence)
     return Curves(best.ec50, best.slope, float(np.sqrt(slab2)), float(k * np.sqrt(slab2)), axes=best.axes)
 
@@ -168,7 +179,12 @@ def _deviation(pairs: Pairs, effect_sd: float, fraction: float) -> float:
 
 
 def _learn_slab(
-    residual: np.ndarray, error: np.ndarray, design: Design, curves: Curves, p_target: np.ndarray
+    residual: np.ndarray,
+    error: np.ndarray,
+    design: Design,
+    curves: Curves,
+    p_target: np.ndarray,
+    offset2: np.ndarray,
 ) -> np.ndarray:
     """Components of the amplitudes' distribution, from all genes of the drugs that were measured alone."""
     h = curves.fraction(design.dose)
@@ -178,7 +194,8 @@ def _learn_slab(
         if len(rows):
             own = h[rows, d]
             e = error[rows].T + (curves.deviation_sd * own) ** 2  # (G, L)
-            sums = level_sums(residual[rows].T, e, own, design.level[rows], design.n_levels)
+            offsets = Offsets(offset2[rows].T, design.group[rows]) if offset2.any() else None
+            sums = level_sums(residual[rows].T, e, own, design.level[rows], design.n_levels, offsets)
             weight, estimate, _ = pool_levels(sums, curves.between_sd**2)
             estimates.append(estimate)
             variances.append(1 / np.maximum(weight, 1e-12))

@@ -47,6 +47,9 @@ class Evidence:
         Their covariances, ``(p*B, p*B)``.
     hidden
         ``(K, G)``; what hidden causes add to the residual means, which do not hold it; 0 where there are none.
+    offset, offset2
+        ``(K, G)``; offsets of plates in the residual means, which do not hold them, as they were taken out, and their variance
+        before anything was seen of them; None where there are none.
     """
 
     baseline: np.ndarray
@@ -58,6 +61,8 @@ class Evidence:
     coef: tuple[np.ndarray, ...] = ()
     coef_cov: tuple[np.ndarray, ...] = ()
     hidden: np.ndarray | float = 0.0
+    offset: np.ndarray | None = None
+    offset2: np.ndarray | None = None
 
     @classmethod
     def of(cls, fits: list[GeneFit]) -> Evidence:

@@ -20,7 +20,7 @@ STEP = np.array([0.02, 0.04])  # of log ec50 and log slope in the second differe
 CHUNK = 1_000_000  # values held at once
 
 Pairs = list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]
-Groups = list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+Groups = list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 
 
 class CurveFit(NamedTuple):
@@ -51,7 +51,12 @@ def hill(dose: np.ndarray, ec50: np.ndarray | float, slope: np.ndarray | float) 
 
 
 def rank_one_log_density(
-    r: np.ndarray, e: np.ndarray, h: np.ndarray, slab2: float, deviation2: float = 0.0
+    r: np.ndarray,
+    e: np.ndarray,
+    h: np.ndarray,
+    slab2: float,
+    deviation2: float = 0.0,
+    offset2: np.ndarray | float = 0.0,
 ) -> np.ndarray:
     """Log density ratio of "on" along curves against "off".
 
@@ -65,6 +70,8 @@ def rank_one_log_density(
         Variance of amplitudes.
     deviation2
         Variance of the deviations from the curve at full effect.
+    offset2
+        ``(M,)``; variance of what is added to all L means alike.
 
     Returns
     -------
@@ -73,8 +80,16 @@ def rank_one_log_density(
     e2 = e[:, None, :] + deviation2 * h**2  # (M, T, L)
     a = (h * r[:, None, :] / e2).sum(axis=2)
     b = (h**2 / e2).sum(axis=2) + 1 / slab2
-    on = -0.5 * (np.log(e2) + r[:, None, :] ** 2 / e2).sum(axis=2) + 0.5 * a**2 / b - 0.5 * np.log(b * slab2)
-    return on + 0.5 * (np.log(e) + r**2 / e).sum(axis=1)[:, None]
+    log_on = -0.5 * (np.log(e2) + r[:, None, :] ** 2 / e2).sum(axis=2)
+    log_off = -0.5 * (np.log(e) + r**2 / e).sum(axis=1)[:, None]
+    if np.any(offset2):  # rank one
+        o2, known = np.reshape(offset2, (-1, 1)), (1 / e2).sum(axis=2)
+        gain, sum_h, sum_r = o2 / (1 + o2 * known), (h / e2).sum(axis=2), (r[:, None, :] / e2).sum(axis=2)
+        a, b = a - gain * sum_h * sum_r, b - gain * sum_h**2
+        log_on = log_on + 0.5 * (gain * sum_r**2 - np.log1p(o2 * known))
+        known, sum_r = ((x / e).sum(axis=1)[:, None] for x in (np.ones_like(e), r))
+        log_off = log_off + 0.5 * (o2 / (1 + o2 * known) * sum_r**2 - np.log1p(o2 * known))
+    return log_on + 0.5 * a**2 / b - 0.5 * np.log(b * slab2) - log_off
 
 
 def curve_grid(dose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -85,7 +100,9 @@ def curve_grid(dose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return grid[0].ravel(), grid[1].ravel()
 
 
-def fit_curves(pairs: Pairs, n_drugs: int, slab2: float, deviation2: float) -> CurveFit:
+def fit_curves(
+    pairs: Pairs, n_drugs: int, slab2: float, deviation2: float, offset2: np.ndarray | None = None
+) -> CurveFit:
     """Ec50 and slope of each drug, drawn together by a Gaussian on the logarithms whose width is learned.
 
     Parameters
@@ -96,10 +113,12 @@ def fit_curves(pairs: Pairs, n_drugs: int, slab2: float, deviation2: float) -> C
         Number of drugs D.
     slab2, deviation2
         Variance of amplitudes and of deviations.
+    offset2
+        ``(P,)``; variance of what is added to all means of a pair alike; none by default.
     """
     if not pairs:
         return CurveFit(np.zeros(n_drugs), np.ones(n_drugs), 0.0, np.zeros((2, n_drugs, 2)))
-    groups = _grouped(pairs)
+    groups = _grouped(pairs, np.zeros(len(pairs)) if offset2 is None else offset2)
     grid = curve_grid(np.concatenate([p[1] for p in pairs]))
     loglik = _by_drug(groups, n_drugs, grid, slab2, deviation2)
     informed = np.unique([p[0] for p in pairs])
@@ -127,7 +146,7 @@ def fit_curves(pairs: Pairs, n_drugs: int, slab2: float, deviation2: float) -> C
     return CurveFit(np.exp(mean[:, 0]), np.exp(mean[:, 1]), evidence, axes)
 
 
-def _grouped(pairs: Pairs) -> Groups:
+def _grouped(pairs: Pairs, offset2: np.ndarray) -> Groups:
     """Pairs with the same doses, stacked."""
     found: dict[tuple[float, ...], list[int]] = {}
     for i, (_, dose, _, _) in enumerate(pairs):
@@ -138,6 +157,7 @@ def _grouped(pairs: Pairs) -> Groups:
             np.array(dose),
             np.stack([pairs[i][2] for i in rows]),
             np.stack([pairs[i][3] for i in rows]),
+            offset2[rows],
         )
         for dose, rows in found.items()
     ]
@@ -148,12 +168,13 @@ def _by_drug(
 ) -> np.ndarray:
     """Log density ratio of each drug's targets along each curve of a grid, ``(D, T)``."""
     out = np.zeros((n_drugs, len(grid[0])))
-    for drug, dose, r, e in groups:
+    for drug, dose, r, e, offset2 in groups:
         h = hill(dose, np.exp(grid[0])[:, None], np.exp(grid[1])[:, None])  # (T, L)
         size = max(1, CHUNK // h.size)
         for low in range(0, len(r), size):
             part = slice(low, low + size)
-            np.add.at(out, drug[part], rank_one_log_density(r[part], e[part], h, slab2, deviation2))
+            each = rank_one_log_density(r[part], e[part], h, slab2, deviation2, offset2[part])
+            np.add.at(out, drug[part], each)
     return out
 
 

@@ -53,6 +53,49 @@ class Levels:
         return replace(self, between_sd=self.between_sd * by)
 
 
+class Offsets(NamedTuple):
+    """What is added to all contexts of a unit alike, of L contexts of one drug.
+
+    Attributes
+    ----------
+    variance
+        ``(G, L)``; of the offset; 0 for contexts without one.
+    unit
+        ``(L,)``; number of the unit that shares it.
+    """
+
+    variance: np.ndarray
+    unit: np.ndarray
+
+    def groups(self, e: np.ndarray, at: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Of each unit with contexts among `at` ``(L,)`` bool: precisions ``(G, L)`` of its contexts, 0 of others; the factor ``(G,)``
+        by which sums over them enter; and variance of the offset over that of the mean of the unit ``(G,)``.
+
+        `e` are the variances of the contexts around a known offset, ``(G, L)``.
+        """
+        out = []
+        for u in np.unique(self.unit[at]):
+            own = at & (self.unit == u) & (self.variance > 0).any(axis=0)
+            if own.any():
+                precision, variance = own / e, self.variance[:, own].mean(axis=1)
+                known = variance * precision.sum(axis=1)
+                out.append((precision, variance / (1 + known), known))
+        return out
+
+    def given(self, left: np.ndarray, e: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Posterior of the offsets at known amplitudes: mean, variance, and by how much the mean falls with the amplitude, ``(G, L)`` each.
+
+        From what the amplitudes leave of the contexts ``(G, L)``; `h` ``(L,)`` are the fractions of the full effect.
+        """
+        mean, variance, slope = np.zeros((3, *left.shape))
+        for precision, gain, _ in self.groups(e, np.ones(len(self.unit), dtype=bool)):
+            own = precision > 0
+            mean += own * (gain * (precision * left).sum(axis=1))[:, None]
+            variance += own * gain[:, None]
+            slope += own * (gain * (precision @ h))[:, None]
+        return mean, variance, slope
+
+
 class LevelSums(NamedTuple):
     """What the contexts of one drug say of its amplitude at each level, ``(V, G)``, and log density beside ``(G,)``."""
 
@@ -61,7 +104,14 @@ class LevelSums(NamedTuple):
     log: np.ndarray
 
 
-def level_sums(r: np.ndarray, e: np.ndarray, h: np.ndarray, level: np.ndarray, n_levels: int) -> LevelSums:
+def level_sums(
+    r: np.ndarray,
+    e: np.ndarray,
+    h: np.ndarray,
+    level: np.ndarray,
+    n_levels: int,
+    offsets: Offsets | None = None,
+) -> LevelSums:
     """Sufficient statistics of the amplitude at each level.
 
     Parameters
@@ -74,15 +124,26 @@ def level_sums(r: np.ndarray, e: np.ndarray, h: np.ndarray, level: np.ndarray, n
         ``(L,)``; level of each context.
     n_levels
         Number of levels V.
+    offsets
+        Of the contexts, none by default.
     """
     weight, estimate = np.zeros((2, n_levels, len(r)))
     log = -0.5 * np.log(e).sum(axis=1)
     for v in np.unique(level):
         at = level == v
         own, x, variance = h[at], r[:, at], e[:, at]
-        weight[v] = np.maximum((own**2 / variance).sum(axis=1), 1e-30)
-        estimate[v] = (own * x / variance).sum(axis=1) / weight[v]
-        log = log - 0.5 * ((x - estimate[v][:, None] * own) ** 2 / variance).sum(axis=1)
+        both, square = (own * x / variance).sum(axis=1), (own**2 / variance).sum(axis=1)
+        shared = [] if offsets is None else offsets.groups(e, at)
+        for unit, gain, known in shared:
+            sum_h, sum_r = unit @ h, (unit * r).sum(axis=1)
+            both, square = both - gain * sum_h * sum_r, square - gain * sum_h**2
+            log = log - 0.5 * np.log1p(known)
+        weight[v] = np.maximum(square, 1e-30)
+        estimate[v] = both / weight[v]
+        left = x - estimate[v][:, None] * own
+        log = log - 0.5 * (left**2 / variance).sum(axis=1)
+        for unit, gain, _ in shared:
+            log = log + 0.5 * gain * (unit[:, at] * left).sum(axis=1) ** 2
     return LevelSums(weight, estimate, log)
 
 

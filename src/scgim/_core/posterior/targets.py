@@ -17,7 +17,7 @@ from scipy.special import expit
 from scgim._core.design import Design
 from scgim._core.effects import Effects, KindFit
 from scgim._core.posterior.curves import Curves
-from scgim._core.posterior.levels import level_sums, pool_levels, split_levels
+from scgim._core.posterior.levels import Offsets, level_sums, pool_levels, split_levels
 
 CONVERGED = 1e-4  # change of amplitudes, in standard deviations of the genes
 LIKELY = 1e-3  # probability of a target from which the curve's uncertainty is added
@@ -35,13 +35,19 @@ class DrugPosterior(NamedTuple):
 
 
 def _drug_update(
-    r: np.ndarray, e: np.ndarray, h: np.ndarray, curves: Curves, level: np.ndarray, n_levels: int
+    r: np.ndarray,
+    e: np.ndarray,
+    h: np.ndarray,
+    curves: Curves,
+    level: np.ndarray,
+    n_levels: int,
+    offsets: Offsets | None = None,
 ) -> DrugPosterior:
     """Posterior of one drug at all genes, if they are targets, from residual means and variances ``(L, G)`` at L contexts."""
     e, r, dev2, between2 = e.T, r.T, curves.deviation_sd**2, curves.between_sd**2  # (G, L)
     slab = curves.components()  # (C, 3)
     flat = e + dev2 * h**2  # (G, L) variance around a known amplitude
-    sums = level_sums(r, flat, h, level, n_levels)
+    sums = level_sums(r, flat, h, level, n_levels, offsets)
     weight, estimate, _ = pool_levels(sums, between2)
     spread = weight[:, None] + 1 / slab[:, 2]  # (G, C) precision given a component
     mean = (weight * estimate)[:, None] / spread + slab[:, 1] / slab[:, 2] / spread
@@ -54,9 +60,17 @@ def _drug_update(
     at_level, level_variance = split_levels(sums, between2, amplitude, variance)  # (V, G)
     gain = dev2 * h**2 / flat  # (G, L) share of what is left that is deviation
     own = h * at_level[level].T
-    effect = own + gain * (r - own)
-    left = gain * e + ((1 - gain) * h) ** 2 * level_variance[level].T
+    offset, unsure, slope = np.zeros((3, 1, 1)) if offsets is None else offsets.given(r - own, flat, h)
+    effect = own + gain * (r - own - offset)
+    left = gain * e + gain**2 * unsure + ((1 - gain) * h + gain * slope) ** 2 * level_variance[level].T
     return DrugPosterior(amplitude, _root(variance), effect.T, _root(left).T, at_level, _root(level_variance))
+
+
+def _offsets(
+    offset2: np.ndarray | None, design: Design, rows: np.ndarray, genes: np.ndarray | slice = slice(None)
+) -> Offsets | None:
+    """Those of contexts of one drug."""
+    return None if offset2 is None else Offsets(offset2[rows][:, genes].T, design.group[rows])
 
 
 def _root(variance: np.ndarray) -> np.ndarray:
@@ -72,6 +86,7 @@ def fit_targets(
     *,
     kind: str = "shift",
     shared: np.ndarray | None = None,
+    offset2: np.ndarray | None = None,
     superpose: bool = True,
     n_sweeps: int = 20,
 ) -> KindFit:
@@ -92,6 +107,8 @@ def fit_targets(
         Name of the kind.
     shared
         ``(D, V, G)``; variance of full effects that errs in all contexts of a drug and level alike; none by default.
+    offset2
+        ``(K, G)``; variance of what is added to all contexts of a drug in a baseline group alike; none by default.
     superpose
         Whether effects of drugs in one context add up; otherwise each is read from its contexts as they are.
     n_sweeps
@@ -111,14 +128,15 @@ def fit_targets(
                 continue
             own = probability[d] * pieces[d][0]
             r = residual[rows[d]] - (expected[rows[d]] - own) * superpose
-            out = _drug_update(r, error[rows[d]], h[rows[d], d], curves, design.level[rows[d]], design.n_levels)
+            at = design.level[rows[d]], design.n_levels, _offsets(offset2, design, rows[d])
+            out = _drug_update(r, error[rows[d]], h[rows[d], d], curves, *at)
             amplitude[d], sd[d], pieces[d] = out.amplitude, out.sd, (out.effect, out.effect_sd)
             levels[0][d], levels[1][d] = out.level_amplitude, out.level_sd
             expected[rows[d]] += probability[d] * pieces[d][0] - own
         if np.abs(amplitude - before).max(initial=0.0) < CONVERGED:
             break
     left = [residual[r] - (expected[r] - probability[d] * pieces[d][0]) * superpose for d, r in enumerate(rows)]
-    along = _add_curves(left, error, design, curves, probability, sd, levels[1], pieces)
+    along = _add_curves(left, error, design, curves, probability, sd, levels[1], pieces, offset2)
     if shared is not None:
         _add_shared(shared, h, design, sd, levels[1], pieces)
     return _kind_fit(kind, Effects(probability, amplitude, sd), levels, along, rows, pieces, K)
@@ -172,6 +190,7 @@ def _add_curves(
     sd: np.ndarray,
     level_sd: np.ndarray,
     pieces: list[tuple[np.ndarray, np.ndarray]],
+    offset2: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Add the curves' uncertainty to the standard deviations of amplitudes, levels and pieces, in place.
 
@@ -195,10 +214,9 @@ def _add_curves(
             continue
         effect_sd = pieces[d][1]
         for a in range(2):
-            r, e, at = residual[d][:, genes], error[np.ix_(index, genes)], design.level[index]
-            up, down = (
-                _drug_update(r, e, fractions[a][b][index, d], end, at, design.n_levels) for b, end in enumerate(ends[a])
-            )
+            r, e = residual[d][:, genes], error[np.ix_(index, genes)]
+            at = design.level[index], design.n_levels, _offsets(offset2, design, index, genes)
+            up, down = (_drug_update(r, e, fractions[a][b][index, d], end, *at) for b, end in enumerate(ends[a]))
             axes[a, d, genes] = 0.5 * (up.amplitude - down.amplitude)
             level_axes[a, d, :, genes] = 0.5 * (up.level_amplitude - down.level_amplitude).T
             effect_sd[:, genes] = np.hypot(effect_sd[:, genes], 0.5 * (up.effect - down.effect))
