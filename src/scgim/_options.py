@@ -115,7 +115,8 @@ CHOICES = {
     "weigh_baselines": """
         Whether predictions of new doses, of drugs in baseline groups where they were not measured, and of combinations are mixed with
         a simple baseline (interpolation in dose, mean change, sum of single drugs), with the weight that predicts measured
-        contexts best when these are left out. False leaves them to the model. Under shifts; not from the paper.""",
+        contexts best when these are left out, and whether new doses get what the model misses at doses nearby. False leaves them to
+        the model. Under shifts; not from the paper.""",
 }
 """What the model is."""
 

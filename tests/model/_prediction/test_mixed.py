@@ -53,14 +53,31 @@ def test_with_no_weight_a_new_dose_lies_between_its_neighbours(model):
     np.testing.assert_allclose(means[2], means[:2].mean(axis=0), atol=1e-6)
 
 
+def test_what_is_missed_at_measured_doses_is_added_between_them(model):
+    weighed(model, 1.0)
+    drug, contexts = model.drugs[0], model.study.design.alone(0)
+    new = pd.DataFrame({"drug": [drug], "dose": [1.1]})
+    model.fit_ = replace(model.fitted, drift=replace(model.fitted.drift, along=None))
+    before = model.predict_mean(new).to_numpy()[0]
+    along = np.zeros((len(model.contexts), len(model.genes)))
+    last = model.fitted.mechanisms.order[-1]  # has no children
+    along[contexts, last] = 0.5
+    model.fit_ = replace(model.fitted, drift=replace(model.fitted.drift, along=along))
+    curves, dose = model.fitted.curves, model.study.design.dose[contexts, 0]
+    added = 0.5 * np.minimum(curves.fraction(0, dose), curves.fraction(0, 1.1)).sum()
+    assert model.predict_mean(new).to_numpy()[0, last] - before[last] == pytest.approx(added)
+    model.fit_ = replace(model.fitted, drift=replace(model.fitted.drift, along=None))
+
+
 def test_the_log_says_who_predicts(caplog):
-    settings = {"new_group_weight": 0.25, "new_group_baseline": "mean change"}
+    settings = {"new_group_weight": 0.25, "new_group_baseline": "mean change", "new_dose_missed": 0.05}
     settings |= {"new_group_error": 0.1, "new_group_error_of_model": 0.3, "new_group_error_of_baseline": 0.2}
     with caplog.at_level(logging.INFO, logger="scgim"):
         say_weights(settings)
         say_weights({})
     assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
-        "drugs in baseline groups where they were not measured: predicted by 25 % model and the rest mean change"
+        "new doses: 5.0 % of the pairs of drug and gene depart from the model at measured doses, and do so at doses nearby",
+        "drugs in baseline groups where they were not measured: predicted by 25 % model and the rest mean change",
     ]
 
 

@@ -20,6 +20,7 @@ from scgim._core.posterior.levels import Offsets
 from scgim._core.posterior.odds import Odds, learn_odds
 from scgim._core.posterior.shifts import ShiftsAt
 from scgim._core.posterior.targets import fit_targets
+from scgim._core.posterior.weighing.departures import departures_along, learn_departures
 from scgim._core.posterior.weighing.left_out import Plain, weigh_combinations, weigh_doses, weigh_groups
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
@@ -77,9 +78,22 @@ class Shift:
         drift = drift_beside(odds, moved, kind, residual + hidden, design, fraction, prior.background_sd)
         if evidence.offset is not None:  # measured contexts keep their plates; new ones are predicted without any
             drift = drift.moved(offset)
+        left = residual + hidden - _along_curves(kind, drift, design, fraction)
+        departures = learn_departures(left, odds.error, design, fraction)
         change = _change_alone(odds, curves, drift, residual, design)
-        plain = Plain(residual + hidden, kind.of_drug.expected + drift.of_drug.expected, fraction)
-        found = dict(odds.settings) | _weights(plain, change, drift, design)
+        plain = Plain(
+            residual + hidden,
+            kind.of_drug.expected + drift.of_drug.expected,
+            fraction,
+            departures,
+            odds.error,
+            evidence.effects,
+        )
+        weights, returns = _weights(plain, change, drift, design)
+        if returns:  # what is missed at one dose, at others
+            drift = replace(drift, along=departures_along(departures, left, odds.error, design, fraction))
+            weights |= {"new_dose_missed": departures.walking if departures is not None else 0.0}
+        found = dict(odds.settings) | weights
         return Learned(kind, curves, drift, odds.support(design), odds.regulators, found, baseline)
 
 
@@ -99,6 +113,20 @@ def _offsets(residual: np.ndarray, error: np.ndarray, design: Design, kind: Kind
     return out
 
 
+def _along_curves(kind: KindFit, drift: Drift, design: Design, fraction: np.ndarray) -> np.ndarray:
+    """What a fit adds to the contexts at their doses ``(K, G)``, were they not measured."""
+    small = drift.of_drug[:, None] if drift.at_level is None else drift.at_level
+    each = kind.at_level.expected + small.expected  # (D, V, G)
+    out = np.zeros(kind.of_context.shape)
+    for k, drugs in enumerate(design.present):
+        out[k] = fraction[k, drugs] @ each[drugs, design.level[k]]
+    if drift.pairs is not None and drift.of_pair is not None:
+        for (d, c), moved in zip(drift.pairs, drift.of_pair.expected, strict=True):
+            rows = design.alone(d)[design.group[design.alone(d)] == c]
+            out[rows] += fraction[rows, d, None] * moved
+    return out
+
+
 def _change_alone(odds: Odds, curves: Curves, drift: Drift, residual: np.ndarray, design: Design) -> np.ndarray:
     """What drugs do at full effect ``(D, G)``, targets and drift, from the contexts in which they are alone."""
     if not len(comparable(design)):
@@ -109,8 +137,11 @@ def _change_alone(odds: Odds, curves: Curves, drift: Drift, residual: np.ndarray
     return np.asarray(alone.of_drug.expected + drift.of_drug.expected)
 
 
-def _weights(plain: Plain, change: np.ndarray, drift: Drift, design: Design) -> dict[str, float | str]:
-    """How much of what was not measured is the model's, by contexts that are left out, and how much of the sum of its drugs a combination is."""
+def _weights(plain: Plain, change: np.ndarray, drift: Drift, design: Design) -> tuple[dict[str, float | str], bool]:
+    """How much of what was not measured is the model's, by contexts that are left out, and how much of the sum of its drugs a combination is.
+
+    Also whether what the model misses at one dose returns at others.
+    """
     at = comparable(design)
     combinations, summed = weigh_combinations(plain, design, at, plain.fraction[at] @ change)
     share = learn_share(plain.seen[at], summed, design.drug_set[at])
@@ -118,7 +149,8 @@ def _weights(plain: Plain, change: np.ndarray, drift: Drift, design: Design) -> 
     if drift.pairs is not None and drift.of_pair is not None:
         more[tuple(drift.pairs.T)] = drift.of_pair.expected
     weights = combinations.settings("new_combination") | weigh_groups(plain, design).settings("new_group")
-    return weights | weigh_doses(plain, design, more).settings("new_dose") | share.settings
+    doses, returns = weigh_doses(plain, design, more)
+    return weights | doses.settings("new_dose") | share.settings, returns
 
 
 def _weigh(

@@ -106,10 +106,12 @@ def assemble(
         Of regulators, or None.
     """
     m = score.moments
+    effects = linear_effects(m, parents, evidence)
+    evidence = replace(evidence, effects=effects)
     if m.hidden is not None:
-        evidence = replace(evidence, hidden=m.hidden.residual(linear_effects(m, parents, evidence)))
+        evidence = replace(evidence, hidden=m.hidden.residual(effects))
     if m.plates is not None:
-        offset = m.plates.offset @ (np.eye(m.n_genes) - linear_effects(m, parents, evidence))
+        offset = m.plates.offset @ (np.eye(m.n_genes) - effects)
         evidence = replace(evidence, offset=offset, offset2=offset_variance(offset, m))
     own = m.mean[:, :, 0] + m.loc / m.scale  # (K, G)
     shifts = partial(find_shifts, m, design, parents, evidence, edge_probability, network=network)

@@ -53,6 +53,9 @@ class Drift:
     pairs, of_pair
         ``(M, 2)`` and ``(M, G)``; drug and baseline group of those that were measured together, and what the drug does more
         there, at full effect; None where nothing was kept of it.
+    along
+        ``(K, G)``; what contexts of single drugs say of other doses, see :meth:`between_doses`; None where the model misses nothing
+        that returns at doses nearby.
     """
 
     background_sd: np.ndarray
@@ -64,6 +67,7 @@ class Drift:
     group_sd: np.ndarray | None = None
     pairs: np.ndarray | None = None
     of_pair: Effects | None = None
+    along: np.ndarray | None = None
 
     @classmethod
     def none(cls, n_drugs: int, background_sd: np.ndarray) -> Drift:
@@ -74,7 +78,7 @@ class Drift:
     def found(self) -> bool:
         """Whether there is any."""
         of_context = self.of_context is not None and self.of_context.mean.any()
-        return bool(self.of_drug.mean.any() or self.context_sd.any() or of_context)
+        return bool(self.of_drug.mean.any() or self.context_sd.any() or of_context or self.along is not None)
 
     def of(self, drug: int, fraction: float, *, level: int | None = None, new_context: bool) -> Effects:
         """What a drug does beyond its targets at a fraction of its full effect, ``(G,)``.
@@ -95,6 +99,16 @@ class Drift:
         elsewhere = max(1 - float(share.sum()), 0.0) * self.group_sd**2
         mean, variance = share @ self.of_pair.mean[of], share @ self.of_pair.sd[of] ** 2 + elsewhere
         return Effects(np.ones(len(mean)), fraction * mean, fraction * np.sqrt(variance))
+
+    def between_doses(self, contexts: np.ndarray, height: np.ndarray, at: float) -> Effects | None:
+        """What the model misses at a fraction of a drug's full effect, read from the `contexts` ``(L,)`` in which the drug was alone.
+
+        `height` ``(L,)`` are fractions of the full effect there; see `scgim._core.posterior.weighing.departures`.
+        """
+        if self.along is None:
+            return None
+        mean = np.minimum(height, at) @ self.along[contexts]
+        return Effects(np.ones(len(mean)), mean, np.zeros(len(mean)))
 
     def moved(self, by: np.ndarray) -> Drift:
         """With more in the fitted contexts, ``(K, G)``."""
@@ -117,6 +131,7 @@ class Drift:
             of_context=of_context,
             group_sd=None if self.group_sd is None else self.group_sd * by,
             of_pair=of_pair,
+            along=None if self.along is None else self.along * by,
         )
 
 

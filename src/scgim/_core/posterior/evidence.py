@@ -50,6 +50,8 @@ class Evidence:
     offset, offset2
         ``(K, G)``; offsets of plates in the residual means, which do not hold them, as they were taken out, and their variance
         before anything was seen of them; None where there are none.
+    effects
+        ``(G, G)``; average change of each gene (columns) per unit of each parent (rows); None where this is not known.
     """
 
     baseline: np.ndarray
@@ -63,6 +65,7 @@ class Evidence:
     hidden: np.ndarray | float = 0.0
     offset: np.ndarray | None = None
     offset2: np.ndarray | None = None
+    effects: np.ndarray | None = None
 
     @classmethod
     def of(cls, fits: list[GeneFit]) -> Evidence:

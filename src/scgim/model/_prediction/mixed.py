@@ -31,7 +31,12 @@ NAMES = {
 
 
 def say_weights(settings: Mapping[str, object]) -> None:
-    """A line of the log for each kind of prediction in which a baseline has a part."""
+    """A line of the log for each kind of prediction in which a baseline has a part, and for what the model misses."""
+    if settings.get("new_dose_missed"):
+        logger.info(
+            "new doses: %.1f %% of the pairs of drug and gene depart from the model at measured doses, and do so at doses nearby",
+            100 * float(str(settings["new_dose_missed"])),
+        )
     for of, name in NAMES.items():
         if settings.get(f"{of}_weight", 1.0) != 1.0:
             logger.info(

@@ -45,7 +45,8 @@ class Resolver:
     feature_model
         Map from features to interventions, or None.
     mixes
-        Whether predictions of what was not measured are mixed with simple baselines, as far as left-out contexts favour these.
+        Whether predictions of what was not measured are mixed with simple baselines, as far as left-out contexts favour these, and
+        allow for what the model misses at doses nearby.
     """
 
     fit: Fit
@@ -165,6 +166,13 @@ class Resolver:
         more = self.fit.drift.in_groups(d, float(self.fit.curves.fraction(d, dose)), group)
         return [] if more is None else [more]
 
+    def _between_doses(self, d: int, dose: float) -> list[Effects]:
+        """What a known drug does beyond all else at a dose that was not measured, by the doses nearby."""
+        contexts, curves = self.data.design.alone(d), self.fit.curves
+        height = curves.fraction(d, self.data.design.dose[contexts, d])
+        more = self.fit.drift.between_doses(contexts, height, float(curves.fraction(d, dose)))
+        return [] if more is None or not self.mixes else [more]
+
     def _regulated(self, d: int, dose: float) -> list[Effects]:
         """What regulators add to the genes under a known drug; none where no network was given."""
         found = self.fit.regulators
@@ -214,6 +222,7 @@ class Resolver:
                     small = self._drift(d, v, level, new_context=i == 0, features=effect[0].probability)
                     drift.append((r, small.scale(share)))
                 drift += [(r, more.scale(share)) for d, v in old for more in self._in_groups(d, v, request.group[r])]
+                drift += [(r, more) for d, v in old if len(key) == 1 for more in self._between_doses(d, v)]
                 shares |= {r: share} if not new else {}
                 asked += [(r, d - n_known, v, d) for d, v in key if d >= n_known]
         of_kind = [[(r, effects[k]) for r, effects in found] for k in range(len(self.fit.kinds))]

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from scgim._core.design import Design
+from scgim._core.posterior.weighing.departures import learn_departures
 from scgim._core.posterior.weighing.left_out import (
     Plain,
+    _as_changes,
     between_doses,
     sum_of_singles,
     weigh_combinations,
@@ -45,9 +47,50 @@ def test_doses_prefer_the_curve_where_it_holds(right, rng):
     height = fraction[np.arange(len(drug)), drug] if right else np.tile([1.0, 0.9, 0.2, 0.1], D)  # or the reverse
     seen = height[:, None] * change[drug] + 0.02 * rng.normal(size=(len(drug), G))
     made = design(dose, np.zeros(len(drug), dtype=int))
-    found = weigh_doses(Plain(seen, change, fraction), made, np.zeros((D, 1, G)))
+    found, returns = weigh_doses(Plain(seen, change, fraction), made, np.zeros((D, 1, G)))
+    assert not returns
     assert found.weight > 0.9 if right else found.weight < 0.5
     assert found.error <= min(found.error_of_model, 1.05 * found.error_of_baseline)
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_what_is_missed_returns_at_doses_nearby_where_the_model_is_wrong(wrong, rng):
+    D, doses = 8, np.array([0.3, 0.6, 1.0, 2.0, 4.0, 8.0])
+    drug = np.repeat(np.arange(D), len(doses))
+    dose = np.zeros((len(drug), D))
+    dose[np.arange(len(drug)), drug] = np.tile(doses, D)
+    change = rng.normal(size=(D, G))
+    fraction = dose / (1 + dose)
+    height = fraction[np.arange(len(drug)), drug][:, None]
+    seen = height * change[drug] + 0.05 * rng.normal(size=(len(drug), G))
+    if wrong:
+        seen = seen + 3 * height**2 * (rng.random((D, G)) < 0.3)[drug]
+    made, error = design(dose, np.zeros(len(drug), dtype=int)), np.full(seen.shape, 0.05**2)
+    amplitude = (height * seen).reshape(D, -1, G).sum(axis=1) / (height**2).reshape(D, -1, 1).sum(axis=1)
+    departures = learn_departures(seen - height * amplitude[drug], error, made, fraction)
+    found, none = (Plain(seen, amplitude, fraction, kept, error) for kept in (departures, None))
+    weighed, returns = weigh_doses(found, made, np.zeros((D, 1, G)))
+    before, _ = weigh_doses(none, made, np.zeros((D, 1, G)))
+    assert returns == wrong
+    assert weighed.error_of_model < (0.8 if wrong else 1 + 1e-9) * before.error_of_model
+
+
+def test_errors_are_those_of_mean_changes(rng):
+    D = 4
+    drug, dose = np.repeat(np.arange(D), len(DOSES)), np.zeros((D * len(DOSES), D))
+    dose[np.arange(len(drug)), drug] = np.tile(DOSES, D)
+    effects = np.triu(rng.normal(size=(G, G)) * (rng.random((G, G)) < 0.1), 1)
+    passed = np.linalg.inv(np.eye(G) - effects)
+    change, fraction = rng.normal(size=(D, G)), dose / (1 + dose)
+    seen = fraction @ change + 0.1 * rng.normal(size=(len(drug), G))
+    made, more = design(dose, np.zeros(len(drug), dtype=int)), np.zeros((D, 1, G))
+    one, _ = weigh_doses(Plain(seen, change, fraction, effects=effects), made, more)
+    two, _ = weigh_doses(Plain(seen, change, fraction), made, more)
+    moved, _ = weigh_doses(Plain(seen, change, fraction, effects=np.zeros((G, G))), made, more)
+    assert one.error_of_baseline != pytest.approx(two.error_of_baseline, rel=0.01)
+    assert moved.error_of_baseline == pytest.approx(two.error_of_baseline)
+    added = np.stack([seen[1], seen[2]])
+    np.testing.assert_allclose(_as_changes(added, effects), added @ passed, atol=1e-9)
 
 
 @pytest.mark.parametrize("kept", [1.0, 0.3])

@@ -1,8 +1,9 @@
 """Contexts predicted from the others: new doses, new baseline groups, new combinations (layer `_core`; not from the paper).
 
-Everything is in what is added to the genes, beyond what the graph passes on: with linear mechanisms, to mix it is to mix means. The
-model's rule for a context that is left out is the plain estimate of the full effect from the other contexts, times what the fit keeps
-of the plain estimate from all, times the fraction of the full effect at the dose. Graph, curves and shrinkage stay as they are.
+Everything is in what is added to the genes, beyond what the graph passes on: with linear mechanisms, to mix it is to mix means. Errors
+are compared where they are seen, in mean changes of all genes. The model's rule for a context that is left out is the plain estimate of
+the full effect from the other contexts, times what the fit keeps of the plain estimate from all, times the fraction of the full effect at
+the dose, and what this misses at the other doses. Graph, curves and shrinkage stay as they are.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csc_array
+from scipy.sparse.linalg import splu
 
 from scgim._core.design import Design
+from scgim._core.posterior.weighing.departures import Departures
 from scgim._core.posterior.weighing.weight import FEWEST, Weighed, learn_weight
 
 TINY = 1e-12
@@ -24,6 +28,19 @@ class Plain(NamedTuple):
     seen: np.ndarray  # (K, G) of contexts, from their baselines
     change: np.ndarray  # (D, G) of drugs at full effect, targets and drift
     fraction: np.ndarray  # (K, D) of the full effect
+    departures: Departures | None = None  # what is missed at doses nearby
+    error: np.ndarray | None = None  # (K, G) variances of the errors of what was seen
+    effects: np.ndarray | None = (
+        None  # (G, G) change of genes (columns) per unit of parents; None to compare what is added
+    )
+
+    def missed(self, drug: int, others: np.ndarray, full: np.ndarray, at: float) -> np.ndarray:
+        """What a full effect ``(G,)`` misses at a fraction of it, by the other contexts of the drug, ``(G,)``."""
+        if self.departures is None or self.error is None or not self.departures.walks:
+            return np.zeros(len(full))
+        height = self.fraction[others, drug]
+        along = self.departures.coefficients(height, self.seen[others] - height[:, None] * full, self.error[others])
+        return np.asarray(np.minimum(height, at) @ along)
 
 
 def between_doses(dose: float, doses: np.ndarray, values: np.ndarray) -> dict[str, np.ndarray]:
@@ -65,9 +82,12 @@ def _amplitude(found: Plain, drug: int, rows: np.ndarray) -> np.ndarray:
     return np.asarray(height @ found.seen[rows] / max(float(height @ height), TINY))
 
 
-def weigh_doses(found: Plain, design: Design, more: np.ndarray) -> Weighed:
-    """Share of the model at doses that were not measured; `more` ``(D, C, G)`` is what drugs do more in baseline groups."""
-    seen, model, unit = [], [], []
+def weigh_doses(found: Plain, design: Design, more: np.ndarray) -> tuple[Weighed, bool]:
+    """Share of the model at doses that were not measured, and whether what it misses at doses nearby is to be a part of it.
+
+    `more` ``(D, C, G)`` is what drugs do more in baseline groups.
+    """
+    seen, model, missed, unit = [], [], [], []
     base: dict[str, list[np.ndarray]] = {}
     for d in range(len(design.drugs)):
         for c in np.unique(design.group[design.alone(d)]):
@@ -80,10 +100,18 @@ def weigh_doses(found: Plain, design: Design, more: np.ndarray) -> Weighed:
                 others = rows[dose != at]
                 for name, value in between_doses(at, design.dose[others, d], found.seen[others]).items():
                     base.setdefault(name, []).append(value)
+                full = kept * _amplitude(found, d, others)
                 seen.append(found.seen[k])
-                model.append(found.fraction[k, d] * kept * _amplitude(found, d, others))
+                model.append(found.fraction[k, d] * full)
+                missed.append(found.missed(d, others, full, found.fraction[k, d]))
                 unit.append((d, k))
-    return _weighed(seen, model, base, unit)
+    alone = _weighed(seen, model, base, unit, found.effects)
+    if found.departures is None or not found.departures.walks or not seen:
+        return alone, False
+    whole = [m + more for m, more in zip(model, missed, strict=True)]
+    both = _weighed(seen, whole, base, unit, found.effects)
+    better = both.error_of_model < alone.error_of_model
+    return (both, True) if better else (alone, False)
 
 
 def weigh_groups(found: Plain, design: Design) -> Weighed:
@@ -102,7 +130,7 @@ def weigh_groups(found: Plain, design: Design) -> Weighed:
             seen.append(found.seen[k])
             model.append(found.fraction[k, d] * kept * _amplitude(found, d, others))
             unit.append((d, k))
-    return _weighed(seen, model, {"mean change": base}, unit)
+    return _weighed(seen, model, {"mean change": base}, unit, found.effects)
 
 
 def weigh_combinations(found: Plain, design: Design, at: np.ndarray, summed: np.ndarray) -> tuple[Weighed, np.ndarray]:
@@ -111,7 +139,9 @@ def weigh_combinations(found: Plain, design: Design, at: np.ndarray, summed: np.
     `summed` ``(c, G)`` is the sum by the model.
     """
     measured = np.stack([sum_of_singles(found.seen, design, int(k)) for k in at]) if len(at) else summed
-    weighed = learn_weight(found.seen[at], summed, {"sum of drugs": measured}, design.drug_set[at])
+    parts = (_as_changes(part, found.effects) for part in (found.seen[at], summed, measured))
+    seen, model, base = parts
+    weighed = learn_weight(seen, model, {"sum of drugs": base}, design.drug_set[at])
     return weighed, measured + weighed.weight * (summed - measured)
 
 
@@ -127,11 +157,23 @@ def sum_of_singles(seen: np.ndarray, design: Design, context: int) -> np.ndarray
 
 
 def _weighed(
-    seen: list[np.ndarray], model: list[np.ndarray], base: dict[str, list[np.ndarray]], unit: list[tuple[int, int]]
+    seen: list[np.ndarray],
+    model: list[np.ndarray],
+    base: dict[str, list[np.ndarray]],
+    unit: list[tuple[int, int]],
+    effects: np.ndarray | None,
 ) -> Weighed:
     """The weight, where drugs are left out together if there are enough of them, else contexts."""
     if not seen:
         return learn_weight(np.zeros((0, 1)), np.zeros((0, 1)), {}, np.zeros(0))
     drug, context = np.array(unit).T
     units = drug if len(np.unique(drug)) >= FEWEST else context
-    return learn_weight(np.stack(seen), np.stack(model), {name: np.stack(v) for name, v in base.items()}, units)
+    changes = {name: _as_changes(np.stack(v), effects) for name, v in base.items()}
+    return learn_weight(_as_changes(np.stack(seen), effects), _as_changes(np.stack(model), effects), changes, units)
+
+
+def _as_changes(added: np.ndarray, effects: np.ndarray | None) -> np.ndarray:
+    """Mean changes ``(n, G)`` by what is added to the genes: ``added (I - effects)^-1``."""
+    if effects is None or not added.size:
+        return added
+    return np.asarray(splu(csc_array(np.eye(len(effects)) - effects.T)).solve(added.T).T)
