@@ -206,6 +206,19 @@ def test_one_drug_against_control(script: Importer, tmp_path: Path) -> None:
     assert table["recall_at_precision"].between(0, 1).all()
 
 
+@pytest.mark.usefixtures("_data")
+def test_simulated_patients_differ_and_share_targets(script: Importer, tmp_path: Path) -> None:
+    module = script("simulated_patients")
+    adata, targets, alone = module.simulate("few", 0, quick=True)
+    assert len(targets) == len(alone) == 5
+    assert not targets & alone
+    assert (adata.obs.value_counts() == 20).all()  # five patients, with and without the drug
+    module.main(["--quick", "--case", "few", "none", "--seeds", "0", "--out", str(tmp_path)])
+    table = pd.read_csv(tmp_path / "simulated_patients.csv").set_index("case")
+    assert 0 <= table.loc["few", "found_0.9"] <= 1
+    assert np.isnan(table.loc["none", "found_0.9"])
+
+
 def test_regulators_are_judged_on_a_tiny_screen(script: Importer, tmp_path: Path) -> None:
     small = "--genes 30 --regulators 4 --drugs 6 --wrong 0.3 --timeout 600 --out".split()
     table = script("regulators").main([*small, str(tmp_path / "r.csv")])

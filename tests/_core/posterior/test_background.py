@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm, t
 
 from scgim._core.design import Design
-from scgim._core.posterior.background import FREEDOM, _Mixture, fit_background, prior_range, scales
+from scgim._core.posterior.background import FREEDOM, OF_ONE_DRUG, _Mixture, fit_background, prior_range, scales
 from scgim._core.posterior.contrasts import contrasts
 from scgim._core.posterior.odds import learn_odds
 from scgim._core.posterior.shifts import Shifts
@@ -120,6 +120,55 @@ def test_one_drug_against_control(rng):
     called = learn_odds(shifts, design, None).log_odds[0] > np.log(9)
     assert called[:10].sum() >= 9
     assert called[10:].sum() <= 1
+
+
+def broad_drug(rng, drift, effect):
+    """One drug that moves 300 genes by `drift`, twenty of them by effects of their own; between-patient errors of 0.07."""
+    shift = drift(300)
+    shift[:20] += effect * rng.choice([-1, 1], 20)
+    return shifts_of(shift[None] + 0.07 * rng.normal(size=(1, 300)), 0.07**2)
+
+
+def test_targets_of_a_broad_drug_stand_out_of_gaussian_drift():
+    """Ten screens whose drug moves every gene by 0.1: targets of 0.6 are called; if drift may always have heavy tails, few are."""
+    found, heavy, false = 0, 0, 0
+    for seed in range(100, 110):
+        rng = np.random.default_rng(seed)
+        shifts, _ = broad_drug(rng, lambda n, rng=rng: rng.normal(0, 0.1, n), 0.6)
+        called = fit_background(shifts, 1).log_odds[0] > np.log(9)
+        found, false = found + called[:20].sum(), false + called[20:].sum()
+        heavy += (_Mixture(shifts, np.zeros(1, int), 1).fit(30).log_odds[0, :20] > np.log(9)).sum()
+    assert found > 0.8 * 200
+    assert false <= 2
+    assert heavy < 0.7 * found
+
+
+def test_one_drug_that_only_drifts_has_no_targets():
+    called = 0
+    for seed in range(100, 120):
+        rng = np.random.default_rng(seed)
+        shifts, _ = broad_drug(rng, lambda n, rng=rng: rng.normal(0, 0.15, n), 0.0)
+        called += (fit_background(shifts, 1).log_odds > np.log(9)).sum()
+    assert called <= 2
+
+
+@pytest.mark.parametrize(
+    ("evidence", "expected"),
+    [((0.0, 0.5, 0.9), 0), ((0.0, 1.5, 2.0), 1), ((0.0, 0.8, 1.7), 1), ((0.0, 0.5, 3.0), 2), ((5.0, 0.0, 0.0), 0)],
+)
+def test_heavier_tails_of_one_drug_have_to_gain_a_nat(monkeypatch, rng, evidence, expected):
+    shifts, _ = shifts_of(rng.normal(size=(1, 4)), 0.1)
+
+    def fit(mixture, n_steps):
+        return SimpleNamespace(evidence=evidence[OF_ONE_DRUG.index(mixture.freedom)], freedom=mixture.freedom)
+
+    monkeypatch.setattr(_Mixture, "fit", fit)
+    assert fit_background(shifts, 1).freedom == OF_ONE_DRUG[expected]
+
+
+def test_several_drugs_share_heavy_tails(rng):
+    shifts, _ = shifts_of(0.1 * rng.normal(size=(2, 30)), 0.01)
+    assert fit_background(shifts, 2).freedom == FREEDOM
 
 
 def test_where_every_gene_drifts_nothing_is_called(rng):

@@ -1,10 +1,10 @@
 """Targets among shifts of all sizes: drift and targets of every drug, learned together (layer `_core`; not from the paper).
 
 No gene is quite still under a drug. A gene that is not a target drifts: ``u ~ t(0, a_d b_j)``, with a scale of the drug, in
-which all its genes have a say and so compete, and a factor of the gene, in which all drugs have. A target has an effect
-of its own beside the drift, ``N(0, effect_sd^2)``. What is seen of either has the errors of `scgim._core.posterior.shifts`,
-among them that of mechanisms which are only about right: each parent passes on what it passes on up to a relative error
-``slope_sd``, learned by evidence. Everything is closed form within a step of expectation maximisation; the scale that a pair of
+which all its genes have a say and so compete, and a factor of the gene, in which all drugs have. Where one drug is all there
+is, the tails of drift are no heavier than the evidence asks for. A target has an effect of its own beside the drift,
+``N(0, effect_sd^2)``. What is seen of either has the errors of `scgim._core.posterior.shifts`, among them that of mechanisms
+which are only about right: each parent passes on what it passes on up to a relative error ``slope_sd``, learned by evidence. Everything is closed form within a step of expectation maximisation; the scale that a pair of
 drug and gene is judged by is learned without that pair, so that one shift cannot make room for itself.
 """
 
@@ -19,6 +19,7 @@ from scipy.special import expit, gammaincinv, logit
 from scgim._core.posterior.shifts import Shifts
 
 FREEDOM = 4.0  # degrees of freedom of drift: tails that data cannot tell from targets are drift's
+OF_ONE_DRUG = (np.inf, 8.0, FREEDOM)  # of one drug alone, whose large effects are asked for: lighter tails first
 N_SCALES = 8  # components of equal weight that stand for the t distribution
 PRIOR_GENES = 2.0  # genes that the average drug counts for in the scale of each drug
 PRIOR_DRUGS = 4.0  # drugs that the average gene counts for in the factor of each gene: a few drugs may share a target
@@ -30,7 +31,7 @@ SMALLEST_EFFECT, LARGEST_EFFECT = 0.5, 10.0  # standard deviation of effects of 
 GRAPH_SHARE = 0.95  # prior share of genes that the graph explains better than no parents do
 SHARE_PAIRS = 10.0  # pairs that this prior counts for
 SLOPE_SDS = (0.1, 0.2, 0.3, 0.5, 0.8)  # relative errors of what parents pass on, beside none
-WORTH = 1.0  # nats that a larger relative error has to gain
+WORTH = 1.0  # nats that a larger relative error, or heavier tails, have to gain
 LOST = 20.0  # nats below the best at which larger ones are not tried
 N_STEPS, N_MORE_STEPS = 30, 15  # of expectation maximisation, at first and from the last relative error on
 TINY = 1e-8
@@ -60,6 +61,8 @@ class Background:
         explains.
     evidence
         Log marginal likelihood.
+    freedom
+        Degrees of freedom of drift; infinite where it is Gaussian.
     """
 
     log_ratio: np.ndarray
@@ -74,10 +77,13 @@ class Background:
     slope_sd: float
     graph_share: float
     evidence: float
+    freedom: float = FREEDOM
 
 
 def scales(freedom: float, n: int = N_SCALES) -> np.ndarray:
-    """Multipliers ``(n,)`` of the variance, of equal weight, whose Gaussians together are nearly a t distribution."""
+    """Multipliers ``(n,)`` of the variance, of equal weight, whose Gaussians together are nearly a t distribution; one for a Gaussian."""
+    if np.isinf(freedom):
+        return np.ones(1)
     middle = (np.arange(n) + 0.5) / n
     return np.asarray(freedom / 2 / gammaincinv(freedom / 2, middle))
 
@@ -96,12 +102,12 @@ def prior_range(n_genes: int) -> tuple[float, float]:
 class _Mixture:
     """Expectation maximisation; arrays ``(C, V, b, G)``: components, explanations, rows of a block, genes."""
 
-    def __init__(self, shifts: Shifts, drug: np.ndarray, n_drugs: int) -> None:
+    def __init__(self, shifts: Shifts, drug: np.ndarray, n_drugs: int, freedom: float = FREEDOM) -> None:
         self.square = shifts.estimate**2  # (V, R, G)
         self.estimate = shifts.estimate
         self.shifts, self.drug, self.n_drugs = shifts, drug, n_drugs
         self.allow(0.0)
-        self.q = scales(FREEDOM)[:, None, None, None]
+        self.freedom, self.q = freedom, scales(freedom)[:, None, None, None]
         R, G = self.square.shape[1:]
         self.p, self.effect2 = prior_range(G)[1], 1.0
         middle = np.median(self.square[0], axis=1) / 0.455 - np.median(self.error[0], axis=1)  # median of a chi squared
@@ -221,11 +227,12 @@ class _Mixture:
             self.slope_sd,
             float(self.share[0]),
             float(evidence),
+            self.freedom,
         )
 
 
 def fit_background(shifts: Shifts, n_drugs: int) -> Background:
-    """Background and targets of all drugs, with the relative error of slopes that the evidence asks for.
+    """Background and targets of all drugs, with the relative error of slopes and, of one drug, the tails that the evidence asks for.
 
     Parameters
     ----------
@@ -234,7 +241,16 @@ def fit_background(shifts: Shifts, n_drugs: int) -> Background:
     n_drugs
         Number of drugs D; those without a row get a log ratio of 0.
     """
-    mixture = _Mixture(shifts, shifts.contrasts.drug, n_drugs)
+    if len(np.unique(shifts.contrasts.drug)) != 1:
+        return _fit_slopes(shifts, n_drugs, FREEDOM)
+    found = [_fit_slopes(shifts, n_drugs, freedom) for freedom in OF_ONE_DRUG]
+    most = max(each.evidence for each in found)
+    return next(each for each in found if each.evidence >= most - WORTH)
+
+
+def _fit_slopes(shifts: Shifts, n_drugs: int, freedom: float) -> Background:
+    """The same with these tails."""
+    mixture = _Mixture(shifts, shifts.contrasts.drug, n_drugs, freedom)
     best = mixture.fit(N_STEPS)
     for slope_sd in SLOPE_SDS if shifts.passed.any() else ():
         mixture.allow(slope_sd)

@@ -15,7 +15,7 @@ from scipy.special import expit, logsumexp, softmax
 from scgim._core.arrays import sum_by
 from scgim._core.design import Design
 from scgim._core.effects import Effects, KindFit
-from scgim._core.posterior.background import FREEDOM, log_normal, scales
+from scgim._core.posterior.background import Background, log_normal, scales
 from scgim._core.posterior.contrasts import pool
 from scgim._core.posterior.drift import Drift, t_posterior
 from scgim._core.posterior.odds import Odds
@@ -60,21 +60,19 @@ def rebase(odds: Odds, residual: np.ndarray, design: Design, fraction: np.ndarra
     centre, total = np.zeros((2, C, residual.shape[1]))
     for _ in range(N_ROBUST):
         square = (residual - centre[design.group]) ** 2
-        precision = still * _mean_precision(square, error, drifts, found.p_target, found.effect_sd)  # (K, G)
+        precision = still * _mean_precision(square, error, drifts, found)  # (K, G)
         total = np.maximum(sum_by(precision, design.group, C), 1e-12)
         centre = np.where(control[:, None], sum_by(precision * residual, design.group, C) / total, 0.0)
     return centre, np.where(control[:, None], 1 / total, 0.0)
 
 
-def _mean_precision(
-    square: np.ndarray, error: np.ndarray, scale: np.ndarray, p_moved: float, moved_sd: float
-) -> np.ndarray:
+def _mean_precision(square: np.ndarray, error: np.ndarray, scale: np.ndarray, background: Background) -> np.ndarray:
     """Posterior mean of the precision of values with these squares, errors, and t-distributed drift of variance `scale`.
 
     A value that was moved, by an unlikely target or past an edge, says nothing of where the others lie: its precision is zero.
     """
-    quantiles = scales(FREEDOM)
-    wide = error + moved_sd**2
+    quantiles, p_moved = scales(background.freedom), background.p_target
+    wide = error + background.effect_sd**2
     likelihood = len(quantiles) * p_moved / (1 - p_moved) * np.exp(-0.5 * square / wide) / np.sqrt(wide)
     weighted = np.zeros(square.shape)
     for q in quantiles:
@@ -124,7 +122,7 @@ def drift_of_rows(odds: Odds, residual: np.ndarray, baseline_error: np.ndarray, 
     sums = np.zeros((len(SIZES), 3, *still.shape))  # mean, second moment and the share of no parents
     evidence = np.zeros(len(SIZES))
     for i, size in enumerate(SIZES):
-        spread = size * scales(FREEDOM)[:, None, None, None] * found.scale + slopes + error  # (C, V, R, G)
+        spread = size * scales(found.freedom)[:, None, None, None] * found.scale + slopes + error  # (C, V, R, G)
         log = prior + log_normal(estimate**2, spread)
         total = logsumexp(log, axis=(0, 1))
         share, keep = np.exp(log - total), 1 - error / spread

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import expit, logsumexp
 
-from scgim._core.posterior.background import FREEDOM, Background, log_normal, scales
+from scgim._core.posterior.background import Background, log_normal, scales
 from scgim._core.posterior.regulation.network import Network
 from scgim._core.posterior.shifts import Shifts
 from scgim._core.state import savable
@@ -131,14 +131,14 @@ class Row:
         """The genes ``(G',)`` of a row, given what other effects add ``(G',)``."""
         estimate = shifts.estimate[:, r, genes] - fixed  # (V, G')
         passed = background.slope_sd**2 * shifts.passed[:, r, genes]
-        q = scales(FREEDOM, N_TAILS)[:, None, None]
+        q = scales(background.freedom, N_TAILS)[:, None, None]
         spread = q * background.scale[r, genes] + shifts.variance[:, r, genes] + passed  # (C, V, G')
-        share = np.array([background.graph_share, 1 - background.graph_share])[:, None] / N_TAILS
+        share = np.array([background.graph_share, 1 - background.graph_share])[:, None] / len(q)
         wide = spread + background.effect_sd**2
         target = (share * np.exp(log_normal(estimate**2, wide))).sum(axis=(0, 1))
         at = np.arange(-LARGEST, LARGEST + STEP / 2, STEP)
         density = np.zeros((len(genes), len(at)))
-        for c in range(N_TAILS):
+        for c in range(len(q)):
             for v in range(2):
                 away = (estimate[v][:, None] - at) ** 2
                 density += share[v] * np.exp(log_normal(away, spread[c, v][:, None]))

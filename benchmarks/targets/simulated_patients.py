@@ -1,0 +1,123 @@
+"""One drug in five patients who differ: are targets called that all patients share, and none that a single one has?
+
+    python benchmarks/targets/simulated_patients.py
+
+The systems of ``one_drug.py``. The drug has targets of its own, a drift on every gene that returns in all patients, and an effect on every
+gene that each patient has for himself (0.15 sd). Ten further genes change by 1.5 sd in one patient alone. The patient is the batch.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+import argparse
+from typing import Any
+
+import _judge
+import _real
+import numpy as np
+import one_drug
+import pandas as pd
+
+HERE = Path(__file__).parent
+ROWS = "simulated_patients_seeds.csv"
+SURE = 0.9
+KEYS = {"perturbation_key": "drug", "control": "control", "batch_key": "patient"}
+N_PATIENTS, N_CELLS = 5, 250
+BETWEEN, BASELINE = 0.15, 0.3
+"""Standard deviations of a drug's effects, and of the patients' cells without it, between patients."""
+N_ALONE, ALONE = 10, 1.5
+CASES: dict[str, dict[str, Any]] = {
+    "few": {"targets": 10, "drift": 0.05, "size": (0.6, 1.0)},
+    "few_drift": {"targets": 10, "drift": 0.1, "size": (0.6, 1.0)},
+    "many_drift": {"targets": 30, "drift": 0.1, "size": (0.4, 1.0)},
+    "broad": {"targets": 60, "drift": 0.02, "size": (0.3, 0.8)},
+    "none": {"targets": 0, "drift": 0.1, "size": (0.6, 1.0)},
+}
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", nargs="+", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--quick", action="store_true", help="few genes and cells, to see that everything runs")
+    return _real.parsed(parser, argv, HERE)
+
+
+def simulate(case: str, seed: int, *, quick: bool = False):
+    """Cells, targets, and genes that change in one patient alone."""
+    import anndata
+
+    rng, settings = np.random.default_rng(seed), CASES[case]
+    mean, covariance = one_drug.moments(20 if quick else None)
+    n_genes, n = len(mean), 20 if quick else N_CELLS
+    weights, noise = one_drug.sparse_system(covariance, rng)
+    n_targets, n_alone = (min(count, n_genes // 4) for count in (settings["targets"], N_ALONE))
+    chosen = rng.choice(n_genes, n_targets + n_alone, replace=False)
+    targets, alone = chosen[:n_targets], chosen[n_targets:]
+    shift = rng.normal(0, settings["drift"], n_genes)
+    shift[targets] += rng.choice([-1.0, 1.0], n_targets) * rng.uniform(*settings["size"], n_targets)
+    own = rng.normal(0, BETWEEN, (N_PATIENTS, n_genes))
+    own[rng.integers(0, N_PATIENTS, n_alone), alone] += rng.choice([-1.0, 1.0], n_alone) * ALONE
+    base = rng.normal(0, BASELINE, (N_PATIENTS, n_genes))
+    patient, drugged = (np.repeat(x.ravel(), n) for x in np.indices((N_PATIENTS, 2)))
+    cells = rng.normal(size=(len(patient), n_genes)) * np.sqrt(noise) + base[patient]
+    cells += drugged[:, None] * (shift + own[patient])
+    x = mean + np.sqrt(np.diag(covariance)) * (cells @ np.linalg.inv(np.eye(n_genes) - weights))
+    obs = pd.DataFrame({"drug": np.where(drugged == 1, "drug", "control"), "patient": [f"P{p}" for p in patient]})
+    names = [f"gene_{g}" for g in range(n_genes)]
+    adata = anndata.AnnData(x.astype(np.float32), obs=obs.rename(index=str), var=pd.DataFrame(index=names))
+    return adata, {names[g] for g in targets}, {names[g] for g in alone}
+
+
+def score(case: str, seed: int, *, quick: bool) -> dict[str, float]:
+    """Calls, those that are targets, and those of one patient alone; targets among as many first genes."""
+    adata, targets, alone = simulate(case, seed, quick=quick)
+    table, seconds = _judge.fit(adata, **KEYS)
+    table = _judge.ranked(_judge.by_drug(table))
+    called, true = table["probability"] > SURE, table["gene"].isin(targets)
+    first = true & (table["rank"] <= len(targets))
+    out = {"targets": len(targets), "calls": called.sum(), "true_calls": (called & true).sum()}
+    return out | {"one_patient": (called & table["gene"].isin(alone)).sum(), "first": first.sum(), "seconds": seconds}
+
+
+def summarise(path: Path) -> pd.DataFrame:
+    """Sums over seeds, and the shares that they give."""
+    rows = _real.read(path)
+    total = rows.groupby("case").sum(numeric_only=True).loc[[c for c in CASES if c in set(rows["case"])]]
+    table = pd.DataFrame(
+        {name: [CASES[c][name] for c in total.index] for name in ("targets", "drift")}, index=total.index
+    )
+    table["seeds"] = rows.groupby("case")["seed"].nunique()
+    table[f"calls_{SURE}"] = total["calls"]
+    table[f"true_{SURE}"] = total["true_calls"] / total["calls"].where(total["calls"] > 0)
+    table[f"found_{SURE}"] = total["true_calls"] / total["targets"].where(total["targets"] > 0)
+    table["one_patient_called"] = total["one_patient"]
+    table["among_first"] = total["first"] / total["targets"].where(total["targets"] > 0)
+    table["seconds"] = total["seconds"] / table["seeds"]
+    return table.reset_index()
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse(argv)
+    _real.quiet()
+    path = arguments.out / ROWS
+    if arguments.summary:
+        _real.need(path, __file__)
+    done = _real.finished(path, ["case", "seed"])
+    for case in () if arguments.summary else arguments.case:
+        for seed in arguments.seeds:
+            if (case, seed) not in done:
+                values = score(case, seed, quick=arguments.quick)
+                _real.record(path, {"case": case, "seed": seed}, pd.DataFrame([values]), _real.versions())
+                print(case, seed, {name: round(float(value), 1) for name, value in values.items()}, flush=True)
+    table = summarise(path)
+    table.to_csv(arguments.tables / "simulated_patients.csv", index=False, float_format="%.4g", lineterminator="\n")
+    print(table.round(3).to_string())
+
+
+if __name__ == "__main__":
+    main()
