@@ -30,6 +30,7 @@ from scgim._core.structure.watch import Watch
 SHIFT, ACTIVITY = Shift(), Activity()
 START_SD = 0.7  # of psi, before its size is learned
 NEVER = -1e3  # log odds
+N_UPDATES = 2  # of interventions and of where genes are off in turn, after a thorough search
 
 
 @dataclass
@@ -179,6 +180,11 @@ class ActiveFit:
         """Standardised expression ``(G,)`` at which genes are off: where the controls are, before it is learned."""
         return self.controls if self.off is None else self.off
 
+    @property
+    def changes(self) -> bool:
+        """Whether some change of activity is more probable than none."""
+        return bool((self.active > 0.5).any())
+
     def find_off(self, evidence: Evidence) -> None:
         """Where genes are off, given the changes of activity found so far."""
         found = self.moments, self.design.group, self.parents, evidence, self.psi
@@ -224,23 +230,36 @@ class ActiveFit:
         )
 
     def edge_background(self, children: list[Children], expected: Expected, on: np.ndarray) -> float:
-        """Standard deviation of the change of single effects where no drug acts, by evidence on a grid."""
-        values = []
-        for omega in BACKGROUNDS:
-            forms = self.forms(children, float(omega))
-            value = sum(float(f.evidence[~self.design.control].sum()) for f in forms)
-            values.append(value + sum(choice.evidence(on[d]) for d, _, _, choice in self.choices(forms, expected)))
-        return float(BACKGROUNDS[int(np.argmax(values))])
+        """Standard deviation of the change of single effects where no drug acts, by evidence.
 
-    def round(self, order: np.ndarray | None, n_kicks: int, rng: np.random.Generator, watch: Watch) -> tuple[Any, ...]:
+        On a grid, upwards from the present value while the evidence rises, and else downwards.
+        """
+        known: dict[int, float] = {}
+
+        def evidence(at: int) -> float:
+            if at not in known:
+                forms = self.forms(children, float(BACKGROUNDS[at]))
+                value = sum(float(f.evidence[~self.design.control].sum()) for f in forms)
+                known[at] = value + sum(c.evidence(on[d]) for d, _, _, c in self.choices(forms, expected))
+            return known[at]
+
+        best = int(np.abs(BACKGROUNDS - self.activity.background).argmin())
+        for step in (1, -1):
+            while 0 <= best + step < len(BACKGROUNDS) and evidence(best + step) > evidence(best):
+                best += step
+        return float(BACKGROUNDS[best])
+
+    def round(
+        self, order: np.ndarray | None, n_kicks: int, rng: np.random.Generator, watch: Watch, *, thorough: bool = True
+    ) -> tuple[Any, ...]:
         """Graph given the activities, then shifts and activities given the graph."""
         m, design = self.moments, self.design
         score = ActiveScore(m, design.drug_set, design.group, self.prior, self.psi, self.where_off)
         allowed = [c[np.isfinite(self.prior.edge_price[c, j])] for j, c in enumerate(screen(score, 40))]
         chooser = Parents(score, allowed)
-        state: OrderSearch = search(chooser, rng=rng, order=order, n_kicks=n_kicks, watch=watch)
+        state: OrderSearch = search(chooser, rng=rng, order=order, n_kicks=n_kicks, thorough=thorough, watch=watch)
         self.parents = dict(state.parents)  # the search goes on to draw orders
-        for _ in range(2):
+        for _ in range(N_UPDATES if thorough else 1):
             evidence = evidence_given(score, state.parents)
             self.update(evidence, rng)
             self.find_off(evidence)

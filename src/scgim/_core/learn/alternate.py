@@ -31,32 +31,37 @@ from scgim._core.structure.parents import Parents
 from scgim._core.structure.score import ShiftScore
 
 N_ROUNDS = 4
+N_MORE = 3  # rounds where graph and interventions of the search for shifts are gone on from
+FEW_GENES = 50  # up to which a search from another start costs little
 START_BACKGROUND = 0.2  # at first, small drifts of children are not taken for targets
 
 
 def fit_active(task: Task, rng: np.random.Generator) -> Fit:
     """Alternates between the graph on scaled parents and the interventions given the graph.
 
-    Where shifts are weighed too they come first; where they leave no change of activity that is probable, they stand.
+    Where shifts are weighed too they come first; where they leave no change of activity that is probable, they stand. Small
+    systems begin anew otherwise, which finds better graphs; from more than `FEW_GENES` genes on, the order and the
+    interventions that were found are gone on from as soon as a change of activity is probable.
     """
     moments, design, genes, background, watch = task.moments, task.design, task.genes, task.background, task.watch
-    prior = task.prior
-    beside_shifts = len(task.kinds) > 1
-    if beside_shifts:
-        shifts = learn_structure(
-            moments, design, prior, rng=rng, background=background, n_kicks=task.kicks, watch=watch
-        )
-        fit = assemble_shifts(task, shifts, rng)
-        if fit is not None:
-            return fit
-    run = ActiveFit(moments, design, prior, shifts=beside_shifts, background=background, known=task.known_targets)
+    run, order = new_run(task), None
+    if len(task.kinds) > 1:
+        shifts = search_shifts(task, run, rng)
+        if run.changes and not watch.over():
+            order = np.array(shifts[2].order)
+        else:
+            fit, run = assemble_shifts(task, shifts, rng), new_run(task)
+            if fit is not None:
+                return fit
     if background == "auto":
-        run.prior = replace(prior, background_sd=np.full(moments.n_genes, START_BACKGROUND))
-    order: np.ndarray | None = None
+        run.prior = replace(task.prior, background_sd=np.full(moments.n_genes, START_BACKGROUND))
     history: list[dict[str, Any]] = []
-    for round_ in range(N_ROUNDS):
-        last = round_ == N_ROUNDS - 1
-        score, chooser, state, evidence = run.round(order, task.kicks if last else 0, rng, watch)
+    anew = order is None
+    n_rounds = N_ROUNDS if anew else N_MORE
+    for round_ in range(n_rounds):
+        last = round_ == n_rounds - 1
+        kicks = task.kicks if last else 0
+        score, chooser, state, evidence = run.round(order, kicks, rng, watch, thorough=last or anew)
         order = np.array(state.order)
         history.append({"stage": f"search {round_ + 1}", "score": state.total})
         watch.tell(f"search {round_ + 1}", state.total)
@@ -83,6 +88,36 @@ def fit_active(task: Task, rng: np.random.Generator) -> Fit:
     ).to_expression(moments.scale)
 
 
+def new_run(task: Task) -> ActiveFit:
+    """An alternation that knows of no intervention yet."""
+    several = len(task.kinds) > 1
+    return ActiveFit(
+        task.moments, task.design, task.prior, shifts=several, background=task.background, known=task.known_targets
+    )
+
+
+def search_shifts(
+    task: Task, run: ActiveFit, rng: np.random.Generator
+) -> tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]]:
+    """Structure under shifts alone; in large systems without its last search where `run` then finds a change of activity."""
+
+    def enough(score: ShiftScore, state: OrderSearch) -> bool:
+        run.prior, run.parents = score.prior, dict(state.parents)
+        run.update(evidence_given(score, state.parents), rng.spawn(1)[0])
+        return run.changes
+
+    return learn_structure(
+        task.moments,
+        task.design,
+        task.prior,
+        rng=rng,
+        background=task.background,
+        n_kicks=task.kicks,
+        watch=task.watch,
+        enough=None if task.moments.n_genes <= FEW_GENES else enough,
+    )
+
+
 def assemble_shifts(
     task: Task, found: tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]], rng: np.random.Generator
 ) -> Fit | None:
@@ -96,7 +131,7 @@ def assemble_shifts(
     run.parents = dict(state.parents)
     evidence = evidence_given(score, state.parents)
     run.update(evidence, rng)
-    if (run.active > 0.5).any() and not task.watch.over():
+    if run.changes and not task.watch.over():
         return None
     probability = edge_probabilities(chooser, state, rng=rng)
     fit = assemble(score, SHIFT, design, state.order, state.parents, evidence, probability, task.genes, known, history)

@@ -103,11 +103,13 @@ def learn_structure(
     n_candidates: int = 40,
     max_parents: int = 20,
     watch: Watch | None = None,
+    enough: Callable[[ShiftScore, OrderSearch], bool] | None = None,
 ) -> tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]]:
     """Order and parents under priors that are learned along the way, or what was found when the watch said that it is over.
 
     With `doubts`, it is learned how far the covariance within contexts can be trusted (`scgim._core.structure.misfit`), and
-    systems of few genes that do not fit are tried with hidden causes (`scgim._core.structure.hidden`).
+    systems of few genes that do not fit are tried with hidden causes (`scgim._core.structure.hidden`). Before the last search,
+    which is the longest, `enough` is asked whether it can be left out.
     """
     watch = Watch() if watch is None else watch
     history: list[dict[str, Any]] = []
@@ -140,6 +142,8 @@ def learn_structure(
             hidden = find_hidden(moments, design, again, best)
             if hidden is not None:
                 moments, order, best_cells = hidden.moments, hidden.order, hidden.cells
+        if round_ and enough is not None and enough(score, state):
+            break
         first = cells
         score = kind.score(moments, design, best_prior.trusting(best_cells if round_ else np.inf))
         if not few:

@@ -1,0 +1,39 @@
+"""Graph and interventions in turn, gone on from the search for shifts or begun anew."""
+
+import numpy as np
+import pytest
+
+import systems
+from scgim._core.learn import alternate
+from scgim._core.learn.fit_search import fit_search
+
+
+@pytest.fixture(scope="module")
+def study(make_study):
+    return make_study(n_genes=8, n_drugs=10, n_cells=150, n_control=600, intervention="activity", seed=1)
+
+
+def fit(study, **options):
+    moments = study.moments(pool=np.arange(len(study.design.dose)))
+    return fit_search(moments, study.design, genes=study.genes, intervention="auto", n_kicks=2, rng=0, **options)
+
+
+def test_going_on_from_shifts_finds_what_beginning_anew_finds(study, monkeypatch):
+    anew = fit(study)
+    monkeypatch.setattr(alternate, "FEW_GENES", 0)
+    further = fit(study)
+    assert len(anew.history) == alternate.N_ROUNDS and len(further.history) == alternate.N_MORE
+    for found in (anew, further):
+        skeleton = (found.graph.weights != 0) | (found.graph.weights.T != 0)
+        assert systems.f1(skeleton, (study.graph != 0) | (study.graph.T != 0)) >= 0.8
+        assert systems.f1(found.kind("activity").of_drug.probability > 0.5, study.effect != 0) >= 0.8
+    assert further.history[-1]["score"] == pytest.approx(anew.history[-1]["score"], abs=5.0)  # nats
+
+
+def test_without_changes_of_activity_the_search_for_shifts_is_finished(make_study, monkeypatch):
+    study = make_study(n_genes=6, n_drugs=6, n_cells=60)
+    few = fit(study)
+    monkeypatch.setattr(alternate, "FEW_GENES", 0)
+    asked = fit(study)
+    assert few.kind_names.tolist() == asked.kind_names.tolist() == ["shift"]
+    np.testing.assert_array_equal(asked.graph.weights, few.graph.weights)
