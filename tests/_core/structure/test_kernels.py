@@ -7,23 +7,34 @@ from scgim._core.structure.cycles.cyclic import CyclicScore
 from scgim._core.structure.score import Prior, ShiftScore
 
 
-def make_score(study, mechanism: str = "linear", *, noisy: bool = False, kind: type = ShiftScore) -> ShiftScore:
+def make_score(
+    study, mechanism: str = "linear", *, noisy: bool = False, slope_sd: float = 0.0, kind: type = ShiftScore
+) -> ShiftScore:
     moments, rng = study.moments(mechanism), np.random.default_rng(0)
     G = moments.n_genes
     if noisy:
         moments.spread, moments.pair_cells = rng.uniform(0, 0.05, (len(moments.n), G)), rng.uniform(50, 200, (G, G))
     prior = Prior.default(G)
+    prior.slope_sd = slope_sd
     prior.background_sd, prior.effect_sd = rng.uniform(0, 0.2, G), rng.uniform(0.5, 2, G)
     return kind(moments, study.design.drug_set, study.design.group, prior)
 
 
+CASES = [
+    ("linear", False, 0.0),
+    ("linear", True, 0.0),
+    ("linear", False, 0.4),
+    ("linear", True, 0.4),
+    ("additive", False, 0.0),
+]
 SETS = ([()], [(0,), (3,)], [(0, 1), (1, 3), (3, 4)], [(0, 1, 3, 4)])
 
 
 @pytest.mark.parametrize("n_groups", [1, 3])
-@pytest.mark.parametrize(("mechanism", "noisy"), [("linear", False), ("linear", True), ("additive", False)])
-def test_compiled_scores_are_those_of_numpy(make_study, mechanism, noisy, n_groups):
-    score = make_score(make_study(n_genes=5, n_drugs=6, n_groups=n_groups, seed=2), mechanism, noisy=noisy)
+@pytest.mark.parametrize(("mechanism", "noisy", "slope_sd"), CASES)
+def test_compiled_scores_are_those_of_numpy(make_study, mechanism, noisy, slope_sd, n_groups):
+    study = make_study(n_genes=5, n_drugs=6, n_groups=n_groups, seed=2)
+    score = make_score(study, mechanism, noisy=noisy, slope_sd=slope_sd)
     for sets in SETS:
         array = np.array(sets, dtype=int).reshape(len(sets), -1)
         plain = score._solve(2, array)
@@ -32,13 +43,14 @@ def test_compiled_scores_are_those_of_numpy(make_study, mechanism, noisy, n_grou
         np.testing.assert_allclose(coef, plain["coef"], rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize(("mechanism", "noisy"), [("linear", False), ("linear", True), ("additive", False)])
-def test_coarse_scores_are_those_without_steps(make_study, mechanism, noisy):
-    score = make_score(make_study(n_genes=5, n_drugs=6, n_groups=2, seed=2), mechanism, noisy=noisy)
+@pytest.mark.parametrize(("mechanism", "noisy", "slope_sd"), CASES)
+def test_coarse_scores_are_those_without_steps(make_study, mechanism, noisy, slope_sd):
+    study = make_study(n_genes=5, n_drugs=6, n_groups=2, seed=2)
+    score = make_score(study, mechanism, noisy=noisy, slope_sd=slope_sd)
     free = np.array([0, 1, 3, 4])
     sets = free[:, None]
     np.testing.assert_allclose(score.coarse_added(2, (), free), score._solve(2, sets, 0)["score"], atol=0.05)
-    if noisy:
+    if noisy or slope_sd:
         return  # the noise of parents is taken at coefficients without the candidate
     free, sets = np.array([1, 3]), np.array([[0, 4, 1], [0, 4, 3]])
     np.testing.assert_allclose(score.coarse_added(2, (0, 4), free), score._solve(2, sets, 0)["score"], atol=0.05)

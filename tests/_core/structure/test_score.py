@@ -73,6 +73,21 @@ def test_equals_the_density_of_the_cells(make_study, mechanism, background, pare
         assert fit.error[k] == pytest.approx(fit.noise / n[k] + background**2 * (study.design.drug_set[k] >= 0))
 
 
+def test_uncertain_slopes_are_errors_of_what_parents_pass_on(study):
+    moments = study.moments("linear")
+    uncertain = prior(moments.n_genes, 0.3)
+    uncertain.slope_sd = 0.2
+    fit = ShiftScore(moments, study.design.drug_set, study.design.group, uncertain).gene(GENE, PARENTS)
+    control, drug = study.design.control, ~study.design.control
+    for c in np.unique(study.design.group):
+        own = study.design.group == c
+        base = np.average(moments.mean[own & control, :, 0], axis=0, weights=moments.n[own & control])
+        at = own & drug
+        passed = (moments.mean[at][:, list(PARENTS), 0] - base[list(PARENTS)]) ** 2 @ fit.coef**2
+        np.testing.assert_allclose(fit.error[at], fit.noise / moments.n[at] + 0.3**2 + 0.2**2 * passed)
+        np.testing.assert_allclose(fit.error[own & control], fit.noise / moments.n[own & control])
+
+
 def test_squares_of_effects_are_unbiased(study):
     residual, error = np.array([[3.0, -1.0]]), np.array([[0.5, 2.0]])
     np.testing.assert_array_equal(make_score(study).effects(residual, error), [[8.5, -1.0]])

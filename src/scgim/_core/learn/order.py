@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from scgim._core.structure.parents import Parents
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
 from scgim._core.structure.screening import response_order, screen, widen
+from scgim._core.structure.slopes import learn_slopes
 from scgim._core.structure.watch import Watch
 
 SHIFT = Shift()
@@ -130,13 +132,13 @@ def learn_structure(
         found = evidence_given(score, state.parents)
         learned = learn_prior(score, found, background=background)
         if doubts:
+            learned = replace(learned, slope_sd=learn_slopes(score, found, state.parents))
             total, cells = _judged(kind, score, design, learned, found, state)
         if not doubts or total > best:
             best, best_cells, best_prior, order = total, cells, learned, np.array(state.order)
         if watch.over():
             score = kind.score(moments, design, learned.trusting(cells))
             break
-        # where mechanisms seem to misfit, the graph may be wrong instead: the second round trusts all cells
         if round_ and few and moments.mechanism.linear and np.isfinite(first):
             again = _searching(design, prior, kind, candidates, background, rng, watch)
             hidden = find_hidden(moments, design, again, best)
@@ -145,7 +147,9 @@ def learn_structure(
         if round_ and enough is not None and enough(score, state):
             break
         first = cells
-        score = kind.score(moments, design, best_prior.trusting(best_cells if round_ else np.inf))
+        # where mechanisms seem to misfit, the graph may be wrong instead: the second round trusts all cells, unless means misfit, too
+        trusted = best_cells if round_ or best_prior.slope_sd else np.inf
+        score = kind.score(moments, design, best_prior.trusting(trusted))
         if not few:
             candidates = widen(score, candidates, state.parents)
     return score, chooser, state, history

@@ -68,10 +68,10 @@ class Offsets(NamedTuple):
     unit: np.ndarray
 
     def groups(self, e: np.ndarray, at: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Of each unit with contexts among `at` ``(L,)`` bool: precisions ``(G, L)`` of its contexts, 0 of others; the factor ``(G,)``
-        by which sums over them enter; and variance of the offset over that of the mean of the unit ``(G,)``.
+        """What each unit with contexts among `at` ``(L,)`` bool brings, from variances ``(G, L)`` around a known offset.
 
-        `e` are the variances of the contexts around a known offset, ``(G, L)``.
+        Precisions ``(G, L)`` of its contexts, 0 of others; the factor ``(G,)`` by which squares of sums over them enter; and the
+        variance of the offset over that of the mean of the unit ``(G,)``.
         """
         out = []
         for u in np.unique(self.unit[at]):

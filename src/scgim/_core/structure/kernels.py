@@ -124,8 +124,8 @@ def shift_scores(  # type: ignore[no-untyped-def]
         The gene.
     data
         Means by function ``(F, K)``, covariance ``(F, F)``, that of functions with children ``(F, G)``, variances of
-        children ``(G,)``, cells ``(K,)``, observation noise of means ``(G, K)`` or ``(0, 0)``, baseline group of each
-        context, weights of controls in the first baselines ``(K,)``.
+        children ``(G,)``, cells ``(K,)``, observation noise of means ``(G, K)`` or ``(0, 0)``, what a unit coefficient passes
+        on to the variance ``(G, K)`` or ``(0, 0)``, baseline group of each context, weights of controls in the first baselines ``(K,)``.
     sizes
         Contexts of each unit, after the controls.
     prior
@@ -140,7 +140,7 @@ def shift_scores(  # type: ignore[no-untyped-def]
     scores, coefs
         Results, ``(M,)`` and coefficients then baselines ``(M, p*B + C)``.
     """
-    means, within, cross, variances, cells, spread, group, first = data
+    means, within, cross, variances, cells, spread, passed, group, first = data
     omega2, slab2, log_off, log_on, dof, ridge, n_total = (
         prior[0],
         prior[1],
@@ -206,9 +206,10 @@ def shift_scores(  # type: ignore[no-untyped-def]
             if len(spread):
                 for k in range(K):
                     error[k] += spread[child, k]
+            if len(passed):
                 for a in range(F):
                     for k in range(K):
-                        error[k] += coef[a] * coef[a] * spread[cols[a], k]
+                        error[k] += coef[a] * coef[a] * passed[cols[a], k]
             total = evidence(residual, error, slab2, log_off, log_on, sizes, n_control, work, off, on)
             if step == n_steps:
                 break
@@ -293,7 +294,7 @@ def coarse_scores(  # type: ignore[no-untyped-def]
     scores
         Result, ``(M,)``.
     """
-    _, within, cross, variances, cells, spread, _, _ = data
+    _, within, cross, variances, cells, spread, passed, _, _ = data
     omega2, slab2, log_off, log_on, dof, ridge = prior[0], prior[1], prior[2], prior[3], prior[4], prior[5]
     K, B, p = centred.shape[1], n_functions, len(base)
     F = p * B
@@ -328,9 +329,10 @@ def coarse_scores(  # type: ignore[no-untyped-def]
     if len(spread):
         for k in range(K):
             near[k] = spread[child, k]
+    if len(passed):
         for a in range(F):
             for k in range(K):
-                near[k] += own[a] * own[a] * spread[cols[a], k]
+                near[k] += own[a] * own[a] * passed[cols[a], k]
     for k in range(n_control, K):
         near[k] += omega2
     for m in range(len(candidates)):
@@ -369,9 +371,9 @@ def coarse_scores(  # type: ignore[no-untyped-def]
                 residual[k] += inner * centred[cols[a], k]
         for k in range(K):
             error[k] = v / cells[k] + near[k]
-        if len(spread):
+        if len(passed):
             for k in range(K):
-                error[k] += alpha[0] * alpha[0] * spread[x, k]
+                error[k] += alpha[0] * alpha[0] * passed[x, k]
         total = evidence(residual, error, slab2, log_off, log_on, sizes, n_control, work, off, on)
         total += sum_either(off, on, work[0]) - 0.5 * dof * (np.log(v) + 1)
         scores[m] = total - price - prices[x, child]

@@ -30,6 +30,8 @@ class Prior:
     misfit_cells
         Cells that the covariance within contexts is worth at the most, as mechanisms are only about right; see
         `scgim._core.structure.misfit`.
+    slope_sd
+        Relative error of what parents pass on to a gene where they change; see `scgim._core.structure.slopes`.
     """
 
     p_target: np.ndarray
@@ -37,6 +39,7 @@ class Prior:
     background_sd: np.ndarray
     edge_price: np.ndarray
     misfit_cells: float = np.inf
+    slope_sd: float = 0.0
 
     @classmethod
     def default(cls, n_genes: int, edge_probability: np.ndarray | None = None) -> Prior:

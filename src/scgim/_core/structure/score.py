@@ -88,6 +88,7 @@ class ShiftScore:
         self.self_variance = np.diag(moments.within)[:: self.n_functions]  # (G,)
         self.dof = max(moments.n.sum() - len(moments.n), 1.0)
         self.spread = None if moments.spread is None else moments.spread[self.sorted]  # (K, G)
+        self.slope_sd = prior.slope_sd if self.n_functions == 1 else 0.0
         within_dof, self.price_factor = precision(self.dof, moments.pair_cells)
         self.within_dof = within_dof / (1 + within_dof / prior.misfit_cells)
         self.groups = np.eye(int(np.max(group)) + 1)[np.asarray(group)[self.sorted]]  # (K, C)
@@ -103,6 +104,7 @@ class ShiftScore:
         empty = weight.sum(axis=0) == 0
         weight[:, empty] = self.groups[:, empty] * self.n[:, None]
         self.start_baseline = (weight / np.maximum(weight.sum(axis=0), 1e-12)).T  # (C, K)
+        self.passed = self._passed()
 
     def columns(self, parents: np.ndarray) -> np.ndarray:
         """Columns of the basis functions of parents ``(..., p)`` -> ``(..., p*B)``."""
@@ -110,11 +112,25 @@ class ShiftScore:
         grid = parents[..., None] * self.n_functions + np.arange(self.n_functions)
         return grid.reshape(*parents.shape[:-1], parents.shape[-1] * self.n_functions)  # also of no sets at all
 
+    def _passed(self) -> np.ndarray | None:
+        """What a unit coefficient of each gene adds to the variance of its children's residual means, ``(K, G)``; None for nothing.
+
+        The noise of observation, and a relative error `slope_sd` of what the change of the gene passes on.
+        """
+        if not self.slope_sd:
+            return self.spread
+        return self.slope_sd**2 * self.changes() ** 2 + (0.0 if self.spread is None else self.spread)
+
+    def changes(self) -> np.ndarray:
+        """Means of the genes against the baselines of the controls, ``(K, G)``, controls first; 0 for these."""
+        return self._centred()[1] * self.perturbed[:, None]
+
     def observed(self, j: int, cols: np.ndarray, coef: np.ndarray) -> np.ndarray | float:
-        """What observation adds to the variance of residual means, ``(M, K)``, for coefficients ``(M, F)`` of parents `cols`."""
-        if self.spread is None:
+        """What observation and uncertain slopes add to the variance of residual means, ``(M, K)``, for coefficients ``(M, F)`` of parents `cols`."""
+        if self.passed is None:
             return 0.0
-        return self.spread[:, j] + (coef[:, None, :] ** 2 @ np.moveaxis(self.spread[:, cols], 0, 2))[:, 0]
+        own = 0.0 if self.spread is None else self.spread[:, j]
+        return own + (coef[:, None, :] ** 2 @ np.moveaxis(self.passed[:, cols], 0, 2))[:, 0]
 
     def price(self, j: int, sets: np.ndarray) -> np.ndarray:
         """Price of parent sets ``(M, p)`` of gene j -> ``(M,)``."""
@@ -218,9 +234,9 @@ class ShiftScore:
     def _compiled(self) -> tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
         """Arrays that the compiled scores read: see `kernels.shift_scores`; centred means, and sizes of the drug sets."""
         if self._arrays is None:
-            spread = np.zeros((0, 0)) if self.spread is None else self.spread.T
+            spread, passed = (np.zeros((0, 0)) if part is None else part.T for part in (self.spread, self.passed))
             first = self.start_baseline.sum(axis=0)  # each context has one group
-            parts = (self.flat.T, self.within, self.cross, self.self_variance, self.n, spread)
+            parts = (self.flat.T, self.within, self.cross, self.self_variance, self.n, spread, passed)
             data = tuple(np.ascontiguousarray(part, dtype=float) for part in parts)
             data = (*data, self.groups.argmax(axis=1), np.ascontiguousarray(first))
             self._arrays = data, np.ascontiguousarray(self._centred()[0].T), self.sizes.astype(np.int64)
