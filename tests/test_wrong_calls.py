@@ -324,6 +324,8 @@ regulators | tl.fit(adata, **columns, regulators=pd.DataFrame({"source": ["TF"] 
 n_ensemble | tl.fit(adata, **columns, n_ensemble=-1)
 n_ensemble | tl.fit(adata, **columns, n_ensemble=1.5)
 weigh_baselines | tl.fit(adata, **columns, weigh_baselines="no")
+penetrance | tl.fit(adata, **columns, penetrance=0.4)
+penetrance | tl.fit(adata, **columns, penetrance=True, intervention="hard")
 key_added | tl.fit(adata, **columns, key_added="a/b")
 key_added | tl.fit(adata, **columns, key_added="")
 key_added | tl.fit(adata, **columns, key_added=3)

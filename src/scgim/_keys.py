@@ -88,7 +88,8 @@ TARGETS = Key(
     "DataFrame",
     "(K' * G, columns)",
     "One row for each perturbed context and gene: the context's columns, `gene`, `kind`, `probability`, `log_odds`, "
-    "`effect`, `effect_sd`, `rank` (by log odds), and, where they were found, `identified`, `n_agree` and `n_strata`.",
+    "`effect`, `effect_sd`, `rank` (by log odds), and, where they were found, `identified`, `n_agree` and `n_strata`; with "
+    "`penetrance=True` also `penetrance`, `penetrance_low`, `penetrance_high` and `effect_of_responders`.",
 )
 HISTORY = Key(
     "uns",

@@ -117,6 +117,10 @@ CHOICES = {
         a simple baseline (interpolation in dose, mean change, sum of single drugs), with the weight that predicts measured
         contexts best when these are left out, and whether new doses get what the model misses at doses nearby. False leaves them to
         the model. Under shifts; not from the paper.""",
+    "penetrance": """
+        Whether to learn which share of the cells responds to each drug, from how much its targets vary between cells. The table of
+        targets then says so, and predicted cells are those that respond and those that do not, with the same means. Needs
+        ``intervention="shift"``, ``structure="search"``, ``noise="gaussian"`` and linear or additive mechanisms. Not from the paper.""",
 }
 """What the model is."""
 
@@ -180,7 +184,12 @@ TRAINING_CHECKS: dict[str, Check] = {
     "checkpoint": or_none(PATH),
     "timeout": or_none(number(0, above=True)),
 }
-CHOICE_CHECKS: dict[str, Check] = {"n_ensemble": count(0), "effects_by": or_none(TEXT), "weigh_baselines": FLAG}
+CHOICE_CHECKS: dict[str, Check] = {
+    "n_ensemble": count(0),
+    "effects_by": or_none(TEXT),
+    "weigh_baselines": FLAG,
+    "penetrance": FLAG,
+}
 """What options may be, as far as it can be said without the data; names of choices are those of the objects that are known."""
 
 OPTIONS = SETUP | MODALITIES | CHOICES | TRAINING | WRITING

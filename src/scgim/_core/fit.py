@@ -19,6 +19,7 @@ from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.levels import Levels
 from scgim._core.posterior.odds import Support
 from scgim._core.posterior.regulation.regulators import RegulatorFit
+from scgim._core.posterior.responders.penetrance import Penetrance
 from scgim._core.state import savable
 
 
@@ -71,6 +72,8 @@ class Fit:
         their own, see `Support.not_compared`.
     regulators
         Regulators whose activity drugs change; none of them where no network was given.
+    penetrance
+        Share of the cells that responds to each drug; None where it was not asked for.
     """
 
     genes: tuple[str, ...]
@@ -85,6 +88,7 @@ class Fit:
     history: list[dict[str, Any]]
     support: Support
     regulators: RegulatorFit
+    penetrance: Penetrance | None = None
 
     @classmethod
     def stored(cls, **fields: Any) -> Fit:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 LEVELS = ("context", "drug")
+OF_RESPONDERS = ("penetrance", "penetrance_low", "penetrance_high", "effect_of_responders")
+"""Columns of fits with `penetrance`."""
 
 
 @checked(
@@ -60,7 +62,9 @@ def targets(
     the contexts. With ``level="drug"`` the columns `perturbation`, `gene`, `kind`, `probability`, `effect` (that of the
     highest dose, averaged over batches, in units of the modelled expression), `effect_sd`, `rank`, `n_contexts`, sorted
     by perturbation and rank. Both have `false_sign_rate`: the probability that the gene is no target, or that the
-    effect has the other sign (not from the paper).
+    effect has the other sign (not from the paper). Fits with ``penetrance=True`` have the share of cells that respond to the
+    perturbation as `penetrance`, the ends of its 90 % interval as `penetrance_low` and `penetrance_high`, and the effect in these
+    cells as `effect_of_responders`; `effect` is the mean over all cells.
 
     Raises
     ------
@@ -124,7 +128,7 @@ def by_drug(table: "pd.DataFrame", params: Any) -> "pd.DataFrame":
     columns, doses = as_list(params["perturbation_key"]), as_list(params.get("dose_key"))
     names, dose = perturbation_names(table, columns, doses, str(params["control"]))
     table = table.assign(perturbation=names, _dose=np.nan_to_num(dose))
-    numbers = [c for c in ("log_odds", "probability", "effect", "effect_sd") if c in table]
+    numbers = [c for c in ("log_odds", "probability", "effect", "effect_sd", *OF_RESPONDERS) if c in table]
     by, node = ["perturbation", "gene"], ["perturbation", "gene", "_node"]
     table["_node"] = (table["kind"] == "regulator") if "kind" in table else False  # which may have the name of a gene
     n_contexts = table.groupby(node, sort=False, observed=True).size().rename("n_contexts")

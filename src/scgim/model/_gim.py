@@ -13,9 +13,9 @@ from threadpoolctl import threadpool_limits
 
 from scgim._checks import DATA, FUNCTION, MAPPING, checked, or_none
 from scgim._core.fit import Fit
-from scgim._core.learn.base import Learner, Task, learns_from_moments
+from scgim._core.learn.base import learns_from_moments
 from scgim._core.observation import from_state, to_state
-from scgim._core.structure.watch import INTERRUPT, Progress, Watch
+from scgim._core.structure.watch import INTERRUPT, Progress
 from scgim._options import (
     CHOICE_CHECKS,
     TRAINING_CHECKS,
@@ -42,21 +42,21 @@ from scgim.model._published.fit import fit_published
 from scgim.model._published.learner import Published
 from scgim.model._published.plan import PublishedPlan
 from scgim.model._reading.cells import Adjustment, Cells, fit_adjustment
-from scgim.model._reading.keys import CONTEXT_KEY, SIZE_FACTOR_KEY
+from scgim.model._reading.keys import CONTEXT_KEY
 from scgim.model._saving.refit import RefitMixin, as_kept
 from scgim.model._saving.save import SaveMixin
 from scgim.model._study.knowledge import Knowledge, normalise_graph_prior, normalise_known_targets
 from scgim.model._study.levels import level_names, with_levels
-from scgim.model._study.observation import ObservedCells, check_values
-from scgim.model._study.regulators import check_regulators, network_of, normalise_regulators
+from scgim.model._study.observation import check_values
+from scgim.model._study.regulators import check_penetrance, check_regulators, network_of, normalise_regulators
 from scgim.model._study.screen import Screen
 from scgim.model._study.setup import SetupMixin, check_set_up
 from scgim.model._study.study import CONTINUOUS_KEY, Study
 from scgim.model._training.choices import as_saved, read_choices
-from scgim.model._training.ensemble import average, resamples
 from scgim.model._training.history import merge_history, table
-from scgim.model._training.limits import check_checkpoint, check_memory, pools_of, warn_stopped
+from scgim.model._training.limits import check_checkpoint
 from scgim.model._training.refine import refine, seeded
+from scgim.model._training.search import search
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -127,6 +127,7 @@ class GIM(
         n_ensemble: int = 0,
         effects_by: str | None = None,
         weigh_baselines: bool = True,
+        penetrance: bool = False,
         **module_kwargs: Any,
     ) -> None:
         refuse_unknown(module_kwargs, module_parameters(), also=parameters(GIM.__init__))
@@ -153,6 +154,9 @@ class GIM(
         self.settings_: dict[str, Any] = as_saved(self._choices)
         if not weigh_baselines:
             self.settings_["weigh_baselines"] = False
+        if penetrance:
+            check_penetrance(self._choices)
+            self.settings_["penetrance"] = True
         if effects_by is not None:
             level_names(effects_by, data)
         if adata is not None:
@@ -322,7 +326,7 @@ class GIM(
         options = replace(options, max_epochs=max_epochs, checkpoint=checkpoint)
         searched: list[dict[str, Any]] = []
         if learns_from_moments(learner):
-            fit = self._search(screen, learner, search_rng, progress, timeout)
+            fit = search(self, screen, learner, search_rng, progress, timeout)
             searched = list(fit.history)
             if fit.settings.get("stopped") == INTERRUPT:  # who ends the search does not wish to train
                 options = replace(options, max_epochs=0)
@@ -364,36 +368,3 @@ class GIM(
         """No second stage for expression on disk where the closed forms stand, unless it is asked for."""
         closed = self._choices.learner.searches and self._choices.mechanism.closed_form
         return 0 if max_epochs is None and closed and not cells.in_memory else max_epochs
-
-    def _search(
-        self,
-        screen: Screen,
-        learner: Learner,
-        rng: np.random.Generator,
-        progress: Progress | None,
-        timeout: float | None,
-    ) -> Fit:
-        """Stage one: moments of the causal layer, and what the learner makes of them and of bootstrap samples of them."""
-        choices, design = self._choices, screen.design
-        basis = choices.mechanism.basis
-        pool = pools_of(choices.intervention, design)
-        check_memory(choices.intervention, pool, len(design.dose), len(screen.genes) * basis.n_functions)
-        if progress is not None:
-            progress("moments", 0.0)
-        size = self.adata_manager.get_from_registry(SIZE_FACTOR_KEY) if self.study.spec.size_factor else None
-        observed = ObservedCells(screen.cells, len(design.dose), basis, pool, size)
-        moments, observation = choices.observation.learn(observed, design)
-        self.observation_ = to_state(observation)
-        known = screen.knowledge
-        watch = Watch(timeout, progress)
-        task = Task(
-            moments, design, screen.genes, choices.intervention, known.edges, known.targets, known.network, watch=watch
-        )
-        samples = resamples(moments, choices.n_ensemble, rng)
-        with threadpool_limits(limits=1):  # matrices this small are slower with several threads, much so on busy cores
-            with watch.catching():
-                fits = [
-                    learner.learn(task.on(each), s) for n, (each, s) in enumerate(samples) if not n or not watch.over()
-                ]
-        warn_stopped(watch.stopped, timeout)
-        return average(fits[0], fits[1:])

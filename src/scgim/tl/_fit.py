@@ -63,6 +63,7 @@ def fit(
     n_ensemble: int = 0,
     effects_by: str | None = None,
     weigh_baselines: bool = True,
+    penetrance: bool = False,
     model_kwargs: Mapping[str, Any] | None = None,
     max_epochs: int | None = None,
     accelerator: str = "auto",
@@ -167,6 +168,7 @@ def fit(
         "n_ensemble": n_ensemble,
         "effects_by": effects_by,
         "weigh_baselines": weigh_baselines,
+        "penetrance": penetrance,
     } | dict(model_kwargs or {})
     training: dict[str, Any] = {
         "max_epochs": max_epochs,

@@ -55,6 +55,20 @@ def test_drawn_shifts_have_the_moments_of_the_posterior() -> None:
     assert added[:, 0].var() == pytest.approx(variance, rel=0.03)
 
 
+def test_cells_that_respond_have_more_and_the_mean_stays() -> None:
+    """All targets of a cell together: ``var = p E[e^2] / s - (p e)^2``, and none in the cells that do not respond."""
+    one = part("shift", [0, 1], [[1.0, 1.0, 0]] * 2, [[2.0, -1.0, 9.0]] * 2, 0.5)
+    components = Components(2, (one,), NO_DRIFT, responding=np.array([0.4, 1.0]))
+    added = components.draw(np.repeat([0, 1], 100_000), np.random.default_rng(1)).add.reshape(2, -1, 3)
+    np.testing.assert_allclose(added.mean(axis=1), [[2.0, -1.0, 0]] * 2, atol=0.03)
+    np.testing.assert_allclose(added[:, :, 0].var(axis=1), [4.25 / 0.4 - 4.0, 0.25], rtol=0.03)
+    assert ((added[0, :, 0] == 0) == (added[0, :, 1] == 0)).all() and (added[0, :, 0] == 0).mean() == pytest.approx(
+        0.6, abs=0.01
+    )
+    alike = components.alike.draw(np.zeros(1000, dtype=int), np.random.default_rng(1)).add
+    assert (alike[:, 0] != 0).all()
+
+
 @pytest.mark.parametrize("probability", [0.0, 0.2, 0.7, 1.0])
 def test_drift_acts_where_targets_do_not_first(probability: float) -> None:
     """In all with its probability; beside a target only as far as the chance of no target does not suffice."""

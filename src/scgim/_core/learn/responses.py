@@ -15,12 +15,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy.special import gammaln, softmax
+from scipy.special import softmax
 
 from scgim._core.design import Design
 from scgim._core.moments.moments import Moments, Responses
 from scgim._core.posterior.contrasts import references
-from scgim._core.posterior.spread import FEWEST_CONTEXTS, prior_freedom
+from scgim._core.posterior.spread import FEWEST_CONTEXTS, log_density, prior_freedom
 
 SPREADS = (
     0.0,
@@ -58,18 +58,6 @@ def changes(moments: Moments, design: Design) -> tuple[np.ndarray, np.ndarray]:
     moved = (~design.control & has_control[design.group])[:, None]
     change = np.where(moved, mean - (weight @ mean)[design.group], 0.0)
     return change, moved[:, 0] * (1 / n + (weight**2 @ (1 / n))[design.group])
-
-
-def log_density(square: np.ndarray, freedom: np.ndarray, variance: np.ndarray, prior: float) -> np.ndarray:
-    """Log density ``(K, G)`` of sums of squares with these degrees of freedom ``(K,)``, but for what is the same for all arguments.
-
-    True variances lie around `variance` ``(K, G)`` as if known from `prior` degrees of freedom.
-    """
-    nu = freedom[:, None]
-    constant = gammaln((nu + prior) / 2) - gammaln(prior / 2) - 0.5 * nu * np.log(prior)
-    return np.asarray(
-        constant - 0.5 * nu * np.log(variance) - 0.5 * (nu + prior) * np.log1p(square / (prior * variance))
-    )
 
 
 def learn_spreads(log: np.ndarray) -> np.ndarray:

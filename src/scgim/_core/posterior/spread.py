@@ -7,7 +7,7 @@ a scaled inverse chi-squared prior, as for microarrays :cite:p:`smyth2004`.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import digamma, polygamma
+from scipy.special import digamma, gammaln, polygamma
 
 FEWEST_CONTEXTS = 3  # from which anything can be said of how variances differ
 SMALLEST_EXCESS = 1e-4  # variance of log variances beyond sampling, below which the variances are one
@@ -41,6 +41,18 @@ def prior_freedom(ratio: np.ndarray, freedom: np.ndarray) -> float:
     total = (log**2).sum() / max(log.size - log.shape[1], 1)
     excess = float(total - polygamma(1, freedom / 2).mean())
     return np.inf if excess < SMALLEST_EXCESS else 2 * inverse_trigamma(excess)
+
+
+def log_density(square: np.ndarray, freedom: np.ndarray, variance: np.ndarray, prior: float) -> np.ndarray:
+    """Log density ``(K, G)`` of sums of squares with these degrees of freedom ``(K,)``, but for what is the same for all arguments.
+
+    True variances lie around `variance` ``(K, G)`` as if known from `prior` degrees of freedom.
+    """
+    nu = freedom[:, None]
+    constant = gammaln((nu + prior) / 2) - gammaln(prior / 2) - 0.5 * nu * np.log(prior)
+    return np.asarray(
+        constant - 0.5 * nu * np.log(variance) - 0.5 * (nu + prior) * np.log1p(square / (prior * variance))
+    )
 
 
 def moderated(square: np.ndarray, n: np.ndarray, pooled: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ class Operated(Components):
     @classmethod
     def by(cls, operation: Operation, components: Components) -> Operated:
         """The rows, operated on."""
-        return cls(components.n_rows, components.parts, components.drift, operation)
+        return cls(components.n_rows, components.parts, components.drift, operation, responding=components.responding)
 
     @property
     def added(self) -> tuple[Part, ...]:

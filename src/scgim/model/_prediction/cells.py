@@ -108,7 +108,7 @@ class PredictedLayer:
         rng = np.random.default_rng(0)
         half = rng.standard_normal((MEAN_DRAWS // 2, self.components.n_genes))
         noise = np.concatenate([half, -half])
-        moved = self.components.draw(np.full(len(noise), row), rng)
+        moved = self.components.alike.draw(np.full(len(noise), row), rng)
         return propagate(self.mechanisms, moved, np.full(len(noise), group), noise).mean(axis=0)
 
     def log_mean(self) -> tuple[np.ndarray, np.ndarray]:

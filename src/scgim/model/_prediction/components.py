@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -74,16 +74,24 @@ class Components:
     drift
         Small effects beyond the targets, which add up, in units of the causal layer. The first of a row belongs to the first interventions of the row, and so
         on: a gene that these leave alone is moved by drift first, see `beside`.
+    responding
+        ``(m,)``; share of the cells of each row at whose targets something happens, which is as much more there; None for all.
     """
 
     n_rows: int
     parts: tuple[Part, ...]
     drift: Part
+    responding: np.ndarray | None = field(default=None, kw_only=True)
 
     @property
     def n_genes(self) -> int:
         """Number of genes G."""
         return self.drift.effects.shape[1]
+
+    @property
+    def alike(self) -> Components:
+        """The same where all cells respond, which leaves means as they are."""
+        return replace(self, responding=None)
 
     @property
     def additive(self) -> bool:
@@ -127,6 +135,8 @@ class Components:
     def draw(self, row: np.ndarray, rng: np.random.Generator) -> Moved:
         """What happens to n cells, drawn from the posterior, in units of the causal layer; `row` ``(n,)`` is that of each cell."""
         moved = Moved.nothing(len(row), self.n_genes)
+        share = np.ones(len(row)) if self.responding is None else self.responding[row]  # (n,)
+        times = np.ones(len(row)) if self.responding is None else (rng.random(len(row)) < share) / share
         slots = [part.slots(self.n_rows) for part in self.everything]
         for slot in range(max(s.shape[1] for s in slots)):
             now = [s[row, slot] if slot < s.shape[1] else np.full(len(row), -1) for s in slots]
@@ -139,7 +149,7 @@ class Components:
                 cell, gene = np.nonzero(rng.random(probability.shape, dtype=np.float32) < probability)
                 at = source[there[cell]], gene
                 effect = part.effects.mean[at] + part.effects.sd[at] * rng.standard_normal(len(gene))
-                part.kind.write(moved, (there[cell], gene), effect)
+                part.kind.write(moved, (there[cell], gene), effect * times[there[cell]])
                 hit[there[cell], gene] = True
                 none[there] *= 1 - probability
             self._drift_beside(moved, now[-1], hit, none, rng)

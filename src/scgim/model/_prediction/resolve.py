@@ -237,7 +237,8 @@ class Resolver:
         for r, dose in enumerate(request.dose):
             drift += [(r, e) for d, v in key_of(dose) if d < n_known for e in self._regulated(d, v)]
         beside = Part.of(SHIFT, drift, len(self.fit.genes))
-        return Components(len(request.table), tuple(parts), beside)
+        responding = None if self.fit.penetrance is None else self.fit.penetrance.at(request.dose)[0]
+        return Components(len(request.table), tuple(parts), beside, responding=responding)
 
     def _differences(
         self,

@@ -138,6 +138,15 @@ def with_regulators(
     return both
 
 
+def with_responders(table: pd.DataFrame, fit: Fit, dose: np.ndarray) -> pd.DataFrame:
+    """The table of m rows with doses ``(m, D')`` of the fitted and new drugs, with columns on the cells that respond, where these were learned."""
+    if fit.penetrance is None or not len(dose):
+        return table
+    share, low, high = (np.repeat(v, len(table) // len(dose)) for v in fit.penetrance.at(dose))
+    more = {"penetrance": share, "penetrance_low": low, "penetrance_high": high}
+    return table.assign(**more, effect_of_responders=table["effect"] / share)
+
+
 class ResultsMixin:
     """What a trained :class:`scgim.model.GIM` has learned, as tables."""
 
@@ -162,7 +171,10 @@ class ResultsMixin:
         `gene`, and as `effect` the change of its activity, in units of what its average target moves by. Fitted contexts also have
         `identified` (False for drugs that were measured only
         together, or otherwise cannot be told apart; shifts share the probability), and, with several batches, those of
-        shifts `n_agree` (batches and other strata whose own estimate has the sign of the drug's) of `n_strata`.
+        shifts `n_agree` (batches and other strata whose own estimate has the sign of the drug's) of `n_strata`. Models with
+        `penetrance` have the share of the cells that respond to the drugs as `penetrance`, the ends of its 90 % interval as
+        `penetrance_low` and `penetrance_high`, and the effect in these cells as `effect_of_responders`; `effect` is the mean over
+        all cells.
 
         Raises
         ------
@@ -186,11 +198,13 @@ class ResultsMixin:
             rows = data.table.drop(columns="n_cells").iloc[perturbed]
             rests = what_contexts_rest_on(fit, data.design, perturbed)
             table = target_table(rows, data.genes, fit.of_context[perturbed], fit.kind_of_context[perturbed], *rests)
-            return with_regulators(table, rows, fit, data.design.dose[perturbed], data.genes)
+            table = with_regulators(table, rows, fit, data.design.dose[perturbed], data.genes)
+            return with_responders(table, fit, data.design.dose[perturbed])
         request = make_request(perturbations, data, self.adjustment_)  # type: ignore[attr-defined]
         components = predictor.components(request, read_new_features(features, data, request))
         table = target_table(request.table, data.genes, *components.marginal())
-        return with_regulators(table, request.table, fit, request.dose[:, : len(fit.drugs)], data.genes)
+        table = with_regulators(table, request.table, fit, request.dose[:, : len(fit.drugs)], data.genes)
+        return with_responders(table, fit, request.dose)
 
     def get_graph(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
         """The graph over genes.

@@ -24,11 +24,27 @@ def check_regulators(settings: Settings[Any]) -> None:
         "structure": ("search",),
         "mechanism": ("linear", "additive"),
     }
+    _check_choices("regulators", settings, needed)
+
+
+def check_penetrance(settings: Settings[Any]) -> None:
+    """Raises a ValueError where penetrance cannot be learned under the other choices."""
+    needed: dict[str, tuple[str, ...]] = {
+        "intervention": ("shift",),
+        "structure": ("search",),
+        "mechanism": ("linear", "additive"),
+        "noise": ("gaussian",),
+    }
+    _check_choices("penetrance", settings, needed)
+
+
+def _check_choices(option: str, settings: Settings[Any], needed: dict[str, tuple[str, ...]]) -> None:
+    """Raises a ValueError where an option needs other choices than these."""
     for argument, names in needed.items():
         found = settings.named()[argument]
         if found not in names:
             raise ValueError(
-                f"regulators: expected {argument}={' or '.join(map(repr, names))}, found {found!r}; use that, or leave regulators out."
+                f"{option}: expected {argument}={' or '.join(map(repr, names))}, found {found!r}; use that, or leave {option} out."
             )
 
 

@@ -1,0 +1,1 @@
+"""Which share of the cells responds to a drug."""
