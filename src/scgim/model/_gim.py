@@ -42,7 +42,7 @@ from scgim.model._published.fit import fit_published
 from scgim.model._published.learner import Published
 from scgim.model._published.plan import PublishedPlan
 from scgim.model._reading.cells import Adjustment, Cells, fit_adjustment
-from scgim.model._reading.keys import CONTEXT_KEY
+from scgim.model._reading.keys import CONTEXT_KEY, SIZE_FACTOR_KEY
 from scgim.model._saving.refit import RefitMixin, as_kept
 from scgim.model._saving.save import SaveMixin
 from scgim.model._study.knowledge import Knowledge, normalise_graph_prior, normalise_known_targets
@@ -56,7 +56,7 @@ from scgim.model._training.choices import as_saved, read_choices
 from scgim.model._training.history import merge_history, table
 from scgim.model._training.limits import check_checkpoint
 from scgim.model._training.refine import refine, seeded
-from scgim.model._training.search import search
+from scgim.model._training.search import Search
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -326,7 +326,10 @@ class GIM(
         options = replace(options, max_epochs=max_epochs, checkpoint=checkpoint)
         searched: list[dict[str, Any]] = []
         if learns_from_moments(learner):
-            fit = search(self, screen, learner, search_rng, progress, timeout)
+            size = self.adata_manager.get_from_registry(SIZE_FACTOR_KEY) if self.study.spec.size_factor else None
+            search = Search(screen, size, bool(self.settings_.get("penetrance")), progress, timeout)
+            fit, observation = search.run(self._choices, learner, search_rng)
+            self.observation_ = to_state(observation)
             searched = list(fit.history)
             if fit.settings.get("stopped") == INTERRUPT:  # who ends the search does not wish to train
                 options = replace(options, max_epochs=0)
