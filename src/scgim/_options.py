@@ -30,7 +30,7 @@ from scgim._docstrings import splice
 
 Columns = str | Sequence[str]
 """One column of ``.obs`` or several."""
-MechanismName = Literal["linear", "additive", "neural"]
+MechanismName = Literal["linear", "additive", "neural", "auto"]
 InterventionName = Literal["shift", "hard", "activity", "auto"]
 NoiseName = Literal["gaussian", "zero_inflated_lognormal", "poisson_lognormal"]
 StructureName = Literal["search", "gradient", "cyclic"]
@@ -77,7 +77,8 @@ CHOICES = {
     "mechanism": """
         How genes act on their children: ``"linear"``, ``"additive"`` (a few basis functions a parent; not from the paper) or
         ``"neural"`` (one small network a gene; under changes of activity only where networks describe held-out cells better
-        than additive mechanisms).""",
+        than additive mechanisms). ``"auto"`` fits linear and additive mechanisms and keeps those with more evidence, at the cost of both; it
+        needs ``intervention="shift"``, ``structure="search"`` and ``noise="gaussian"`` (not from the paper).""",
     "intervention": """
         What a drug does to a target: ``"shift"`` adds to its mechanism, ``"hard"`` replaces it, ``"activity"`` scales its
         outgoing effects, from none to twice what they were, around the expression at which the gene is off, which is found from

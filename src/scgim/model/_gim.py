@@ -15,6 +15,7 @@ from scgim._checks import DATA, FUNCTION, MAPPING, checked, or_none
 from scgim._core.fit import Fit
 from scgim._core.learn.base import learns_from_moments
 from scgim._core.observation import from_state, to_state
+from scgim._core.settings import Settings
 from scgim._core.structure.watch import INTERRUPT, Progress
 from scgim._options import (
     CHOICE_CHECKS,
@@ -52,7 +53,7 @@ from scgim.model._study.regulators import check_penetrance, check_regulators, ne
 from scgim.model._study.screen import Screen
 from scgim.model._study.setup import SetupMixin, check_set_up
 from scgim.model._study.study import CONTINUOUS_KEY, Study
-from scgim.model._training.choices import as_saved, read_choices
+from scgim.model._training.choices import as_saved, read_candidates
 from scgim.model._training.history import merge_history, table
 from scgim.model._training.limits import check_checkpoint
 from scgim.model._training.refine import refine, seeded
@@ -136,7 +137,7 @@ class GIM(
             check_set_up(type(self), adata)
         super().__init__(adata, registry)
         data = self.study
-        self._choices = read_choices(
+        self._candidates = read_candidates(
             mechanism,
             intervention,
             noise,
@@ -146,12 +147,13 @@ class GIM(
             graph_prior=graph_prior is not None,
             known_targets=known_targets is not None,
         )
+        self._choices = self._candidates[0]
         graph_prior = normalise_graph_prior(graph_prior, data.genes, adata)
         known_targets = normalise_known_targets(known_targets, self.drugs, data.genes)
         if regulators is not None:
             check_regulators(self._choices)
         regulators = normalise_regulators(regulators, data.genes)
-        self.settings_: dict[str, Any] = as_saved(self._choices)
+        self.settings_: dict[str, Any] = as_saved(self._choices) | {"mechanism": mechanism}
         if not weigh_baselines:
             self.settings_["weigh_baselines"] = False
         if penetrance:
@@ -328,8 +330,10 @@ class GIM(
         if learns_from_moments(learner):
             size = self.adata_manager.get_from_registry(SIZE_FACTOR_KEY) if self.study.spec.size_factor else None
             search = Search(screen, size, bool(self.settings_.get("penetrance")), progress, timeout)
-            fit, observation = search.run(self._choices, learner, search_rng)
+            chosen, fit, observation = search.best(self._candidates, search_rng)
             self.observation_ = to_state(observation)
+            if len(self._candidates) > 1:
+                self._choose(chosen)
             searched = list(fit.history)
             if fit.settings.get("stopped") == INTERRUPT:  # who ends the search does not wish to train
                 options = replace(options, max_epochs=0)
@@ -349,6 +353,14 @@ class GIM(
                 self.feature_model_ = fit_feature_model(self.fitted, self.study, feature_rng)
         self.is_trained_, self.train_params_ = True, kept
         say_weights(self.fitted.settings if self.settings_.get("weigh_baselines", True) else {})
+
+    def _choose(self, choices: Settings[Any]) -> None:
+        """From now on, also in files, the mechanism is the one that was chosen by evidence."""
+        self._choices, mechanism = choices, choices.mechanism.name
+        self.settings_ |= {"mechanism": mechanism, "mechanism_by": "evidence"}
+        given = self.init_params_["non_kwargs"]
+        self.init_params_ = {**self.init_params_, "non_kwargs": {**given, "mechanism": mechanism}}
+        self.module = self._new_module()
 
     def _new_module(self) -> GIMModule:
         """The module as it is before training; all shapes follow from what was registered and chosen."""

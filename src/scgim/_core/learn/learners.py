@@ -19,6 +19,7 @@ from scgim._core.learn.plates import find_plates
 from scgim._core.learn.responses import find_responses
 from scgim._core.structure.edges import edge_probabilities
 from scgim._core.structure.learn_prior import evidence_given
+from scgim._core.structure.misfit import total_evidence
 
 
 def one_kind() -> tuple[str, ...]:
@@ -71,7 +72,11 @@ class SearchOrders:
             history,
             task.network,
         )
-        return replace(fit, settings=task.asked | fit.settings)
+        found = {"log_evidence": state.total}
+        if kind.scatter == "none":  # whatever the covariance within contexts was trusted
+            prices = state.total - float(evidence.score.sum())
+            found["log_evidence"] = total_evidence(score, evidence, dict(state.parents))[0] + prices
+        return replace(fit, settings=task.asked | fit.settings | found)
 
 
 class AlternateKinds:

@@ -16,6 +16,10 @@ from scgim.model._published.learner import Published
 
 AnyLearner = Learner | Published
 LEARNERS: tuple[AnyLearner, ...] = (*SEARCHES, Published())
+AUTO = "auto"
+"""Name of the mechanism that is chosen by evidence."""
+COMPARED = ("linear", "additive")
+"""Mechanisms among which it is chosen; the first one stands unless another has more evidence."""
 NAMES: dict[str, Collection[str]] = {
     "mechanism": tuple(MECHANISMS),
     "intervention": INTERVENTIONS,  # kinds may be added
@@ -73,6 +77,20 @@ def read_choices(
         known_targets,
     )
     out.check()
+    return out
+
+
+def read_candidates(
+    mechanism: str, intervention: str | None, noise: str, structure: str, **further: Any
+) -> tuple[Settings[AnyLearner], ...]:
+    """The choices, once for each mechanism that is to be compared; see `read_choices`."""
+    if mechanism != AUTO:
+        return (read_choices(mechanism, intervention, noise, structure, **further),)
+    out = tuple(read_choices(name, intervention, noise, structure, **further) for name in COMPARED)
+    for argument, needed in (("structure", "search"), ("intervention", "shift")):
+        found = out[0].named()[argument]
+        if found != needed:
+            raise ValueError(f"mechanism: {AUTO!r} needs {argument}={needed!r}, found {found!r}; use {COMPARED[0]!r}.")
     return out
 
 

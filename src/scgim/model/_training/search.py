@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import logging
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +22,11 @@ from scgim.model._study.observation import ObservedCells
 from scgim.model._study.screen import Screen
 from scgim.model._training.ensemble import average, resamples
 from scgim.model._training.limits import check_memory, pools_of, warn_stopped
+
+logger = logging.getLogger(__name__)
+WORTH = 10.0
+"""Nats by which another mechanism than the first has to be better."""
+LEAST_TIME = 1e-3
 
 
 @dataclass(frozen=True)
@@ -66,3 +75,22 @@ class Search:
                 fit = replace(fit, penetrance=learn_penetrance(moments, design, fit.of_context, fit.graph.weights))
         warn_stopped(watch.stopped, self.timeout)
         return fit, observation
+
+    def best(
+        self, candidates: Sequence[Settings[Any]], rng: np.random.Generator
+    ) -> tuple[Settings[Any], Fit, Observation]:
+        """The choices with most evidence, and what they find, as if these had been made at once; later ones have to gain `WORTH`."""
+        if len(candidates) == 1:
+            return (candidates[0], *self.run(candidates[0], candidates[0].learner, rng))
+        found, start = [], time.monotonic()
+        for choices in candidates:
+            left = None if self.timeout is None else max(self.timeout - (time.monotonic() - start), LEAST_TIME)
+            found.append((choices, *replace(self, timeout=left).run(choices, choices.learner, copy.deepcopy(rng))))
+            if "stopped" in found[-1][1].settings:
+                break
+        evidence = [float(fit.settings["log_evidence"]) - WORTH * (n > 0) for n, (_, fit, _) in enumerate(found)]
+        choices, fit, observation = found[int(np.argmax(evidence))]
+        each = {f"log_evidence_{c.mechanism.name}": float(f.settings["log_evidence"]) for c, f, _ in found}
+        told = ", ".join(f"{value:.0f} under {name.rpartition('_')[2]}" for name, value in each.items())
+        logger.info("mechanism: %s; log evidence is %s mechanisms", choices.mechanism.name, told)
+        return choices, replace(fit, settings=fit.settings | each), observation
