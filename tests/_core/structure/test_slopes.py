@@ -12,13 +12,14 @@ from scgim._core.structure.score import ShiftScore
 from scgim._core.structure.slopes import learn_slopes
 
 D, N = 60, 500
+NONE = np.zeros(3)
 PARENTS: dict[int, tuple[int, ...]] = {0: (), 1: (0,), 2: (1,)}
 
 
-def chain(seed: int, slope_sd: float, start: float = 0.0) -> ShiftScore:
+def chain(seed: int, slope_sd: float, start: float = 0.0, cells: int = N) -> ShiftScore:
     """A chain of three genes; every drug moves the first one, and slopes differ between contexts."""
     rng = np.random.default_rng(seed)
-    n = np.array([2000.0] + [N] * D)
+    n = np.array([2000.0] + [cells] * D)
     weight = np.diag([0.8, -0.7], 1)
     mean, noise = np.zeros((D + 1, 3)), rng.normal(size=(D + 1, 3)) / np.sqrt(n)[:, None]
     mean[:, 0] = np.append(0.0, rng.normal(0, 2, D)) + noise[:, 0]
@@ -40,10 +41,21 @@ def chain(seed: int, slope_sd: float, start: float = 0.0) -> ShiftScore:
 def test_errors_of_slopes_are_learned(truth, low, high, start):
     """Whatever the score was made with."""
     score = chain(0, truth, start)
-    assert low <= learn_slopes(score, evidence_given(score, PARENTS), PARENTS) <= high
+    assert low <= learn_slopes(score, evidence_given(score, PARENTS), PARENTS, NONE) <= high
 
 
 def test_without_edges_there_are_none():
     score = chain(0, 0.3)
     nobody = dict.fromkeys(range(3), ())
-    assert learn_slopes(score, evidence_given(score, nobody), nobody) == 0
+    assert learn_slopes(score, evidence_given(score, nobody), nobody, NONE) == 0
+
+
+def test_few_cells_do_not_tell_errors_of_slopes():
+    score = chain(0, 0.5, cells=30)
+    assert learn_slopes(score, evidence_given(score, PARENTS), PARENTS, NONE) == 0
+
+
+def test_what_the_background_explains_is_no_error_of_slopes():
+    score = chain(0, 0.3)
+    evidence = evidence_given(score, PARENTS)
+    assert learn_slopes(score, evidence, PARENTS, np.full(3, 2.0)) == 0

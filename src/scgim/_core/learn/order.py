@@ -132,7 +132,7 @@ def learn_structure(
         found = evidence_given(score, state.parents)
         learned = learn_prior(score, found, background=background)
         if doubts:
-            learned = replace(learned, slope_sd=learn_slopes(score, found, state.parents))
+            learned = replace(learned, slope_sd=learn_slopes(score, found, state.parents, learned.background_sd))
             total, cells = _judged(kind, score, design, learned, found, state)
         if not doubts or total > best:
             best, best_cells, best_prior, order = total, cells, learned, np.array(state.order)
