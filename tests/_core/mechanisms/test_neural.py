@@ -1,11 +1,13 @@
 """Neural mechanisms as plain arrays."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from scgim._core.kinds.base import Moved
 from scgim._core.kinds.cells import mean_cells, sample_cells
-from scgim._core.mechanisms.neural import NeuralMechanisms
+from scgim._core.mechanisms.neural import NeuralMechanisms, activate, activation_slope
 from scgim._core.state import pack, unpack
 
 
@@ -37,7 +39,9 @@ def test_contribution_is_zero_at_zero_and_parts_sum_to_it(mechanisms):
     assert not mechanisms.contribution(0, x).any()
 
 
-def test_slopes_are_those_of_finite_differences(mechanisms):
+@pytest.mark.parametrize("n_hinges", [None, np.array([0, 4, 2])])
+def test_slopes_are_those_of_finite_differences(mechanisms, n_hinges):
+    mechanisms = replace(mechanisms, n_hinges=n_hinges)
     x, step = np.random.default_rng(1).normal(size=(5, 3)), 1e-6
     for k, parent in enumerate(mechanisms.parents[2]):
         up = x.copy()
@@ -46,7 +50,15 @@ def test_slopes_are_those_of_finite_differences(mechanisms):
         assert np.allclose(slope, mechanisms.slopes(2, x)[:, k], atol=1e-4)
 
 
+def test_hinges_have_a_slope_on_each_side():
+    far = np.array([[-1e4, -1e4], [0.0, 0.0], [1e4, 1e4]])
+    np.testing.assert_allclose(activate(far, 1), [[-1, 0], [0, 0.5], [1, 1e4]], atol=1e-3)
+    np.testing.assert_allclose(activation_slope(far, 1), [[0, 0], [1, 0.5], [0, 1]], atol=1e-6)
+    np.testing.assert_array_equal(activate(far, 0), np.tanh(far))
+
+
 def test_networks_survive_being_stored(mechanisms):
+    mechanisms = replace(mechanisms, n_hinges=np.array([0, 1, 2]))
     again = unpack(*pack(mechanisms))
     x = np.random.default_rng(1).normal(size=(5, 3))
     assert np.array_equal(again.contribution(2, x), mechanisms.contribution(2, x))

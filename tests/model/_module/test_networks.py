@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from scgim._core.mechanisms import MECHANISMS
+from scgim._core.mechanisms.neural import activate, activation_slope
 from scgim.model._module.networks import GENES, LinearGenes, NeuralGenes
 
 
@@ -34,6 +35,24 @@ def test_batched_networks_are_those_of_one_gene_at_a_time(kind):
         else:
             expected = np.einsum("npb,pb->n", MECHANISMS[kind].functions(z[:, pa]), p["coef"][j, columns])
         assert np.allclose(out[:, j], expected, atol=1e-4)
+
+
+def test_hinges_are_those_of_plain_arrays_and_come_back_from_them():
+    net = NeuralGenes(3, 2, n_hidden=6)
+    net.set_parents([[1], [0, 2], []])
+    n = np.array([3, 0, 2])
+    net.set_hinges(n)
+    a = torch.randn(3, 5, 6)
+    for j in range(3):
+        np.testing.assert_allclose(net.activate(a)[j], activate(a[j].numpy(), n[j]), atol=1e-6)
+        np.testing.assert_allclose(net.activation_slope(a)[j], activation_slope(a[j].numpy(), n[j]), atol=1e-6)
+    one = np.ones(3)
+    plain = net.to_fit(np.array([2, 0, 1]), np.zeros((1, 3)), one, 0 * one, one, np.zeros((3, 3)))
+    np.testing.assert_array_equal(plain.n_hinges, n)
+    again = NeuralGenes(3, 2, n_hidden=6)
+    again.from_fit(plain)
+    z = torch.randn(7, 3)
+    assert torch.allclose(again(z), net(z), atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["linear", "additive", "neural"])

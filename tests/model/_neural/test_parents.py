@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from scgim._core.structure.prior import Prior
-from scgim.model._neural.batch import Sample, as_graph, reachable, topological
-from scgim.model._neural.parents import propose, search_parents
+from scgim.model._neural.batch import Sample, as_graph, reachable, topological, train_batch
+from scgim.model._neural.parents import join, propose, search_parents
 
 
 def interaction(n=1500, seed=0):
@@ -40,6 +40,26 @@ def test_search_mends_the_graph(parents):
     assert (np.diag(q[1:]) > 0.9).all()
     position = np.argsort(start.order)
     assert all(position[i] < position[j] for i, j in np.argwhere(TRUE))
+
+
+def test_each_gene_keeps_the_form_that_is_chosen():
+    cells, parents = interaction(), [(), (0,), (0, 1), (2,)]
+    smooth, bent = (
+        train_batch(cells, np.arange(4), parents, Prior.default(4), n_epochs=2, n_hidden=6, bent=bent)
+        for bent in (False, True)
+    )
+    use = np.array([False, False, True, True])
+    mixed = join(smooth, bent, use)
+    assert mixed.networks.n_hinges().tolist() == [0, 0, 3, 3]
+    with torch.no_grad():
+        found, one, other = (batch.networks(cells.z) for batch in (mixed, smooth, bent))
+    assert torch.allclose(found, torch.where(torch.as_tensor(use), other, one), atol=1e-6)
+    assert not torch.allclose(one[:, 2:], other[:, 2:], atol=1e-3)
+    for name in ("score", "noise", "residual"):
+        expected = np.where(use, getattr(bent.state.evidence, name), getattr(smooth.state.evidence, name))
+        np.testing.assert_array_equal(getattr(mixed.state.evidence, name), expected)
+    again = train_batch(cells, np.arange(4), parents, Prior.default(4), n_epochs=1, n_hidden=6, start=mixed)
+    assert again.networks.n_hinges().tolist() == [0, 0, 3, 3]
 
 
 def test_forbidden_edges_are_not_proposed():

@@ -1,7 +1,7 @@
 """Neural mechanisms, one small network a gene, as plain arrays (layer `_core`).
 
-The neural mechanisms of :cite:p:`schneider2025`; the linear path beside the hidden layer, which keeps them sane
-outside the data, is not from the paper. They are trained by the module of layer `model` and used from here, so that
+The neural mechanisms of :cite:p:`schneider2025`; the linear path beside the hidden layer and the hinges among its units, which keep them
+sane outside the data, are not from the paper. They are trained by the module of layer `model` and used from here, so that
 prediction needs no torch. Standardised inside, on the modelled expression scale outside.
 """
 
@@ -21,7 +21,7 @@ ARRAYS = ("order", "baseline", "noise_sd", "loc", "scale", "strength")
 
 @dataclass(frozen=True)
 class Neural:
-    """``f(z) = outer tanh(inner z + bias) + skip z``, one network a gene; graphs are searched with additive functions first."""
+    """``f(z) = outer act(inner z + bias) + skip z``, one network a gene; graphs are searched with additive functions first."""
 
     name: ClassVar[str] = "neural"
     linear: ClassVar[bool] = False
@@ -33,10 +33,28 @@ class Neural:
         return Additive()
 
 
+def activate(a: np.ndarray, n_hinges: int) -> np.ndarray:
+    """Hidden units ``(..., H)``: ``tanh``, and smooth hinges ``(a + sqrt(a^2 + 1)) / 2`` for the last ones.
+
+    Outside the data units of ``tanh`` are constant, so that a network goes on with one slope to all sides; hinges let it have another
+    slope on each side.
+    """
+    first = a.shape[-1] - n_hinges
+    bent = a[..., first:]
+    return np.concatenate([np.tanh(a[..., :first]), 0.5 * (bent + np.sqrt(bent**2 + 1))], axis=-1)
+
+
+def activation_slope(a: np.ndarray, n_hinges: int) -> np.ndarray:
+    """Derivative of `activate`, ``(..., H)``."""
+    first = a.shape[-1] - n_hinges
+    bent = a[..., first:]
+    return np.concatenate([1 - np.tanh(a[..., :first]) ** 2, 0.5 + 0.5 * bent / np.sqrt(bent**2 + 1)], axis=-1)
+
+
 @savable
 @dataclass
 class NeuralMechanisms:
-    """``f_j(x) = scale_j * (outer @ tanh(z @ inner + bias) + z @ skip)`` less its value at ``x = 0``, ``z`` standardised.
+    """``f_j(x) = scale_j * (outer @ act(z @ inner + bias) + z @ skip)`` less its value at ``x = 0``, ``z`` standardised.
 
     Attributes
     ----------
@@ -55,6 +73,8 @@ class NeuralMechanisms:
     off
         ``(G,)``; expression at which a gene does nothing, around which changes of its activity scale what children see; None
         for zero.
+    n_hinges
+        ``(G,)``; hidden units of each network, the last ones, that are hinges, see `activate`; None for none.
     """
 
     order: np.ndarray
@@ -69,6 +89,7 @@ class NeuralMechanisms:
     scale: np.ndarray
     strength: np.ndarray
     off: np.ndarray | None = None
+    n_hinges: np.ndarray | None = None
     mechanism: ClassVar[Neural] = Neural()
 
     @property
@@ -76,9 +97,13 @@ class NeuralMechanisms:
         """Number of genes G."""
         return len(self.noise_sd)
 
+    def hinges(self, j: int) -> int:
+        """Hidden units of gene j that are hinges."""
+        return 0 if self.n_hinges is None else int(self.n_hinges[j])
+
     def network(self, j: int, z: np.ndarray) -> np.ndarray:
         """Standardised parents ``(n, p)`` -> ``(n,)``."""
-        return np.tanh(z @ self.inner[j] + self.bias[j]) @ self.outer[j] + z @ self.skip[j]
+        return activate(z @ self.inner[j] + self.bias[j], self.hinges(j)) @ self.outer[j] + z @ self.skip[j]
 
     def _standardised(self, j: int, x: np.ndarray) -> np.ndarray:
         pa = self.parents[j]
@@ -115,8 +140,8 @@ class NeuralMechanisms:
     def slopes(self, j: int, x: np.ndarray) -> np.ndarray:
         """Derivative of gene j's mechanism in each parent: cells ``(n, G)`` -> ``(n, p)``, expression scale."""
         z = self._standardised(j, x)
-        hidden = np.tanh(z @ self.inner[j] + self.bias[j])  # (n, H)
-        slope = (1 - hidden**2) * self.outer[j] @ self.inner[j].T + self.skip[j]
+        bend = activation_slope(z @ self.inner[j] + self.bias[j], self.hinges(j))  # (n, H)
+        slope = bend * self.outer[j] @ self.inner[j].T + self.skip[j]
         return slope * self.scale[j] / self.scale[self.parents[j]]
 
     def weights(self) -> np.ndarray:

@@ -18,7 +18,7 @@ from torch import nn
 from scgim._core.kinds import INTERVENTIONS
 from scgim._core.structure.prior import Prior
 from scgim.model._module.kinds import TRAINED, TrainedKind
-from scgim.model._module.networks import GENES, as_array
+from scgim.model._module.networks import GENES, NeuralGenes, as_array
 from scgim.model._module.residuals import Expectation, Residuals
 from scgim.model._reading.keys import CONTEXT_KEY, WEIGHT_KEY
 
@@ -161,6 +161,12 @@ class GIMModule(BaseModuleClass):
         """Expression ``(G,)`` at which genes are off, in units of the data; None for zero."""
         zero = torch.zeros_like(self.loc) if off is None else torch.as_tensor(off).to(self.loc)
         self.off.copy_((zero - self.loc) / self.scale)
+
+    def follow(self, mechanisms: Any) -> None:
+        """Takes over what parameters do not hold: where genes are off, and which hidden units are hinges."""
+        self.set_off(getattr(mechanisms, "off", None))
+        if isinstance(self.mechanisms, NeuralGenes):
+            self.mechanisms.set_hinges(mechanisms.n_hinges)
 
     def negative_log_likelihood(self, residual: torch.Tensor, z: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         """Expected under the posterior of the interventions, of every cell and gene, ``(n, G)`` nats of standardised values."""

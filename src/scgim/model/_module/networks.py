@@ -272,11 +272,18 @@ class AdditiveGenes(BasisGenes):
 
 
 class NeuralGenes(GeneMechanisms):
-    """``f_m(u) = outer_m tanh(inner_m u + bias_m) + skip_m u``; weights ``(M, P, H)``, ``(M, H)``, ``(M, H)``, ``(M, P)``."""
+    """``f_m(u) = outer_m act(inner_m u + bias_m) + skip_m u``; weights ``(M, P, H)``, ``(M, H)``, ``(M, H)``, ``(M, P)``.
+
+    Attributes
+    ----------
+    hinges
+        ``(M, H)`` bool; hidden units that are hinges, see `scgim._core.mechanisms.neural.activate`.
+    """
 
     mechanism = Neural()
     most_parents = 12
     largest_batch = 512
+    hinges: torch.Tensor
 
     def __init__(
         self, n_mechanisms: int, n_parents: int, *, n_hidden: int = 16, generator: torch.Generator | None = None
@@ -287,6 +294,32 @@ class NeuralGenes(GeneMechanisms):
         self.bias = nn.Parameter(0.7 * torch.randn(M, H, generator=generator))
         self.outer = nn.Parameter(0.3 / math.sqrt(H) * torch.randn(M, H, generator=generator))
         self.skip = nn.Parameter(torch.zeros(M, P))
+        self.register_buffer("hinges", torch.zeros(M, H, dtype=torch.bool), persistent=False)
+        self._bent = False
+
+    def set_hinges(self, n: np.ndarray | None) -> None:
+        """Makes hinges of the last hidden units of each mechanism, ``(M,)``; None for none."""
+        H = self.hinges.shape[1]
+        count = torch.zeros(len(self.hinges), dtype=torch.long) if n is None else torch.as_tensor(n, dtype=torch.long)
+        self.hinges.copy_(torch.arange(H) >= (H - count)[:, None])
+        self._bent = bool((count > 0).any())
+
+    def n_hinges(self) -> np.ndarray:
+        """Hidden units of each mechanism that are hinges, ``(M,)``."""
+        return np.asarray(self.hinges.sum(1).cpu().numpy())
+
+    def activate(self, a: torch.Tensor) -> torch.Tensor:
+        """Torch twin of `scgim._core.mechanisms.neural.activate`: ``(M, n, H)``."""
+        if not self._bent:
+            return torch.tanh(a)
+        return torch.where(self.hinges[:, None], 0.5 * (a + (a.square() + 1).sqrt()), torch.tanh(a))
+
+    def activation_slope(self, a: torch.Tensor) -> torch.Tensor:
+        """Torch twin of `scgim._core.mechanisms.neural.activation_slope`: ``(M, n, H)``."""
+        smooth = 1 - torch.tanh(a).square()
+        if not self._bent:
+            return smooth
+        return torch.where(self.hinges[:, None], 0.5 + 0.5 * a / (a.square() + 1).sqrt(), smooth)
 
     @staticmethod
     def n_epochs(n_cells: int) -> int:
@@ -305,15 +338,15 @@ class NeuralGenes(GeneMechanisms):
         """Contributions ``(n, M)`` from parents ``(M, n, P)``, gated where a `gate` of that shape is given."""
         P = u.shape[2]
         u = u if gate is None else u * gate
-        hidden = torch.tanh(torch.baddbmm(self.bias[:, None], u, self.inner[:, :P]))  # (M, n, H)
+        hidden = self.activate(torch.baddbmm(self.bias[:, None], u, self.inner[:, :P]))  # (M, n, H)
         return ((hidden * self.outer[:, None]).sum(2) + (u * self.skip[:, None, :P]).sum(2)).T
 
     def slopes(self, u: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
-        """``inner_m (outer_m (1 - tanh^2)) + skip_m``, gated, ``(M, n, P)``."""
+        """``inner_m (outer_m act') + skip_m``, gated, ``(M, n, P)``."""
         P = u.shape[2]
         gate = gate * self.mask[:, None, :P]
-        hidden = torch.tanh(torch.baddbmm(self.bias[:, None], u * gate, self.inner[:, :P]))  # (M, n, H)
-        inner = torch.bmm((1 - hidden.square()) * self.outer[:, None], self.inner[:, :P].transpose(1, 2))
+        bend = self.activation_slope(torch.baddbmm(self.bias[:, None], u * gate, self.inner[:, :P]))  # (M, n, H)
+        inner = torch.bmm(bend * self.outer[:, None], self.inner[:, :P].transpose(1, 2))
         return gate * (inner + self.skip[:, None, :P])
 
     def group_norms(self) -> torch.Tensor:
@@ -329,6 +362,7 @@ class NeuralGenes(GeneMechanisms):
     def from_fit(self, mechanisms: NeuralMechanisms) -> np.ndarray:
         """Takes over parents and weights of a fit; returns the baselines ``(C, G)`` that go with them, in standard deviations."""
         self.set_parents(mechanisms.parents)
+        self.set_hinges(mechanisms.n_hinges)
         loc, scale = mechanisms.loc, mechanisms.scale
         baseline = (mechanisms.baseline - loc) / np.where(scale > 0, scale, 1.0)  # (C, G)
         self.inner.zero_()
@@ -363,6 +397,7 @@ class NeuralGenes(GeneMechanisms):
             loc=loc,
             scale=scale,
             strength=strength,
+            n_hinges=self.n_hinges(),
         )
         for j, pa in enumerate(parents):  # contributions are zero where all parents are zero, the network's are not
             out.baseline[:, j] += out.network(j, -loc[pa] / scale[pa])

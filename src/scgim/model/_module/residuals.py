@@ -113,3 +113,28 @@ class Expectation:
             mean=self.mean[:, at],
             variance=self.variance[at],
         )
+
+    def where(self, use: np.ndarray, other: Expectation) -> Expectation:
+        """That of another one for the mechanisms that `use` ``(M,)`` says; the prior stays."""
+
+        def either(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+            return np.where(use, theirs, mine)
+
+        e, o = self.evidence, other.evidence
+        evidence = Evidence(
+            either(e.baseline, o.baseline),
+            either(e.noise, o.noise),
+            either(e.residual, o.residual),
+            either(e.error, o.error),
+            either(e.log_odds, o.log_odds),
+            either(e.score, o.score),
+        )
+        return replace(
+            self,
+            evidence=evidence,
+            probability=either(self.probability, other.probability),
+            effect=either(self.effect, other.effect),
+            own_noise=either(self.own_noise, other.own_noise),
+            mean=either(self.mean, other.mean),
+            variance=either(self.variance, other.variance),
+        )

@@ -78,6 +78,7 @@ def residual_sums(cells: Sample, y: torch.Tensor, residual: torch.Tensor) -> Res
 def warm_start(networks: NeuralGenes, parents: list[tuple[int, ...]], genes: np.ndarray, start: Batch) -> None:
     """Weights of `start`'s network of the same gene: lost parents fall out, new ones begin with small weights."""
     row = {int(g): m for m, g in enumerate(start.genes)}
+    networks.set_hinges(start.networks.n_hinges()[[row[int(j)] for j in genes]])
     with torch.no_grad():
         for m, (j, pa) in enumerate(zip(genes, parents, strict=True)):
             s = row[int(j)]
@@ -104,6 +105,7 @@ def train_batch(
     ridge: float = 1e-5,
     start: Batch | None = None,
     seed: int = 0,
+    bent: bool = False,
 ) -> Batch:
     """Trains M networks together by expectation maximisation, minibatched over cells.
 
@@ -121,11 +123,14 @@ def train_batch(
         Networks to start from; random weights without.
     seed
         Of weights and minibatches.
+    bent
+        Whether half of the hidden units are hinges; those of `start` are what they are there.
     """
     generator = torch.Generator().manual_seed(seed)
     device, M = cells.z.device, len(genes)
     networks = NeuralGenes(M, max(map(len, parents), default=1), n_hidden=n_hidden, generator=generator)
     networks.set_parents(parents, generator)
+    networks.set_hinges(np.full(M, n_hidden // 2 * bent))
     networks.to(device)
     if start is not None:
         warm_start(networks, parents, genes, start)

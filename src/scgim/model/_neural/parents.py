@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.special import expit
 
 from scgim._core.structure.prior import Prior
@@ -25,6 +26,7 @@ from scgim.model._neural.batch import (
 
 logger = logging.getLogger(__name__)
 Sets = dict[int, tuple[int, ...]]
+BENT_WORTH = 20.0  # nats that hinges among the hidden units have to gain: two trainings differ by some nats anyway
 TEMPERATURE = 3.0  # scores of networks are less certain than those of closed forms
 
 
@@ -83,6 +85,7 @@ def pick(batch: Batch, rows: list[int]) -> Batch:
     parents = [batch.parents[r] for r in rows]
     networks = NeuralGenes(len(rows), source.mask.shape[1], n_hidden=source.bias.shape[1])
     networks.load_state_dict({k: v[rows] for k, v in source.state_dict().items()})
+    networks.set_hinges(source.n_hinges()[rows])
     networks.to(source.mask.device)
     return Batch(batch.genes[rows], parents, networks, batch.state.of(rows), batch.residual[:, rows])
 
@@ -106,6 +109,26 @@ def _accept(moves: list[Move], parents: list[tuple[int, ...]], tabu: set) -> Set
         tabu |= {"drop": {("add", i, j)}, "add": {("drop", i, j)}, "turn": {("turn", j, i)}}[move.kind]
         logger.info("%s edge %d -> %d, gain %.1f", move.kind, i, j, move.gain)
     return chosen
+
+
+def _first(cells: Sample, genes: np.ndarray, sets: list[tuple[int, ...]], prior: Prior, **training: Any) -> Batch:
+    """Networks of all genes, each in the form of hidden units that has more evidence: ``tanh`` alone, or hinges beside it."""
+    smooth, bent = (train_batch(cells, genes, sets, prior, bent=bent, **training) for bent in (False, True))
+    better = bent.state.evidence.score > smooth.state.evidence.score + BENT_WORTH
+    logger.info("hinges among the hidden units of %d of %d genes", int(better.sum()), len(genes))
+    return smooth if not better.any() else join(smooth, bent, better)
+
+
+def join(one: Batch, other: Batch, use: np.ndarray) -> Batch:
+    """Networks of `one`, or of `other` where `use` ``(M,)`` says so; parents are the same."""
+    out = pick(one, list(range(len(use))))
+    at = torch.as_tensor(use, device=out.residual.device)
+    with torch.no_grad():
+        for mine, theirs in zip(out.networks.parameters(), other.networks.parameters(), strict=True):
+            mine[at] = theirs[at]
+    out.networks.set_hinges(np.where(use, other.networks.n_hinges(), one.networks.n_hinges()))
+    residual = torch.where(at, other.residual, one.residual)
+    return replace(out, residual=residual, state=one.state.where(use, other.state))
 
 
 def search_parents(
@@ -148,7 +171,7 @@ def search_parents(
     may = np.isfinite(prior.edge_price) & ~np.eye(G, dtype=bool)
     price = prior.edge_price + 0.5 * np.log(len(cells.z)) * PARAMETERS_PER_PARENT
     sets = [tuple(sorted(int(p) for p in pa)) for pa in parents]
-    batch = train_batch(cells, genes, sets, prior, n_epochs=n_epochs, seed=seed, **training)
+    batch = _first(cells, genes, sets, prior, n_epochs=n_epochs, seed=seed, **training)
     probability, active = np.full((G, G), np.nan), set(range(G))
     tabu: set[tuple[str, int, int]] = set()
     history: list[dict[str, Any]] = []

@@ -68,6 +68,7 @@ def load_networks(module: GIMModule, batch: Batch) -> None:
     """Networks of all genes, with their expectation step, as the mechanisms of the module."""
     source, target = batch.networks, networks_of(module)
     target.set_parents(batch.parents)
+    target.set_hinges(source.n_hinges())
     with torch.no_grad():
         width = min(source.mask.shape[1], target.mask.shape[1])
         target.inner[:, :width], target.skip[:, :width] = source.inner[:, :width], source.skip[:, :width]

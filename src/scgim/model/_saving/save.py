@@ -183,7 +183,7 @@ class SaveMixin(BaseModelClass):
             model.module.on_load(model, pyro_param_store=None)
             model.module.load_state_dict({k: torch.as_tensor(np.array(v)) for k, v in saved.parameters.items()})
             if model.is_trained_:
-                model.module.set_off(getattr(model.fitted.mechanisms, "off", None))
+                model.module.follow(model.fitted.mechanisms)
         except DAMAGE as error:
             raise damaged(path, error) from error
         model.to_device(device)
