@@ -178,6 +178,30 @@ def test_where_every_gene_drifts_nothing_is_called(rng):
     assert 0.15 < np.sqrt(np.median(odds.background.scale)) < 0.4
 
 
+@pytest.mark.parametrize("n_patients", [3, 5, 8])
+def test_a_change_in_one_patient_alone_is_no_target(n_patients):
+    """Ten screens, 60 genes: 3 standard deviations in one patient are not called, 0.8 in all of them are."""
+    G, n = 60, 2 * n_patients
+    dose = np.tile([0.0, 1.0], n_patients)[:, None]
+    names = tuple(f"P{i}" for i in range(n_patients))
+    design = Design(("drug",), dose, np.arange(n) // 2, names, np.full(n, 100.0), False)
+    called = np.zeros(G, dtype=int)
+    for seed in range(100, 110):
+        rng = np.random.default_rng(seed)
+        value = 0.1 * rng.normal(size=(n, G))
+        value[1::2] += 0.15 * rng.normal(size=(n_patients, G)) + 0.8 * (np.arange(G) == 0)
+        value[1, 1] += 3.0
+        error = np.full((n, G), 0.01)
+        found = contrasts(design, dose, value, error)
+        estimate = np.stack([found.weight @ value] * 2)
+        variance = np.stack([found.weight**2 @ error + found.scatter + found.between] * 2)
+        shifts = Shifts(estimate, variance, np.zeros(estimate.shape), found, error)
+        called += learn_odds(shifts, design, None).log_odds[0] > np.log(9)
+    assert called[0] >= 8
+    assert called[1] == 0
+    assert called[2:].sum() <= 1
+
+
 def test_genes_of_one_drug_compete(rng):
     """The same shift is a target of a drug that moves nothing else, and drift of one that moves all genes."""
     estimate = 0.02 * rng.normal(size=(12, 60))
