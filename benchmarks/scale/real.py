@@ -8,8 +8,9 @@
 Moments are made once and kept in ``results/moments``; what is timed is everything after the pass over the cells. Each fit
 runs in a process of its own on one thread. ``cpu_s`` is its processor time, by stage in the columns that follow;
 ``scored`` counts parent sets; ``score`` is that of the last search under the prior that it learned itself, ``common``
-the score of the graph under the prior that the other checkout learned (shift interventions alone). Fits that end in
-``_trusting`` do not learn how far covariances can be trusted, so that both search for the same. With other code
+the score of the graph under the prior that the other checkout learned (shift interventions alone). ``score_new`` and
+``score_of_old_graph`` are those of our graph and of the other checkout's under one score: our code with the prior that our fit
+learned, changes of activity learned for each; they have a table of their own, ``tables/real_scores.csv``. Fits that end in ``_trusting`` do not learn how far covariances can be trusted, so that both search for the same. With other code
 beside, ``ratio`` is its time over ours, and ``over_shift`` the time of ``auto`` over that of ``shift`` on the same data.
 The table is ``tables/real.csv``; rows of fits that were not asked for stay.
 """
@@ -31,6 +32,7 @@ sys.path.insert(0, str(HERE))
 import numpy as np
 from _fits import CASES, DATA, Data, load
 from _measure import MARK, TABLES, peak_mb, show, tell, versions, write
+from _rescore import LastScore
 
 MOMENTS = HERE / "results" / "moments"
 STAGES = {  # name of the function: stage, in any checkout
@@ -165,6 +167,7 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
     moments = moments_class(**{k: v for k, v in given.items() if k in known and v is not None})
     of_design = {name: tuple(map(str, v)) if name in ("drugs", "group_names") else v for name, v in data.design.items()}
     design = design_class(**of_design)
+    last = LastScore() if arguments.other else None
     clock = Clock()
     clock.watch()
     before, began = peak_mb(), time.process_time()
@@ -188,11 +191,16 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
         f"{name}_s": clock.spent.get(name, 0.0)
         for name in ("start", "search", "edges", "prior", "kinds", "assemble", "other")
     }
+    scores = {}
+    if last is not None:
+        with np.load(arguments.other) as file:
+            scores = {"score_new": last.of(graph), "score_of_old_graph": last.of(file["graph"])}
     row = {"cpu_s": seconds, **stages, "peak_mb": peak_mb(), "added_mb": peak_mb() - before, "scored": clock.n_scored}
     return (
         row
         | {"score": float(fit.history[-1]["score"]), "edges": int((graph != 0).sum())}
         | found(data, graph, probability)
+        | scores
     )
 
 
@@ -223,9 +231,19 @@ def found(data: Data, graph: np.ndarray, probability: np.ndarray) -> dict[str, f
     return out
 
 
-def run(case: str, source: Path, seed: int, name: str, *, kept: bool) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Fits one case in a process of its own with the code of a checkout, unless what it did is `kept` from an earlier run."""
-    out = HERE / "results" / "rows" / f"{case}_{name}_{seed}.npz"
+def kept_at(case: str, name: str, seed: int) -> Path:
+    """Where the graph of a fit by a checkout lies."""
+    return HERE / "results" / "rows" / f"{case}_{name}_{seed}.npz"
+
+
+def run(
+    case: str, source: Path, seed: int, name: str, *, kept: bool, other: Path | None = None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Fits one case in a process of its own with the code of a checkout, unless what it did is `kept` from an earlier run.
+
+    The graph of `other` is scored, too.
+    """
+    out = kept_at(case, name, seed)
     row = out.with_suffix(".json")
     if kept and row.is_file():
         with np.load(out) as file:
@@ -233,6 +251,7 @@ def run(case: str, source: Path, seed: int, name: str, *, kept: bool) -> tuple[d
     out.parent.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"PYTHONPATH": str(source)}
     command = [sys.executable, __file__, "--case", case, "--seed", str(seed), "--out", str(out)]
+    command += [] if other is None else ["--other", str(other)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
     if done.returncode or not lines:
@@ -264,10 +283,12 @@ def compare(case: str, sources: dict[str, Path], seed: int, *, kept: bool) -> li
     data = load(MOMENTS / f"{CASES[case].data or case}.npz")
     acyclic = not CASES[case].options.get("cyclic") and CASES[case].options.get("intervention", "shift") == "shift"
     rows, graphs = [], []
-    for name, source in sources.items():
-        row, arrays = run(case, source, seed, name, kept=kept and name != "here")
-        rows.append({"fit": case, "code": name} | row)
-        graphs.append(arrays)
+    other = None
+    for name, source in reversed(sources.items()):  # ours last, which scores the other graph, too
+        row, arrays = run(case, source, seed, name, kept=kept and name != "here", other=other)
+        rows.insert(0, {"fit": case, "code": name} | row)
+        graphs.insert(0, arrays)
+        other = kept_at(case, name, seed)
     if acyclic:
         prior = graphs[-1]  # of the other checkout where there is one
         for row, arrays in zip(rows, graphs, strict=True):
@@ -294,6 +315,17 @@ def stored(name: str) -> list[dict[str, Any]]:
         return [{k: number(v) for k, v in row.items() if v != ""} for row in csv.DictReader(file)]
 
 
+def write_scores(name: str, rows: list[dict[str, Any]]) -> None:
+    """Moves both scores of a fit from its rows to a table of their own."""
+    if "score_new" not in rows[0]:
+        return
+    table = {row["fit"]: row for row in stored(f"{name}_scores")}
+    ours, old = rows[:2]
+    scores = {column: ours.pop(column) for column in ("score_new", "score_of_old_graph")}
+    table[ours["fit"]] = {"fit": ours["fit"], "edges_new": ours["edges"], "edges_of_old_graph": old["edges"]} | scores
+    write(f"{name}_scores", [table[each] for each in CASES if each in table])
+
+
 def number(text: str) -> Any:
     """A number where it is one."""
     try:
@@ -312,6 +344,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--table", default="real", help="name of the table; rows of other fits in it stay")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     parser.add_argument("--out", help=argparse.SUPPRESS)
+    parser.add_argument("--other", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -337,6 +370,7 @@ def main() -> None:
         table[name] = compare(name, sources, arguments.seed, kept=arguments.kept)
         over_shift(table)
         show(table[name])
+        write_scores(arguments.table, table[name])
         write(arguments.table, [row for each in CASES for row in table.get(each, [])])  # so that nothing is lost
     print({name: versions()[name] for name in ("scgim", "numpy", "threads")})
 
