@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -73,7 +73,7 @@ class Fit:
     regulators
         Regulators whose activity drugs change; none of them where no network was given.
     penetrance
-        Share of the cells that responds to each drug; None where it was not asked for.
+        Share of the cells that responds to each drug; false where it was not asked for.
     """
 
     genes: tuple[str, ...]
@@ -88,7 +88,7 @@ class Fit:
     history: list[dict[str, Any]]
     support: Support
     regulators: RegulatorFit
-    penetrance: Penetrance | None = None
+    penetrance: Penetrance = field(default_factory=Penetrance.none)
 
     @classmethod
     def stored(cls, **fields: Any) -> Fit:

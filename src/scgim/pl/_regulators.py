@@ -71,7 +71,8 @@ def regulators(
 
     Examples
     --------
-    >>> scgim.tl.fit(adata, perturbation_key="drug", control="DMSO", regulators=network)
+    >>> network = pd.DataFrame({"source": "STAT1", "target": adata.var_names[:4], "weight": 1.0})
+    >>> scgim.tl.fit(adata, perturbation_key="drug", control="control", regulators=network)
     >>> scgim.pl.regulators(adata)
     """
     fitted, found = read(adata, key, dose=dose), regulators_of(adata, key, dose)

@@ -2,7 +2,7 @@
 
 No gene is quite still under a drug. A gene that is not a target drifts: ``u ~ t(0, a_d b_j)``, with a scale of the drug, in
 which all its genes have a say and so compete, and a factor of the gene, in which all drugs have. Where one drug is all there
-is, the tails of drift are no heavier than the evidence asks for. A target has an effect of its own beside the drift,
+is, the tails of drift are no heavier than the evidence of ten genes or more asks for. A target has an effect of its own beside the drift,
 ``N(0, effect_sd^2)``. What is seen of either has the errors of `scgim._core.posterior.shifts`, among them that of mechanisms
 which are only about right: each parent passes on what it passes on up to a relative error ``slope_sd``, learned by evidence. Everything is closed form within a step of expectation maximisation; the scale that a pair of
 drug and gene is judged by is learned without that pair, so that one shift cannot make room for itself.
@@ -20,6 +20,7 @@ from scgim._core.posterior.shifts import Shifts
 
 FREEDOM = 4.0  # degrees of freedom of drift: tails that data cannot tell from targets are drift's
 OF_ONE_DRUG = (np.inf, 8.0, FREEDOM)  # of one drug alone, whose large effects are asked for: lighter tails first
+FEWEST_GENES = 10  # that show how heavy tails are
 N_SCALES = 8  # components of equal weight that stand for the t distribution
 PRIOR_GENES = 2.0  # genes that the average drug counts for in the scale of each drug
 PRIOR_DRUGS = 4.0  # drugs that the average gene counts for in the factor of each gene: a few drugs may share a target
@@ -241,7 +242,7 @@ def fit_background(shifts: Shifts, n_drugs: int) -> Background:
     n_drugs
         Number of drugs D; those without a row get a log ratio of 0.
     """
-    if len(np.unique(shifts.contrasts.drug)) != 1:
+    if len(np.unique(shifts.contrasts.drug)) != 1 or shifts.estimate.shape[2] < FEWEST_GENES:
         return _fit_slopes(shifts, n_drugs, FREEDOM)
     found = [_fit_slopes(shifts, n_drugs, freedom) for freedom in OF_ONE_DRUG]
     most = max(each.evidence for each in found)

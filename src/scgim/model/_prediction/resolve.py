@@ -237,7 +237,7 @@ class Resolver:
         for r, dose in enumerate(request.dose):
             drift += [(r, e) for d, v in key_of(dose) if d < n_known for e in self._regulated(d, v)]
         beside = Part.of(SHIFT, drift, len(self.fit.genes))
-        responding = None if self.fit.penetrance is None else self.fit.penetrance.at(request.dose)[0]
+        responding = self.fit.penetrance.at(request.dose)[0] if self.fit.penetrance else None
         return Components(len(request.table), tuple(parts), beside, responding=responding)
 
     def _differences(

@@ -140,7 +140,7 @@ def with_regulators(
 
 def with_responders(table: pd.DataFrame, fit: Fit, dose: np.ndarray) -> pd.DataFrame:
     """The table of m rows with doses ``(m, D')`` of the fitted and new drugs, with columns on the cells that respond, where these were learned."""
-    if fit.penetrance is None or not len(dose):
+    if not fit.penetrance or not len(dose):
         return table
     share, low, high = (np.repeat(v, len(table) // len(dose)) for v in fit.penetrance.at(dose))
     more = {"penetrance": share, "penetrance_low": low, "penetrance_high": high}

@@ -39,12 +39,21 @@ class Penetrance:
     Attributes
     ----------
     share, low, high
-        ``(D,)``; posterior mean of each drug, and the ends of its 90 % interval.
+        ``(D,)``; posterior mean of each drug, and the ends of its 90 % interval; empty where it was not asked for.
     """
 
     share: np.ndarray
     low: np.ndarray
     high: np.ndarray
+
+    @classmethod
+    def none(cls) -> Penetrance:
+        """Where it was not asked for."""
+        return cls(np.empty(0), np.empty(0), np.empty(0))
+
+    def __bool__(self) -> bool:
+        """Whether it was asked for."""
+        return len(self.share) > 0
 
     def at(self, dose: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Share and ends of the interval ``(m,)`` at doses ``(m, D')``: the smallest of the drugs; new ones, which follow the D fitted ones, have the mean of these."""
