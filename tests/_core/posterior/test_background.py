@@ -1,5 +1,6 @@
 """Targets are told from drift, by densities that are enumerated here and on shifts that are made here."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -299,3 +300,39 @@ def test_known_targets_settle_the_odds(rng):
     assert held[0, 1] == pytest.approx(30)
     assert held[1, 2] == pytest.approx(-30)
     np.testing.assert_array_equal(held[np.isnan(known)], free[np.isnan(known)])
+
+
+def test_chance_of_genes_further_up_does_not_hide_a_weak_target(rng):
+    """The last gene follows all others, whose sampling moves it more than its own small effects do."""
+    D, G, size = 40, 30, 0.5
+    further = np.zeros((G, G))
+    further[:-1, -1] = 3.0
+    variance = np.full((2, D, G), 0.025**2)
+    estimate = 0.025 * rng.normal(size=(D, G))
+    estimate[:4, -1] += size * np.array([1, -1, 1, -1])
+    estimate[8:, :-1] += (rng.random((D - 8, G - 1)) < 0.05) * 5 * rng.normal(size=(D - 8, G - 1))  # targets of other drugs
+    whole = (estimate + estimate @ further)[:4, -1:]
+    estimate[:4, :-1] -= whole / further[:-1, -1].sum()  # by chance, as if the gene had stood still
+    alone = estimate + estimate @ further
+    variance[1] += variance[0] @ further**2
+    shifts, _ = shifts_of(estimate, variance, passed=(alone - estimate) ** 2, alone=alone)
+    hidden, found = fit_background(shifts, D), fit_background(replace(shifts, further=further), D)
+    assert (hidden.log_odds[:4, -1] < 0).all()
+    assert (found.log_odds[:4, -1] > 0).all()
+    np.testing.assert_array_equal(found.log_odds[4:] > 0, hidden.log_odds[4:] > 0)
+
+
+def test_what_targets_pass_on_still_speaks_for_false_edges(rng):
+    """A parent that is a target beyond doubt moves, and a child that stands still is past the graph."""
+    D, G = 20, 12
+    further = np.zeros((G, G))
+    further[0, 1] = 1.0
+    estimate = 0.01 * rng.normal(size=(D, G))
+    estimate[:5, 0] += 2.0
+    estimate[:5, 1] -= 2.0
+    variance = np.full((2, D, G), 0.01**2)
+    alone = estimate + estimate @ further
+    variance[1] += variance[0] @ further**2
+    shifts, _ = shifts_of(estimate, variance, passed=(alone - estimate) ** 2, alone=alone)
+    found = fit_background(replace(shifts, further=further), D)
+    assert (found.log_odds[:5, 0] > 0).all() and (found.log_odds[:5, 1] < 0).all()

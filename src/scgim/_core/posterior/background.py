@@ -11,7 +11,7 @@ drug and gene is judged by is learned without that pair, so that one shift canno
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit, gammaincinv, logit
@@ -128,6 +128,29 @@ class _Mixture:
             self.learn()
         self.weigh()
         return self.result()
+
+    def still(self) -> None:
+        """Takes out of whole shifts what is the sampling of genes further up that stood still.
+
+        The cells of a context are the same for a gene and its parents: chance that moves a gene moves all that follow it, and a
+        whole shift that is lost in such chance does not speak for false edges.
+        """
+        shifts, estimate, error = self.shifts, self.estimate[0], self.error[0]
+        if shifts.further is None:
+            return
+        chance = np.empty(estimate.shape)  # (R, G) share of residual shifts that is sampling
+        for at in self._blocks():
+            drift, spread, square = self._spread(at)
+            parts = self._parts(square, spread)[1][:, 0]
+            chance[at] = (parts * (1 - drift[:, 0] / spread[:, 0])).sum(axis=0)
+        chance *= 1 - self.rho[self.drug]
+        left = (1 - chance) * (error + chance * estimate**2)  # variance of the shifts that are real
+        whole = self.estimate[1] - (chance * estimate) @ shifts.further
+        variance = np.minimum(shifts.variance[1], shifts.variance[0] + left @ shifts.further**2)
+        self.estimate = np.stack([estimate, whole])
+        self.square = self.estimate**2
+        self.shifts = replace(shifts, estimate=self.estimate, variance=np.stack([shifts.variance[0], variance]))
+        self.allow(self.slope_sd)
 
     def weigh(self) -> None:
         """Likelihoods of both hypotheses, the probability of a target, and what `learn` needs of the components."""
@@ -253,6 +276,9 @@ def _fit_slopes(shifts: Shifts, n_drugs: int, freedom: float) -> Background:
     """The same with these tails."""
     mixture = _Mixture(shifts, shifts.contrasts.drug, n_drugs, freedom)
     best = mixture.fit(N_STEPS)
+    if shifts.further is not None and shifts.passed.any():
+        mixture.still()
+        best = mixture.fit(N_MORE_STEPS)
     for slope_sd in SLOPE_SDS if shifts.passed.any() else ():
         mixture.allow(slope_sd)
         found = mixture.fit(N_MORE_STEPS)

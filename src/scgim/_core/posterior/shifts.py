@@ -40,6 +40,8 @@ class Shifts:
         ``(K, G)``; sampling variance of the residual means of the contexts.
     network
         Regulators that may have caused them, or None.
+    further
+        ``(G, G)``; what each unit of a shift does to the genes further down, row causes column; None where that is not known.
     """
 
     estimate: np.ndarray
@@ -48,6 +50,7 @@ class Shifts:
     contrasts: Contrasts
     error: np.ndarray
     network: Network | None = None
+    further: np.ndarray | None = None
 
 
 def linear_effects(moments: Moments, parents: dict[int, tuple[int, ...]], evidence: Evidence) -> np.ndarray:
@@ -126,7 +129,8 @@ def find_shifts(
         each = (step * coef).reshape(len(step), len(pa), -1).sum(axis=2) ** 2  # (R, p)
         passed[0, :, j] = each.sum(axis=1)
         variance[0, :, j] += each @ (1 - edge_probability[pa, j])
-    return Shifts(estimate, variance, passed, found, error, network)
+    further = np.linalg.inv(np.eye(len(effects)) - effects) - np.eye(len(effects))
+    return Shifts(estimate, variance, passed, found, error, network, further)
 
 
 def plain_shifts(
