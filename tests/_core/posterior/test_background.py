@@ -304,13 +304,14 @@ def test_known_targets_settle_the_odds(rng):
 
 def test_chance_of_genes_further_up_does_not_hide_a_weak_target(rng):
     """The last gene follows all others, whose sampling moves it more than its own small effects do."""
-    D, G, size = 40, 30, 0.5
+    D, G, size = 40, 30, 1.2
     further = np.zeros((G, G))
     further[:-1, -1] = 3.0
     variance = np.full((2, D, G), 0.025**2)
     estimate = 0.025 * rng.normal(size=(D, G))
     estimate[:4, -1] += size * np.array([1, -1, 1, -1])
-    estimate[8:, :-1] += (rng.random((D - 8, G - 1)) < 0.05) * 5 * rng.normal(size=(D - 8, G - 1))  # targets of other drugs
+    targets = rng.random((D - 8, G - 1)) < 0.05  # of other drugs
+    estimate[8:, :-1] += targets * 5 * rng.normal(size=(D - 8, G - 1))
     whole = (estimate + estimate @ further)[:4, -1:]
     estimate[:4, :-1] -= whole / further[:-1, -1].sum()  # by chance, as if the gene had stood still
     alone = estimate + estimate @ further
