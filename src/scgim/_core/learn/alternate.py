@@ -41,12 +41,14 @@ def fit_active(task: Task, rng: np.random.Generator) -> Fit:
 
     Where shifts are weighed too they come first; where they leave no change of activity that is probable, they stand. Small
     systems begin anew otherwise, which finds better graphs; from more than `FEW_GENES` genes on, the order and the
-    interventions that were found are gone on from as soon as a change of activity is probable.
+    interventions that were found are gone on from as soon as a change of activity is probable, with the trust in covariances
+    within contexts that was learned beside them (`scgim._core.structure.misfit`).
     """
     moments, design, genes, background, watch = task.moments, task.design, task.genes, task.background, task.watch
-    run, order = new_run(task), None
+    run, order, trusted = new_run(task), None, np.inf
     if len(task.kinds) > 1:
         shifts = search_shifts(task, run, rng)
+        trusted = shifts[0].prior.misfit_cells
         if run.changes and not watch.over():
             order = np.array(shifts[2].order)
         else:
@@ -55,6 +57,7 @@ def fit_active(task: Task, rng: np.random.Generator) -> Fit:
                 return fit
     if background == "auto":
         run.prior = replace(task.prior, background_sd=np.full(moments.n_genes, START_BACKGROUND))
+    run.prior = run.prior.trusting(trusted)
     history: list[dict[str, Any]] = []
     anew = order is None
     n_rounds = N_ROUNDS if anew else N_MORE
@@ -100,6 +103,7 @@ def search_shifts(
     task: Task, run: ActiveFit, rng: np.random.Generator
 ) -> tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]]:
     """Structure under shifts alone; in large systems without its last search where `run` then finds a change of activity."""
+    many = task.moments.n_genes > FEW_GENES
 
     def enough(score: ShiftScore, state: OrderSearch) -> bool:
         run.prior, run.parents = score.prior, dict(state.parents)
@@ -112,9 +116,11 @@ def search_shifts(
         task.prior,
         rng=rng,
         background=task.background,
+        doubts=many and task.moments.spread is None,
+        hidden=False,  # activities are read from cells, out of which causes are not taken
         n_kicks=task.kicks,
         watch=task.watch,
-        enough=None if task.moments.n_genes <= FEW_GENES else enough,
+        enough=enough if many else None,
     )
 
 

@@ -101,6 +101,7 @@ def learn_structure(
     kind: ScoredKind = SHIFT,
     background: float | str = "auto",
     doubts: bool = False,
+    hidden: bool = True,
     n_kicks: int = 20,
     n_candidates: int = 40,
     max_parents: int = 20,
@@ -110,8 +111,8 @@ def learn_structure(
     """Order and parents under priors that are learned along the way, or what was found when the watch said that it is over.
 
     With `doubts`, it is learned how far the covariance within contexts can be trusted (`scgim._core.structure.misfit`), and
-    systems of few genes that do not fit are tried with hidden causes (`scgim._core.structure.hidden`). Before the last search,
-    which is the longest, `enough` is asked whether it can be left out.
+    systems of few genes that do not fit are tried with hidden causes (`scgim._core.structure.hidden`), unless `hidden` is False.
+    Before the last search, which is the longest, `enough` is asked whether it can be left out.
     """
     watch = Watch() if watch is None else watch
     history: list[dict[str, Any]] = []
@@ -139,17 +140,17 @@ def learn_structure(
         if watch.over():
             score = kind.score(moments, design, learned.trusting(cells))
             break
-        if round_ and few and moments.mechanism.linear and np.isfinite(first):
+        if round_ and few and hidden and moments.mechanism.linear and np.isfinite(first):
             again = _searching(design, prior, kind, candidates, background, rng, watch)
-            hidden = find_hidden(moments, design, again, best)
-            if hidden is not None:
-                moments, order, best_cells = hidden.moments, hidden.order, hidden.cells
-        if round_ and enough is not None and enough(score, state):
-            break
+            causes = find_hidden(moments, design, again, best)
+            if causes is not None:
+                moments, order, best_cells = causes.moments, causes.order, causes.cells
         first = cells
         # where mechanisms seem to misfit, the graph may be wrong instead: the second round trusts all cells, unless means misfit, too
         trusted = best_cells if round_ or best_prior.slope_sd else np.inf
         score = kind.score(moments, design, best_prior.trusting(trusted))
+        if round_ and enough is not None and enough(score, state):
+            break
         if not few:
             candidates = widen(score, candidates, state.parents)
     return score, chooser, state, history
