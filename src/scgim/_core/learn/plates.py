@@ -87,28 +87,35 @@ class Expected(NamedTuple):
 
 
 def weigh(unit: Unit, curve: np.ndarray, offset_sd: float, context_sd: float, *, expect: bool = False) -> Weighed:
-    """Under every curve, amplitudes and both kinds of constant shifts integrated out."""
+    """Under every curve, amplitudes and both kinds of constant shifts integrated out.
+
+    With ``B`` the covariance without an amplitude, that with one is ``B + a^2 h h^T``, whose inverse is that of B less
+    ``a^2 (B^-1 h) (B^-1 h)^T / (1 + a^2 h^T B^-1 h)``.
+    """
     fraction = hill(unit.dose, curve[:, :1], curve[:, 1:])  # (T, L)
-    L, y = len(unit.dose), unit.change
-    alike = np.ones((L, L))
-    base = np.diag(unit.error + context_sd**2) + unit.shared * alike
-    steep = fraction[:, :, None] * fraction[:, None]  # (T, L, L)
+    y = unit.change
+    base = np.diag(unit.error + context_sd**2) + unit.shared
     logs, means = [], []
     for own in (False, True):
-        constant = offset_sd**2 + own * OWN_SD**2
+        inverse = np.linalg.inv(base + offset_sd**2 + own * OWN_SD**2)  # (L, L)
+        log_det = np.linalg.slogdet(inverse)[1]
         prior = np.log((OWN_SHARE if own else 1 - OWN_SHARE) / len(AMPLITUDES))
+        square = np.einsum("lg,lm,mg->g", y, inverse, y)  # (G,)
+        along = fraction @ inverse  # (T, L)
+        length, constant = (along * fraction).sum(axis=1), along.sum(axis=1)  # (T,)
+        passed = along @ y  # (T, G)
         for a in AMPLITUDES:
-            inverse = np.linalg.inv(base + constant * alike + a**2 * steep)  # (T, L, L)
-            log_det = np.linalg.slogdet(inverse)[1]
-            solved = inverse @ y  # (T, L, G)
-            logs.append(prior + 0.5 * log_det[:, None] - 0.5 * np.einsum("lg,tlg->tg", y, solved))
+            share = a**2 / (1 + a**2 * length)  # (T,)
+            density = log_det - np.log1p(a**2 * length)[:, None] - square + share[:, None] * passed**2
+            logs.append(prior + 0.5 * density)  # (T, G)
             if expect:
-                gain = offset_sd**2 * solved.sum(axis=1)  # (T, G)
-                means.append(gain * (not own))
+                gain = inverse.sum(axis=0) @ y - (share * constant)[:, None] * passed  # (T, G)
+                means.append(offset_sd**2 * gain * (not own))
                 if not own:  # at last beside the largest amplitudes
-                    left = offset_sd**2 * (1 - offset_sd**2 * inverse.sum(axis=(1, 2)))
+                    left = offset_sd**2 * (1 - offset_sd**2 * (inverse.sum() - share * constant**2))
     log = np.array(logs)
-    total = logsumexp(log, axis=0)
+    top = log.max(axis=0)  # (T, G)
+    total = top + np.log(np.exp(log - top).sum(axis=0))
     if not expect:
         return Weighed(total, total, total[:, 0])
     return Weighed(total, (np.exp(log - total) * np.array(means)).sum(axis=0), left)

@@ -129,7 +129,9 @@ def find_shifts(
         each = (step * coef).reshape(len(step), len(pa), -1).sum(axis=2) ** 2  # (R, p)
         passed[0, :, j] = each.sum(axis=1)
         variance[0, :, j] += each @ (1 - edge_probability[pa, j])
-    further = np.linalg.inv(np.eye(len(effects)) - effects) - np.eye(len(effects))
+    further = None  # regulators move genes that are no targets, which is not chance
+    if network is None:
+        further = np.linalg.inv(np.eye(len(effects)) - effects) - np.eye(len(effects))
     return Shifts(estimate, variance, passed, found, error, network, further)
 
 
