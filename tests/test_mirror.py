@@ -58,6 +58,8 @@ ELSEWHERE = {
     ("model/_published/test_fit.py", "the training plan of the estimator"): "model/_published/plan.py",
     ("model/_reading/test_passes.py", "reads the blocks of a pass"): """
         model/_reading/expression.py""",
+    ("model/_module/test_networks.py", "a form of the mechanisms, and what all forms share"): """
+        model/_module/genes.py model/_module/neural_genes.py""",
     ("model/_gim/test_gim.py", "the first stage of training"): "model/_training/search.py",
     ("model/_saving/test_save.py", "the file that is saved"): "model/_saving/archive.py",
     ("model/_study/test_contexts.py", "columns and their meaning, from which contexts follow"): """

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
 MAX_BYTES = 4_500_000
+MAX_LINES = 400
 """Of all tracked files together; a clone should take seconds."""
 MAX_ROWS = 80
 """Of a table: what a page of the documentation shows (``docs/_ext/pages.py``)."""
@@ -31,6 +32,14 @@ def tracked() -> list[Path]:
 
 def test_tracked_files_are_small_together(tracked: list[Path]) -> None:
     assert sum(path.stat().st_size for path in tracked) <= MAX_BYTES
+
+
+def test_files_of_the_package_are_short_enough_to_be_read(tracked: list[Path]) -> None:
+    lengths = {
+        path: len(path.read_text().splitlines()) for path in tracked if "src" in path.parts and path.suffix == ".py"
+    }
+    assert lengths
+    assert not {str(path): n for path, n in lengths.items() if n > MAX_LINES}
 
 
 def test_benchmarks_keep_scripts_notes_tables_and_pictures_only(tracked: list[Path]) -> None:

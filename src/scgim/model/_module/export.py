@@ -17,8 +17,8 @@ from scgim._core.mechanisms.additive import Mechanisms
 from scgim._core.mechanisms.neural import NeuralMechanisms
 from scgim._core.posterior.levels import Levels
 from scgim._core.posterior.shifts import plain_shifts
+from scgim.model._module.genes import as_array
 from scgim.model._module.module import GIMModule
-from scgim.model._module.networks import as_array
 from scgim.model._module.residuals import Expectation
 
 SAMPLE = 2000
