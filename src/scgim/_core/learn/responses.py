@@ -20,7 +20,7 @@ from scipy.special import softmax
 from scgim._core.design import Design
 from scgim._core.moments.moments import Moments, Responses
 from scgim._core.posterior.contrasts import references
-from scgim._core.posterior.spread import FEWEST_CONTEXTS, log_density, prior_freedom
+from scgim._core.posterior.spread import FEWEST_CONTEXTS, freedom_beside, log_density
 
 SPREADS = (
     0.0,
@@ -42,7 +42,6 @@ SPREADS = (
 )  # that are tried: 95 to 10 % of the cells respond
 WORTH = 10.0  # nats that unequal responses have to gain
 N_STEPS = 30  # of expectation maximisation, for how many drugs have which spread
-LARGEST_FREEDOM = 1e4  # as good as variances that do not differ otherwise
 KEPT = 0.2  # of the variance within contexts in any direction, at the least
 TINY = 1e-12
 
@@ -89,7 +88,7 @@ def _spreads(moments: Moments, design: Design, excess: np.ndarray) -> np.ndarray
     pooled, excess = pooled[varied], excess[np.ix_(known, varied)]
     still = [np.maximum(pooled - s * (nu @ excess) / nu.sum(), KEPT * pooled) for s in SPREADS]  # (G,) each
     both = list(zip(SPREADS, still, strict=True))
-    priors = [min(prior_freedom(square / nu[:, None] / (rest + s * excess), nu), LARGEST_FREEDOM) for s, rest in both]
+    priors = [freedom_beside(square, nu, rest + s * excess) for s, rest in both]
     alike = [log_density(square, nu, rest + s * excess, d0).sum() for (s, rest), d0 in zip(both, priors, strict=True)]
     best = int(np.argmax(alike))
     if alike[best] < alike[0] + WORTH:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
 FEWEST_CONTEXTS = 3  # from which anything can be said of how variances differ
+LARGEST_FREEDOM = 1e4  # of the prior: as good as variances that do not differ otherwise
 SMALLEST_EXCESS = 1e-4  # variance of log variances beyond sampling, below which the variances are one
 
 
@@ -41,6 +42,11 @@ def prior_freedom(ratio: np.ndarray, freedom: np.ndarray) -> float:
     total = (log**2).sum() / max(log.size - log.shape[1], 1)
     excess = float(total - polygamma(1, freedom / 2).mean())
     return np.inf if excess < SMALLEST_EXCESS else 2 * inverse_trigamma(excess)
+
+
+def freedom_beside(square: np.ndarray, freedom: np.ndarray, variance: np.ndarray) -> float:
+    """Degrees of freedom that variances ``(K, G)`` count for, by sums of squares with these degrees of freedom ``(K,)``; finite."""
+    return min(prior_freedom(square / freedom[:, None] / variance, freedom), LARGEST_FREEDOM)
 
 
 def log_density(square: np.ndarray, freedom: np.ndarray, variance: np.ndarray, prior: float) -> np.ndarray:

@@ -17,15 +17,12 @@ from scipy.special import logsumexp, softmax
 from scgim._core.design import Design
 from scgim._core.effects import Effects
 from scgim._core.moments.moments import Moments
-from scgim._core.posterior.spread import log_density, prior_freedom
+from scgim._core.posterior.spread import freedom_beside, log_density
 from scgim._core.state import savable
 
 SHARES = np.linspace(0.04, 1.0, 49)  # that are tried
 CALLED = 0.5  # probability of the targets that are read
-STILL = (
-    0.05  # squared change, in squared standard deviations of the gene, below which a context tells the usual variance
-)
-LARGEST_FREEDOM = 1e4  # as good as variances that do not differ otherwise
+STILL = 0.05  # squared change, in squared standard deviations of the gene, of contexts that tell the usual variance
 INTERVAL = (0.05, 0.95)
 N_STEPS = 50  # of expectation maximisation, for the prior probability that all cells respond
 PRIOR_DRUGS = 4.0  # drugs that this counts for, half of them with all cells
@@ -107,7 +104,7 @@ def _log_likelihood(moments: Moments, design: Design, change: np.ndarray, called
     if not known.any() or not varied.any():
         return np.zeros((len(nu), len(SHARES)))
     spread = [usual[varied] + (1 / s - 1) * change[np.ix_(known, varied)] for s in SHARES]  # of variances
-    d0 = [min(prior_freedom(own / freedom[:, None] / v, freedom), LARGEST_FREEDOM) for v in spread]
+    d0 = [freedom_beside(own, freedom, v) for v in spread]
     best = d0[int(np.argmax([log_density(own, freedom, v, d).sum() for v, d in zip(spread, d0, strict=True)]))]
     out, read = np.zeros((len(nu), len(SHARES))), called[np.ix_(known, varied)]
     out[known] = np.stack([(read * log_density(own, freedom, v, best)).sum(axis=1) for v in spread], axis=1)

@@ -30,9 +30,7 @@ class Plain(NamedTuple):
     fraction: np.ndarray  # (K, D) of the full effect
     departures: Departures | None = None  # what is missed at doses nearby
     error: np.ndarray | None = None  # (K, G) variances of the errors of what was seen
-    effects: np.ndarray | None = (
-        None  # (G, G) change of genes (columns) per unit of parents; None to compare what is added
-    )
+    effects: np.ndarray | None = None  # (G, G) of parents (rows) on genes; None to compare what is added
 
     def missed(self, drug: int, others: np.ndarray, full: np.ndarray, at: float) -> np.ndarray:
         """What a full effect ``(G,)`` misses at a fraction of it, by the other contexts of the drug, ``(G,)``."""
