@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # before numpy
@@ -20,6 +21,7 @@ from _store import append, drop, finished, need, parsed, read, versions
 
 __all__ = [
     "append",
+    "complete",
     "data_file",
     "drop",
     "finished",
@@ -54,6 +56,18 @@ def data_file(folder: str, name: str) -> Path:
 def record(path: Path, keys: dict[str, object], table: pd.DataFrame, made_by: str) -> None:
     """Append rows under their keys, which become the first columns, with the versions that made them."""
     append(path, pd.concat([pd.DataFrame(keys, index=table.index), table], axis=1).assign(versions=made_by))
+
+
+def complete(path: Path, cases: list[dict[str, object]], score: Callable[..., dict[str, float]]) -> None:
+    """Add a row with ``score(**case)`` of each case that has none yet."""
+    quiet()
+    made_by = versions()
+    done = finished(path, list(cases[0])) if cases else set()
+    for case in cases:
+        if tuple(case.values()) not in done:
+            values = score(**case)
+            record(path, case, pd.DataFrame([values]), made_by)
+            print(*case.values(), {name: round(float(value), 1) for name, value in values.items()}, flush=True)
 
 
 def log_normalise(counts: object) -> np.ndarray:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,25 @@ def fit(adata: Any, **keys: Any) -> tuple[pd.DataFrame, float]:
         warnings.simplefilter("ignore")
         scgim.tl.fit(adata, progress=False, accelerator="cpu", **keys)
     return scgim.get.targets(adata), time.process_time() - start
+
+
+def add_choices(parser: argparse.ArgumentParser) -> None:
+    """The option of settings other than the defaults."""
+    help_ = "settings of scgim.tl.fit in place of its defaults, such as mechanism=auto or penetrance=True; with an --out of their own"
+    parser.add_argument("--fit", nargs="+", type=choice, metavar="NAME=VALUE", default=[], help=help_)
+
+
+def choice(text: str) -> tuple[str, Any]:
+    """A setting as it is given to `scgim.tl.fit`."""
+    name, _, value = text.partition("=")
+    return name, {"True": True, "False": False}.get(value, value)
+
+
+def checked(parser: argparse.ArgumentParser, arguments: argparse.Namespace, here: Path) -> argparse.Namespace:
+    """The arguments, where other settings keep their rows apart."""
+    if arguments.fit and arguments.out == here / "results":
+        parser.error("--fit: rows of other settings need an --out of their own")
+    return arguments
 
 
 def by_drug(table: pd.DataFrame, drug: str = "drug") -> pd.DataFrame:
@@ -95,7 +116,7 @@ def summary(rows: pd.DataFrame) -> dict[str, float]:
     return out
 
 
-def scgim(screen: Screen) -> tuple[pd.DataFrame, float]:
-    """Ranks and probabilities of `scgim.tl.fit` with its defaults, and processor time."""
-    table, seconds = fit(screen.adata.copy(), **screen.keys)
+def scgim(screen: Screen, **choices: Any) -> tuple[pd.DataFrame, float]:
+    """Ranks and probabilities of `scgim.tl.fit` with its defaults but for these, and processor time."""
+    table, seconds = fit(screen.adata.copy(), **screen.keys, **choices)
     return ranked(by_drug(table)), seconds

@@ -11,6 +11,7 @@ that another version of scgim can be fitted to the same ones.
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
@@ -26,6 +27,7 @@ import pandas as pd
 HERE = Path(__file__).parent
 ROWS = "faults_seeds.csv"
 SURE, LIKELY = 0.9, 0.5
+NEAR = 0.1  # of the true share of cells that respond
 Z90 = 1.645
 """Half the width of a 90 % interval, in standard deviations."""
 BASE: dict[str, Any] = {
@@ -84,8 +86,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--fault", nargs="+", choices=list(DESCRIPTION), default=list(DESCRIPTION))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--cells", type=Path, help="folder that keeps the simulated cells")
+    _judge.add_choices(parser)
     parser.add_argument("--quick", action="store_true", help="tiny systems, to see that everything runs")
-    return _real.parsed(parser, argv, HERE)
+    return _judge.checked(parser, _real.parsed(parser, argv, HERE), HERE)
 
 
 def simulate(fault: str, seed: int, folder: Path | None, *, quick: bool):
@@ -113,10 +116,10 @@ def without_truth(adata):
     return anndata.AnnData(np.asarray(adata.X), obs=adata.obs[columns].copy(), var=adata.var.copy())
 
 
-def score(adata) -> dict[str, float]:
+def score(adata, choices: dict[str, Any]) -> dict[str, float]:
     """Counts of one fit: calls, true calls, true targets, edges, intervals that hold the truth, and seconds."""
     truth, given = adata.uns["truth"], without_truth(adata)
-    keys = {"perturbation_key": "drug", "control": "control", "dose_key": "dose"} | more_keys(given)
+    keys = {"perturbation_key": "drug", "control": "control", "dose_key": "dose"} | more_keys(given) | choices
     table, seconds = _judge.fit(given, **keys)
     drugs, genes = [str(name) for name in truth["drugs"]], list(given.var_names)
     effect = pd.DataFrame(np.asarray(truth["drug_effect"], float), drugs, genes)
@@ -129,12 +132,28 @@ def score(adata) -> dict[str, float]:
     edge = given.varp["scgim_graph_probability"].toarray() > SURE
     graph = np.asarray(truth["graph"], bool)
     out |= {"true_edges": int(graph.sum()), "edges": int(edge.sum()), "edges_right": int((edge & graph).sum())}
-    return out | coverage(table, truth, effect) | {"seconds": seconds}
+    return out | coverage(table, truth, effect) | responders(table, truth) | {"seconds": seconds}
 
 
 def more_keys(given) -> dict[str, str]:
     """The plate is a batch where it was written down."""
     return {"batch_key": "plate"} if "plate" in given.obs else {}
+
+
+def true_share(truth: dict[str, Any]) -> float:
+    """Of the cells that respond."""
+    return float(np.ravel(truth.get("faults", {}).get("Penetrance", {}).get("share", 1.0))[0])
+
+
+def responders(table: pd.DataFrame, truth: dict[str, Any]) -> dict[str, float]:
+    """Drugs with a target that was found, those whose share of responding cells is learned to within `NEAR`, and whose interval holds it."""
+    if "penetrance" not in table:
+        return {}
+    each = table[table["probability"] > LIKELY].astype({"drug": str}).drop_duplicates("drug")
+    share = true_share(truth)
+    near = (each["penetrance"] - share).abs() <= NEAR
+    held = (each["penetrance_low"] <= share) & (share <= each["penetrance_high"])
+    return {"drugs": len(each), "share_near": int(near.sum()), "share_held": int(held.sum())}
 
 
 def coverage(table: pd.DataFrame, truth: dict[str, Any], effect: pd.DataFrame) -> dict[str, int]:
@@ -147,26 +166,15 @@ def coverage(table: pd.DataFrame, truth: dict[str, Any], effect: pd.DataFrame) -
     ec50, hill = (float(np.ravel(truth[name])[0]) for name in ("ec50", "hill"))
     dose = table["dose"].to_numpy(float)
     expected = at_saturation * dose**hill / (dose**hill + ec50**hill)
-    share = truth.get("faults", {}).get("Penetrance", {}).get("share")
-    expected = expected if share is None else expected * float(np.ravel(share)[0])
+    expected = expected * true_share(truth)
     found = at_saturation != 0
     inside = np.abs(table["effect"].to_numpy() - expected) <= Z90 * table["effect_sd"].to_numpy()
     return {"intervals": int(found.sum()), "intervals_right": int((inside & found).sum())}
 
 
-def make_rows(arguments: argparse.Namespace, path: Path) -> None:
-    """Add to the rows what is not among them yet."""
-    _real.quiet()
-    made_by = _real.versions()
-    done = _real.finished(path, ["fault", "seed"])
-    for fault in arguments.fault:
-        for seed in arguments.seeds:
-            if (fault, seed) in done:
-                continue
-            adata = simulate(fault, seed, arguments.cells, quick=arguments.quick)
-            values = score(adata)
-            _real.record(path, {"fault": fault, "seed": seed}, pd.DataFrame([values]), made_by)
-            print(fault, seed, {name: round(value, 1) for name, value in values.items()}, flush=True)
+def row(arguments: argparse.Namespace, fault: str, seed: int) -> dict[str, float]:
+    """Counts of one fit of a case."""
+    return score(simulate(fault, seed, arguments.cells, quick=arguments.quick), dict(arguments.fit))
 
 
 def summarise(path: Path) -> pd.DataFrame:
@@ -184,6 +192,8 @@ def summarise(path: Path) -> pd.DataFrame:
     table["edges_true_0.9"] = total["edges_right"] / total["edges"]
     table["edges_found_0.9"] = total["edges_right"] / total["true_edges"]
     table["coverage_90"] = total["intervals_right"] / total["intervals"]
+    for name in [name for name in ("drugs", "share_near", "share_held") if name in total]:
+        table[name] = total[name]
     table["seconds"] = total["seconds"] / table["seeds"]
     return table.reset_index()
 
@@ -194,7 +204,8 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.summary:
         _real.need(path, __file__)
     else:
-        make_rows(arguments, path)
+        cases = [{"fault": fault, "seed": seed} for fault in arguments.fault for seed in arguments.seeds]
+        _real.complete(path, cases, partial(row, arguments))
     table = summarise(path)
     table.to_csv(arguments.tables / "faults.csv", index=False, float_format="%.4g", lineterminator="\n")
     print(table.drop(columns="what").round(3).to_string())

@@ -11,6 +11,7 @@ deviation of a shift of every gene under the drug, in standard deviations of the
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
@@ -125,17 +126,12 @@ def score(drift: float, seed: int, *, quick: bool) -> dict[str, float]:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    _real.quiet()
     path = arguments.out / ROWS
     if arguments.summary:
         _real.need(path, __file__)
-    done = _real.finished(path, ["drift", "seed"])
-    for drift in () if arguments.summary else arguments.drift:
-        for seed in arguments.seeds:
-            if (drift, seed) not in done:
-                values = score(drift, seed, quick=arguments.quick)
-                _real.record(path, {"drift": drift, "seed": seed}, pd.DataFrame([values]), _real.versions())
-                print(drift, seed, values, flush=True)
+    else:
+        cases = [{"drift": drift, "seed": seed} for drift in arguments.drift for seed in arguments.seeds]
+        _real.complete(path, cases, partial(score, quick=arguments.quick))
     rows = _real.read(path)
     table = rows.groupby("drift").agg(seeds=("seed", "nunique"), recall_at_precision=("recall", "mean"))
     total = rows.groupby("drift").sum(numeric_only=True)

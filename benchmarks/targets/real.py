@@ -39,8 +39,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--method", nargs="+", choices=(*DEFAULT, *_others.REQUIREMENTS), default=list(DEFAULT))
     parser.add_argument("--cache", type=Path, default=_others.CACHE, help="folder of other packages' environments")
     parser.add_argument("--python", default=sys.executable, help="interpreter of these environments")
+    _judge.add_choices(parser)
     parser.add_argument("--quick", action="store_true", help="few cells and genes, to see that everything runs")
-    return _real.parsed(parser, argv, HERE)
+    return _judge.checked(parser, _real.parsed(parser, argv, HERE), HERE)
 
 
 def fewer(screen: Screen, n_cells: int = 30, n_genes: int = 8, n_drugs: int = 3) -> Screen:
@@ -60,7 +61,7 @@ def run(method: str, screen: Screen, arguments: argparse.Namespace) -> tuple[pd.
     import _simple
 
     if method == "scgim":
-        return _judge.scgim(screen)
+        return _judge.scgim(screen, **dict(arguments.fit))
     genes = list(screen.adata.var_names)
     if method in _others.REQUIREMENTS:
         names, score, seconds = _others.scores(method, screen, arguments.cache, arguments.python)

@@ -9,6 +9,7 @@ gene that each patient has for himself (0.15 sd). Ten further genes change by 1.
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
@@ -103,17 +104,12 @@ def summarise(path: Path) -> pd.DataFrame:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    _real.quiet()
     path = arguments.out / ROWS
     if arguments.summary:
         _real.need(path, __file__)
-    done = _real.finished(path, ["case", "seed"])
-    for case in () if arguments.summary else arguments.case:
-        for seed in arguments.seeds:
-            if (case, seed) not in done:
-                values = score(case, seed, quick=arguments.quick)
-                _real.record(path, {"case": case, "seed": seed}, pd.DataFrame([values]), _real.versions())
-                print(case, seed, {name: round(float(value), 1) for name, value in values.items()}, flush=True)
+    else:
+        cases = [{"case": case, "seed": seed} for case in arguments.case for seed in arguments.seeds]
+        _real.complete(path, cases, partial(score, quick=arguments.quick))
     table = summarise(path)
     table.to_csv(arguments.tables / "simulated_patients.csv", index=False, float_format="%.4g", lineterminator="\n")
     print(table.round(3).to_string())
