@@ -152,6 +152,16 @@ def test_faults_run_and_are_counted(script: Importer, tmp_path: Path) -> None:
     assert list(faults.without_truth(anndata.read_h5ad(tmp_path / "cells" / "plates_key_0_quick.h5ad")).uns) == []
 
 
+def test_settings_other_than_the_defaults_are_used_and_kept_apart(script: Importer, tmp_path: Path) -> None:
+    faults = script("faults")
+    options = ["--quick", "--seeds", "0", "--fault", "none", "--fit", "penetrance=True"]
+    faults.main([*options, "--out", str(tmp_path)])
+    table = pd.read_csv(tmp_path / "faults.csv")
+    assert (table["drugs"] > 0).all() and (table["share_near"] == table["drugs"]).all()
+    with pytest.raises(SystemExit):
+        faults.main(options)
+
+
 def test_every_fault_can_be_simulated(script: Importer) -> None:
     faults = script("faults")
     for fault in faults.DESCRIPTION:
