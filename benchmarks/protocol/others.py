@@ -2,9 +2,12 @@
 
     python benchmarks/protocol/others.py
     python benchmarks/protocol/others.py --system "softplus, width 20" --seeds 0 --features bent
+    python benchmarks/protocol/others.py --system "tanh, width 20" --graph hubs --weights 2
 
 Twenty genes, 40 drugs at 4 doses, 50 cells a context and 800 controls as in the protocol; networks, graph, doses and features are written
-here and share no code with the package. Features are 15 random projections of a drug's effects, or hyperbolic tangents of these (`bent`). Errors
+here and share no code with the package. A graph has each edge of an order with one probability (`any_pair`), or genes take parents in
+proportion to the children these have (`hubs`); both have about two edges a gene. `--weights` multiplies the weights into the hidden units. Features are
+15 random projections of a drug's effects, or hyperbolic tangents of these (`bent`). Errors
 are mean distances of predicted and true means at new doses and for 20 new drugs; `best_baseline` is the smallest of control mean, training
 mean, nearest neighbours, ridge regression and a Gaussian process on features and dose (and, for new doses, interpolation in dose), chosen in hindsight.
 `scgim` has neural mechanisms, `scgim_default` linear ones.
@@ -24,6 +27,7 @@ import argparse
 import itertools
 import time
 import warnings
+from collections.abc import Callable
 from typing import NamedTuple
 
 import _real
@@ -40,6 +44,7 @@ class Shape(NamedTuple):
     hidden: int
     activation: str
     weight_sd: float
+    graph: str = "any_pair"
 
 
 ACTIVATIONS = {
@@ -50,9 +55,28 @@ ACTIVATIONS = {
 }
 WEIGHT_SD = {"tanh": 1.5, "softplus": 1.0, "sine": 0.7, "relu": 1.2}
 SYSTEMS = {f"{a}, width {h}": Shape(h, a, sd) for a, sd in WEIGHT_SD.items() for h in (5, 20, 50)}
+KEYS = ["system", "graph", "weights", "features", "seed"]
 METHODS = {"scgim": "neural", "scgim_additive": "additive", "scgim_default": "linear"}
 ORDER = [*METHODS, "best_baseline"]
+ERRORS = {"mean_distance_new_doses": "ratio_new_doses", "mean_distance_new_drugs": "ratio_new_drugs"}
 FEATURES = {"linear": lambda effect: effect, "bent": lambda effect: np.tanh(effect / 2)}
+
+
+def any_pair(rng: np.random.Generator) -> np.ndarray:
+    """(G, G) along an order, every pair with the same probability."""
+    return np.triu(rng.random((G, G)) < 4 / (G - 1), 1)
+
+
+def hubs(rng: np.random.Generator) -> np.ndarray:
+    """(G, G) along an order: each gene takes two parents, each with a probability in proportion to one and its children so far."""
+    out = np.zeros((G, G), dtype=bool)
+    for j in range(1, G):
+        weight = 1.0 + out[:j, :j].sum(axis=1)
+        out[rng.choice(j, min(j, 2), replace=False, p=weight / weight.sum()), j] = True
+    return out
+
+
+GRAPHS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {"any_pair": any_pair, "hubs": hubs}
 
 
 class System:
@@ -60,9 +84,8 @@ class System:
 
     def __init__(self, shape: Shape, rng: np.random.Generator) -> None:
         self.order = rng.permutation(G)
-        upper = np.triu(rng.random((G, G)) < 4 / (G - 1), 1)  # about two edges a gene
         self.graph = np.zeros((G, G), dtype=bool)
-        self.graph[np.ix_(self.order, self.order)] = upper
+        self.graph[np.ix_(self.order, self.order)] = GRAPHS[shape.graph](rng)
         self.act, self.networks = ACTIVATIONS[shape.activation], {}
         self.noise = rng.uniform(0.6, 1.2, G)
         self.base = rng.uniform(-1, 1, G)
@@ -107,7 +130,7 @@ def height(dose: np.ndarray | float) -> np.ndarray:
     return 1 / (1 + (0.75 / np.asarray(dose)) ** 4)
 
 
-def score(name: str, seed: int, bend: str, methods: list[str]) -> pd.DataFrame:
+def score(name: str, graph: str, weights: float, bend: str, seed: int, methods: list[str]) -> pd.DataFrame:
     """One row a method and question."""
     import anndata
 
@@ -115,7 +138,8 @@ def score(name: str, seed: int, bend: str, methods: list[str]) -> pd.DataFrame:
     from scgim.metrics import baselines
 
     rng = np.random.default_rng([seed, *name.encode()])
-    system, known, new = System(SYSTEMS[name], rng), drugs(40, rng), drugs(20, rng)
+    shape = SYSTEMS[name]._replace(graph=graph, weight_sd=SYSTEMS[name].weight_sd * weights)
+    system, known, new = System(shape, rng), drugs(40, rng), drugs(20, rng)
     mix = rng.normal(size=(G, 15)) / G**0.5
     names, fresh = [f"d{i}" for i in range(40)], [f"n{i}" for i in range(20)]
     described = FEATURES[bend](np.vstack([known, new]) @ mix)
@@ -170,11 +194,11 @@ def score(name: str, seed: int, bend: str, methods: list[str]) -> pd.DataFrame:
                 accelerator="cpu",
             )
         rows.append((method, "seconds", time.process_time() - start))
-        weights, probability = model.get_graph()
+        _, probability = model.get_graph()
         rows.append((method, "edge_f1", scgim.metrics.edge_f1(system.graph, probability.toarray() > 0.5)))
         for question, t in asked.items():
             told(question, method, model.predict_mean(t).to_numpy())
-        print(name, bend, seed, method, rows[-4:], flush=True)
+        print(name, graph, weights, bend, seed, method, rows[-4:], flush=True)
     return pd.DataFrame(rows, columns=["method", "metric", "value"])
 
 
@@ -182,6 +206,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--system", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS))
+    parser.add_argument("--graph", nargs="+", choices=list(GRAPHS), default=list(GRAPHS)[:1])
+    parser.add_argument("--weights", nargs="+", type=float, default=[1.0], help="multiples of the weights")
     parser.add_argument("--features", nargs="+", choices=list(FEATURES), default=list(FEATURES)[:1])
     parser.add_argument("--method", nargs="+", choices=list(METHODS), default=list(METHODS))
     return _real.parsed(parser, argv, HERE)
@@ -195,11 +221,25 @@ def main(argv: list[str] | None = None) -> None:
     else:
         _real.quiet()
         made_by = _real.versions()
-        for seed, bend, name in itertools.product(arguments.seeds, arguments.features, arguments.system):
-            if (name, bend, seed) not in _real.finished(path, ["system", "features", "seed"]):
-                rows = score(name, seed, bend, arguments.method)
-                _real.record(path, {"system": name, "features": bend, "seed": seed}, rows, made_by)
-    print(_real.summarise(path, ["system", "features"], arguments.tables / "others.csv", ORDER).round(3).to_string())
+        cases = itertools.product(
+            arguments.system, arguments.graph, arguments.weights, arguments.features, arguments.seeds
+        )
+        for case in cases:
+            if case not in _real.finished(path, KEYS):
+                _real.record(path, dict(zip(KEYS, case, strict=True)), score(*case, arguments.method), made_by)
+    print(table(path, arguments.tables / "others.csv").round(3).to_string())
+
+
+def table(path: Path, to: Path) -> pd.DataFrame:
+    """Averages over seeds, how many these are, and the part that is left of the best baseline's error."""
+    wide = _real.summarise(path, KEYS[:-1], to, ORDER)
+    seeds = _real.read(path).groupby([*KEYS[:-1], "method"])["seed"].nunique().rename("seeds").reset_index()
+    best = wide[wide["method"] == "best_baseline"].drop(columns="method")
+    wide = wide.merge(seeds).merge(best[[*KEYS[:-1], *ERRORS]], on=KEYS[:-1], suffixes=("", "_best"))
+    for error, ratio in ERRORS.items():
+        wide[ratio] = wide[error] / wide.pop(f"{error}_best")
+    wide.to_csv(to, index=False, float_format="%.4g", lineterminator="\n")
+    return wide
 
 
 if __name__ == "__main__":
