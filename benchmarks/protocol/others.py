@@ -215,7 +215,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    path = arguments.out / "others.csv"
+    path = arguments.out / "others_seeds.csv"
     if arguments.summary:
         _real.need(path, __file__)
     else:
