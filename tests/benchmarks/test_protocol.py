@@ -140,3 +140,43 @@ def test_the_whole_protocol_runs(module, tmp_path: Path) -> None:
     assert {"structure.png", "prediction_linear.svg", "reliability_pooled.png", "degradation_medians.png"} <= {
         p.name for p in tmp_path.iterdir()
     }
+
+
+@pytest.mark.parametrize("name", ["any_pair", "hubs"])
+def test_neural_systems_follow_their_graph_and_weights(module, name: str) -> None:
+    others, shifts = module("others"), np.zeros(20)
+    shape = others.SYSTEMS["tanh, width 5"]._replace(graph=name)
+    system = others.System(shape, np.random.default_rng(0))
+    order = system.order
+    assert not np.tril(system.graph[np.ix_(order, order)]).any()
+    assert {j: set(parts[0]) for j, parts in system.networks.items()} == {
+        j: set(np.flatnonzero(system.graph[:, j])) for j in range(20) if system.graph[:, j].any()
+    }
+    graphs = [others.GRAPHS[name](np.random.default_rng(seed)) for seed in range(200)]
+    assert np.mean([g.sum() for g in graphs]) == pytest.approx(40 if name == "any_pair" else 37, abs=1)
+    spread = {
+        g: np.mean([others.GRAPHS[g](np.random.default_rng(s)).sum(1).max() for s in range(50)]) for g in others.GRAPHS
+    }
+    assert spread["hubs"] > spread["any_pair"]
+    # a shift of a gene moves the genes below it and no other
+    shifts[order[5]] = 4
+    cells = [system.cells(s, 20, np.random.default_rng(1)) for s in (np.zeros(20), shifts)]
+    below = np.linalg.matrix_power(np.eye(20) + system.graph, 20)[order[5]] > 0
+    assert set(np.flatnonzero(np.abs(cells[1] - cells[0]).max(0) > 1e-9)) <= set(np.flatnonzero(below))
+
+
+def test_errors_of_neural_systems_are_shares_of_the_best_baseline(module, tmp_path: Path) -> None:
+    others, rows = module("others"), []
+    for seed, factor in ((0, 1.0), (1, 3.0)):
+        key = ("tanh, width 5", "hubs", 2.0, "bent", seed)
+        for method, doses, drugs in (("scgim", 0.1, 0.5), ("best_baseline", 0.4, 1.0)):
+            rows += [
+                (*key, method, "mean_distance_new_doses", factor * doses),
+                (*key, method, "mean_distance_new_drugs", factor * drugs),
+            ]
+    path = tmp_path / "others_seeds.csv"
+    pd.DataFrame(rows, columns=[*others.KEYS, "method", "metric", "value"]).to_csv(path, index=False)
+    wide = others.table(path, tmp_path / "others.csv").set_index("method")
+    assert wide.loc["scgim", ["ratio_new_doses", "ratio_new_drugs", "seeds"]].tolist() == [0.25, 0.5, 2]
+    assert wide.loc["best_baseline", "ratio_new_drugs"] == 1
+    assert len(pd.read_csv(path)) == 8
