@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from scgim._core.structure.elimination import Elimination, eliminate
+from scgim._core.structure.elimination import Elimination, MeanNoise, eliminate
 from scgim._core.structure.score import Prior, ShiftScore
 
 
@@ -71,3 +73,62 @@ def test_single_gene_has_no_parents(make_study):
     order, parents = eliminate(make_score(study))
     assert order.tolist() == [0]
     assert parents[0].size == 0
+
+
+def noisy(study, size: float, cells: int, seed: int = 0) -> tuple[ShiftScore, np.ndarray]:
+    """A score whose covariance is that of so many cells, and whose means have errors of variances ``w_k s_i``, with these ``(K, G)``."""
+    rng, moments = np.random.default_rng(seed), study.moments()
+    K, G = moments.mean.shape[:2]
+    spread = size * np.outer(rng.uniform(0.5, 2, K), rng.uniform(0.5, 2, G))
+    mean = moments.mean + (np.sqrt(spread) * rng.standard_normal((K, G)))[:, :, None]
+    within = np.cov(rng.multivariate_normal(np.zeros(G), moments.within, size=cells).T)
+    noise = replace(moments, mean=mean, within=within, spread=spread, pair_cells=np.full((G, G), float(cells)))
+    score = ShiftScore(noise, study.design.drug_set, study.design.group, Prior.default(G))
+    return score, spread[score.sorted]
+
+
+def test_errors_of_means_are_passed_on_by_the_precision(study):
+    score, spread = noisy(study, 0.1, 10_000)
+    state, c = Elimination(score), score.n_control
+    error = spread[c:] + score.groups[c:] @ (score.start_baseline**2 @ spread)  # a product, as there is one baseline
+    np.testing.assert_allclose(state.observed(score.spread), error)
+    for j in (3, 0, 5):
+        near = np.setdiff1d(np.flatnonzero(state.left), j)
+        precision, _, foreseen = state.without(j, near)
+        state.remove(j)
+        left = np.flatnonzero(state.left)
+        P = state.precision[np.ix_(left, left)]
+        expected = error[:, left] @ P**2 / np.diag(P) ** 2
+        for passed in (foreseen, state.now(left)):
+            np.testing.assert_allclose(state.noise.of(left, np.diag(precision), passed), expected, rtol=1e-8)
+
+
+def test_errors_of_a_gene_beyond_a_product_stay_its_own(study):
+    score, _ = noisy(study, 0.1, 10_000)
+    spread = np.array(score.spread)
+    spread[-1, 2] = 50.0  # of a mean that is not known
+    state = Elimination(score)
+    before = MeanNoise(state.observed(score.spread), state.precision)
+    after = MeanNoise(state.observed(spread), state.precision)
+    every, diagonal = np.arange(6), np.diag(state.precision)
+    first, last = (noise.of(every, diagonal, np.diag(noise.passed)) for noise in (before, after))
+    assert last[-1, 2] - first[-1, 2] == pytest.approx(50.0, rel=0.05)
+    np.testing.assert_allclose(np.delete(last[-1], 2), np.delete(first[-1], 2), rtol=0.3)
+    assert (last >= state.observed(spread) * (1 - 1e-9)).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_of_observation_is_not_taken_for_entries(make_study, seed):
+    study = make_study(n_genes=30, n_drugs=30, n_control=8000, n_cells=500, n_edges=50, seed=seed)
+    true = Elimination(make_score(study))
+    score, _ = noisy(study, 0.02, 1000, seed)
+    state = Elimination(score)
+    assert state.hit.sum() < 1.2 * true.hit.sum()
+    assert not (state.adjacent & ~true.adjacent).any()
+    place = np.argsort(eliminate(score)[0])
+    i, j = np.nonzero(study.graph)
+    assert (place[i] < place[j]).mean() > 0.7
+    score.spread, score.known_dof = None, score.dof
+    blind = Elimination(score)
+    assert blind.hit.sum() > 3 * true.hit.sum()
+    assert (blind.adjacent & ~true.adjacent).any()

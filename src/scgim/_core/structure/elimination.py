@@ -6,6 +6,10 @@ new entry in either: its neighbours are its parents, which stop being neighbours
 drugs that move it given all others are those that target it. A gene that acts on others leaves new entries. So the
 gene that leaves the fewest is put last, and so on: the rule of least fill of sparse elimination, with entries that
 cancel recognised by their size against sampling error.
+
+Where genes are observed with noise (counts, zeros), covariances are known as if from fewer cells, and the mean of a context
+has an error beyond the sampling of cells. Taken for signal, either leaves an entry nearly everywhere, and an order that
+says nothing after a time that grows with the fourth power of the genes.
 """
 
 from __future__ import annotations
@@ -16,6 +20,43 @@ from scipy.special import logit
 
 from scgim._core.structure.score import ShiftScore
 from scgim._core.structure.watch import Watch
+
+
+class MeanNoise:
+    """Error of means by observation, and what it makes of the mean of a gene given the others that are left.
+
+    The mean of gene a given the others is ``sum_i P_ai x_i / P_aa`` with the precision P, so the errors ``s_ki`` of its parts
+    give it the variance ``sum_i P_ai**2 s_ki / P_aa**2``. Those of the others are taken for a product ``w_k s_i`` of a context
+    and a gene, of which one matrix ``P diag(s) P`` tells all sums; that of the gene itself is exact.
+
+    Attributes
+    ----------
+    context, gene
+        ``(K',)`` and ``(G,)``; w and s.
+    beyond
+        ``(K', G)``; errors beyond the product.
+    passed
+        ``(G, G)``; ``P diag(s) P``.
+    """
+
+    def __init__(self, error: np.ndarray, precision: np.ndarray) -> None:
+        self.gene = np.median(error, axis=0)
+        self.context = np.median(error, axis=1) / max(float(np.median(self.gene)), 1e-300)
+        self.beyond = error - np.outer(self.context, self.gene)
+        self.passed = np.ascontiguousarray((precision * self.gene) @ precision)
+
+    def of(self, genes: np.ndarray, precision: np.ndarray, passed: np.ndarray) -> np.ndarray:
+        """Variances ``(K', g)`` of the means of genes given all others, by the diagonals ``(g,)`` of P and of `passed`."""
+        return np.outer(self.context, passed / precision**2) + self.beyond[:, genes]
+
+    def without(self, j: int, near: np.ndarray, slope: np.ndarray) -> np.ndarray:
+        """Diagonal ``(g,)`` of `passed` for the genes `near` once gene j is removed: ``P -> P - slope P_j``."""
+        return self.passed[near, near] - 2 * slope * self.passed[near, j] + slope**2 * self.passed[j, j]
+
+    def remove(self, j: int, slope: np.ndarray) -> None:
+        """Removes gene j, on either side."""
+        dger(-1.0, self.passed[j].copy(), slope, a=self.passed.T, overwrite_a=1)
+        dger(-1.0, slope, self.passed[:, j].copy(), a=self.passed.T, overwrite_a=1)
 
 
 class Elimination:
@@ -37,13 +78,14 @@ class Elimination:
             spare = np.where(control > 0, 1 / control, 0.0)
         self.inverse_n = 1 / score.n[c:] + score.groups[c:] @ spare  # (K',)
         self.stops = np.append(score.starts, len(self.inverse_n))
-        n = score.dof
+        self.noise = None if score.spread is None else MeanNoise(self.observed(score.spread), self.precision)
+        n = score.known_dof
         price = np.log(n) + 2 * np.log(max(score.n_genes / 2, 2.0))  # twice the price of an edge
         self.least = 1 - np.exp(-price / n)  # squared partial correlation that pays for an edge
         self.left = np.ones(score.n_genes, dtype=bool)
         self.adjacent = self.related(self.precision)
         every = np.arange(score.n_genes)
-        self.hit = self.hits(self.response, np.diag(self.precision), every)
+        self.hit = self.hits(every, self.response, np.diag(self.precision), self.now(every))
         self.fill = np.array([self.new_entries(j) for j in range(score.n_genes)], dtype=float)
 
     def related(self, precision: np.ndarray) -> np.ndarray:
@@ -53,21 +95,35 @@ class Elimination:
         np.fill_diagonal(out, False)
         return out
 
-    def hits(self, response: np.ndarray, precision: np.ndarray, genes: np.ndarray) -> np.ndarray:
-        """Which drug sets move genes given all other genes that are left, ``(K', g)``, ``(g,)`` and ``(g,)`` -> ``(U, g)``."""
+    def observed(self, spread: np.ndarray) -> np.ndarray:
+        """What observation adds to the variances of responses, ``(K', G)``, from that of means ``(K, G)``."""
+        score, c = self.score, self.score.n_control
+        return np.asarray(spread[c:] + score.groups[c:] @ (score.start_baseline**2 @ spread))
+
+    def now(self, genes: np.ndarray) -> np.ndarray | None:
+        """What the errors of all genes pass on to some ``(g,)``: diagonal of `MeanNoise.passed`; None without such errors."""
+        return None if self.noise is None else self.noise.passed[genes, genes]
+
+    def hits(
+        self, genes: np.ndarray, response: np.ndarray, precision: np.ndarray, passed: np.ndarray | None
+    ) -> np.ndarray:
+        """Which drug sets move genes given all others that are left, ``(g,)``, ``(K', g)``, ``(g,)``, ``(g,)`` -> ``(U, g)``."""
         prior = self.score.prior
         error = self.inverse_n[:, None] / precision + prior.background_sd[genes] ** 2  # (K', g)
+        if self.noise is not None and passed is not None:
+            error += self.noise.of(genes, precision, passed)
         wide = error + prior.effect_sd[genes] ** 2
         square = (response / precision) ** 2
         gain = 0.5 * (np.log(error / wide) + square * (1 / error - 1 / wide))
         odds = np.add.reduceat(gain, self.score.starts, axis=0)  # (U, g)
         return np.asarray(odds > -logit(prior.p_target[genes]))
 
-    def without(self, j: int, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Precision ``(g, g)`` and responses ``(K', g)`` of the genes `near` once gene j is removed."""
+    def without(self, j: int, near: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Precision ``(g, g)``, responses ``(K', g)`` and errors passed on ``(g,)`` of the genes `near` once gene j is removed."""
         slope = self.precision[near, j] / self.precision[j, j]
         precision = self.precision[np.ix_(near, near)] - np.outer(slope, self.precision[j, near])
-        return precision, self.response[:, near] - np.outer(self.response[:, j], slope)
+        passed = None if self.noise is None else self.noise.without(j, near, slope)
+        return precision, self.response[:, near] - np.outer(self.response[:, j], slope), passed
 
     def new_entries(self, j: int) -> int:
         """Entries that the removal of gene j would bring less those that it would take away."""
@@ -75,9 +131,9 @@ class Elimination:
         if not len(near):
             return 0
         forbidden = int(np.isinf(self.score.prior.edge_price[near, j]).sum())
-        precision, response = self.without(j, near)
+        precision, response, passed = self.without(j, near)
         pairs = (self.related(precision).sum() - self.adjacent[np.ix_(near, near)].sum()) // 2
-        now = self.hits(response, np.diag(precision), near)
+        now = self.hits(near, response, np.diag(precision), passed)
         return forbidden + int(pairs) + int(now.sum() - self.hit[:, near].sum())
 
     def remove(self, j: int) -> None:
@@ -88,11 +144,13 @@ class Elimination:
         dger(-1.0, row, slope, a=self.precision.T, overwrite_a=1)  # in place: rows are contiguous
         if len(of_gene):
             dger(-1.0, slope, of_gene, a=self.response.T, overwrite_a=1)
+        if self.noise is not None:
+            self.noise.remove(j, slope)
         self.left[j] = False
         if not len(near):
             return
         self.adjacent[np.ix_(near, near)] = self.related(self.precision[np.ix_(near, near)])
-        self.hit[:, near] = self.hits(self.response[:, near], self.precision[near, near], near)
+        self.hit[:, near] = self.hits(near, self.response[:, near], self.precision[near, near], self.now(near))
         changed = self.left & ((self.adjacent[:, near].sum(axis=1) > 1) | np.isin(np.arange(len(self.left)), near))
         for a in np.flatnonzero(changed).tolist():
             self.fill[a] = self.new_entries(a)

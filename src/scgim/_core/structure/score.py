@@ -89,8 +89,8 @@ class ShiftScore:
         self.dof = max(moments.n.sum() - len(moments.n), 1.0)
         self.spread = None if moments.spread is None else moments.spread[self.sorted]  # (K, G)
         self.slope_sd = prior.slope_sd if self.n_functions == 1 else 0.0
-        within_dof, self.price_factor = precision(self.dof, moments.pair_cells)
-        self.within_dof = within_dof / (1 + within_dof / prior.misfit_cells)
+        self.known_dof, self.price_factor = precision(self.dof, moments.pair_cells)
+        self.within_dof = self.known_dof / (1 + self.known_dof / prior.misfit_cells)
         self.groups = np.eye(int(np.max(group)) + 1)[np.asarray(group)[self.sorted]]  # (K, C)
         self.ridge = 1e-4 if self.n_functions > 1 else 1e-9
         self.parameter_price = 0.5 * np.log(moments.n.sum())
