@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from scgim._core.kinds.activity import ActiveScore
 from scgim._core.structure.cycles.cyclic import CyclicScore
 from scgim._core.structure.score import Prior, ShiftScore
 
@@ -54,6 +55,23 @@ def test_coarse_scores_are_those_without_steps(make_study, mechanism, noisy, slo
         return  # the noise of parents is taken at coefficients without the candidate
     free, sets = np.array([1, 3]), np.array([[0, 4, 1], [0, 4, 3]])
     np.testing.assert_allclose(score.coarse_added(2, (0, 4), free), score._solve(2, sets, 0)["score"], atol=0.05)
+
+
+@pytest.mark.parametrize("mechanism", ["linear", "additive"])
+def test_compiled_scores_of_scaled_parents_are_those_of_numpy(make_study, mechanism, rng):
+    study = make_study(n_genes=5, n_drugs=6, n_groups=2, seed=2)
+    K = len(study.design.dose)
+    psi = np.where(study.design.control[:, None], 0.0, rng.uniform(-0.9, 0.9, (K, 5)))  # of the child, too
+    design = study.design.drug_set, study.design.group
+    score = ActiveScore(
+        study.moments(mechanism, pool=np.arange(K)), *design, Prior.default(5), psi, rng.normal(0, 0.5, 5)
+    )
+    for sets in SETS:
+        array = np.array(sets, dtype=int).reshape(len(sets), -1)
+        np.testing.assert_allclose(score.solutions(2, array)[0], score._solve(2, array)["score"], rtol=1e-9)
+    free = np.array([0, 1, 3, 4])
+    plain = score._solve(2, free[:, None], 0)["score"]
+    np.testing.assert_allclose(score.coarse_added(2, (), free), plain, atol=0.05)
 
 
 def test_compiled_scores_with_cycles_are_those_of_numpy(make_study):

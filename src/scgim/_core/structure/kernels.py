@@ -125,7 +125,8 @@ def shift_scores(  # type: ignore[no-untyped-def]
     data
         Means by function ``(F, K)``, covariance ``(F, F)``, that of functions with children ``(F, G)``, variances of
         children ``(G,)``, cells ``(K,)``, observation noise of means ``(G, K)`` or ``(0, 0)``, what a unit coefficient passes
-        on to the variance ``(G, K)`` or ``(0, 0)``, baseline group of each context, weights of controls in the first baselines ``(K,)``.
+        on to the variance ``(G, K)`` or ``(0, 0)``, baseline group of each context, weights of controls in the first
+        baselines ``(K,)``; means of genes as children ``(G, K)``, and the same against the baselines of controls.
     sizes
         Contexts of each unit, after the controls.
     prior
@@ -140,7 +141,7 @@ def shift_scores(  # type: ignore[no-untyped-def]
     scores, coefs
         Results, ``(M,)`` and coefficients then baselines ``(M, p*B + C)``.
     """
-    means, within, cross, variances, cells, spread, passed, group, first = data
+    means, within, cross, variances, cells, spread, passed, group, first, own_means, _ = data
     omega2, slab2, log_off, log_on, dof, ridge, n_total = (
         prior[0],
         prior[1],
@@ -155,7 +156,7 @@ def shift_scores(  # type: ignore[no-untyped-def]
     n_control = K
     for u in range(len(sizes)):
         n_control -= sizes[u]
-    y = means[child * n_functions]
+    y = own_means[child]
     cols = np.empty(F, dtype=np.int64)
     x, weighted = np.empty((F, K)), np.empty(K)
     gram, right, lhs = np.empty((F, F)), np.empty(F), np.empty((F, F))
@@ -294,7 +295,7 @@ def coarse_scores(  # type: ignore[no-untyped-def]
     scores
         Result, ``(M,)``.
     """
-    _, within, cross, variances, cells, spread, passed, _, _ = data
+    _, within, cross, variances, cells, spread, passed, _, _, _, own_centred = data
     omega2, slab2, log_off, log_on, dof, ridge = prior[0], prior[1], prior[2], prior[3], prior[4], prior[5]
     K, B, p = centred.shape[1], n_functions, len(base)
     F = p * B
@@ -321,7 +322,7 @@ def coarse_scores(  # type: ignore[no-untyped-def]
     solve(factor, own, F)
     v0 = variances[child]
     for k in range(K):
-        plain[k] = centred[child * B, k]
+        plain[k] = own_centred[child, k]
     for a in range(F):
         v0 -= cross[cols[a], child] * own[a]
         for k in range(K):
