@@ -16,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from _measure import exponent, measure, peak_mb, picture, show, tell, versions, write
+from _measure import exponent, measure, peak_mb, show, tell, versions, write
 
 SIZES = {"small": (1_000, 10_000, 30_000), "full": (10_000, 100_000, 1_000_000)}
 GENES = {"small": 30, "full": 200}
@@ -81,7 +81,6 @@ def main() -> None:
         {"predict_cpu_s": "predict", "peak_mb": "peak", "added_mb": "of it added"},
     )
     show([{"quantity": c, "exponent": exponent(size, [row[c] for row in rows])} for c in curves])
-    print(picture("prediction", "cells", rows, curves))
 
 
 if __name__ == "__main__":
