@@ -16,6 +16,7 @@ from scgim._core.kinds.activity import ActiveScore, Activity, Children, child_ev
 from scgim._core.kinds.joint import Choice, LocalForm, drug_choice, local_form
 from scgim._core.kinds.off import learn_off
 from scgim._core.kinds.shift import Shift
+from scgim._core.kinds.worth import Change, worth
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.curves import Curves, fit_dose_curves
 from scgim._core.posterior.evidence import Evidence
@@ -30,6 +31,7 @@ from scgim._core.structure.watch import Watch
 SHIFT, ACTIVITY = Shift(), Activity()
 START_SD = 0.7  # of psi, before its size is learned
 NEVER = -1e3  # log odds
+N_PASSES, MOST_PASSES = 2, 4  # over the drugs in an update; more than two where activities were given up
 N_UPDATES = 2  # of interventions and of where genes are off in turn, after a thorough search
 
 
@@ -96,6 +98,10 @@ class ActiveFit:
         self.kinds = (self.activity, self.shift)
         self.most = MOST_TARGETS / (1 + shifts)  # activities a drug; beside shifts there are half as many
         self.parents: dict[int, tuple[int, ...]] = {}
+        self.refused = np.zeros(
+            (D, moments.n_genes), dtype=bool
+        )  # activities that the score of the graph does not pay for
+        self.price = 0.0  # of the changes of activity that the score of the graph pays for
         self.off: np.ndarray | None = None  # (G,), standardised; None before it is learned
 
     def prior_odds(self) -> tuple[np.ndarray, np.ndarray]:
@@ -109,6 +115,7 @@ class ActiveFit:
         heard = np.zeros(G, dtype=bool)
         heard[[i for pa in self.parents.values() for i in pa]] = True
         odds[:, :G][:, ~heard] = NEVER  # without children there is nothing whose activity could change
+        odds[:, :G][self.refused] = NEVER
         if not self.shifts:
             odds[:, G:] = NEVER
         variance = np.full(2 * G, a.curves.effect_sd**2)
@@ -144,14 +151,15 @@ class ActiveFit:
             factor = np.repeat(fractions[rows, d], self.moments.n_genes, axis=1)
             yield d, rows, factor, drug_choice(forms, rows, factor, expected.of_others(d, rows), variance, odds[d])
 
-    def update(self, evidence: Evidence, rng: np.random.Generator) -> None:
+    def update(self, evidence: Evidence, rng: np.random.Generator, *, strict: bool = False) -> None:
         """Posterior of shifts and activities given the graph, their sizes, and the background of effects."""
         m, design, kind = self.moments, self.design, self.activity
         children = self.children(evidence)
         self.update_curves(children, evidence)
         combined = design.combined
         expected = Expected(len(m.n), len(design.drugs), 2 * m.n_genes)
-        for _ in range(2):
+        self.refused[:] = False
+        for pass_ in range(MOST_PASSES):
             forms = self.forms(children, kind.background)
             for _ in range(5 if combined else 1):
                 found = [
@@ -161,10 +169,37 @@ class ActiveFit:
                     for out, value in zip(found, choice.sample(rng), strict=True):
                         out[d] = value
                     expected.set(d, rows, factor * found[0][d] * found[1][d])
+            again = strict and self.refuse(*found)
             self.take(*found)
             self.update_prior(forms, found[0][:, : m.n_genes])
             if self.background == "auto":
                 kind.background = self.edge_background(children, expected, found[0] > 0.5)
+            if pass_ + 1 >= N_PASSES and not again:
+                break
+
+    def refuse(self, probability: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> bool:
+        """Gives up changes of activity that the score of the graph does not pay for; whether there were any.
+
+        Of the posterior ``(D, 2G)``, whose probabilities of these become zero.
+        """
+        G, fraction = self.moments.n_genes, self.factors()[:, :, 0]  # (K, D)
+        odds, variance = self.prior_odds()
+        at = np.argwhere(probability[:, :G] > 0.5)  # (C, 2)
+        self.price = 0.0
+        if not len(at):
+            return False
+        changes = []
+        for d, i in at.tolist():
+            rows = self.design.of(d)
+            occam = np.log(sd[d, i] / np.sqrt(variance[i])) - 0.5 * mean[d, i] ** 2 / variance[i]
+            changes.append(Change(i, rows, fraction[rows, d] * mean[d, i], -float(odds[d, i] + occam)))
+        score = ActiveScore(self.moments, self.design.drug_set, self.design.group, self.prior)
+        taken = worth(score, self.where_off, self.parents, changes)
+        self.price = sum(change.price for change, kept in zip(changes, taken, strict=True) if kept)
+        refused = at[~taken]
+        self.refused[refused[:, 0], refused[:, 1]] = True
+        probability[:, :G][self.refused] = 0.0
+        return bool(len(refused))
 
     def children(self, evidence: Evidence) -> list[Children]:
         """What every gene tells of the activities of its parents."""
@@ -250,7 +285,14 @@ class ActiveFit:
         return float(BACKGROUNDS[best])
 
     def round(
-        self, order: np.ndarray | None, n_kicks: int, rng: np.random.Generator, watch: Watch, *, thorough: bool = True
+        self,
+        order: np.ndarray | None,
+        n_kicks: int,
+        rng: np.random.Generator,
+        watch: Watch,
+        *,
+        thorough: bool = True,
+        strict: bool = False,
     ) -> tuple[Any, ...]:
         """Graph given the activities, then shifts and activities given the graph."""
         m, design = self.moments, self.design
@@ -261,7 +303,7 @@ class ActiveFit:
         self.parents = dict(state.parents)  # the search goes on to draw orders
         for _ in range(N_UPDATES if thorough else 1):
             evidence = evidence_given(score, state.parents)
-            self.update(evidence, rng)
+            self.update(evidence, rng, strict=strict)
             self.find_off(evidence)
             score = ActiveScore(m, design.drug_set, design.group, self.prior, self.psi, self.where_off)
         evidence = evidence_given(score, state.parents)

@@ -14,13 +14,14 @@ import numpy as np
 from scgim._core.arrays import as_log_odds
 from scgim._core.effects import KindFit, strongest
 from scgim._core.fit import Fit, Graph
-from scgim._core.kinds.activity import Children
+from scgim._core.kinds.activity import ActiveScore, Children
 from scgim._core.learn.active_fit import SHIFT, ActiveFit
 from scgim._core.learn.assemble import assemble, assemble_mechanisms
 from scgim._core.learn.base import Task
 from scgim._core.learn.order import learn_structure
 from scgim._core.posterior.curves import DoseCurves
 from scgim._core.posterior.drift import Drift, fit_drift
+from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.levels import Levels
 from scgim._core.posterior.odds import Support
 from scgim._core.posterior.regulation.regulators import RegulatorFit
@@ -31,47 +32,88 @@ from scgim._core.structure.parents import Parents
 from scgim._core.structure.score import ShiftScore
 
 N_ROUNDS = 4
+N_STRICT = 2  # last rounds, where changes of activity have to raise the score of the graph
 N_MORE = 3  # rounds where graph and interventions of the search for shifts are gone on from
 FEW_GENES = 50  # up to which a search from another start costs little
 START_BACKGROUND = 0.2  # at first, small drifts of children are not taken for targets
 
 
+class Ended(NamedTuple):
+    """Where an alternation ended."""
+
+    run: ActiveFit
+    score: ActiveScore
+    chooser: Parents
+    state: OrderSearch
+    evidence: Evidence
+    history: list[dict[str, Any]]
+
+    @property
+    def worth(self) -> float:
+        """Score of the graph under its changes of activity, less what these cost: comparable between starts."""
+        return float(self.evidence.score.sum()) - self.run.price
+
+
 def fit_active(task: Task, rng: np.random.Generator) -> Fit:
     """Alternates between the graph on scaled parents and the interventions given the graph.
 
-    Where shifts are weighed too they come first; where they leave no change of activity that is probable, they stand. Small
-    systems begin anew otherwise, which finds better graphs; from more than `FEW_GENES` genes on, the order and the
-    interventions that were found are gone on from as soon as a change of activity is probable, with the trust in covariances
-    within contexts that was learned beside them (`scgim._core.structure.misfit`).
+    Where shifts are weighed too they come first; where they leave no change of activity that is probable, they stand. Graph and
+    interventions are found in turn, and where that ends depends on where it begins: small systems begin anew, and again from what
+    the search for shifts has found, and the end that is worth most is kept, which may be that of the shifts. From more than
+    `FEW_GENES` genes on, the order and the interventions that were found are gone on from as soon as a change of activity is
+    probable, with the trust in covariances within contexts that was learned beside them (`scgim._core.structure.misfit`).
     """
-    moments, design, genes, background, watch = task.moments, task.design, task.genes, task.background, task.watch
-    run, order, trusted = new_run(task), None, np.inf
-    if len(task.kinds) > 1:
-        shifts = search_shifts(task, run, rng)
-        trusted = shifts[0].prior.misfit_cells
-        if run.changes and not watch.over():
-            order = np.array(shifts[2].order)
-        else:
-            fit, run = assemble_shifts(task, shifts, rng), new_run(task)
-            if fit is not None:
-                return fit
-    if background == "auto":
-        run.prior = replace(task.prior, background_sd=np.full(moments.n_genes, START_BACKGROUND))
-    run.prior = run.prior.trusting(trusted)
+    run = new_run(task)
+    if not run.shifts:
+        return assemble_active(task, alternate(task, begun_anew(task), None, rng), rng)
+    shifts = search_shifts(task, run, rng)
+    trusted = shifts[0].prior.misfit_cells
+    if run.changes and not task.watch.over():  # in large systems alone
+        order = np.array(shifts[2].order)
+        return assemble_active(task, alternate(task, begun_anew(task, run, trusted), order, rng, N_MORE), rng)
+    evidence = evidence_given(shifts[0], shifts[2].parents)
+    beside = weigh_beside_shifts(task, shifts, evidence, rng)
+    if not beside.changes or task.watch.over():
+        return assemble_shifts(task, shifts, evidence, beside, rng)
+    ends = [alternate(task, begun_anew(task, trusted=trusted), None, rng)]
+    if task.moments.n_genes <= FEW_GENES and not task.watch.over():
+        again = new_run(task)
+        again.prior = shifts[0].prior
+        ends.append(alternate(task, again, np.array(shifts[2].order), rng))
+    best = max(ends, key=lambda end: end.worth)
+    if task.moments.n_genes <= FEW_GENES and evidence.score.sum() >= best.worth:
+        return assemble_shifts(task, shifts, evidence, beside, rng)
+    return assemble_active(task, best, rng)
+
+
+def alternate(
+    task: Task, run: ActiveFit, order: np.ndarray | None, rng: np.random.Generator, n_rounds: int = N_ROUNDS
+) -> Ended:
+    """Graph and interventions in turn, from an order or from none.
+
+    In the last two rounds changes of activity have to raise the score of the graph. Before, they do not: under the first graphs a
+    true one may not raise it, and the graphs that go with it would never be seen.
+    """
     history: list[dict[str, Any]] = []
-    anew = order is None
-    n_rounds = N_ROUNDS if anew else N_MORE
+    anew = n_rounds == N_ROUNDS
     for round_ in range(n_rounds):
         last = round_ == n_rounds - 1
-        kicks = task.kicks if last else 0
-        score, chooser, state, evidence = run.round(order, kicks, rng, watch, thorough=last or anew)
+        kicks, strict = task.kicks if last else 0, run.shifts and round_ >= n_rounds - N_STRICT
+        score, chooser, state, evidence = run.round(order, kicks, rng, task.watch, thorough=last or anew, strict=strict)
         order = np.array(state.order)
         history.append({"stage": f"search {round_ + 1}", "score": state.total})
-        watch.tell(f"search {round_ + 1}", state.total)
-        if watch.over():
+        task.watch.tell(f"search {round_ + 1}", state.total)
+        if task.watch.over():
             break
         if not last:
-            run.prior = learn_prior(score, evidence, background=background)
+            run.prior = learn_prior(score, evidence, background=task.background)
+    return Ended(run, score, chooser, state, evidence, history)
+
+
+def assemble_active(task: Task, ended: Ended, rng: np.random.Generator) -> Fit:
+    """The fit where an alternation ended."""
+    moments, design, genes = task.moments, task.design, task.genes
+    run, score, chooser, state, evidence, history = ended
     mechanisms = assemble_mechanisms(score, state.order, state.parents, evidence)
     mechanisms = replace(mechanisms, off=moments.loc + moments.scale * run.where_off)
     found = combine(run, run.children(evidence))
@@ -89,6 +131,15 @@ def fit_active(task: Task, rng: np.random.Generator) -> Fit:
         history=history,
         regulators=RegulatorFit.none(len(design.drugs), len(genes)),
     ).to_expression(moments.scale)
+
+
+def begun_anew(task: Task, run: ActiveFit | None = None, trusted: float = np.inf) -> ActiveFit:
+    """An alternation with the prior that nothing is learned of yet."""
+    run = new_run(task) if run is None else run
+    if task.background == "auto":
+        run.prior = replace(task.prior, background_sd=np.full(task.moments.n_genes, START_BACKGROUND))
+    run.prior = run.prior.trusting(trusted)
+    return run
 
 
 def new_run(task: Task) -> ActiveFit:
@@ -124,21 +175,32 @@ def search_shifts(
     )
 
 
-def assemble_shifts(
-    task: Task, found: tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]], rng: np.random.Generator
-) -> Fit | None:
-    """The fit by shifts alone, from a learned structure; None where a change of activity is probable beside them.
+def weigh_beside_shifts(
+    task: Task,
+    found: tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]],
+    evidence: Evidence,
+    rng: np.random.Generator,
+) -> ActiveFit:
+    """Changes of activity beside shifts, given the graph that was found for shifts alone."""
+    score, _, state, _ = found
+    run = ActiveFit(
+        task.moments, task.design, score.prior, shifts=True, background=task.background, known=task.known_targets
+    )
+    run.parents = dict(state.parents)
+    run.update(evidence, rng)
+    return run
 
-    Where the search has to end, shifts stand in any case.
-    """
+
+def assemble_shifts(
+    task: Task,
+    found: tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]],
+    evidence: Evidence,
+    run: ActiveFit,
+    rng: np.random.Generator,
+) -> Fit:
+    """The fit by shifts alone, from a learned structure."""
     design, known = task.design, task.known_targets
     score, chooser, state, history = found
-    run = ActiveFit(task.moments, design, score.prior, shifts=True, background=task.background, known=known)
-    run.parents = dict(state.parents)
-    evidence = evidence_given(score, state.parents)
-    run.update(evidence, rng)
-    if run.changes and not task.watch.over():
-        return None
     probability = edge_probabilities(chooser, state, rng=rng)
     fit = assemble(score, SHIFT, design, state.order, state.parents, evidence, probability, task.genes, known, history)
     settings = {"p_activity": run.activity.p_target, "activity_background_sd": run.activity.background}

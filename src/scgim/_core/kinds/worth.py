@@ -1,0 +1,116 @@
+"""Which changes of activity the score of the graph pays for (layer `_core`; not from the paper).
+
+Changes of activity are chosen by what they explain beside a background of single effects (:mod:`scgim._core.kinds.joint`). Where
+mechanisms are not linear, or slopes differ between contexts for another reason, that background is large, and a change of activity
+can be more probable than none although the graph explains the cells worse with it than without. The graph is searched under
+activities as they are taken, so each of them has to raise its score, shifts integrated out, by more than it costs.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from scgim._core.kinds.activity import ActiveScore, check_moments, functions_off
+
+
+class Change(NamedTuple):
+    """A change of the activity of one gene by one drug.
+
+    Attributes
+    ----------
+    gene
+        Whose activity changes.
+    rows
+        ``(L,)``; contexts of the drug.
+    psi
+        ``(L,)``; change there.
+    price
+        What it costs, in nats: minus the prior log odds, and minus the logarithm of the share of the prior that the posterior has.
+    """
+
+    gene: int
+    rows: np.ndarray
+    psi: np.ndarray
+    price: float
+
+
+class Scaling:
+    """The score of a graph while changes of activity are made, each in place.
+
+    With scales ``s = 1 + psi`` of parents, ``within = sum_k diag(s_k) S_k diag(s_k) / dof`` and ``cross = sum_k diag(s_k) S_k / dof``,
+    of which a change of one gene touches a row and a column; and the scores of its children alone.
+
+    Parameters
+    ----------
+    score
+        Without any change of activity.
+    off
+        ``(G,)``; standardised expression at which genes are off.
+    parents
+        The graph.
+    """
+
+    def __init__(self, score: ActiveScore, off: np.ndarray, parents: dict[int, tuple[int, ...]]) -> None:
+        m, B = score.moments, score.n_functions
+        self.score, self.parents, self.scatter = score, parents, check_moments(m)
+        score.within, score.cross = score.within.copy(), score.cross.copy()
+        self.means = score._compiled()[0][0]  # (F, K), controls first
+        self.place = np.argsort(score.sorted)  # of each context among these
+        self.flat = m.mean.reshape(len(m.n), -1)  # (K, F)
+        self.zero = functions_off(m, off)  # (F,)
+        self.scale = np.ones_like(self.flat)
+        self.children: dict[int, list[int]] = {i: [] for i in range(m.n_genes)}
+        for j, pa in parents.items():
+            for i in pa:
+                self.children[i].append(j)
+        self.value = {j: self.of(j) for j in range(m.n_genes) if parents[j]}
+        self.n_functions = B
+
+    def of(self, j: int) -> float:
+        """Score of gene j."""
+        return float(self.score.score_sets(j, np.array([self.parents[j]], dtype=np.int64))[0])
+
+    def scaled(self, gene: int, rows: np.ndarray, scale: np.ndarray) -> None:
+        """Exchanges what the functions of a gene are multiplied by in some contexts, ``(L,)``."""
+        B, score = self.n_functions, self.score
+        cols = slice(gene * B, (gene + 1) * B)
+        before, S = self.scale[rows, gene * B], self.scatter[rows, cols]  # (L,), (L, B, F)
+        change = (scale - before)[:, None, None] * S / score.dof
+        crossed = (change * self.scale[rows, None]).sum(axis=0)  # (B, F)
+        crossed[:, cols] = ((scale**2 - before**2)[:, None, None] * S[:, :, cols]).sum(axis=0) / score.dof
+        own = score.within[cols, cols] + crossed[:, cols]
+        score.within[cols] += crossed
+        score.within[:, cols] = score.within[cols].T
+        score.within[cols, cols] = own
+        score.cross[cols] += change[:, :, ::B].sum(axis=0)
+        self.scale[rows, cols] = scale[:, None]
+        self.means[cols, self.place[rows]] = (
+            self.zero[cols] + scale[:, None] * (self.flat[rows, cols] - self.zero[cols])
+        ).T
+
+    def gain(self, change: Change, *, keep: bool) -> float:
+        """What a change of activity gains beside those that were made; it is made where `keep`, and where it gains."""
+        gene, rows = change.gene, change.rows
+        before = self.scale[rows, gene * self.n_functions].copy()
+        self.scaled(gene, rows, before + change.psi)
+        value = {j: self.of(j) for j in self.children[gene]}
+        gain = sum(value[j] - self.value[j] for j in value) - change.price
+        if keep and gain > 0:
+            self.value |= value
+        else:
+            self.scaled(gene, rows, before)
+        return gain
+
+
+def worth(
+    score: ActiveScore, off: np.ndarray, parents: dict[int, tuple[int, ...]], changes: list[Change]
+) -> np.ndarray:
+    """Which of the changes are worth their price ``(C,)``: taken one after the other, those that gain most alone first."""
+    scaling = Scaling(score, off, parents)
+    alone = np.array([scaling.gain(change, keep=False) for change in changes])
+    taken = np.zeros(len(changes), dtype=bool)
+    for c in np.argsort(-alone, kind="stable").tolist():
+        taken[c] = scaling.gain(changes[c], keep=True) > 0
+    return taken
