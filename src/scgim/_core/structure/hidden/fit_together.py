@@ -20,7 +20,8 @@ from scgim._core.structure.hidden.factor_scores import SMALLEST_SCORE, Targets, 
 
 PRICE = 12.0  # of an effect for each power of e by which it exceeds the width: of an edge, about
 WIDTHS = (0.3, 0.2, 0.14, 0.1, 0.07, 0.05, 0.035, 0.025)  # standard deviations; the last is what counts as no effect
-N_STEPS = 60  # of each climb
+N_STEPS = 60  # of each climb, which ends before where a step gains less than so much of the value, which is of one cell
+LEAST_GAIN = 1e-6
 N_CORRECTIONS = 20  # of L-BFGS
 
 
@@ -131,7 +132,7 @@ def fit_together(
         spread = np.maximum((score[acts] ** 2).mean(axis=0), SMALLEST_SCORE)
         means = Means(mean, targets.weight * acts[:, None], spread)
         ridge = 2 * PRICE / (x[: climb.E] ** 2 + width**2)
-        options = {"maxiter": N_STEPS, "maxcor": N_CORRECTIONS}
+        options = {"maxiter": N_STEPS, "maxcor": N_CORRECTIONS, "ftol": LEAST_GAIN}
         bounds = np.column_stack([floor, np.full(len(x), np.inf)])
         x = minimize(climb, x, (means, ridge), "L-BFGS-B", jac=True, bounds=bounds, options=options).x
     weights = climb.unpack(x)[0]
