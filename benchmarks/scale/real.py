@@ -10,7 +10,7 @@ runs in a process of its own on one thread. ``cpu_s`` is its processor time, by 
 ``scored`` counts parent sets; ``score`` is that of the last search under the prior that it learned itself, ``common``
 the score of the graph under the prior that the other checkout learned (shift interventions alone). ``score_new`` and
 ``score_of_old_graph`` are those of our graph and of the other checkout's under one score: our code with the prior that our fit
-learned, changes of activity learned for each; they have a table of their own, ``tables/real_scores.csv``. Fits that end in ``_trusting`` do not learn how far covariances can be trusted, so that both search for the same. With other code
+learned, changes of activity learned for each from two starts, less their price; they have a table of their own, ``tables/real_scores.csv``. Fits that end in ``_trusting`` do not learn how far covariances can be trusted, so that both search for the same. With other code
 beside, ``ratio`` is its time over ours, and ``over_shift`` the time of ``auto`` over that of ``shift`` on the same data.
 The table is ``tables/real.csv``; rows of fits that were not asked for stay.
 """
