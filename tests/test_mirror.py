@@ -13,7 +13,7 @@ ELSEWHERE = {
     ("_core/features/test_model.py", "a step of FeatureModel, tested through it"): """
         _core/features/backward_map.py _core/features/validate.py""",
     ("_core/learn/test_fit_search.py", "a step of fit_search, tested by what it recovers"): """
-        _core/learn/assemble.py _core/learn/order.py _core/structure/learn_prior.py""",
+        _core/learn/assemble.py _core/learn/order.py""",
     ("_core/structure/test_score.py", "what the score is made of, and what it gives"): """
         _core/posterior/evidence.py _core/structure/prior.py""",
     ("_core/structure/cycles/test_cyclic.py", "a start, and the fit, of the search that is tested there"): """

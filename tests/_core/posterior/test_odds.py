@@ -1,5 +1,6 @@
 """What odds of targets become: targets of contexts, what a fit keeps, and errors that contexts share."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -62,6 +63,10 @@ def test_what_contexts_share_is_what_is_left_of_the_errors(rng):
     rest = np.maximum(variance - own - found.offset, 0) + odds.background.beside
     assert odds.shared.shape == (2, 1, 8)
     np.testing.assert_allclose(odds.shared[found.drug, found.level], rest)
+    doubt = rng.uniform(size=(2, 8))
+    unsure = learn_odds(replace(shifts, doubt=doubt), DESIGN, None)
+    np.testing.assert_array_equal(unsure.log_odds, odds.log_odds)
+    np.testing.assert_allclose(unsure.shared[found.drug, found.level], rest + doubt)
     settings = odds.settings
     assert settings["drift_sd"] == pytest.approx(np.sqrt(np.median(odds.background.scale)))
     assert settings["between_contexts_sd"] == found.context_sd

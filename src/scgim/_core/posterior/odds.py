@@ -141,7 +141,7 @@ def learn_odds(shifts: Shifts, design: Design, known: np.ndarray | None) -> Odds
     log_odds = override(share(log_odds, found.alike), known)
     error = shifts.error + found.context_sd**2 * ~design.control[:, None]
     own = (found.weight**2 * design.present[:, found.drug].T) @ error  # (R, G) that differs between contexts
-    rest = np.maximum(background.variance - own - found.offset, 0.0) + background.beside
+    rest = np.maximum(background.variance - own - found.offset, 0.0) + background.beside + shifts.doubt
     shared = np.zeros((D, design.n_levels, error.shape[1]))
     shared[found.drug, found.level] = rest
     return Odds(log_odds, error, shared, shifts, background, regulators)

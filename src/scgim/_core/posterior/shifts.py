@@ -21,6 +21,8 @@ from scgim._core.posterior.spread import moderated
 
 ShiftsAt = Callable[[np.ndarray], "Shifts"]
 """From fractions ``(K, D)`` of the full effects to what mechanisms leave of the means."""
+UNLIKELY = 0.01  # probability below which an edge that the graph lacks is left out of account
+SINGULAR = 1e-8  # singular value, relative to the largest, of functions of a gene that its parents explain
 SMALLEST_NOISE = 0.2  # of the variance of a gene's noise in one context, of that over all
 
 
@@ -42,6 +44,8 @@ class Shifts:
         Regulators that may have caused them, or None.
     further
         ``(G, G)``; what each unit of a shift does to the genes further down, row causes column; None where that is not known.
+    doubt
+        ``(R, G)``; error variance of effects, not of whether there are any, as edges that the graph lacks may be there.
     """
 
     estimate: np.ndarray
@@ -51,6 +55,7 @@ class Shifts:
     error: np.ndarray
     network: Network | None = None
     further: np.ndarray | None = None
+    doubt: np.ndarray | float = 0.0
 
 
 def linear_effects(moments: Moments, parents: dict[int, tuple[int, ...]], evidence: Evidence) -> np.ndarray:
@@ -102,7 +107,8 @@ def find_shifts(
     parents, evidence
         The graph, and what it leaves.
     edge_probability
-        ``(G, G)``; an edge of probability q explains what it passes on with an error of ``(1 - q)`` of its square.
+        ``(G, G)``; an edge of probability q explains what it passes on with an error of ``(1 - q)`` of its square; one that the
+        graph lacks leaves the size of effects in doubt, see `doubt_of_others`.
     fraction
         ``(K, D)``; fraction of the full effect of each drug.
     network
@@ -132,7 +138,47 @@ def find_shifts(
     further = None  # regulators move genes that are no targets, which is not chance
     if network is None:
         further = np.linalg.inv(np.eye(len(effects)) - effects) - np.eye(len(effects))
-    return Shifts(estimate, variance, passed, found, error, network, further)
+    doubt = doubt_of_others(moments, parents, edge_probability, moved)
+    return Shifts(estimate, variance, passed, found, error, network, further, doubt)
+
+
+def doubt_of_others(
+    moments: Moments, parents: dict[int, tuple[int, ...]], edge_probability: np.ndarray, moved: np.ndarray
+) -> np.ndarray:
+    """Error variance ``(R, G)`` of shifts beyond what parents pass on, as genes that are no parents in the graph may be some.
+
+    A gene i of probability q would pass on ``d = moved_i b_ij`` with the slopes of gene j on i beside its parents P within contexts,
+    ``b_ij = (S_ii - S_iP S_PP^-1 S_Pi)^-1 (S_ij - S_iP S_PP^-1 S_Pj)``, and adds ``q d^2``. Where a drug moves two genes that are
+    one another's cause with some probability each, this is most of what is not known of its effect on either. That it moves them at all is
+    not in doubt: of two graphs one has the effect, and a Gaussian that is as wide as both together would lose it.
+
+    Parameters
+    ----------
+    moments
+        Of the cells.
+    parents
+        The graph.
+    edge_probability
+        ``(G, G)``.
+    moved
+        ``(R, G*B)``; shifts of all functions of all genes.
+    """
+    S, B = moments.within, moments.n_functions
+    out = np.zeros((len(moved), moments.n_genes))
+    functions = np.arange(B)
+    for j, pa in parents.items():
+        q = edge_probability[:, j].copy()
+        q[[*pa, j]] = 0.0
+        others = np.flatnonzero(q > UNLIKELY)
+        given = (np.array(pa, dtype=int)[:, None] * B + functions).ravel()  # (p*B,)
+        for i in others:
+            own = i * B + functions
+            both = np.append(own, j * B)
+            beside = np.linalg.lstsq(S[np.ix_(given, given)], S[np.ix_(given, both)], rcond=SINGULAR)[0]  # (p*B, B + 1)
+            left = S[np.ix_(own, both)] - S[np.ix_(own, given)] @ beside  # (B, B + 1)
+            slope = np.linalg.lstsq(left[:, :-1], left[:, -1], rcond=SINGULAR)[0]
+            out[:, j] += q[i] * (moved[:, own] @ slope) ** 2
+    return out
 
 
 def plain_shifts(

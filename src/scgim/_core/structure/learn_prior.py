@@ -12,6 +12,7 @@ from scgim._core.structure.prior import FEWEST_GENES, Prior
 from scgim._core.structure.score import ShiftScore
 
 BACKGROUNDS = np.array([0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7])
+CLEAR = 2.0  # times that a variance within contexts has to be usual ones, to say that effects are larger
 MOST_TARGETS = 3.0  # targets a drug that the prior allows for, at the most: sparse mechanism shifts
 
 
@@ -30,12 +31,31 @@ def learn_prior(score: ShiftScore, evidence: Evidence, *, background: float | st
     rho_k = np.repeat(rho, score.sizes, axis=0)
     size = score.effects(residual, error)
     slab2 = (rho_k * np.maximum(size, 0)).sum() / max(rho_k.sum(), 1e-9)
-    slab = np.full(G, np.sqrt(np.clip(slab2, 0.05, 25.0))) if rho_k.sum() > 1 else score.prior.effect_sd
+    sd = np.sqrt(np.clip(slab2, 0.05, 25.0)) * wider(score.self_variance, rho_k)
+    slab = sd if rho_k.sum() > 1 else score.prior.effect_sd
     prior = replace(score.prior, p_target=np.full(G, p), effect_sd=slab)
     prior.background_sd = (
         _background(score, prior, residual, error) if background == "auto" else np.full(G, float(background))
     )
     return prior
+
+
+def wider(within: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Times that effects on each gene are larger than usual ones, in standard deviations over all cells, ``(G,)``: one at the least.
+
+    Where what a drug does to a gene and what its parents pass on cancel, the gene varies little between contexts: the effect is as
+    large as others beside the standard deviation within contexts, and many times that over all cells. A graph with the edge turned
+    round, which needs no large effect, would be taken for better. Genes that vary a little more than others are left alone.
+
+    Parameters
+    ----------
+    within
+        ``(G,)``; variance within contexts, of that over all cells.
+    target
+        ``(K', G)``; probability of a target.
+    """
+    usual = (target * within).sum() / max(target.sum(), 1e-9)
+    return np.asarray(np.sqrt(np.maximum(within / max(CLEAR * usual, 1e-9), 1.0)))
 
 
 def _background(score: ShiftScore, prior: Prior, residual: np.ndarray, error: np.ndarray) -> np.ndarray:
