@@ -20,7 +20,7 @@ from scipy.special import softmax
 from scgim._core.design import Design
 from scgim._core.moments.moments import Moments, Responses
 from scgim._core.posterior.contrasts import references
-from scgim._core.posterior.spread import FEWEST_CONTEXTS, freedom_beside, log_density
+from scgim._core.posterior.spread import FEWEST_CONTEXTS, log_density, log_evidence
 
 SPREADS = (
     0.0,
@@ -87,9 +87,7 @@ def _spreads(moments: Moments, design: Design, excess: np.ndarray) -> np.ndarray
     nu, square = freedom[known], moments.square[np.ix_(known, varied)]
     pooled, excess = pooled[varied], excess[np.ix_(known, varied)]
     still = [np.maximum(pooled - s * (nu @ excess) / nu.sum(), KEPT * pooled) for s in SPREADS]  # (G,) each
-    both = list(zip(SPREADS, still, strict=True))
-    priors = [freedom_beside(square, nu, rest + s * excess) for s, rest in both]
-    alike = [log_density(square, nu, rest + s * excess, d0).sum() for (s, rest), d0 in zip(both, priors, strict=True)]
+    alike, priors = log_evidence(square, nu, [rest + s * excess for s, rest in zip(SPREADS, still, strict=True)])
     best = int(np.argmax(alike))
     if alike[best] < alike[0] + WORTH:
         return nothing

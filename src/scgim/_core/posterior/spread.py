@@ -6,6 +6,8 @@ a scaled inverse chi-squared prior, as for microarrays :cite:p:`smyth2004`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
@@ -59,6 +61,18 @@ def log_density(square: np.ndarray, freedom: np.ndarray, variance: np.ndarray, p
     return np.asarray(
         constant - 0.5 * nu * np.log(variance) - 0.5 * (nu + prior) * np.log1p(square / (prior * variance))
     )
+
+
+def log_evidence(
+    square: np.ndarray, freedom: np.ndarray, variances: Sequence[np.ndarray]
+) -> tuple[list[float], list[float]]:
+    """Of sums of squares under each of some expected variances ``(K, G)``, and how sure these are, in degrees of freedom.
+
+    What part of the cells responds, or how unequally they do, shows in variances that are expected beside others; how far variances
+    differ for other reasons is learned anew beside each.
+    """
+    prior = [freedom_beside(square, freedom, v) for v in variances]
+    return [float(log_density(square, freedom, v, d).sum()) for v, d in zip(variances, prior, strict=True)], prior
 
 
 def moderated(square: np.ndarray, n: np.ndarray, pooled: np.ndarray) -> np.ndarray:

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from scgim._core.design import Design
 from scgim._core.effects import Effects
 from scgim._core.moments.moments import Moments
-from scgim._core.posterior.responders.penetrance import SHARES, Penetrance, learn_penetrance
+from scgim._core.posterior.responders.penetrance import SHARES, Penetrance, among_cells, learn_penetrance
 
 G, D, DOSES, N = 6, 12, 3, 80
 
@@ -22,8 +23,13 @@ def design() -> Design:
     )
 
 
-def seen(share: np.ndarray, rng: np.random.Generator, *, inflated: float = 0.0) -> tuple[Moments, Effects, np.ndarray]:
-    """Sums of squares where a share ``(D,)`` of the cells responds to two targets; gene 0 acts on gene 1; some variances are 16 times larger."""
+def seen(
+    share: np.ndarray, rng: np.random.Generator, *, inflated: float = 0.0, of_cells: bool = False
+) -> tuple[Moments, Effects, np.ndarray]:
+    """Sums of squares where a share ``(D,)`` of the cells responds to two targets; gene 0 acts on gene 1; some variances are 16 times larger.
+
+    Effects are those of the drugs, or of the cells that did respond.
+    """
     plan = design()
     weights = np.zeros((G, G))
     weights[0, 1] = 0.8
@@ -41,6 +47,8 @@ def seen(share: np.ndarray, rng: np.random.Generator, *, inflated: float = 0.0) 
         respond = rng.random(n[k]) < s
         x = (rng.normal(size=(n[k], G)) * noisy[k] * scale + respond[:, None] * effect[k] / s) @ total
         square[k] = ((x - x.mean(axis=0)) ** 2).sum(axis=0)
+        if of_cells:
+            effect[k] *= respond.mean() / s
     within = np.diag(square.sum(axis=0) / (n.sum() - len(n)) / scale**2)
     moments = Moments(
         n.astype(float), np.zeros((len(n), G, 1)), within, np.zeros(G), scale, np.ones((G, 1)), square=square / scale**2
@@ -54,6 +62,26 @@ def test_the_share_of_every_drug_is_found(share, rng):
     assert np.abs(found.share - share).max() < 0.1
     assert ((found.low <= share) & (share <= found.high)).mean() > 0.7
     assert (found.high - found.low).max() < 0.3
+
+
+def test_shares_of_a_context_are_binomial():
+    """50 cells can have all shares of the grid: those are the probabilities of the binomial distribution, given one of them."""
+    np.testing.assert_allclose(50 * SHARES, np.round(50 * SHARES))
+    for i in (0, 10, 40):
+        exact = binom.pmf(np.round(50 * SHARES), 50, SHARES[i])
+        np.testing.assert_allclose(np.exp(among_cells(50.0)[i]), exact / exact.sum(), rtol=1e-9)
+    np.testing.assert_array_equal(np.exp(among_cells(50.0)[-1]), np.arange(len(SHARES)) == len(SHARES) - 1)
+    np.testing.assert_allclose(np.exp(among_cells(1e9)), np.eye(len(SHARES)), atol=1e-9)
+
+
+def test_intervals_hold_the_share_nine_times_in_ten(rng):
+    """Few cells, of which more or fewer respond than the drug's share says, once for all targets of a context."""
+    held = []
+    for _ in range(20):
+        share = rng.uniform(0.2, 0.8, D)
+        found = learn_penetrance(*_with(design(), seen(share, rng, of_cells=True)))
+        held.append((found.low <= share) & (share <= found.high))
+    assert 0.85 < np.mean(held) < 0.98
 
 
 def test_drugs_may_differ(rng):

@@ -4,6 +4,7 @@ Where a share s of the cells responds, all targets together, and the others do n
 respond, and variances there grow by ``m^2 (1 - s) / s``. The variance of a gene in a context then is scaled inverse chi-squared around
 that of the gene elsewhere, with this added at the targets of the drug; the share of each drug has its posterior on a grid. A share of
 one has a prior probability of its own, which is learned from all drugs and starts at one half, so that shares are drawn towards one.
+What a context tells is the share of its own cells that responded, once for all its targets; of few cells that is binomial around the share of the drug.
 Where variances differ between contexts for other reasons, they have few degrees of freedom, and say little of the share.
 """
 
@@ -12,12 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp, softmax
+from scipy.special import gammaln, logsumexp, softmax
 
 from scgim._core.design import Design
 from scgim._core.effects import Effects
 from scgim._core.moments.moments import Moments
-from scgim._core.posterior.spread import freedom_beside, log_density
+from scgim._core.posterior.spread import log_density, log_evidence
 from scgim._core.state import savable
 
 SHARES = np.linspace(0.04, 1.0, 49)  # that are tried
@@ -81,7 +82,8 @@ def learn_penetrance(moments: Moments, design: Design, targets: Effects, weights
     change = (
         np.where(called, targets.mean, 0.0) @ total / moments.scale
     ) ** 2  # (K, G), in squared standard deviations
-    log = _log_likelihood(moments, design, change, called)  # (K, S)
+    log = _log_likelihood(moments, design, change, called)  # (K, S) of the share of the cells that did respond
+    log = np.stack([logsumexp(own + among_cells(n), axis=1) for own, n in zip(log, moments.n, strict=True)])
     of_drug = np.zeros((len(design.drugs), len(SHARES)))
     for d in range(len(of_drug)):
         rows = design.alone(d) if len(design.alone(d)) else design.of(d)
@@ -92,8 +94,20 @@ def learn_penetrance(moments: Moments, design: Design, targets: Effects, weights
     return Penetrance(posterior @ SHARES, low, high)
 
 
+def among_cells(n: float) -> np.ndarray:
+    """Log probability, ``(S, S)``, that each share of n cells (columns) responds where a cell does with each probability (rows).
+
+    Binomial on the grid, ``n! / (n s)! / (n - n s)! p^(n s) (1 - p)^(n - n s)``, and of sum one.
+    """
+    hits, misses, p = n * SHARES, n * (1 - SHARES), SHARES[:-1, None]
+    log = np.full((len(SHARES), len(SHARES)), -np.inf)
+    log[:-1] = hits * np.log(p) + misses * np.log1p(-p) - gammaln(hits + 1) - gammaln(misses + 1)
+    log[-1, -1] = 0.0  # all of them
+    return np.asarray(log - logsumexp(log, axis=1, keepdims=True))
+
+
 def _log_likelihood(moments: Moments, design: Design, change: np.ndarray, called: np.ndarray) -> np.ndarray:
-    """Of every share in every context ``(K, S)``, by the variances of the targets `called` ``(K, G)``."""
+    """Of every share of the cells of a context ``(K, S)``, by the variances of the targets `called` ``(K, G)``."""
     nu, square = np.maximum(moments.n - 1.0, 0.0), np.asarray(moments.square)
     pooled = np.diag(moments.within)[:: moments.n_functions]  # (G,)
     still = ((change < STILL * pooled) | design.control[:, None]) * nu[:, None]  # (K, G) cells
@@ -104,8 +118,8 @@ def _log_likelihood(moments: Moments, design: Design, change: np.ndarray, called
     if not known.any() or not varied.any():
         return np.zeros((len(nu), len(SHARES)))
     spread = [usual[varied] + (1 / s - 1) * change[np.ix_(known, varied)] for s in SHARES]  # of variances
-    d0 = [freedom_beside(own, freedom, v) for v in spread]
-    best = d0[int(np.argmax([log_density(own, freedom, v, d).sum() for v, d in zip(spread, d0, strict=True)]))]
+    log, d0 = log_evidence(own, freedom, spread)
+    best = d0[int(np.argmax(log))]
     out, read = np.zeros((len(nu), len(SHARES))), called[np.ix_(known, varied)]
     out[known] = np.stack([(read * log_density(own, freedom, v, best)).sum(axis=1) for v in spread], axis=1)
     return out
