@@ -8,7 +8,9 @@ digits between processors and versions, up to a small tolerance.
 import os
 import sys
 import warnings
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pandas as pd
@@ -131,4 +133,8 @@ if __name__ == "__main__":
     cases = sys.argv[1:] or list(CASES)
     kept = dict(np.load(PINNED)) if PINNED.exists() and sys.argv[1:] else {}
     kept = {key: value for key, value in kept.items() if key.partition("/")[0] not in cases}
-    np.savez_compressed(PINNED, **kept, **{f"{c}/{name}": v for c in cases for name, v in numbers(c).items()})
+    kept |= {f"{c}/{name}": v for c in cases for name, v in numbers(c).items()}
+    with ZipFile(PINNED, "w", ZIP_DEFLATED, compresslevel=9) as file:  # smaller than savez_compressed makes it
+        for key, value in kept.items():
+            np.save(array := BytesIO(), value)
+            file.writestr(f"{key}.npy", array.getvalue())

@@ -4,14 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import polygamma
 
-from scgim._core.posterior.spread import (
-    freedom_beside,
-    inverse_trigamma,
-    log_density,
-    log_evidence,
-    moderated,
-    prior_freedom,
-)
+from scgim._core.posterior.spread import inverse_trigamma, log_evidence, moderated, prior_freedom
 
 
 def test_inverse_trigamma_inverts():
@@ -77,9 +70,7 @@ def test_variances_are_drawn_by_the_learned_freedom(rng):
 
 def test_evidence_is_largest_at_the_variances_that_cells_have(rng):
     truth = np.array([[1.0], [4.0]] * 50) * np.array([0.5, 2.0, 1.0])  # (K, G)
-    square, freedom = truth * rng.chisquare(29, truth.shape), np.full(100, 29.0)
-    tried = [np.ones(truth.shape), truth, 2 * truth]
-    log, prior = log_evidence(square, freedom, tried)
+    log, prior = log_evidence(
+        truth * rng.chisquare(29, truth.shape), np.full(100, 29.0), [np.ones(truth.shape), truth, 2 * truth]
+    )
     assert int(np.argmax(log)) == 1 and prior[0] < 10 < prior[1]
-    np.testing.assert_allclose(prior, [freedom_beside(square, freedom, v) for v in tried])
-    np.testing.assert_allclose(log[2], log_density(square, freedom, tried[2], prior[2]).sum())

@@ -149,8 +149,7 @@ def doubt_of_others(
 
     A gene i of probability q would pass on ``d = moved_i b_ij`` with the slopes of gene j on i beside its parents P within contexts,
     ``b_ij = (S_ii - S_iP S_PP^-1 S_Pi)^-1 (S_ij - S_iP S_PP^-1 S_Pj)``, and adds ``q d^2``. Where a drug moves two genes that are
-    one another's cause with some probability each, this is most of what is not known of its effect on either. That it moves them at all is
-    not in doubt: of two graphs one has the effect, and a Gaussian that is as wide as both together would lose it.
+    one another's cause with some probability each, this is most of what is not known of its effect on either.
 
     Parameters
     ----------
