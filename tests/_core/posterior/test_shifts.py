@@ -74,7 +74,7 @@ def test_edges_that_the_graph_lacks_leave_effects_in_doubt(rng):
     probability[0, 2], probability[1, 0], probability[0, 1], probability[1, 2] = 0.3, 0.2, 0.005, 0.6
     moved = np.array([[1.0, -2.0, 0.5], [0.0, 3.0, 0.0]])
     S = moments.within
-    slope = np.linalg.solve(S[:2, :2], S[:2, 2])[0]  # of gene 2 on gene 0 beside gene 1: exactly that of the system
+    slope = np.linalg.solve(S[:2, :2], S[:2, 2])[0]
     np.testing.assert_allclose(slope, EFFECTS[0, 2])
     turned = S[0, 1] / S[1, 1]  # of gene 0 on gene 1
     expected = np.stack([0.2 * (moved[:, 1] * turned) ** 2, [0, 0], 0.3 * (moved[:, 0] * slope) ** 2], axis=1)

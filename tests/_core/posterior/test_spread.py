@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import polygamma
 
-from scgim._core.posterior.spread import inverse_trigamma, log_evidence, moderated, prior_freedom
+from scgim._core.posterior.spread import inverse_trigamma, moderated, prior_freedom
 
 
 def test_inverse_trigamma_inverts():
@@ -66,11 +66,3 @@ def test_variances_are_drawn_by_the_learned_freedom(rng):
     np.testing.assert_array_equal(moderated(square[two] * 9.0, n[two], pooled), np.tile(pooled, (4, 1)))
     threes = np.full(6, 3)
     assert not np.allclose(moderated(np.repeat([0.01, 9.0], 3)[:, None] * [2.0, 2.0], threes, np.full(2, 4.5)), 4.5)
-
-
-def test_evidence_is_largest_at_the_variances_that_cells_have(rng):
-    truth = np.array([[1.0], [4.0]] * 50) * np.array([0.5, 2.0, 1.0])  # (K, G)
-    log, prior = log_evidence(
-        truth * rng.chisquare(29, truth.shape), np.full(100, 29.0), [np.ones(truth.shape), truth, 2 * truth]
-    )
-    assert int(np.argmax(log)) == 1 and prior[0] < 10 < prior[1]

@@ -1,4 +1,4 @@
-"""How large effects are, and for which genes they are larger."""
+"""For which genes effects are larger."""
 
 import numpy as np
 

@@ -21,7 +21,7 @@ from scgim._core.posterior.spread import moderated
 
 ShiftsAt = Callable[[np.ndarray], "Shifts"]
 """From fractions ``(K, D)`` of the full effects to what mechanisms leave of the means."""
-UNLIKELY = 0.01  # probability below which an edge that the graph lacks is left out of account
+UNLIKELY = 0.01  # probability of an edge that the graph lacks, below which it is left out
 SINGULAR = 1e-8  # singular value, relative to the largest, of functions of a gene that its parents explain
 SMALLEST_NOISE = 0.2  # of the variance of a gene's noise in one context, of that over all
 
@@ -148,17 +148,12 @@ def doubt_of_others(
     """Error variance ``(R, G)`` of shifts beyond what parents pass on, as genes that are no parents in the graph may be some.
 
     A gene i of probability q would pass on ``d = moved_i b_ij`` with the slopes of gene j on i beside its parents P within contexts,
-    ``b_ij = (S_ii - S_iP S_PP^-1 S_Pi)^-1 (S_ij - S_iP S_PP^-1 S_Pj)``, and adds ``q d^2``. Where a drug moves two genes that are
-    one another's cause with some probability each, this is most of what is not known of its effect on either.
+    ``b_ij = (S_ii - S_iP S_PP^-1 S_Pi)^-1 (S_ij - S_iP S_PP^-1 S_Pj)``, and adds ``q d^2``.
 
     Parameters
     ----------
-    moments
-        Of the cells.
-    parents
-        The graph.
-    edge_probability
-        ``(G, G)``.
+    moments, parents, edge_probability
+        As in `find_shifts`.
     moved
         ``(R, G*B)``; shifts of all functions of all genes.
     """

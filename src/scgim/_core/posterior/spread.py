@@ -66,11 +66,7 @@ def log_density(square: np.ndarray, freedom: np.ndarray, variance: np.ndarray, p
 def log_evidence(
     square: np.ndarray, freedom: np.ndarray, variances: Sequence[np.ndarray]
 ) -> tuple[list[float], list[float]]:
-    """Of sums of squares under each of some expected variances ``(K, G)``, and how sure these are, in degrees of freedom.
-
-    What part of the cells responds, or how unequally they do, shows in variances that are expected beside others; how far variances
-    differ for other reasons is learned anew beside each.
-    """
+    """Of sums of squares under each of some expected variances ``(K, G)``, and the degrees of freedom that each of these counts for."""
     prior = [freedom_beside(square, freedom, v) for v in variances]
     return [float(log_density(square, freedom, v, d).sum()) for v, d in zip(variances, prior, strict=True)], prior
 

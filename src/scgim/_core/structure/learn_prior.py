@@ -43,9 +43,8 @@ def learn_prior(score: ShiftScore, evidence: Evidence, *, background: float | st
 def wider(within: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Times that effects on each gene are larger than usual ones, in standard deviations over all cells, ``(G,)``: one at the least.
 
-    Where what a drug does to a gene and what its parents pass on cancel, the gene varies little between contexts: the effect is as
-    large as others beside the standard deviation within contexts, and many times that over all cells. A graph with the edge turned
-    round, which needs no large effect, would be taken for better. Genes that vary a little more than others are left alone.
+    Where what a drug does and what parents pass on cancel, a gene varies little between contexts: the effect is as large as others
+    beside its variance within contexts. A graph with the edge turned round, which needs no large effect, would be taken for better.
 
     Parameters
     ----------
