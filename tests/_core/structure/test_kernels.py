@@ -1,5 +1,6 @@
 """Compiled scores against plain numpy."""
 
+import numba
 import numpy as np
 import pytest
 
@@ -94,3 +95,9 @@ def test_prior_that_was_exchanged_counts_at_once(study):
     after = score.score_sets(2, np.array([[0]]))
     assert before != after
     assert after == pytest.approx(score._solve(2, np.array([[0]]))["score"])
+
+
+@pytest.mark.parametrize("mechanism", ["linear", "additive"])
+def test_python_and_the_compiled_search_ask_for_the_same_compiled_scores(study, mechanism):
+    score = make_score(study, mechanism)
+    assert numba.typeof(score._inverse_row(2)) == numba.typeof(score.engine()[3][3])

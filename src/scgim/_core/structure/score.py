@@ -291,8 +291,8 @@ class ShiftScore:
         return scores, coefs
 
     def _inverse_row(self, j: int) -> np.ndarray:
-        """Row of the inverse of the present system: none without cycles."""
-        return self.self_variance
+        """Row of the inverse of the present system: none without cycles, and an array of the same kind in its place."""
+        return self._compiled()[0][3]  # another layout would be compiled for, too
 
     def score_added(
         self, j: int, base: tuple[int, ...], candidates: np.ndarray, n_steps: int | None = None
