@@ -195,7 +195,8 @@ def one(arguments: argparse.Namespace) -> dict[str, Any]:
     if last is not None:
         with np.load(arguments.other) as file:
             scores = {"score_new": last.of(graph), "score_of_old_graph": last.of(file["graph"])}
-    row = {"cpu_s": seconds, **stages, "peak_mb": peak_mb(), "added_mb": peak_mb() - before, "scored": clock.n_scored}
+    row = {"cpu_s": seconds, **stages, "peak_mb": peak_mb(), "added_mb": peak_mb() - before}
+    row = {name: round(value, 3) for name, value in row.items()} | {"scored": clock.n_scored}
     return (
         row
         | {"score": float(fit.history[-1]["score"]), "edges": int((graph != 0).sum())}
@@ -327,11 +328,12 @@ def write_scores(name: str, rows: list[dict[str, Any]]) -> None:
 
 
 def number(text: str) -> Any:
-    """A number where it is one."""
+    """A number where it is one, a whole one where it can be."""
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         return text
+    return int(value) if value.is_integer() else value
 
 
 def parse() -> argparse.Namespace:
