@@ -1,0 +1,204 @@
+"""Real control cells with knock-downs put into them: are these called, and nothing else?
+
+    python benchmarks/targets/implanted.py
+
+Cells without a drug of three sets are divided at random into drugs and controls. Each drug lowers one gene: of its counts, a tenth to a half are kept, in
+80 % of the cells. Nothing follows from it, so every other call is false, and noise, correlations and means are those of real cells. Under
+``composition`` the cells of a drug are not drawn evenly, but more of those that are high (or low) along the first principal component, as where a drug
+arrests the cell cycle; under ``nothing`` they are drawn so and no gene is lowered. Beside the calls are those of
+``scanpy.tl.rank_genes_groups`` (Wilcoxon, adjusted p below 0.05), and beside the ranks those of the simple scores of ``real.py``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+import argparse
+from typing import Any
+
+import _judge
+import _real
+import _simple
+import numpy as np
+import pandas as pd
+from _screens import Screen
+
+HERE = Path(__file__).parent
+ROWS = "implanted_seeds.csv"
+SURE, FAMILY = 0.9, 0.05
+KEYS = {"perturbation_key": "drug", "control": "control", "batch_key": "batch"}
+N_DRUGS, N_CELLS = 12, 80
+RESPONDING = 0.8
+KEPT = (0.1, 0.5)
+"""Share of the counts of its target that a drug leaves, in the cells that respond."""
+SEEN = 0.3
+"""Genes with at least so many counts a cell can be targets: below, nothing can be lowered that anyone would see."""
+BIAS = 0.7
+"""Standard deviation over drugs of the log odds that a standard deviation of the first component (of standardised genes) gives a cell to be drawn."""
+CASES = {"even": (1, 0.0), "composition": (1, BIAS), "nothing": (0, BIAS)}
+"""Targets a drug, and how unevenly cells are drawn."""
+
+
+def _read(folder: str, name: str):
+    import anndata
+
+    return anndata.read_h5ad(_real.data_file(folder, f"{name}.h5ad"))
+
+
+def _counts(adata) -> np.ndarray:
+    return np.asarray(adata.X.toarray() if hasattr(adata.X, "toarray") else adata.X, float)
+
+
+def tapseq_k562():
+    """Counts, size factors and batches of cells with guides that have no target."""
+    adata = _read("known_targets/tapseq_k562", "tapseq_k562")
+    adata = adata[(adata.obs["drug"] == "control").to_numpy()]
+    return _counts(adata), adata.obs["size_factor"].to_numpy(float), adata.obs["batch"].astype(str).to_numpy()
+
+
+def eccite_thp1():
+    """The same; genes in at least 2 % of the cells."""
+    adata = _read("known_targets/eccite_thp1", "eccite_thp1")
+    adata = adata[(adata.obs["drug"] == "control").to_numpy()]
+    counts = _counts(adata)
+    total = counts.sum(1)
+    return counts[:, (counts > 0).mean(0) >= 0.02], total / np.median(total), adata.obs["batch"].astype(str).to_numpy()
+
+
+def gbm_panobinostat():
+    """Vehicle; the patient is the batch."""
+    adata = _read("gbm_panobinostat", "gbm_panobinostat")
+    adata = adata[(adata.obs["treatment"] == "vehicle (DMSO)").to_numpy()]
+    counts = _counts(adata)
+    total = counts.sum(1)
+    return counts, total / np.median(total), adata.obs["patient_id"].astype(str).to_numpy()
+
+
+BACKGROUNDS: dict[str, Callable[[], tuple[np.ndarray, np.ndarray, np.ndarray]]] = {
+    "tapseq_k562": tapseq_k562,
+    "eccite_thp1": eccite_thp1,
+    "gbm_panobinostat": gbm_panobinostat,
+}
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--background", nargs="+", choices=list(BACKGROUNDS), default=list(BACKGROUNDS))
+    parser.add_argument("--case", nargs="+", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--quick", action="store_true", help="few genes and cells, to see that everything runs")
+    return _real.parsed(parser, argv, HERE)
+
+
+def first_component(logarithms: np.ndarray, batch: np.ndarray) -> np.ndarray:
+    """Score of each cell on the first principal component within batches, in standard deviations, (n,)."""
+    centred = logarithms - pd.DataFrame(logarithms).groupby(batch).transform("mean").to_numpy()
+    left, size, _ = np.linalg.svd(centred / np.maximum(centred.std(0), 1e-6), full_matrices=False)
+    score = left[:, 0] * size[0]
+    return score / score.std()
+
+
+def implant(counts: np.ndarray, size: np.ndarray, batch: np.ndarray, case: str, seed: int, *, quick: bool = False):
+    """AnnData of logarithms, and the target of each drug."""
+    import anndata
+
+    rng = np.random.default_rng(seed)
+    n_targets, bias = CASES[case]
+    counts = counts[:, :12].copy() if quick else counts.copy()
+    score = first_component(np.log1p(counts / size[:, None]), batch)
+    drug, left = np.full(len(counts), "control", dtype=object), np.arange(len(counts))
+    seen = np.flatnonzero(counts.mean(0) >= SEEN)
+    names, truth = np.array([f"gene_{g}" for g in range(counts.shape[1])]), {}
+    for d in range(3 if quick else N_DRUGS):
+        weight = np.exp(rng.normal(0, bias) * score[left]) if bias else np.ones(len(left))
+        cells = rng.choice(left, N_CELLS, replace=False, p=weight / weight.sum())
+        left = np.setdiff1d(left, cells)
+        drug[cells], truth[f"drug_{d}"] = f"drug_{d}", []
+        for target in rng.choice(seen, n_targets, replace=False):
+            responding = cells[rng.random(N_CELLS) < RESPONDING]
+            counts[responding, target] = rng.binomial(counts[responding, target].astype(int), rng.uniform(*KEPT))
+            truth[f"drug_{d}"].append(names[target])
+    x = np.log1p(counts / size[:, None]).astype(np.float32)
+    obs = pd.DataFrame({"drug": drug.astype(str), "batch": batch}, index=[f"cell_{n}" for n in range(len(x))])
+    return anndata.AnnData(x, obs=obs, var=pd.DataFrame(index=names)), truth
+
+
+def score(background: str, case: str, seed: int, *, quick: bool, loaded: dict[str, Any]) -> dict[str, float]:
+    """Calls, those that are targets, and reciprocal ranks."""
+    if background not in loaded:
+        loaded[background] = BACKGROUNDS[background]()
+    adata, truth = implant(*loaded[background], case, seed, quick=quick)
+    simple = _simple.scores(Screen(adata, KEYS))
+    table, seconds = _judge.fit(adata, **KEYS)
+    table = _judge.ranked(_judge.by_drug(table))
+    genes = list(adata.var_names)
+    changed = wilcoxon(adata)
+    called, true = table["probability"] > SURE, is_known(table, truth)
+    out = {"genes": len(genes), "targets": true.sum(), "calls": called.sum(), "true_calls": (called & true).sum()}
+    out |= {"wilcoxon_calls": len(changed), "wilcoxon_true": is_known(changed, truth).sum()}
+    out |= {"mrr": mean_reciprocal_rank(table, truth)}
+    for name, scores in simple.items():
+        ranks = _judge.of_scores(scores[0], genes, scores[1])
+        out[f"mrr_{name}"] = mean_reciprocal_rank(ranks, truth)
+    return out | {"seconds": seconds}
+
+
+def wilcoxon(adata) -> pd.DataFrame:
+    """Genes that a usual test finds changed, a row for each drug and gene."""
+    import scanpy as sc
+
+    adata = adata.copy()
+    sc.tl.rank_genes_groups(adata, KEYS["perturbation_key"], reference=KEYS["control"], method="wilcoxon")
+    drugs = [name for name in adata.obs["drug"].unique() if name != KEYS["control"]]
+    table = sc.get.rank_genes_groups_df(adata, drugs).rename(columns={"group": "drug", "names": "gene"})
+    return table[table["pvals_adj"] < FAMILY]
+
+
+def is_known(table: pd.DataFrame, truth: dict[str, list[str]]) -> np.ndarray:
+    """Which rows are targets, (rows,)."""
+    return np.array([g in truth[d] for d, g in zip(table["drug"], table["gene"], strict=True)], bool)
+
+
+def mean_reciprocal_rank(table: pd.DataFrame, truth: dict[str, list[str]]) -> float:
+    """Over targets; not a number where there are none."""
+    return (1 / table["rank"][is_known(table, truth)]).mean()
+
+
+def summarise(path: Path) -> pd.DataFrame:
+    """Sums over seeds, and the shares that they give."""
+    rows = _real.read(path)
+    groups = rows.groupby(["background", "case"], sort=False)
+    total, mean = groups.sum(numeric_only=True), groups.mean(numeric_only=True)
+    table = pd.DataFrame({"genes": mean["genes"].astype(int), "seeds": groups["seed"].nunique(), "targets": total["targets"]})
+    table[f"calls_{SURE}"] = total["calls"]
+    table[f"true_{SURE}"] = total["true_calls"] / total["calls"].where(total["calls"] > 0)
+    table[f"found_{SURE}"] = total["true_calls"] / total["targets"].where(total["targets"] > 0)
+    table["wilcoxon_calls"] = total["wilcoxon_calls"]
+    table["wilcoxon_true"] = total["wilcoxon_true"] / total["wilcoxon_calls"].where(total["wilcoxon_calls"] > 0)
+    table["wilcoxon_found"] = total["wilcoxon_true"] / total["targets"].where(total["targets"] > 0)
+    ranks = [name for name in mean if name.startswith("mrr")]
+    table[[*ranks, "seconds"]] = mean[[*ranks, "seconds"]]
+    return table.reset_index()
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse(argv)
+    path = arguments.out / ROWS
+    if arguments.summary:
+        _real.need(path, __file__)
+    else:
+        choices = ((b, c, s) for b in arguments.background for c in arguments.case for s in arguments.seeds)
+        cases = [{"background": b, "case": c, "seed": s} for b, c, s in choices]
+        _real.complete(path, cases, partial(score, quick=arguments.quick, loaded={}))
+    table = summarise(path)
+    table.to_csv(arguments.tables / "implanted.csv", index=False, float_format="%.4g", lineterminator="\n")
+    print(table.round(3).to_string())
+
+
+if __name__ == "__main__":
+    main()
