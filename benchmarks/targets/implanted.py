@@ -174,7 +174,9 @@ def summarise(path: Path) -> pd.DataFrame:
     rows = _real.read(path)
     groups = rows.groupby(["background", "case"], sort=False)
     total, mean = groups.sum(numeric_only=True), groups.mean(numeric_only=True)
-    table = pd.DataFrame({"genes": mean["genes"].astype(int), "seeds": groups["seed"].nunique(), "targets": total["targets"]})
+    table = pd.DataFrame(
+        {"genes": mean["genes"].astype(int), "seeds": groups["seed"].nunique(), "targets": total["targets"]}
+    )
     table[f"calls_{SURE}"] = total["calls"]
     table[f"true_{SURE}"] = total["true_calls"] / total["calls"].where(total["calls"] > 0)
     table[f"found_{SURE}"] = total["true_calls"] / total["targets"].where(total["targets"] > 0)

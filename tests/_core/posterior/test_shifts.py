@@ -54,7 +54,7 @@ def test_noise_of_a_context_follows_from_all_variances_there(rng):
         sure, moments.mean, moments.within, moments.loc, moments.scale, moments.slope,
         square=moments.square / (N - 1)[:, None] * (sure - 1)[:, None],
     )  # fmt: skip
-    residual, alone = sampling(many, evidence, EFFECTS)
+    residual, alone = sampling(many, evidence, EFFECTS, DESIGN)
     np.testing.assert_allclose(residual * sure[:, None], NOISE * factor, rtol=1e-3)
     np.testing.assert_allclose(alone * sure[:, None], moments.square / (N - 1)[:, None], rtol=1e-3)
 
@@ -62,7 +62,7 @@ def test_noise_of_a_context_follows_from_all_variances_there(rng):
 def test_without_variances_of_contexts_the_noise_of_all_is_taken(rng):
     moments, evidence = chain(rng)
     moments.square, moments.spread = None, np.full((3, 3), 0.1)
-    residual, _ = sampling(moments, evidence, EFFECTS)
+    residual, _ = sampling(moments, evidence, EFFECTS, DESIGN)
     np.testing.assert_allclose(residual, NOISE / N[:, None] + 0.1 + 0.1 * (EFFECTS**2).sum(axis=0))
 
 

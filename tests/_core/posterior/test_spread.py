@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import polygamma
 
-from scgim._core.posterior.spread import inverse_trigamma, moderated, prior_freedom
+from scgim._core.posterior.spread import beside_changes, following, inverse_trigamma, moderated, prior_freedom
 
 
 def test_inverse_trigamma_inverts():
@@ -66,3 +66,51 @@ def test_variances_are_drawn_by_the_learned_freedom(rng):
     np.testing.assert_array_equal(moderated(square[two] * 9.0, n[two], pooled), np.tile(pooled, (4, 1)))
     threes = np.full(6, 3)
     assert not np.allclose(moderated(np.repeat([0.01, 9.0], 3)[:, None] * [2.0, 2.0], threes, np.full(2, 4.5)), 4.5)
+
+
+def rare_counts(rng, n=80):
+    """Contexts of cells that have a count of 0.1 on average: means, sums of squares, pooled variance, groups and cells."""
+    x = rng.poisson(0.1, (40, n, 50)).astype(float)
+    mean = x.mean(axis=1)
+    square = ((x - mean[:, None]) ** 2).sum(axis=1)
+    return mean, square, square.sum(axis=0) / (40 * (n - 1)), np.repeat([0, 1], 20), np.full(40, n)
+
+
+def test_variances_of_counts_follow_their_means(rng):
+    """Of Poisson counts they are the same, so that a ratio to the pooled variance has a slope of one over that."""
+    mean, square, pooled, group, n = rare_counts(rng)
+    slope = following(square / (n - 1.0)[:, None] / pooled, n - 1.0, mean, group)
+    np.testing.assert_allclose(np.median(slope * pooled), 1.0, rtol=0.1)
+
+
+def test_slopes_are_those_of_weighted_least_squares_within_groups(rng):
+    group, weight = np.repeat([0, 3, 5], 30), rng.uniform(1, 3, 90)
+    change, away = rng.normal(size=(90, 1)), np.repeat([0.0, 5.0, -2.0], 30)[:, None]
+    ratio = 1.0 + away + 0.5 * change + 0.01 * rng.normal(size=(90, 1))
+    design = np.column_stack([change, group == 0, group == 3, group == 5])
+    root = np.sqrt(weight)[:, None]
+    expected = np.linalg.lstsq(root * design, root * ratio, rcond=None)[0][0, 0]
+    assert following(ratio, weight, change, group)[0] == pytest.approx(expected, rel=1e-3)
+
+
+def test_chance_and_few_contexts_have_no_slope(rng):
+    slope = following(rng.normal(1, 0.2, (30, 400)), np.ones(30), rng.normal(size=(30, 400)), np.zeros(30, int))
+    assert (slope == 0).mean() > 0.6
+    assert (
+        following(np.array([[1.0], [2.0], [3.0]]), np.ones(3), np.array([[0.0], [1.0], [2.0]]), np.zeros(3, int)) == 0
+    ).all()
+
+
+def test_chance_that_lowers_a_rare_gene_does_not_make_its_loss_sure(rng):
+    mean, square, pooled, group, n = rare_counts(rng)
+    worst = [
+        ((mean - 0.1) / np.sqrt(variance / n[:, None])).min()
+        for variance in (moderated(square, n, pooled), beside_changes(square, n, pooled, mean - 0.1, group))
+    ]
+    assert worst[0] < -6 and worst[1] > -4  # standard errors, of 2,000 means that are all 0.1
+
+
+def test_contexts_without_changes_keep_their_variances(rng):
+    _, square, pooled, group, n = rare_counts(rng)
+    still = beside_changes(square, n, pooled, np.zeros(square.shape), group)
+    np.testing.assert_allclose(still, moderated(square, n, pooled))

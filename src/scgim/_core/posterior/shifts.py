@@ -14,10 +14,10 @@ import numpy as np
 
 from scgim._core.design import Design
 from scgim._core.moments.moments import Moments
-from scgim._core.posterior.contrasts import Contrasts, contrasts
+from scgim._core.posterior.contrasts import Contrasts, contrasts, references
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.regulation.network import Network
-from scgim._core.posterior.spread import moderated
+from scgim._core.posterior.spread import beside_changes
 
 ShiftsAt = Callable[[np.ndarray], "Shifts"]
 """From fractions ``(K, D)`` of the full effects to what mechanisms leave of the means."""
@@ -68,7 +68,9 @@ def linear_effects(moments: Moments, parents: dict[int, tuple[int, ...]], eviden
     return out
 
 
-def sampling(moments: Moments, evidence: Evidence, effects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def sampling(
+    moments: Moments, evidence: Evidence, effects: np.ndarray, design: Design
+) -> tuple[np.ndarray, np.ndarray]:
     """Sampling variances ``(K, G)`` of residual means and of the means themselves.
 
     Each context has its own variance, see `scgim._core.posterior.spread`. The noise of a gene in a context follows from the
@@ -81,7 +83,9 @@ def sampling(moments: Moments, evidence: Evidence, effects: np.ndarray) -> tuple
         passed = 0.0 if moments.spread is None else moments.spread @ effects**2
         return np.broadcast_to(evidence.noise / n, moments.mean.shape[:2]) + seen + passed, pooled / n + seen
     unequal = 0.0 if moments.responses is None else moments.responses.variance
-    variance = moderated(moments.square, moments.n, pooled + unequal)  # (K, G)
+    mean = moments.mean[:, :, 0]  # (K, G)
+    change = mean - (references(design) @ mean)[design.group]
+    variance = beside_changes(moments.square, moments.n, pooled + unequal, change, design.group)  # (K, G)
     total = np.linalg.inv(np.eye(len(effects)) - effects)
     noise = np.linalg.solve((total * total).T, variance.T).T
     return np.maximum(noise, SMALLEST_NOISE * evidence.noise) / n, variance / n
@@ -115,7 +119,7 @@ def find_shifts(
         Regulators that may have caused them, or None.
     """
     effects = linear_effects(moments, parents, evidence)
-    error, error_alone = sampling(moments, evidence, effects)
+    error, error_alone = sampling(moments, evidence, effects, design)
     if moments.hidden is not None:
         error, error_alone = error + moments.hidden.error, error_alone + moments.hidden.error
     found = contrasts(design, fraction, evidence.residual, error, moments.plates)

@@ -1,7 +1,8 @@
 """Variances of single contexts, drawn towards those of all contexts (layer `_core`).
 
 A context of 30 cells knows its own variance badly, all contexts together know that of the gene well: empirical Bayes with
-a scaled inverse chi-squared prior, as for microarrays :cite:p:`smyth2004`.
+a scaled inverse chi-squared prior, as for microarrays :cite:p:`smyth2004`. Where the variance of a gene follows its mean, as that of
+counts does, a context is also asked how it would vary without its change (`beside_changes`; not from the paper).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from scipy.special import digamma, gammaln, polygamma
 
 FEWEST_CONTEXTS = 3  # from which anything can be said of how variances differ
 LARGEST_FREEDOM = 1e4  # of the prior: as good as variances that do not differ otherwise
+TINY = 1e-12
 SMALLEST_EXCESS = 1e-4  # variance of log variances beyond sampling, below which the variances are one
 
 
@@ -99,3 +101,57 @@ def moderated(square: np.ndarray, n: np.ndarray, pooled: np.ndarray) -> np.ndarr
     if np.isinf(d0):
         return pooled
     return np.asarray((d0 * pooled + square) / (d0 + freedom[:, None]))
+
+
+def following(ratio: np.ndarray, weight: np.ndarray, change: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Slopes ``(G,)`` of variances on changes of means within baseline groups, as far as they are more than chance.
+
+    By least squares, ``slope = sum w x y / sum w x^2``, shrunk by ``1 - E F / F`` with the square F of its t value and the mean of that by chance,
+    ``v / (v - 2)`` for v degrees of freedom.
+
+    Parameters
+    ----------
+    ratio, change
+        ``(K, G)``; variances of contexts over those that are expected, and changes of their means.
+    weight
+        ``(K,)``.
+    group
+        ``(K,)``; baseline group of each context.
+    """
+    names, of_group = np.unique(group, return_inverse=True)
+    member = (group == names[:, None]) * weight  # (C, K)
+    share = member / np.maximum(member.sum(axis=1, keepdims=True), TINY)
+    x, y = (values - (share @ values)[of_group] for values in (change, ratio))  # (K, G)
+    length = np.maximum(weight @ x**2, TINY)  # (G,)
+    slope = weight @ (x * y) / length
+    freedom = int((weight > 0).sum()) - len(names) - 1
+    if freedom <= 2:  # the F of chance has no mean
+        return np.zeros(len(slope))
+    chance = weight @ (y - slope * x) ** 2 / (freedom - 2) / length  # mean of F times the squared error of the slope
+    return np.asarray(slope * np.maximum(1 - chance / np.maximum(slope**2, TINY), 0.0))
+
+
+def beside_changes(
+    square: np.ndarray, n: np.ndarray, pooled: np.ndarray, change: np.ndarray, group: np.ndarray
+) -> np.ndarray:
+    """The variances of `moderated`, or those that contexts would have without the change of their means, where these are larger.
+
+    Chance that moves the mean of n cells moves their variance s^2 with it where a gene is skewed, ``cov(mean, s^2) = mu_3 / n``: a rare
+    gene that few cells of a context happen to have seems to vary little there, and its loss to be sure. Without the change m the variance
+    were ``s^2 - slope m``, at the most the pooled one.
+
+    Parameters
+    ----------
+    square, n, pooled
+        As in `moderated`.
+    change
+        ``(K, G)``; changes of the means from the controls.
+    group
+        ``(K,)``; baseline group of each context.
+    """
+    own, freedom = moderated(square, n, pooled), np.maximum(n - 1.0, 0.0)  # (K, G), (K,)
+    expected = np.maximum(np.broadcast_to(pooled, square.shape), TINY)  # (K, G)
+    ratio = square / np.maximum(freedom, 1.0)[:, None] / expected
+    still = ratio - following(ratio, freedom, change, group) * change
+    still = np.clip(still, np.minimum(ratio, 1.0), np.maximum(ratio, 1.0))
+    return np.maximum(own, moderated(still * expected * freedom[:, None], n, pooled))
