@@ -229,6 +229,24 @@ def test_simulated_patients_differ_and_share_targets(script: Importer, tmp_path:
     assert np.isnan(table.loc["none", "found_0.9"])
 
 
+@pytest.mark.usefixtures("_data")
+def test_knock_downs_are_put_into_control_cells(script: Importer, tmp_path: Path) -> None:
+    module = script("implanted")
+    before = module.tapseq_k562()
+    adata, truth = module.implant(*before, "even", 0, quick=True)
+    lowered = np.expm1(adata.X) * before[1][:, None] - before[0][:, :12]  # (n, G) counts that are gone
+    for n, gene in enumerate(adata.var_names):
+        of = {drug for drug, genes in truth.items() if gene in genes}
+        assert set(adata.obs["drug"][lowered[:, n] < -0.5]) == of
+    module.main(
+        ["--quick", "--background", "tapseq_k562", "--case", "even", "nothing", "--seeds", "0", "--out", str(tmp_path)]
+    )
+    table = pd.read_csv(tmp_path / "implanted.csv").set_index("case")
+    assert table.loc["even", "targets"] == 3
+    assert 0 <= table.loc["even", "found_0.9"] <= 1
+    assert np.isnan(table.loc["nothing", "mrr"])
+
+
 def test_regulators_are_judged_on_a_tiny_screen(script: Importer, tmp_path: Path) -> None:
     small = "--genes 30 --regulators 4 --drugs 6 --wrong 0.3 --timeout 600 --out".split()
     table = script("regulators").main([*small, str(tmp_path / "r.csv")])

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy.special import polygamma
 
-from scgim._core.posterior.spread import beside_changes, following, inverse_trigamma, moderated, prior_freedom
+from scgim._core.posterior.spread import (
+    beside_changes,
+    following,
+    inverse_trigamma,
+    moderated,
+    prior_freedom,
+    without_chance,
+)
 
 
 def test_inverse_trigamma_inverts():
@@ -107,7 +114,25 @@ def test_chance_that_lowers_a_rare_gene_does_not_make_its_loss_sure(rng):
         ((mean - 0.1) / np.sqrt(variance / n[:, None])).min()
         for variance in (moderated(square, n, pooled), beside_changes(square, n, pooled, mean - 0.1, group))
     ]
-    assert worst[0] < -6 and worst[1] > -4  # standard errors, of 2,000 means that are all 0.1
+    assert worst[0] < -6  # standard errors, of 2,000 means that are all 0.1
+    assert worst[1] > -4
+
+
+def test_variances_between_both_means_give_the_likelihood_ratio_of_counts():
+    """80 cells of a Poisson count of 0.4; the mean of a context is lower: ``2 n (m log(m / m_0) - m + m_0)``."""
+    n, mean = 80, np.linspace(0.2, 0.39, 20)[:, None]
+    ratio = mean / 0.4  # the variance of a Poisson count is its mean
+    found = 0.4 * without_chance(ratio, np.array([1 / 0.4]), mean - 0.4, np.full((20, 1), np.sqrt(0.4 / n)))
+    expected = 2 * n * (mean * np.log(mean / 0.4) - mean + 0.4)
+    np.testing.assert_allclose(n * (mean - 0.4) ** 2 / found, expected, rtol=0.03)
+    assert (n * (mean - 0.4) ** 2 / mean / expected)[0] > 1.3  # by the variance of the context alone
+
+
+def test_chance_has_a_limit_and_lowers_no_variance():
+    """Of what chance cannot have done, only four standard errors are reckoned with."""
+    ratio, change = np.array([[0.5], [2.0], [0.5]]), np.array([[-1.0], [1.0], [1.0]])
+    found = without_chance(ratio, np.array([1.0]), change, np.full((3, 1), 0.01))
+    np.testing.assert_allclose(found[:, 0], [0.5 + 2 / 3 * 0.04, 2.0, 0.5])
 
 
 def test_contexts_without_changes_keep_their_variances(rng):

@@ -14,6 +14,7 @@ from scipy.special import digamma, gammaln, polygamma
 
 FEWEST_CONTEXTS = 3  # from which anything can be said of how variances differ
 LARGEST_FREEDOM = 1e4  # of the prior: as good as variances that do not differ otherwise
+MOST_CHANCE = 4.0  # standard errors by which chance moves a mean
 TINY = 1e-12
 SMALLEST_EXCESS = 1e-4  # variance of log variances beyond sampling, below which the variances are one
 
@@ -131,14 +132,33 @@ def following(ratio: np.ndarray, weight: np.ndarray, change: np.ndarray, group: 
     return np.asarray(slope * np.maximum(1 - chance / np.maximum(slope**2, TINY), 0.0))
 
 
+def without_chance(ratio: np.ndarray, slope: np.ndarray, change: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Variances ``(K, G)``, larger where chance may have lowered a mean and its variance together.
+
+    Where a gene is skewed, chance that moves the mean of n cells moves their variance s^2 with it, ``cov(mean, s^2) = mu_3 / n``: a rare
+    gene that few cells of a context happen to have seems to vary little there, and its loss to be sure. Without a change m by chance the
+    variance were ``v_0 = s^2 - slope m``, at the most the pooled one. Of a variance that follows the mean in a line, minus twice the log
+    likelihood ratio of the change is ``m^2 / ((2 v_0 + s^2) / 3)``, but for terms of third order. Chance is at the most `MOST_CHANCE`
+    standard errors: beyond, the variance is that of a change.
+
+    Parameters
+    ----------
+    ratio
+        ``(K, G)``; variances over the pooled ones.
+    slope
+        ``(G,)``; of these on changes of the mean, see `following`.
+    change, error
+        ``(K, G)``; changes of the means from the controls, and their standard errors by pooled variances.
+    """
+    chance = np.clip(change, -MOST_CHANCE * error, MOST_CHANCE * error)
+    still = np.minimum(ratio - slope * chance, 1.0)
+    return np.asarray(np.maximum(ratio, (2 * still + ratio) / 3))
+
+
 def beside_changes(
     square: np.ndarray, n: np.ndarray, pooled: np.ndarray, change: np.ndarray, group: np.ndarray
 ) -> np.ndarray:
-    """The variances of `moderated`, or those that contexts would have without the change of their means, where these are larger.
-
-    Chance that moves the mean of n cells moves their variance s^2 with it where a gene is skewed, ``cov(mean, s^2) = mu_3 / n``: a rare
-    gene that few cells of a context happen to have seems to vary little there, and its loss to be sure. Without the change m the variance
-    were ``s^2 - slope m``, at the most the pooled one.
+    """The variances of `moderated`, from those that chance did not lower together with means.
 
     Parameters
     ----------
@@ -149,9 +169,9 @@ def beside_changes(
     group
         ``(K,)``; baseline group of each context.
     """
-    own, freedom = moderated(square, n, pooled), np.maximum(n - 1.0, 0.0)  # (K, G), (K,)
+    freedom = np.maximum(n - 1.0, 0.0)  # (K,)
     expected = np.maximum(np.broadcast_to(pooled, square.shape), TINY)  # (K, G)
     ratio = square / np.maximum(freedom, 1.0)[:, None] / expected
-    still = ratio - following(ratio, freedom, change, group) * change
-    still = np.clip(still, np.minimum(ratio, 1.0), np.maximum(ratio, 1.0))
-    return np.maximum(own, moderated(still * expected * freedom[:, None], n, pooled))
+    error = np.sqrt(expected / np.maximum(n, 1.0)[:, None])
+    ratio = without_chance(ratio, following(ratio, freedom, change, group), change, error)
+    return moderated(ratio * expected * freedom[:, None], n, pooled)
