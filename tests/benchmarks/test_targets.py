@@ -254,4 +254,12 @@ def test_regulators_are_judged_on_a_tiny_screen(script: Importer, tmp_path: Path
     assert row["drugs_without"] == 3
     assert 0 <= row["first"] <= 1
     assert row["false_calls"] <= row["calls"]
+    assert row["true_edges"] <= row["edges"]
+    assert row["true_gene_calls"] <= row["gene_calls"]
     assert (tmp_path / "r.csv").exists()
+
+
+def test_edges_between_genes_of_one_regulator_are_forbidden(script: Importer) -> None:
+    network = pd.DataFrame({"source": ["r", "r", "s", "s"], "target": ["a", "b", "b", "c"]})
+    allowed = script("regulators").apart(network, list("abcd"))
+    assert allowed.to_numpy().tolist() == [[0, 0, 1, 1], [0, 0, 0, 1], [1, 0, 0, 1], [1, 1, 1, 0]]
