@@ -105,7 +105,8 @@ def main(argv: list[str] | None = None) -> None:
 
     arguments = parse(argv)
     _real.quiet()
-    path, made_by = arguments.out / "settings.csv", _real.versions()
+    path = arguments.out / "settings.csv"
+    made_by = " ".join(_real.versions().split()[2:5])  # scgim and its commit; the README names the rest once
     done = _real.finished(path, KEYS)
     if ("mean shift", "none", "none") not in done:
         row = dict(zip(KEYS, ("mean shift", "none", "none"), strict=True)) | mean_shift(scgim.datasets.sachs())
