@@ -45,13 +45,7 @@ def wider(within: np.ndarray, target: np.ndarray) -> np.ndarray:
 
     Where what a drug does and what parents pass on cancel, a gene varies little between contexts: the effect is as large as others
     beside its variance within contexts. A graph with the edge turned round, which needs no large effect, would be taken for better.
-
-    Parameters
-    ----------
-    within
-        ``(G,)``; variance within contexts, of that over all cells.
-    target
-        ``(K', G)``; probability of a target.
+    `within` ``(G,)`` is the part of the variance within contexts, `target` ``(K', G)`` the probability of a target.
     """
     usual = (target * within).sum() / max(target.sum(), 1e-9)
     return np.asarray(np.sqrt(np.maximum(within / max(CLEAR * usual, 1e-9), 1.0)))

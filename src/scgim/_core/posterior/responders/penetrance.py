@@ -4,7 +4,7 @@ Where a share s of the cells responds, all targets together, and the others do n
 respond, and variances there grow by ``m^2 (1 - s) / s``. The variance of a gene in a context then is scaled inverse chi-squared around
 that of the gene elsewhere, with this added at the targets of the drug; the share of each drug has its posterior on a grid. A share of
 one has a prior probability of its own, which is learned from all drugs and starts at one half, so that shares are drawn towards one.
-What a context tells is the share of its own cells that responded, once for all its targets: binomial around that of the drug.
+A context tells the share of its own cells, once for all its targets: binomial around that of the drug.
 Where variances differ between contexts for other reasons, they have few degrees of freedom, and say little of the share.
 """
 
