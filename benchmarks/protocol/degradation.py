@@ -3,7 +3,7 @@
     python benchmarks/protocol/degradation.py --seeds 0 1 2
 
 The targets of scgim stand beside the ranking of genes by their mean shift. Rows are added to ``degradation.csv``; what is
-there already is not run again (``--again`` runs it again). Then the picture and the table ``degradation_medians`` are made.
+there already is not run again (``--again`` runs it again). Then the table ``degradation_medians`` is made, and its picture in --out.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> None:
     table = table.reindex(columns=[name for name in SHOWN if name in table]).reset_index()
     table.to_csv(arguments.tables / "degradation_medians.csv", index=False, float_format="%.4g", lineterminator="\n")
     part = runs[runs["system"] == arguments.system]
-    print(*_pictures.save(_pictures.degradation(part), "degradation_medians", arguments.tables, arguments.out))
+    print(*_pictures.save(_pictures.degradation(part), "degradation_medians", arguments.out, arguments.out))
 
 
 if __name__ == "__main__":

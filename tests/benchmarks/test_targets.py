@@ -263,3 +263,33 @@ def test_edges_between_genes_of_one_regulator_are_forbidden(script: Importer) ->
     network = pd.DataFrame({"source": ["r", "r", "s", "s"], "target": ["a", "b", "b", "c"]})
     allowed = script("regulators").apart(network, list("abcd"))
     assert allowed.to_numpy().tolist() == [[0, 0, 1, 1], [0, 0, 0, 1], [1, 0, 0, 1], [1, 1, 1, 0]]
+
+
+@pytest.mark.usefixtures("_data")
+def test_altered_screens_keep_what_they_should(script: Importer) -> None:
+    alterations, screen = script("_alterations"), script("_screens").SCREENS["erbb_rnai_rppa"]()
+    of = {
+        key: one.alter("erbb_rnai_rppa", screen, np.random.default_rng(0))
+        for key, one in alterations.ALTERATIONS.items()
+    }
+    n, controls = screen.adata.n_obs, int(alterations.is_control(screen).sum())
+    assert of["half_of_cells"][0].adata.n_obs == n / 2
+    assert of["half_of_controls"][0].adata.n_obs == n - controls / 2
+    assert of["some_genes"][0].truth == of["scaled"][0].truth == screen.truth
+    assert len(of["half_of_drugs"][0].truth) == 6
+    assert [len(set(one.drug)) for one in of["each_alone"]] == [2] * 11
+    np.testing.assert_allclose(of["scaled"][0].expression.std(0, ddof=1), 1, rtol=1e-4)
+    gone = set(screen.truth) - set(of["targets_absent"][0].truth)
+    assert len(gone) >= 6
+    assert not {g for d in gone for g in screen.truth[d]} & set(of["targets_absent"][0].adata.var_names)
+    assert of["counts"] == []
+
+
+@pytest.mark.usefixtures("_data")
+def test_altered_screens_run_once(script: Importer, tmp_path: Path) -> None:
+    chosen = "--quick --alteration targets_absent --screen hepatocytes_inhibitors --seeds 0 --out".split()
+    for _ in range(2):
+        script("altered").main([*chosen, str(tmp_path)])
+        rows = pd.read_csv(tmp_path / "altered_drugs.csv")
+        assert (rows["method"] == "scgim").sum() == rows.loc[rows["method"] == "scgim", "drug"].nunique()
+    assert (pd.read_csv(tmp_path / "altered.csv")["best_simple"] <= 1).all()

@@ -8,7 +8,15 @@ import pytest
 from scipy.stats import norm, t
 
 from scgim._core.design import Design
-from scgim._core.posterior.background import FREEDOM, OF_ONE_DRUG, _Mixture, fit_background, prior_range, scales
+from scgim._core.posterior.background import (
+    FREEDOM,
+    OF_ONE_DRUG,
+    USUAL_DRIFT,
+    _Mixture,
+    fit_background,
+    prior_range,
+    scales,
+)
 from scgim._core.posterior.contrasts import contrasts
 from scgim._core.posterior.odds import learn_odds
 from scgim._core.posterior.shifts import Shifts
@@ -142,6 +150,18 @@ def test_targets_of_a_broad_drug_stand_out_of_gaussian_drift():
     assert found > 0.8 * 200
     assert false <= 2
     assert heavy < 0.7 * found
+
+
+def test_a_small_certain_shift_is_no_target_of_one_drug():
+    """Twenty genes, all but three still, known to 0.01: 0.1 is drift, 0.5 and 2 are targets; among ten drugs 0.1 of one is a target."""
+    estimate = 0.01 * np.random.default_rng(0).normal(size=(10, 20))
+    estimate[0, :3] = 0.1, 0.5, -2.0
+    alone = fit_background(shifts_of(estimate[:1], 1e-4)[0], 1)
+    assert (alone.log_odds[0] > np.log(9)).nonzero()[0].tolist() == [1, 2]
+    expected = (2 * USUAL_DRIFT**2 + 0.1**2) / 20  # two genes as usual, and 17 still ones beside that which drifts
+    np.testing.assert_allclose(alone.scale[0, 1], expected, rtol=0.1)
+    several = fit_background(shifts_of(estimate, 1e-4)[0], 10)
+    assert several.log_odds[0, 0] > np.log(9)
 
 
 def test_one_drug_that_only_drifts_has_no_targets():

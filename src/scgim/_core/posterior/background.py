@@ -2,7 +2,8 @@
 
 No gene is quite still under a drug. A gene that is not a target drifts: ``u ~ t(0, a_d b_j)``, with a scale of the drug, in
 which all its genes have a say and so compete, and a factor of the gene, in which all drugs have. Where one drug is all there
-is, the tails of drift are no heavier than the evidence of ten genes or more asks for. A target has an effect of its own beside the drift,
+is, the tails of drift are no heavier than the evidence asks for, and two genes are taken to drift as genes usually do: no other
+drug tells that a gene which shifts a little is no target. A target has an effect of its own beside the drift,
 ``N(0, effect_sd^2)``. What is seen of either has the errors of `scgim._core.posterior.shifts`, among them that of mechanisms
 which are only about right: each parent passes on what it passes on up to a relative error ``slope_sd``, learned by evidence. Everything is closed form within a step of expectation maximisation; the scale that a pair of
 drug and gene is judged by is learned without that pair, so that one shift cannot make room for itself.
@@ -23,6 +24,7 @@ OF_ONE_DRUG = (np.inf, 8.0, FREEDOM)  # of one drug alone, whose large effects a
 FEWEST_GENES = 10  # that show how heavy tails are
 N_SCALES = 8  # components of equal weight that stand for the t distribution
 PRIOR_GENES = 2.0  # genes that the average drug counts for in the scale of each drug
+USUAL_DRIFT = 0.2  # standard deviation of drift of the average drug, at the least, where no other drug shows it
 PRIOR_DRUGS = 4.0  # drugs that the average gene counts for in the factor of each gene: a few drugs may share a target
 MOST_TARGETS = 3.0  # targets a drug that the prior allows for, at the most; one at the least
 MOST_SHARE = 0.1  # of the genes, where these are more: some drugs act broadly
@@ -107,6 +109,7 @@ class _Mixture:
         self.square = shifts.estimate**2  # (V, R, G)
         self.estimate = shifts.estimate
         self.shifts, self.drug, self.n_drugs = shifts, drug, n_drugs
+        self.n_seen = len(np.unique(drug))
         self.allow(0.0)
         self.freedom, self.q = freedom, scales(freedom)[:, None, None, None]
         R, G = self.square.shape[1:]
@@ -201,7 +204,7 @@ class _Mixture:
         by_drug = still * self.size / self.of_gene
         total, pairs = by_drug.sum(axis=1, keepdims=True), still.sum(axis=1, keepdims=True)
         usual = np.exp(np.mean(np.log(np.maximum(total / np.maximum(pairs, TINY), TINY))))  # of the average drug
-        usual = max(float(usual), TINY)
+        usual = max(float(usual), USUAL_DRIFT**2 if self.n_seen == 1 else TINY)
         self.of_drug = (total - by_drug + PRIOR_GENES * usual) / (pairs - still + PRIOR_GENES)
         if len(self.drug) > 1:
             by_gene = still * self.size / self.of_drug
