@@ -89,8 +89,8 @@ class GeneMechanisms(nn.Module, ABC):
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Contributions of the parents to every mechanism: cells ``(n, G)`` -> ``(n, M)``, both in standard deviations of the genes."""
         P = self.n_used()
-        u = (z[:, self.candidates[:, :P]] * self.mask[:, :P]).transpose(0, 1).contiguous()
-        return self.evaluate(u)
+        u = z.T[self.candidates[:, :P]] * self.mask[:, :P, None]  # (M, P, n), whole rows at a time
+        return self.evaluate(u.transpose(1, 2))
 
     def n_used(self) -> int:
         """Leading columns of the candidates that hold all parents in use, at least one; the rest is padding."""

@@ -11,6 +11,7 @@ from torch import nn
 
 from scgim._core.mechanisms.neural import Neural, NeuralMechanisms
 from scgim.model._module.genes import GeneMechanisms, as_array
+from scgim.model._module.pieces import InPieces
 
 
 class NeuralGenes(GeneMechanisms):
@@ -79,6 +80,9 @@ class NeuralGenes(GeneMechanisms):
     def evaluate(self, u: torch.Tensor, gate: torch.Tensor | None = None) -> torch.Tensor:
         """Contributions ``(n, M)`` from parents ``(M, n, P)``, gated where a `gate` of that shape is given."""
         P = u.shape[2]
+        if gate is None and u.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
+            weights = self.inner[:, :P], self.bias, self.outer, self.skip[:, :P]
+            return InPieces.apply(u, *weights, self.hinges)  # type: ignore[no-any-return, no-untyped-call]
         u = u if gate is None else u * gate
         hidden = self.activate(torch.baddbmm(self.bias[:, None], u, self.inner[:, :P]))  # (M, n, H)
         return ((hidden * self.outer[:, None]).sum(2) + (u * self.skip[:, None, :P]).sum(2)).T

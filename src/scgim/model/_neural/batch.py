@@ -256,16 +256,34 @@ def _additive_gains(cells: Sample, batch: Batch, block: int = 100) -> np.ndarray
 
 
 def _add_gains_beside_parents(gain: np.ndarray, cells: Sample, batch: Batch, allowed: np.ndarray) -> None:
-    """Adds what each gene would say together with a parent: the gain of a regression on the product of the two, in place."""
-    z, residual = cells.inputs.cpu(), _centre(cells, batch.residual.cpu())
+    """Adds what each gene would say together with a parent: the gain of a regression on the product of the two, in place.
+
+    With products ``z_i z_p`` centred within contexts and a residual r that is, the share of its variance is
+    ``(sum z_i z_p r)**2 / (sum (z_i z_p)**2 - sum_k (sum_k z_i z_p)**2 / n_k) / sum r**2``: matrix products for all genes i.
+    """
+    z, residual = cells.inputs.cpu().double(), _centre(cells, batch.residual.cpu()).double()
     total = residual.square().sum(0).clamp(min=NO_VARIANCE)
+    square = _squares_of_products(cells, z).clamp(min=NO_VARIANCE)  # (G, G)
     for j, parents in enumerate(batch.parents):
-        if not allowed[:, j].any():
+        if not len(parents) or not allowed[:, j].any():
             continue
-        for p in parents:
-            product = _centre(cells, z * z[:, [p]])  # (n, G)
-            share = (product.T @ residual[:, j]) ** 2 / product.square().sum(0).clamp(min=NO_VARIANCE) / total[j]
-            gain[:, j] += _gain(len(z), share.numpy())
+        several = list(parents)
+        product = z.T @ (z[:, several] * residual[:, [j]])  # (G, p)
+        share = product.square() / square[:, several] / total[j]
+        for column in share.T.numpy():
+            gain[:, j] += _gain(len(z), column)
+
+
+def _squares_of_products(cells: Sample, z: torch.Tensor) -> torch.Tensor:
+    """Sums of squares of the products of two genes of cells ``(n, G)``, each product centred within contexts, ``(G, G)``."""
+    out, square = torch.zeros(z.shape[1], z.shape[1], dtype=z.dtype), z.square()
+    out += square.T @ square
+    context = cells.context.cpu()
+    order = torch.argsort(context, stable=True)
+    for rows in order.split(torch.bincount(context, minlength=len(cells.drug_set)).tolist()):
+        if len(rows):
+            out -= (z[rows].T @ z[rows]).square() / len(rows)
+    return out
 
 
 def reachable(graph: np.ndarray) -> np.ndarray:
@@ -274,6 +292,18 @@ def reachable(graph: np.ndarray) -> np.ndarray:
     for k in range(len(out)):
         out |= out[:, [k]] & out[[k], :]
     return out
+
+
+def leads(graph: np.ndarray, first: int, last: int) -> bool:
+    """Whether a directed path, of one edge at the least, leads from one gene to another in a graph ``(G, G)``."""
+    seen, new = np.zeros(len(graph), dtype=bool), graph[first]
+    while not new[last]:
+        new = new & ~seen
+        if not new.any():
+            return False
+        seen |= new
+        new = graph[new].any(axis=0)
+    return True
 
 
 def as_graph(parents: list[tuple[int, ...]]) -> np.ndarray:

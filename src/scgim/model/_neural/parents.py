@@ -18,6 +18,7 @@ from scgim.model._neural.batch import (
     Batch,
     Sample,
     as_graph,
+    leads,
     reachable,
     screen_additions,
     topological,
@@ -71,7 +72,7 @@ def propose(
             without = graph.copy()
             without[i, j] = False
             room = len(parents[i]) < max_parents
-            if room and may[j, i] and ("turn", i, j) not in tabu and not reachable(without)[i, j]:
+            if room and may[j, i] and ("turn", i, j) not in tabu and not leads(without, i, j):
                 moves.append(Move("turn", (i, j), {j: rest, i: (*parents[i], j)}))
     for _, i, j in additions:
         if ("add", i, j) not in tabu and j in active:
