@@ -159,3 +159,13 @@ def test_no_import_of_the_package_hides_in_a_function() -> None:
                 names = [name for name, _, _ in imports(function)]
                 hidden += [f"{path.relative_to(ROOT)}: {name}" for name in names if name.startswith("scgim")]
     assert hidden == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_name_of_a_module_has_two_values(path: Path) -> None:
+    """A constant that is written down twice has the second value everywhere."""
+    body = ast.parse(path.read_text()).body
+    targets = [t for node in body if isinstance(node, ast.Assign) for t in node.targets]
+    targets += [node.target for node in body if isinstance(node, ast.AnnAssign)]
+    names = [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+    assert len(names) == len(set(names))

@@ -178,13 +178,18 @@ def test_one_drug_that_only_drifts_has_no_targets():
     [((0.0, 0.5, 0.9), 0), ((0.0, 1.5, 2.0), 1), ((0.0, 0.8, 1.7), 1), ((0.0, 0.5, 3.0), 2), ((5.0, 0.0, 0.0), 0)],
 )
 def test_heavier_tails_of_one_drug_have_to_gain_a_nat(monkeypatch, rng, evidence, expected):
-    shifts, _ = shifts_of(rng.normal(size=(1, 4)), 0.1)
+    shifts, _ = shifts_of(rng.normal(size=(1, 10)), 0.1)
 
     def fit(mixture, n_steps):
         return SimpleNamespace(evidence=evidence[OF_ONE_DRUG.index(mixture.freedom)], freedom=mixture.freedom)
 
     monkeypatch.setattr(_Mixture, "fit", fit)
     assert fit_background(shifts, 1).freedom == OF_ONE_DRUG[expected]
+
+
+def test_fewer_than_ten_genes_do_not_show_tails(rng):
+    shifts, _ = shifts_of(rng.normal(size=(1, 9)), 0.1)
+    assert fit_background(shifts, 1).freedom == FREEDOM
 
 
 def test_several_drugs_share_heavy_tails(rng):

@@ -21,7 +21,7 @@ from scgim._core.posterior.shifts import Shifts
 
 FREEDOM = 4.0  # degrees of freedom of drift: tails that data cannot tell from targets are drift's
 OF_ONE_DRUG = (np.inf, 8.0, FREEDOM)  # of one drug alone, whose large effects are asked for: lighter tails first
-FEWEST_GENES = 10  # that show how heavy tails are
+FEWEST_OF_TAILS = 10  # genes that show how heavy tails are
 N_SCALES = 8  # components of equal weight that stand for the t distribution
 PRIOR_GENES = 2.0  # genes that the average drug counts for in the scale of each drug
 USUAL_DRIFT = 0.2  # standard deviation of drift of the average drug, at the least, where no other drug shows it
@@ -268,7 +268,7 @@ def fit_background(shifts: Shifts, n_drugs: int) -> Background:
     n_drugs
         Number of drugs D; those without a row get a log ratio of 0.
     """
-    if len(np.unique(shifts.contrasts.drug)) != 1 or shifts.estimate.shape[2] < FEWEST_GENES:
+    if len(np.unique(shifts.contrasts.drug)) != 1 or shifts.estimate.shape[2] < FEWEST_OF_TAILS:
         return _fit_slopes(shifts, n_drugs, FREEDOM)
     found = [_fit_slopes(shifts, n_drugs, freedom) for freedom in OF_ONE_DRUG]
     most = max(each.evidence for each in found)
