@@ -22,7 +22,7 @@ def test_what_is_left_is_the_inverse_of_what_is_left(study):
         left = np.flatnonzero(state.left)
         inverse = np.linalg.inv(covariance[np.ix_(left, left)])
         np.testing.assert_allclose(state.precision[np.ix_(left, left)], inverse, rtol=1e-8, atol=1e-10)
-        means = state.own[score.n_control :, left]
+        means = score._centred()[1][score.n_control :, left]
         np.testing.assert_allclose(state.response[:, left], means @ inverse, rtol=1e-7, atol=1e-8)
 
 
@@ -132,3 +132,11 @@ def test_noise_of_observation_is_not_taken_for_entries(make_study, seed):
     blind = Elimination(score)
     assert blind.hit.sum() > 3 * true.hit.sum()
     assert (blind.adjacent & ~true.adjacent).any()
+
+
+@pytest.mark.parametrize("error", [[], [[0.0, 0.0, 0.2], [0.0, 0.0, 0.3], [0.3, 0.4, 0.5]]], ids=["no context", "few"])
+def test_errors_that_most_genes_do_not_have_stand_for_themselves(error):
+    error = np.array(error).reshape(-1, 3)
+    precision = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.2], [0.0, 0.2, 3.0]])
+    noise = MeanNoise(error, precision)
+    np.testing.assert_allclose(noise.of(np.arange(3), np.diag(precision), np.diag(noise.passed)), error)

@@ -40,8 +40,9 @@ class MeanNoise:
     """
 
     def __init__(self, error: np.ndarray, precision: np.ndarray) -> None:
-        self.gene = np.median(error, axis=0)
-        self.context = np.median(error, axis=1) / max(float(np.median(self.gene)), 1e-300)
+        self.gene = np.median(error, axis=0) if len(error) else np.zeros(error.shape[1])
+        usual = float(np.median(self.gene))  # where most genes have none, all errors stand in `beyond`
+        self.context = np.median(error, axis=1) / usual if usual > 0 else np.zeros(len(error))
         self.beyond = error - np.outer(self.context, self.gene)
         self.passed = np.ascontiguousarray((precision * self.gene) @ precision)
 
@@ -70,14 +71,13 @@ class Elimination:
         self.score = score
         S = score.within[:: score.n_functions, :: score.n_functions]
         self.precision = np.ascontiguousarray(np.linalg.inv(S + 1e-6 * np.diag(np.diag(S))))
-        self.own = score._centred()[1]  # (K, G) means against the baselines of controls
         c = score.n_control
-        self.response = np.ascontiguousarray(self.own[c:] @ self.precision)  # (K', G)
+        own = score._centred()[1]  # (K, G) means against the baselines of controls
+        self.response = np.ascontiguousarray(own[c:] @ self.precision)  # (K', G)
         control = score.groups[:c].T @ score.n[:c]  # (C,) cells of the controls
         with np.errstate(divide="ignore"):
             spare = np.where(control > 0, 1 / control, 0.0)
         self.inverse_n = 1 / score.n[c:] + score.groups[c:] @ spare  # (K',)
-        self.stops = np.append(score.starts, len(self.inverse_n))
         self.noise = None if score.spread is None else MeanNoise(self.observed(score.spread), self.precision)
         n = score.known_dof
         price = np.log(n) + 2 * np.log(max(score.n_genes / 2, 2.0))  # twice the price of an edge

@@ -306,8 +306,8 @@ class ShiftScore:
     def _centred(self) -> tuple[np.ndarray, np.ndarray]:
         """Means of parents ``(K, G*B)`` and children ``(K, G)`` against the baselines of the controls."""
         if self._centred_cache is None:
-            base = self.groups @ self.start_baseline  # (K, K)
-            self._centred_cache = self.flat - base @ self.flat, self.self_mean - base @ self.self_mean
+            parents, children = (self.groups @ (self.start_baseline @ mean) for mean in (self.flat, self.self_mean))
+            self._centred_cache = self.flat - parents, self.self_mean - children
         return self._centred_cache
 
     def coarse_added(self, j: int, base: tuple[int, ...], candidates: np.ndarray) -> np.ndarray:
