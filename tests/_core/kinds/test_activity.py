@@ -41,7 +41,7 @@ def test_estimates_equal_least_squares_over_cells(study, mechanism, rng):
         for j, fit in enumerate(fits)
     ]
     psi = rng.normal(0, 0.3, (K, 6))
-    value, variance = estimates(children, psi, np.zeros((K, 6)), 1.0)
+    value, variance = estimates(children, psi, np.zeros((K, 6)), np.ones(6))
     z = (study.cells - moments.loc) / moments.scale
     for k in range(K):
         rows = study.context == k
@@ -103,3 +103,19 @@ def test_moments_without_scatter_are_refused(study):
     psi = np.full((len(study.design.dose), 6), -0.5)
     with pytest.raises(ValueError, match="moments: .*pool=arange"):
         ActiveScore(study.moments(), study.design.drug_set, study.design.group, Prior.default(6), psi)
+
+
+def test_shifted_children_count_less_by_the_size_of_their_own_shifts(study, rng):
+    moments, K = context_moments(study), len(study.design.dose)
+    score = ShiftScore(moments, study.design.drug_set, study.design.group, Prior.default(6))
+    parents: dict[int, tuple[int, ...]] = dict.fromkeys(range(6), ()) | {2: (0,), 4: (1,)}
+    off = -moments.loc / moments.scale
+    children = [
+        child_evidence(moments, study.design.group, j, np.array(parents[j], dtype=int), score.gene(j, parents[j]), off)
+        for j in range(6)
+    ]
+    size, none = np.array([9.0, 9.0, 0.5, 9.0, 2.0, 9.0]), np.zeros((K, 6))
+    variance = estimates(children, none, none + 1, size)[1]
+    for child, parent, sd in ((children[2], 0, 0.5), (children[4], 1, 2.0)):
+        known = child.within_square[:, 0, 0] + child.mean[:, 0] ** 2 / (child.error + sd**2)
+        np.testing.assert_allclose(variance[:, parent], 1 / known)

@@ -53,3 +53,23 @@ def test_curves_that_lines_fit_badly_make_fewer_false_edges_where_trust_is_learn
         weights = fit_cells(adata, **keys, max_epochs=0, progress=False).fitted.graph.weights
         found[few] = (weights != 0) & (np.asarray(truth) == 0)
     assert found[0].sum() < found[50].sum() / 2
+
+
+def test_that_a_target_is_known_does_not_say_by_which_kind(make_study):
+    study = make_study(n_genes=8, n_drugs=10, n_cells=150, n_control=600, seed=2)
+    target = study.effect != 0
+    found = fit(study, known_targets=np.where(target, 1.0, np.nan))
+    assert (found.kind("shift").of_drug.probability[target] > 0.99).all()
+    assert found.kind_names.tolist() == ["shift"] or not (found.kind("activity").of_drug.probability > 0.5).any()
+
+
+def test_what_an_alternation_is_worth_has_the_price_of_its_changes_wherever_it_ends(study, monkeypatch):
+    ends = []
+    whole = alternate.assemble_active
+    monkeypatch.setattr(alternate, "assemble_active", lambda task, end, rng: ends.append(end) or whole(task, end, rng))
+    for n_strict in (2, 0):
+        monkeypatch.setattr(alternate, "N_STRICT", n_strict)
+        fit(study)
+    for end in ends:
+        assert (end.run.active > 0.5).any()
+        assert end.run.price > 0

@@ -118,7 +118,7 @@ def child_evidence(
 
 
 def estimates(
-    children: list[Children], activity: np.ndarray, shifted: np.ndarray, effect_sd: float
+    children: list[Children], activity: np.ndarray, shifted: np.ndarray, effect_sd: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Activity of every gene given those of the others: estimates and variances, ``(K, G)`` each.
 
@@ -131,13 +131,13 @@ def estimates(
     shifted
         ``(K, G)``; probability that the gene is itself shifted, which leaves less to learn from its mean.
     effect_sd
-        Standard deviation of shifts.
+        ``(G,)``; standard deviation of shifts.
     """
     linear, square = np.zeros_like(activity), np.zeros_like(activity)
     for j, child in enumerate(children):
         if not len(child.parents):
             continue
-        weight = (1 - shifted[:, j]) / child.error + shifted[:, j] / (child.error + effect_sd**2)  # (K,)
+        weight = (1 - shifted[:, j]) / child.error + shifted[:, j] / (child.error + effect_sd[j] ** 2)  # (K,)
         products = child.within_square + (weight[:, None] * child.mean)[:, :, None] * child.mean[:, None]
         psi = activity[:, child.parents]
         own = np.diagonal(products, axis1=1, axis2=2)

@@ -27,7 +27,8 @@ class Change(NamedTuple):
     psi
         ``(L,)``; change there.
     price
-        What it costs, in nats: minus the prior log odds, and minus the logarithm of the share of the prior that the posterior has.
+        What it costs, in nats: minus the prior log odds, and minus the logarithm of the Occam factor, which is the prior density at the
+        mean times the width of the posterior, ``log(sd / prior_sd) - mean**2 / 2 prior_sd**2``.
     """
 
     gene: int
@@ -53,7 +54,7 @@ class Scaling:
     """
 
     def __init__(self, score: ActiveScore, off: np.ndarray, parents: dict[int, tuple[int, ...]]) -> None:
-        m, B = score.moments, score.n_functions
+        m, self.n_functions = score.moments, score.n_functions
         self.score, self.parents, self.scatter = score, parents, check_moments(m)
         score.within, score.cross = score.within.copy(), score.cross.copy()
         self.means = score._compiled()[0][0]  # (F, K), controls first
@@ -66,7 +67,6 @@ class Scaling:
             for i in pa:
                 self.children[i].append(j)
         self.value = {j: self.of(j) for j in range(m.n_genes) if parents[j]}
-        self.n_functions = B
 
     def of(self, j: int) -> float:
         """Score of gene j."""
@@ -80,10 +80,8 @@ class Scaling:
         change = (scale - before)[:, None, None] * S / score.dof
         crossed = (change * self.scale[rows, None]).sum(axis=0)  # (B, F)
         crossed[:, cols] = ((scale**2 - before**2)[:, None, None] * S[:, :, cols]).sum(axis=0) / score.dof
-        own = score.within[cols, cols] + crossed[:, cols]
         score.within[cols] += crossed
         score.within[:, cols] = score.within[cols].T
-        score.within[cols, cols] = own
         score.cross[cols] += change[:, :, ::B].sum(axis=0)
         self.scale[rows, cols] = scale[:, None]
         self.means[cols, self.place[rows]] = (

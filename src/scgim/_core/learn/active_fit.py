@@ -101,17 +101,17 @@ class ActiveFit:
         self.refused = np.zeros(
             (D, moments.n_genes), dtype=bool
         )  # activities that the score of the graph does not pay for
-        self.price = 0.0  # of the changes of activity that the score of the graph pays for
+        self.price = 0.0  # of all probable changes of activity
         self.off: np.ndarray | None = None  # (G,), standardised; None before it is learned
 
-    def prior_odds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Prior log odds ``(D, 2G)`` of activities, then of shifts, and prior variances ``(2G,)``."""
+    def prior_odds(self, known: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Prior log odds ``(D, 2G)`` of activities, then of shifts, and prior variances ``(2G,)``, with these known targets or None."""
         G, D = self.moments.n_genes, len(self.design.drugs)
         a, s = self.activity, self.shift.curves
         p = np.append(np.full(G, a.p_target), self.prior.p_target)
         odds = np.tile(logit(p), (D, 1))
-        if self.known is not None:
-            odds = override(odds, np.tile(self.known, (1, 2)))
+        if known is not None:
+            odds = override(odds, np.tile(known, (1, 2)))
         heard = np.zeros(G, dtype=bool)
         heard[[i for pa in self.parents.values() for i in pa]] = True
         odds[:, :G][:, ~heard] = NEVER  # without children there is nothing whose activity could change
@@ -144,7 +144,7 @@ class ActiveFit:
         self, forms: list[LocalForm], expected: Expected
     ) -> Iterator[tuple[int, np.ndarray, np.ndarray, Choice]]:
         """Each drug with its contexts ``(L,)``, part of the full effect there ``(L, 2G)``, and what they tell, given the effects of all."""
-        odds, variance = self.prior_odds()
+        odds, variance = self.prior_odds(self.known)
         fractions = self.factors()
         for d in range(len(self.design.drugs)):
             rows = self.design.of(d)
@@ -169,7 +169,7 @@ class ActiveFit:
                     for out, value in zip(found, choice.sample(rng), strict=True):
                         out[d] = value
                     expected.set(d, rows, factor * found[0][d] * found[1][d])
-            again = strict and self.refuse(*found)
+            again = self.settle(*found, strict=strict)
             self.take(*found)
             self.update_prior(forms, found[0][:, : m.n_genes])
             if self.background == "auto":
@@ -177,28 +177,34 @@ class ActiveFit:
             if pass_ + 1 >= N_PASSES and not again:
                 break
 
-    def refuse(self, probability: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> bool:
-        """Gives up changes of activity that the score of the graph does not pay for; whether there were any.
+    def probable(self, probability: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, list[Change]]:
+        """Drug and gene ``(C, 2)`` of changes of activity that are more probable than none, by the posterior ``(D, 2G)``, and these.
 
-        Of the posterior ``(D, 2G)``, whose probabilities of these become zero.
+        That a target is known does not say by which kind, so that it makes neither cheaper.
         """
         G, fraction = self.moments.n_genes, self.factors()[:, :, 0]  # (K, D)
-        odds, variance = self.prior_odds()
-        at = np.argwhere(probability[:, :G] > 0.5)  # (C, 2)
-        self.price = 0.0
-        if not len(at):
-            return False
-        changes = []
+        odds, variance = self.prior_odds(None)
+        at, changes = np.argwhere(probability[:, :G] > 0.5), []
         for d, i in at.tolist():
             rows = self.design.of(d)
             occam = np.log(sd[d, i] / np.sqrt(variance[i])) - 0.5 * mean[d, i] ** 2 / variance[i]
             changes.append(Change(i, rows, fraction[rows, d] * mean[d, i], -float(odds[d, i] + occam)))
-        score = ActiveScore(self.moments, self.design.drug_set, self.design.group, self.prior)
-        taken = worth(score, self.where_off, self.parents, changes)
-        self.price = sum(change.price for change, kept in zip(changes, taken, strict=True) if kept)
+        return at, changes
+
+    def settle(self, probability: np.ndarray, mean: np.ndarray, sd: np.ndarray, *, strict: bool) -> bool:
+        """Adds up what changes of activity cost; where `strict`, gives up those that the score of the graph does not pay for.
+
+        Of the posterior ``(D, 2G)``, whose probabilities of these become zero, in place. Returns whether any was given up.
+        """
+        at, changes = self.probable(probability, mean, sd)
+        taken = np.ones(len(changes), dtype=bool)
+        if strict and changes:
+            score = ActiveScore(self.moments, self.design.drug_set, self.design.group, self.prior)
+            taken = worth(score, self.where_off, self.parents, changes)
+        self.price = float(sum(change.price for change, kept in zip(changes, taken, strict=True) if kept))
         refused = at[~taken]
         self.refused[refused[:, 0], refused[:, 1]] = True
-        probability[:, :G][self.refused] = 0.0
+        probability[refused[:, 0], refused[:, 1]] = 0.0
         return bool(len(refused))
 
     def children(self, evidence: Evidence) -> list[Children]:
@@ -229,7 +235,7 @@ class ActiveFit:
         """Dose curves and sizes of both kinds, from estimates given the present interventions."""
         design, kind = self.design, self.activity
         self.shift.curves = fit_dose_curves(evidence.residual, evidence.error, evidence.on(design), design)
-        estimate, variance = estimates(children, self.psi, self.shifted, float(self.prior.effect_sd[0]))
+        estimate, variance = estimates(children, self.psi, self.shifted, self.prior.effect_sd)
         if (self.active > 0.5).any():
             kind.curves = fit_dose_curves(estimate, variance + kind.background**2, self.active > 0.5, design)
             kind.curves.effect_sd = float(np.clip(kind.curves.effect_sd, 0.3, 1.0))  # psi = -1 is full inhibition

@@ -70,7 +70,7 @@ def fit_active(task: Task, rng: np.random.Generator) -> Fit:
     trusted = shifts[0].prior.misfit_cells
     if run.changes and not task.watch.over():  # in large systems alone
         order = np.array(shifts[2].order)
-        return assemble_active(task, alternate(task, begun_anew(task, run, trusted), order, rng, N_MORE), rng)
+        return assemble_active(task, alternate(task, begun_anew(task, run, trusted), order, rng, further=True), rng)
     evidence = evidence_given(shifts[0], shifts[2].parents)
     beside = weigh_beside_shifts(task, shifts, evidence, rng)
     if not beside.changes or task.watch.over():
@@ -87,19 +87,22 @@ def fit_active(task: Task, rng: np.random.Generator) -> Fit:
 
 
 def alternate(
-    task: Task, run: ActiveFit, order: np.ndarray | None, rng: np.random.Generator, n_rounds: int = N_ROUNDS
+    task: Task, run: ActiveFit, order: np.ndarray | None, rng: np.random.Generator, *, further: bool = False
 ) -> Ended:
     """Graph and interventions in turn, from an order or from none.
 
+    Where the search for shifts is gone on from (`further`), rounds are fewer, and only the last one is thorough.
     In the last two rounds changes of activity have to raise the score of the graph. Before, they do not: under the first graphs a
     true one may not raise it, and the graphs that go with it would never be seen.
     """
     history: list[dict[str, Any]] = []
-    anew = n_rounds == N_ROUNDS
+    n_rounds = N_MORE if further else N_ROUNDS
     for round_ in range(n_rounds):
         last = round_ == n_rounds - 1
         kicks, strict = task.kicks if last else 0, run.shifts and round_ >= n_rounds - N_STRICT
-        score, chooser, state, evidence = run.round(order, kicks, rng, task.watch, thorough=last or anew, strict=strict)
+        score, chooser, state, evidence = run.round(
+            order, kicks, rng, task.watch, thorough=last or not further, strict=strict
+        )
         order = np.array(state.order)
         history.append({"stage": f"search {round_ + 1}", "score": state.total})
         task.watch.tell(f"search {round_ + 1}", state.total)
@@ -247,7 +250,7 @@ def combine(run: ActiveFit, children: list[Children]) -> Combined:
         "activity_sd": run.activity.curves.effect_sd,
         "activity_background_sd": run.activity.background,
         "p_target": float(run.prior.p_target[0]),
-        "effect_sd": float(run.prior.effect_sd[0]),
+        "effect_sd": float(run.prior.effect_sd.min()),
     }
     curves, other = run.activity.curves, run.shift.curves
     ec50, hill, kinds = curves.ec50, curves.slope, [activity]

@@ -61,7 +61,7 @@ def learned_prior(prior: Prior, curves: Curves) -> dict[str, float]:
     """What was learned of all drugs together, for the settings of a fit; in standard deviations of the genes."""
     return {
         "p_target": float(prior.p_target[0]),
-        "effect_sd": float(prior.effect_sd[0]),
+        "effect_sd": float(prior.effect_sd.min()),  # of most genes; larger where `learn_prior.wider` says so
         "curve_effect_sd": curves.effect_sd,
         "curve_deviation_sd": curves.deviation_sd,
     }
