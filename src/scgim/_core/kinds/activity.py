@@ -62,7 +62,8 @@ class ActiveScore(ShiftScore):
         scale = np.repeat(1 + activity, self.n_functions, axis=1)  # (K, F)
         zero = functions_off(moments, np.zeros(moments.n_genes) if off is None else off)
         flat = moments.mean.reshape(len(scale), -1)
-        self.flat, self._centred_cache = (zero + scale * (flat - zero))[self.sorted], None  # children are what they are
+        self.flat = (zero + scale * (flat - zero))[self.sorted]  # as parents are read; `self_mean`, of children, stays
+        self._centred_cache = None
         total, cross = np.zeros_like(self.within), np.zeros_like(self.cross)
         for s, part in zip(scale, scatter, strict=True):
             scaled = s[:, None] * part

@@ -15,7 +15,7 @@ from scipy.special import digamma, gammaln, polygamma
 FEWEST_CONTEXTS = 3  # from which anything can be said of how variances differ
 LARGEST_FREEDOM = 1e4  # of the prior: as good as variances that do not differ otherwise
 MOST_CHANCE = 4.0  # standard errors by which chance moves a mean
-TINY = 1e-12
+TINY = 1e-12  # in place of zeros that are divided by
 SMALLEST_EXCESS = 1e-4  # variance of log variances beyond sampling, below which the variances are one
 
 
@@ -42,7 +42,7 @@ def prior_freedom(ratio: np.ndarray, freedom: np.ndarray) -> float:
         ``(K,)``; their degrees of freedom, at least 2.
     """
     half = freedom[:, None] / 2
-    log = np.log(np.maximum(ratio, 1e-12)) - digamma(half) + np.log(half)  # (K, G)
+    log = np.log(np.maximum(ratio, TINY)) - digamma(half) + np.log(half)  # (K, G)
     log = log - log.mean(axis=0)
     total = (log**2).sum() / max(log.size - log.shape[1], 1)
     excess = float(total - polygamma(1, freedom / 2).mean())
@@ -69,7 +69,7 @@ def log_density(square: np.ndarray, freedom: np.ndarray, variance: np.ndarray, p
 def log_evidence(
     square: np.ndarray, freedom: np.ndarray, variances: Sequence[np.ndarray]
 ) -> tuple[list[float], list[float]]:
-    """Of sums of squares under each of some expected variances ``(K, G)``, and the degrees of freedom that each of these counts for."""
+    """Log evidence of sums of squares for each of some expected variances ``(K, G)``, and the degrees of freedom that these count for."""
     prior = [freedom_beside(square, freedom, v) for v in variances]
     return [float(log_density(square, freedom, v, d).sum()) for v, d in zip(variances, prior, strict=True)], prior
 
@@ -115,7 +115,7 @@ def following(ratio: np.ndarray, weight: np.ndarray, change: np.ndarray, group: 
     ratio, change
         ``(K, G)``; variances of contexts over those that are expected, and changes of their means.
     weight
-        ``(K,)``.
+        ``(K,)``; degrees of freedom of the variances.
     group
         ``(K,)``; baseline group of each context.
     """
@@ -137,9 +137,9 @@ def without_chance(ratio: np.ndarray, slope: np.ndarray, change: np.ndarray, err
 
     Where a gene is skewed, chance that moves the mean of n cells moves their variance s^2 with it, ``cov(mean, s^2) = mu_3 / n``: a rare
     gene that few cells of a context happen to have seems to vary little there, and its loss to be sure. Without a change m by chance the
-    variance were ``v_0 = s^2 - slope m``, at the most the pooled one. Of a variance that follows the mean in a line, minus twice the log
-    likelihood ratio of the change is ``m^2 / ((2 v_0 + s^2) / 3)``, but for terms of third order. Chance is at the most `MOST_CHANCE`
-    standard errors: beyond, the variance is that of a change.
+    variance would be ``v_0 = s^2 - slope m``, at the most the pooled one. Where a variance is linear in the mean, minus twice the log
+    likelihood ratio of the change, for each cell, is ``m^2 / ((2 v_0 + s^2) / 3)`` up to third order in m. Chance is at the most `MOST_CHANCE`
+    standard errors: what goes beyond is a change, which keeps its variance.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def beside_changes(
     square, n, pooled
         As in `moderated`.
     change
-        ``(K, G)``; changes of the means from the controls.
+        ``(K, G)``; changes of the means from the controls of the group, or from all its contexts where it has none.
     group
         ``(K,)``; baseline group of each context.
     """
