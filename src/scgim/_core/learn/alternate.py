@@ -37,6 +37,9 @@ N_MORE = 3  # rounds where graph and interventions of the search for shifts are 
 FEW_GENES = 50  # up to which a search from another start costs little
 START_BACKGROUND = 0.2  # at first, small drifts of children are not taken for targets
 
+Searched = tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]]
+"""What a search for shifts ended with."""
+
 
 class Ended(NamedTuple):
     """Where an alternation ended."""
@@ -67,21 +70,22 @@ def fit_active(task: Task, rng: np.random.Generator) -> Fit:
     if not run.shifts:
         return assemble_active(task, alternate(task, begun_anew(task), None, rng), rng)
     shifts = search_shifts(task, run, rng)
-    trusted = shifts[0].prior.misfit_cells
+    score, _, state, _ = shifts
+    order, trusted = np.array(state.order), score.prior.misfit_cells
     if run.changes and not task.watch.over():  # in large systems alone
-        order = np.array(shifts[2].order)
         return assemble_active(task, alternate(task, begun_anew(task, run, trusted), order, rng, further=True), rng)
-    evidence = evidence_given(shifts[0], shifts[2].parents)
+    evidence = evidence_given(score, state.parents)
     beside = weigh_beside_shifts(task, shifts, evidence, rng)
     if not beside.changes or task.watch.over():
         return assemble_shifts(task, shifts, evidence, beside, rng)
     ends = [alternate(task, begun_anew(task, trusted=trusted), None, rng)]
-    if task.moments.n_genes <= FEW_GENES and not task.watch.over():
+    few = task.moments.n_genes <= FEW_GENES
+    if few and not task.watch.over():
         again = new_run(task)
-        again.prior = shifts[0].prior
-        ends.append(alternate(task, again, np.array(shifts[2].order), rng))
+        again.prior = score.prior
+        ends.append(alternate(task, again, order, rng))
     best = max(ends, key=lambda end: end.worth)
-    if task.moments.n_genes <= FEW_GENES and evidence.score.sum() >= best.worth:
+    if few and evidence.score.sum() >= best.worth:
         return assemble_shifts(task, shifts, evidence, beside, rng)
     return assemble_active(task, best, rng)
 
@@ -153,9 +157,7 @@ def new_run(task: Task) -> ActiveFit:
     )
 
 
-def search_shifts(
-    task: Task, run: ActiveFit, rng: np.random.Generator
-) -> tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]]:
+def search_shifts(task: Task, run: ActiveFit, rng: np.random.Generator) -> Searched:
     """Structure under shifts alone; in large systems without its last search where `run` then finds a change of activity."""
     many = task.moments.n_genes > FEW_GENES
 
@@ -180,7 +182,7 @@ def search_shifts(
 
 def weigh_beside_shifts(
     task: Task,
-    found: tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]],
+    found: Searched,
     evidence: Evidence,
     rng: np.random.Generator,
 ) -> ActiveFit:
@@ -196,7 +198,7 @@ def weigh_beside_shifts(
 
 def assemble_shifts(
     task: Task,
-    found: tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]],
+    found: Searched,
     evidence: Evidence,
     run: ActiveFit,
     rng: np.random.Generator,
