@@ -139,3 +139,13 @@ def test_contexts_without_changes_keep_their_variances(rng):
     _, square, pooled, group, n = rare_counts(rng)
     still = beside_changes(square, n, pooled, np.zeros(square.shape), group)
     np.testing.assert_allclose(still, moderated(square, n, pooled))
+
+
+@pytest.mark.parametrize(("K", "cells"), [(1, 50), (10, 1), (10, 2), (10, 0)])
+def test_few_contexts_or_cells_give_numbers(rng, K, cells):
+    square, change = rng.chisquare(max(cells - 1, 1), (2, K, 3)) * (cells > 1)
+    square[:, 0] = 0.0
+    square.flags.writeable = False  # and arguments stay
+    found = beside_changes(square, np.full(K, float(cells)), np.array([0.0, 1.0, 1.0]), change, np.arange(K) // 2)
+    assert np.isfinite(found).all()
+    assert (found[:, 0] == 0).all()

@@ -27,8 +27,8 @@ class Change(NamedTuple):
     psi
         ``(L,)``; change there.
     price
-        What it costs, in nats: minus the prior log odds, and minus the logarithm of the Occam factor, which is the prior density at the
-        mean times the width of the posterior, ``log(sd / prior_sd) - mean**2 / 2 prior_sd**2``.
+        What it costs, in nats: minus the prior log odds, and minus the logarithm of the Occam factor,
+        ``log(sd / prior_sd) - mean**2 / 2 prior_sd**2``.
     """
 
     gene: int

@@ -98,9 +98,7 @@ class ActiveFit:
         self.kinds = (self.activity, self.shift)
         self.most = MOST_TARGETS / (1 + shifts)  # activities a drug; beside shifts there are half as many
         self.parents: dict[int, tuple[int, ...]] = {}
-        self.refused = np.zeros(
-            (D, moments.n_genes), dtype=bool
-        )  # activities that the score of the graph does not pay for
+        self.refused = np.zeros((D, moments.n_genes), dtype=bool)  # activities that were given up, see `settle`
         self.price = 0.0  # of all probable changes of activity
         self.off: np.ndarray | None = None  # (G,), standardised; None before it is learned
 

@@ -180,12 +180,7 @@ def search_shifts(task: Task, run: ActiveFit, rng: np.random.Generator) -> Searc
     )
 
 
-def weigh_beside_shifts(
-    task: Task,
-    found: Searched,
-    evidence: Evidence,
-    rng: np.random.Generator,
-) -> ActiveFit:
+def weigh_beside_shifts(task: Task, found: Searched, evidence: Evidence, rng: np.random.Generator) -> ActiveFit:
     """Changes of activity beside shifts, given the graph that was found for shifts alone."""
     score, _, state, _ = found
     run = ActiveFit(
@@ -196,13 +191,7 @@ def weigh_beside_shifts(
     return run
 
 
-def assemble_shifts(
-    task: Task,
-    found: Searched,
-    evidence: Evidence,
-    run: ActiveFit,
-    rng: np.random.Generator,
-) -> Fit:
+def assemble_shifts(task: Task, found: Searched, evidence: Evidence, run: ActiveFit, rng: np.random.Generator) -> Fit:
     """The fit by shifts alone, from a learned structure."""
     design, known = task.design, task.known_targets
     score, chooser, state, history = found
