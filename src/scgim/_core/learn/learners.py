@@ -53,6 +53,7 @@ class SearchOrders:
             kind=kind,
             background=task.background,
             doubts=kind.scatter == "none" and task.moments.spread is None,
+            network=task.network,
             n_kicks=task.kicks,
             rng=rng,
             watch=task.watch,

@@ -11,10 +11,12 @@ import numpy as np
 from scgim._core.design import Design
 from scgim._core.kinds import ScoredKind
 from scgim._core.kinds.shift import Shift
+from scgim._core.learn.regulated import take_out_activities
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.evidence import Evidence
+from scgim._core.posterior.regulation.network import Network
 from scgim._core.structure.elimination import eliminate
-from scgim._core.structure.hidden.find_hidden import Search, find_hidden
+from scgim._core.structure.hidden.find_hidden import Search, effects_of, find_hidden
 from scgim._core.structure.learn_prior import evidence_given, learn_prior
 from scgim._core.structure.misfit import START_CELLS, total_evidence
 from scgim._core.structure.order import OrderSearch, search
@@ -102,6 +104,7 @@ def learn_structure(
     background: float | str = "auto",
     doubts: bool = False,
     hidden: bool = True,
+    network: Network | None = None,
     n_kicks: int = 20,
     n_candidates: int = 40,
     max_parents: int = 20,
@@ -111,7 +114,8 @@ def learn_structure(
     """Order and parents under priors that are learned along the way, or what was found when the watch said that it is over.
 
     With `doubts`, it is learned how far the covariance within contexts can be trusted (`scgim._core.structure.misfit`), and
-    systems of few genes that do not fit are tried with hidden causes (`scgim._core.structure.hidden`), unless `hidden` is False.
+    systems of few genes that do not fit are tried with hidden causes (`scgim._core.structure.hidden`), unless `hidden` is False. Where a
+    `network` is given, what its regulators add to the covariance is taken out after the first round (`scgim._core.learn.regulated`).
     Before the last search, which is the longest, `enough` is asked whether it can be left out.
     """
     watch = Watch() if watch is None else watch
@@ -140,7 +144,10 @@ def learn_structure(
         if watch.over():
             score = kind.score(moments, design, learned.trusting(cells))
             break
-        if round_ and few and hidden and moments.mechanism.linear and np.isfinite(first):
+        if doubts and not round_ and network is not None:
+            moments = take_out_activities(moments, network, effects_of(dict(state.parents), found))
+            best = -np.inf if moments.hidden is not None else best  # of other moments
+        if round_ and few and hidden and moments.hidden is None and moments.mechanism.linear and np.isfinite(first):
             again = _searching(design, prior, kind, candidates, background, rng, watch)
             causes = find_hidden(moments, design, again, best)
             if causes is not None:
