@@ -1,4 +1,4 @@
-"""Measurements in processes of their own, scaling exponents, tables and pictures."""
+"""Measurements in processes of their own, scaling exponents and tables."""
 
 import csv
 import json
@@ -72,29 +72,6 @@ def exponent(size: list[float], value: list[float]) -> float:
     if len(np.unique(x[keep])) < 2:
         return float("nan")
     return float(np.polyfit(np.log(x[keep]), np.log(y[keep]), 1)[0])
-
-
-def picture(name: str, along: str, rows: list[dict[str, Any]], curves: dict[str, str]) -> Path:
-    """Each column of `curves` over `along`, with its exponent, on logarithmic axes; memory on the right."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), constrained_layout=True)
-    size = [row[along] for row in rows]
-    for column, label in curves.items():
-        axis = right if column.endswith("_mb") else left
-        values = [row[column] for row in rows]
-        axis.loglog(size, values, "o-", label=f"{label}: {along}^{exponent(size, values):.2f}")
-    for axis, title in ((left, "seconds"), (right, "peak memory (MB)")):
-        axis.set(xlabel=along, ylabel=title)
-        axis.grid(visible=True, which="major", alpha=0.3)
-        axis.legend(frameon=False)
-    path = TABLES / f"{name}.png"
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
-    return path
 
 
 def show(rows: list[dict[str, Any]]) -> None:

@@ -9,7 +9,7 @@ Each size runs in a process of its own, on a simulated linear system whose cells
 processor worked, which matters on a machine that is shared; ``scored`` counts the parent sets that it scored. Time
 after the pass can depend on the number of cells in one way alone, by sharper evidence that leads the search elsewhere:
 ``cpu_per_score`` leaves that out. With ``--through tl`` the cells are held in memory and go through `scgim.tl.fit`
-(without training epochs), so that ``total`` has all that a user waits for. Tables and pictures go to
+(without training epochs), so that ``total`` has all that a user waits for. Tables go to
 ``benchmarks/scale/tables``.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from _measure import exponent, measure, peak_mb, picture, show, tell, versions, write
+from _measure import exponent, measure, peak_mb, show, tell, versions, write
 
 SIZES = {
     "genes": {"small": (10, 20, 40), "full": (20, 100, 300, 1000, 2000)},
@@ -151,18 +151,15 @@ def main() -> None:
         rows.append(mean_row(told) | versions())
         show(rows[-1:])
         write(name, rows)  # after each size, so that nothing is lost
-    curves = {c: c.removesuffix("_s") for c in ("moments_s", "search_cpu_s", "total_s") if c in rows[0]}
-    curves |= {"peak_mb": "peak", "added_mb": "of it by the fit"}
+    measured = [c for c in ("moments_s", "search_cpu_s", "total_s", "peak_mb", "added_mb") if c in rows[0]]
     size = [row[arguments.along] for row in rows]
-    exponents = [{"quantity": c, "exponent": exponent(size, [row[c] for row in rows])} for c in curves]
+    exponents = [{"quantity": c, "exponent": exponent(size, [row[c] for row in rows])} for c in measured]
     write(f"{name}_exponents", exponents)
     show(exponents)
     more = growth(arguments.along, rows) if arguments.along == "cells" else []
     if more:
         write(f"{name}_growth", more)
         show(more)
-    if arguments.along == "genes":  # the other slopes are near zero and near one, as tables of a few rows say
-        print(picture(name, arguments.along, rows, curves))
 
 
 if __name__ == "__main__":
