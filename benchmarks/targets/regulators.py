@@ -5,7 +5,7 @@
 
 1,000 genes, 100 regulators of 15 genes each, 40 drugs at one dose, 100 cells a drug and 1,000 controls; half of the drugs change one regulator
 (`scgim.datasets.faults.Regulators`), the others one to three genes. ``scgim.tl.fit`` with ``regulators=`` the network handed out, of which a part of the
-edges is wrong; no second stage, and a search of at most ``--timeout`` seconds. ``--apart`` forbids edges between genes of one regulator.
+edges is wrong; no second stage, and a search of at most ``--timeout`` seconds.
 """
 
 from __future__ import annotations
@@ -46,19 +46,11 @@ def true_regulators(adata: Any, drugs: tuple[str, ...]) -> dict[str, str]:
     return {drug: of[drug] for drug in drugs if drug in of}
 
 
-def apart(network: pd.DataFrame, genes: list[str]) -> pd.DataFrame:
-    """``(G, G)`` bool; edges between genes that no regulator has in common."""
-    member = pd.crosstab(network["source"], network["target"]).reindex(columns=genes, fill_value=0).to_numpy() > 0
-    shared = member.T.astype(np.float32) @ member > 0  # (G, G)
-    return pd.DataFrame(~shared & ~np.eye(len(genes), dtype=bool), index=genes, columns=genes)
-
-
-def score(adata: Any, timeout: float, *, forbid: bool = False) -> dict[str, float]:
+def score(adata: Any, timeout: float) -> dict[str, float]:
     """One fit, judged."""
     network = adata.uns["network"]
-    prior = {"graph_prior": apart(network, list(adata.var_names))} if forbid else {}
     start = time.process_time()
-    model = scgim.tl.fit(adata, **COLUMNS, **prior, regulators=network, max_epochs=0, timeout=timeout, progress=False)
+    model = scgim.tl.fit(adata, **COLUMNS, regulators=network, max_epochs=0, timeout=timeout, progress=False)
     seconds = time.process_time() - start
     table = scgim.get.targets(adata, level="drug").assign(gene=lambda t: t["gene"].astype(str))
     genes = table[(table["kind"] != "regulator") & (table["probability"] > SURE)]
@@ -94,7 +86,6 @@ def main(arguments: list[str] | None = None) -> pd.DataFrame:
     parser.add_argument("--drugs", type=int, default=40)
     parser.add_argument("--wrong", type=float, nargs="+", default=[0.0, 0.3])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--apart", action="store_true", help="forbid edges between genes of one regulator")
     parser.add_argument("--timeout", type=float, default=300.0)
     parser.add_argument("--out", type=Path, default=HERE / "tables" / "regulators.csv")
     asked = parser.parse_args(arguments)
@@ -103,8 +94,7 @@ def main(arguments: list[str] | None = None) -> pd.DataFrame:
         for seed in asked.seeds:
             adata = screen(asked.genes, asked.regulators, asked.drugs, wrong, seed)
             size = {"genes": asked.genes, "regulators": asked.regulators, "wrong_edges": wrong, "seed": seed}
-            size["apart"] = asked.apart
-            rows.append(size | score(adata, asked.timeout, forbid=asked.apart))
+            rows.append(size | score(adata, asked.timeout))
             print(rows[-1], flush=True)
     table = pd.DataFrame(rows)
     table.to_csv(asked.out, index=False)

@@ -259,12 +259,6 @@ def test_regulators_are_judged_on_a_tiny_screen(script: Importer, tmp_path: Path
     assert (tmp_path / "r.csv").exists()
 
 
-def test_edges_between_genes_of_one_regulator_are_forbidden(script: Importer) -> None:
-    network = pd.DataFrame({"source": ["r", "r", "s", "s"], "target": ["a", "b", "b", "c"]})
-    allowed = script("regulators").apart(network, list("abcd"))
-    assert allowed.to_numpy().tolist() == [[0, 0, 1, 1], [0, 0, 0, 1], [1, 0, 0, 1], [1, 1, 1, 0]]
-
-
 @pytest.mark.usefixtures("_data")
 def test_altered_screens_keep_what_they_should(script: Importer) -> None:
     alterations, screen = script("_alterations"), script("_screens").SCREENS["erbb_rnai_rppa"]()
