@@ -14,7 +14,8 @@ import numpy as np
 TABLES = Path(__file__).parent / "tables"
 MARK = "RESULT "
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
+    if not (_name.startswith("NUMBA") and "numba" in sys.modules):  # which refuses another number once it runs
+        os.environ.setdefault(_name, "1")
 
 
 def peak_mb() -> float:
