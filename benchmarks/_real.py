@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
@@ -25,12 +26,14 @@ __all__ = [
     "data_file",
     "drop",
     "finished",
+    "keep",
     "log_normalise",
     "need",
     "parsed",
     "quiet",
     "read",
     "record",
+    "rows_of",
     "summarise",
     "versions",
 ]
@@ -75,6 +78,22 @@ def log_normalise(counts: object) -> np.ndarray:
     x = np.asarray(counts.toarray() if hasattr(counts, "toarray") else counts, dtype=float)
     total = np.maximum(x.sum(axis=1, keepdims=True), 1)
     return np.log1p(x / total * np.median(total)).astype(np.float32)
+
+
+def rows_of(arguments: argparse.Namespace, name: str, script: str, make: Callable[[Path], None]) -> Path:
+    """The file of the rows, to which `make` adds those that are missing, unless the command asks for tables alone."""
+    path = Path(arguments.out) / name
+    if arguments.summary:
+        need(path, script)
+    else:
+        make(path)
+    return path
+
+
+def keep(table: pd.DataFrame, path: Path, *, unseen: tuple[str, ...] = ()) -> None:
+    """Write a table that the documentation shows, and show it here without the columns `unseen`."""
+    table.to_csv(path, index=False, float_format="%.4g", lineterminator="\n")
+    print(table.drop(columns=list(unseen)).round(3).to_string())
 
 
 def summarise(runs: Path, by: list[str], path: Path, order: list[str], how: str = "mean") -> pd.DataFrame:

@@ -121,10 +121,7 @@ def tables(arguments: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    if arguments.summary:
-        _real.need(arguments.out / ROWS, __file__)
-    else:
-        make_rows(arguments)
+    _real.rows_of(arguments, ROWS, __file__, lambda _: make_rows(arguments))
     tables(arguments)
 
 

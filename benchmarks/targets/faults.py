@@ -200,15 +200,10 @@ def summarise(path: Path) -> pd.DataFrame:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    path = arguments.out / ROWS
-    if arguments.summary:
-        _real.need(path, __file__)
-    else:
-        cases = [{"fault": fault, "seed": seed} for fault in arguments.fault for seed in arguments.seeds]
-        _real.complete(path, cases, partial(row, arguments))
-    table = summarise(path)
-    table.to_csv(arguments.tables / "faults.csv", index=False, float_format="%.4g", lineterminator="\n")
-    print(table.drop(columns="what").round(3).to_string())
+    cases = [{"fault": fault, "seed": seed} for fault in arguments.fault for seed in arguments.seeds]
+    one = partial(row, arguments)
+    path = _real.rows_of(arguments, ROWS, __file__, lambda path: _real.complete(path, cases, one))
+    _real.keep(summarise(path), arguments.tables / "faults.csv", unseen=("what",))
 
 
 if __name__ == "__main__":

@@ -190,16 +190,11 @@ def summarise(path: Path) -> pd.DataFrame:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    path = arguments.out / ROWS
-    if arguments.summary:
-        _real.need(path, __file__)
-    else:
-        choices = ((b, c, s) for b in arguments.background for c in arguments.case for s in arguments.seeds)
-        cases = [{"background": b, "case": c, "seed": s} for b, c, s in choices]
-        _real.complete(path, cases, partial(score, quick=arguments.quick, loaded={}))
-    table = summarise(path)
-    table.to_csv(arguments.tables / "implanted.csv", index=False, float_format="%.4g", lineterminator="\n")
-    print(table.round(3).to_string())
+    choices = ((b, c, s) for b in arguments.background for c in arguments.case for s in arguments.seeds)
+    cases = [{"background": b, "case": c, "seed": s} for b, c, s in choices]
+    one = partial(score, quick=arguments.quick, loaded={})
+    path = _real.rows_of(arguments, ROWS, __file__, lambda path: _real.complete(path, cases, one))
+    _real.keep(summarise(path), arguments.tables / "implanted.csv")
 
 
 if __name__ == "__main__":

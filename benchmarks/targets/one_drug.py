@@ -126,12 +126,9 @@ def score(drift: float, seed: int, *, quick: bool) -> dict[str, float]:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    path = arguments.out / ROWS
-    if arguments.summary:
-        _real.need(path, __file__)
-    else:
-        cases = [{"drift": drift, "seed": seed} for drift in arguments.drift for seed in arguments.seeds]
-        _real.complete(path, cases, partial(score, quick=arguments.quick))
+    cases = [{"drift": drift, "seed": seed} for drift in arguments.drift for seed in arguments.seeds]
+    one = partial(score, quick=arguments.quick)
+    path = _real.rows_of(arguments, ROWS, __file__, lambda path: _real.complete(path, cases, one))
     rows = _real.read(path)
     table = rows.groupby("drift").agg(seeds=("seed", "nunique"), recall_at_precision=("recall", "mean"))
     total = rows.groupby("drift").sum(numeric_only=True)
@@ -140,9 +137,7 @@ def main(argv: list[str] | None = None) -> None:
         table[f"true_{threshold}"] = total[f"true_calls_{threshold}"] / total[f"calls_{threshold}"]
         table[f"found_{threshold}"] = total[f"true_calls_{threshold}"] / total["targets"]
     table["seconds"] = rows.groupby("drift")["seconds"].mean()
-    table = table.reset_index()
-    table.to_csv(arguments.tables / "one_drug.csv", index=False, float_format="%.4g", lineterminator="\n")
-    print(table.round(3).to_string())
+    _real.keep(table.reset_index(), arguments.tables / "one_drug.csv")
 
 
 if __name__ == "__main__":

@@ -96,14 +96,8 @@ def summarise(path: Path) -> pd.DataFrame:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    path = arguments.out / ROWS
-    if arguments.summary:
-        _real.need(path, __file__)
-    else:
-        make_rows(arguments, path)
-    table = summarise(path)
-    table.to_csv(arguments.tables / "patients.csv", index=False, float_format="%.4g", lineterminator="\n")
-    print(table.round(3).to_string())
+    path = _real.rows_of(arguments, ROWS, __file__, lambda path: make_rows(arguments, path))
+    _real.keep(summarise(path), arguments.tables / "patients.csv")
 
 
 if __name__ == "__main__":

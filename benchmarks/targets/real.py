@@ -143,10 +143,7 @@ def overall(table: pd.DataFrame) -> pd.DataFrame:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    if arguments.summary:
-        _real.need(arguments.out / ROWS, __file__)
-    else:
-        make_rows(arguments)
+    _real.rows_of(arguments, ROWS, __file__, lambda _: make_rows(arguments))
     tables(arguments)
 
 

@@ -104,15 +104,10 @@ def summarise(path: Path) -> pd.DataFrame:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    path = arguments.out / ROWS
-    if arguments.summary:
-        _real.need(path, __file__)
-    else:
-        cases = [{"case": case, "seed": seed} for case in arguments.case for seed in arguments.seeds]
-        _real.complete(path, cases, partial(score, quick=arguments.quick))
-    table = summarise(path)
-    table.to_csv(arguments.tables / "simulated_patients.csv", index=False, float_format="%.4g", lineterminator="\n")
-    print(table.round(3).to_string())
+    cases = [{"case": case, "seed": seed} for case in arguments.case for seed in arguments.seeds]
+    one = partial(score, quick=arguments.quick)
+    path = _real.rows_of(arguments, ROWS, __file__, lambda path: _real.complete(path, cases, one))
+    _real.keep(summarise(path), arguments.tables / "simulated_patients.csv")
 
 
 if __name__ == "__main__":
