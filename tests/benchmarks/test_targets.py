@@ -247,6 +247,14 @@ def test_knock_downs_are_put_into_control_cells(script: Importer, tmp_path: Path
     assert np.isnan(table.loc["nothing", "mrr"])
 
 
+def test_drugs_are_fitted_one_at_a_time(script: Importer, tmp_path: Path) -> None:
+    script("alone").main(["--quick", "--seeds", "100", "--out", str(tmp_path)])
+    rows = pd.read_csv(tmp_path / "alone_seeds.csv")
+    assert list(rows["size"]) == ["usual", "weak"]
+    assert (rows["true_calls"] <= rows[["calls", "targets"]].min(axis=1)).all()
+    assert (rows["targets"] >= 2).all()  # two drugs
+
+
 def test_regulators_are_judged_on_a_tiny_screen(script: Importer, tmp_path: Path) -> None:
     small = "--genes 30 --regulators 4 --drugs 6 --wrong 0.3 --timeout 600 --out".split()
     table = script("regulators").main([*small, str(tmp_path / "r.csv")])

@@ -1,0 +1,90 @@
+"""Drugs fitted one at a time, with thousands of cells: small shifts of other genes are certain, and are they called?
+
+    python benchmarks/targets/alone.py
+
+Systems of ``faults.py`` with 1,000 cells of each of eight drugs and 5,000 controls. Beside its targets each drug moves every seventh gene or so by 0.1
+standard deviations, directly, which nobody would call a target. Each drug is fitted alone with the controls.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+import argparse
+from typing import Any
+
+import _judge
+import _real
+import faults
+import numpy as np
+import pandas as pd
+
+HERE = Path(__file__).parent
+ROWS = "alone_seeds.csv"
+SURE = 0.9
+SHARE, DRIFT = 0.15, 0.1
+SIZES: dict[str, dict[str, Any]] = {"usual": {}, "weak": {"effect_size": (0.3, 1.0)}}
+"""Sizes of the effects of targets; those of the simulator where nothing is said."""
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", nargs="+", choices=list(SIZES), default=list(SIZES))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[100, 101, 102, 103, 104])
+    parser.add_argument("--quick", action="store_true", help="two drugs of few cells, to see that everything runs")
+    return _real.parsed(parser, argv, HERE)
+
+
+def score(size: str, seed: int, *, quick: bool) -> dict[str, float]:
+    """Calls over all drugs, and those that are targets."""
+    import scgim
+
+    cells = (
+        {"n_cells": 30, "n_control": 60, "n_drugs": 2} if quick else {"n_cells": 1000, "n_control": 5000, "n_drugs": 8}
+    )
+    adata = scgim.datasets.simulate(**faults.BASE | {"doses": (2.0,)} | cells | SIZES[size], features="noise", rng=seed)
+    truth, drug = adata.uns["truth"], adata.obs["drug"].astype(str).to_numpy()
+    x, rng = np.array(adata.X, float), np.random.default_rng(1000 + seed)
+    unit = x[drug == "control"].std(axis=0)
+    for name in truth["drugs"]:
+        moved = rng.random(x.shape[1]) < SHARE
+        x[drug == name] += moved * rng.choice([-1, 1], x.shape[1]) * DRIFT * unit
+    adata.X = x.astype(np.float32)
+    told, out = faults.without_truth(adata), {"targets": 0, "calls": 0, "true_calls": 0, "seconds": 0.0}
+    for name, effect in zip(truth["drugs"], np.asarray(truth["drug_effect"]), strict=True):
+        one = told[np.isin(drug, ["control", str(name)])].copy()
+        one.obs["drug"] = one.obs["drug"].astype(str).astype("category")
+        table, seconds = _judge.fit(one, perturbation_key="drug", control="control", dose_key="dose")
+        table = _judge.by_drug(table).set_index("gene").loc[list(told.var_names)]
+        called = (table["probability"] > SURE).to_numpy()
+        counts = {"targets": effect != 0, "calls": called, "true_calls": called & (effect != 0)}
+        out = {key: out[key] + float(np.sum(counts.get(key, seconds))) for key in out}
+    return out
+
+
+def summarise(path: Path) -> pd.DataFrame:
+    """Sums over seeds, and the shares that they give."""
+    rows = _real.read(path)
+    total = rows.groupby("size", sort=False).sum(numeric_only=True)
+    table = pd.DataFrame({"seeds": rows.groupby("size", sort=False)["seed"].nunique(), "targets": total["targets"]})
+    table[f"calls_{SURE}"] = total["calls"]
+    table[f"true_{SURE}"] = total["true_calls"] / total["calls"].where(total["calls"] > 0)
+    table[f"found_{SURE}"] = total["true_calls"] / total["targets"]
+    table["seconds"] = total["seconds"]
+    return table.reset_index()
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse(argv)
+    cases = [{"size": size, "seed": seed} for size in arguments.size for seed in arguments.seeds]
+    one = partial(score, quick=arguments.quick)
+    path = _real.rows_of(arguments, ROWS, __file__, lambda path: _real.complete(path, cases, one))
+    _real.keep(summarise(path), arguments.tables / "alone.csv")
+
+
+if __name__ == "__main__":
+    main()
