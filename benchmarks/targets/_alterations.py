@@ -109,7 +109,7 @@ def no_batch(name: str, screen: Screen, rng: np.random.Generator) -> list[Screen
 
 def raw(name: str, screen: Screen) -> np.ndarray:
     """Values of the file for the genes of the screen, (n, G)."""
-    x = _screens._read(name)[:, screen.adata.var_names].X
+    x = _screens.read(name)[:, screen.adata.var_names].X
     return np.asarray(x.toarray() if hasattr(x, "toarray") else x, float)
 
 
@@ -122,7 +122,7 @@ def counts(name: str, screen: Screen, rng: np.random.Generator) -> list[Screen]:
 def other_scale(name: str, screen: Screen, rng: np.random.Generator) -> list[Screen]:
     """Counts to 10,000 a cell, then log(1 + x); arcsinh in place of logarithms; readings in their own units; wells that were not centred."""
     if name in ("tapseq_k562", "eccite_thp1"):
-        total = np.asarray(_screens._read(name).X.sum(1), float).reshape(-1, 1)
+        total = np.asarray(_screens.read(name).X.sum(1), float).reshape(-1, 1)
         return [with_values(screen, np.log1p(raw(name, screen) / np.maximum(total, 1) * TARGET_SUM))]
     if name == "sachs":
         return [with_values(screen, np.arcsinh(np.asarray(screen.adata.layers["raw"], float) / COFACTOR))]

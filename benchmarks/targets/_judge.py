@@ -116,6 +116,14 @@ def summary(rows: pd.DataFrame) -> dict[str, float]:
     return out
 
 
+def shares(
+    total: pd.DataFrame, calls: str = "calls", true: str = "true_calls"
+) -> tuple[pd.Series, pd.Series, pd.Series]:
+    """Calls, how many of them are true, and how many of the ``targets`` they are; not a number where there are none."""
+    of = total["targets"].where(total["targets"] > 0)
+    return total[calls], total[true] / total[calls].where(total[calls] > 0), total[true] / of
+
+
 def scgim(screen: Screen, **choices: Any) -> tuple[pd.DataFrame, float]:
     """Ranks and probabilities of `scgim.tl.fit` with its defaults but for these, and processor time."""
     table, seconds = fit(screen.adata.copy(), **screen.keys, **choices)

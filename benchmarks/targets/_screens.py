@@ -54,7 +54,7 @@ class Screen:
         return np.asarray(x.toarray() if hasattr(x, "toarray") else x, float)
 
 
-def _read(name: str):
+def read(name: str):
     import anndata
 
     return anndata.read_h5ad(_real.data_file(f"known_targets/{name}", f"{name}.h5ad"))
@@ -72,7 +72,7 @@ def _screen(adata, *, control: str = "control", **more: Any) -> Screen:
 
 def tapseq_k562() -> Screen:
     """CRISPRi. Size factors leave out the five most abundant genes; HS2 acts on the whole globin locus."""
-    adata = _read("tapseq_k562")
+    adata = read("tapseq_k562")
     counts = np.asarray(adata.X.toarray() if hasattr(adata.X, "toarray") else adata.X, float)
     adata.X = np.log1p(counts / adata.obs["size_factor"].to_numpy()[:, None]).astype(np.float32)
     screen = _screen(adata, batch_key="batch")
@@ -82,7 +82,7 @@ def tapseq_k562() -> Screen:
 
 def eccite_thp1() -> Screen:
     """Knock-outs. Genes that hardly a cell has are cut; 16 of 25 targets were not measured."""
-    adata = _read("eccite_thp1")
+    adata = read("eccite_thp1")
     counts = np.asarray(adata.X.toarray() if hasattr(adata.X, "toarray") else adata.X, float)
     size = counts.sum(1, keepdims=True) / np.median(counts.sum(1))
     adata.X = np.log1p(counts / size).astype(np.float32)
@@ -91,7 +91,7 @@ def eccite_thp1() -> Screen:
 
 def causal_chamber_lt() -> Screen:
     """A physical system. Scales differ by orders of magnitude, so the controls are the unit."""
-    adata = _read("causal_chamber_lt")
+    adata = read("causal_chamber_lt")
     x, control = np.asarray(adata.X, float), (adata.obs["drug"] == "control").to_numpy()
     adata.X = ((x - x[control].mean(0)) / x[control].std(0)).astype(np.float32)
     return _screen(adata)
@@ -99,25 +99,25 @@ def causal_chamber_lt() -> Screen:
 
 def erbb_rnai_rppa() -> Screen:
     """RNAi in wells, before and after EGF; double knock-downs have two targets."""
-    return _screen(_read("erbb_rnai_rppa"), batch_key="egf")
+    return _screen(read("erbb_rnai_rppa"), batch_key="egf")
 
 
 def melanoma_rppa_doses() -> Screen:
     """RAF and MEK inhibitors at seven doses; one hour only, as later the cells' answers are as large as the direct effects."""
-    adata = _read("melanoma_rppa_doses")
+    adata = read("melanoma_rppa_doses")
     return _screen(adata[adata.obs["time_h"] == 1].copy(), dose_key="dose", batch_key="cell_line")
 
 
 def hepatocytes_inhibitors() -> Screen:
     """Kinase inhibitors, one well a condition: wells are centred by line, stimulus and time, and are then the replicates; the line is the batch."""
-    adata = _read("hepatocytes_inhibitors")
+    adata = read("hepatocytes_inhibitors")
     adata.X = np.asarray(adata.layers["context_centred"], np.float32)
     return _screen(adata, batch_key="cell_line")
 
 
 def bodenmiller_stim() -> Screen:
     """Stimulated blood cells; where one enters depends on the cell type, and is labelled for B cells (igm+) alone."""
-    adata = _read("bodenmiller_stim")
+    adata = read("bodenmiller_stim")
     return _screen(adata[adata.obs["cell_type"] == "igm+"].copy())
 
 

@@ -1,9 +1,9 @@
-"""Drugs fitted one at a time, with thousands of cells: small shifts of other genes are certain, and are they called?
+"""Drugs fitted one at a time, with many cells: are small shifts of other genes called, which are certain?
 
     python benchmarks/targets/alone.py
 
-Systems of ``faults.py`` with 1,000 cells of each of eight drugs and 5,000 controls. Beside its targets each drug moves every seventh gene or so by 0.1
-standard deviations, directly, which nobody would call a target. Each drug is fitted alone with the controls.
+Systems of ``faults.py``, 1,000 cells of each of eight drugs and 5,000 controls. Beside its targets each drug moves every seventh gene or so by 0.1
+standard deviations.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ ROWS = "alone_seeds.csv"
 SURE = 0.9
 SHARE, DRIFT = 0.15, 0.1
 SIZES: dict[str, dict[str, Any]] = {"usual": {}, "weak": {"effect_size": (0.3, 1.0)}}
-"""Sizes of the effects of targets; those of the simulator where nothing is said."""
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -71,9 +70,7 @@ def summarise(path: Path) -> pd.DataFrame:
     rows = _real.read(path)
     total = rows.groupby("size", sort=False).sum(numeric_only=True)
     table = pd.DataFrame({"seeds": rows.groupby("size", sort=False)["seed"].nunique(), "targets": total["targets"]})
-    table[f"calls_{SURE}"] = total["calls"]
-    table[f"true_{SURE}"] = total["true_calls"] / total["calls"].where(total["calls"] > 0)
-    table[f"found_{SURE}"] = total["true_calls"] / total["targets"]
+    table[f"calls_{SURE}"], table[f"true_{SURE}"], table[f"found_{SURE}"] = _judge.shares(total)
     table["seconds"] = total["seconds"]
     return table.reset_index()
 

@@ -26,7 +26,7 @@ import _real
 import _simple
 import numpy as np
 import pandas as pd
-from _screens import Screen
+from _screens import FEWEST_CELLS, Screen, read
 
 HERE = Path(__file__).parent
 ROWS = "implanted_seeds.csv"
@@ -37,46 +37,41 @@ RESPONDING = 0.8
 KEPT = (0.1, 0.5)
 """Share of the counts of its target that a drug leaves, in the cells that respond."""
 SEEN = 0.3
-"""Genes with at least so many counts a cell can be targets: below, nothing can be lowered that anyone would see."""
+"""Genes with at least so many counts a cell can be targets."""
 BIAS = 0.7
 """Standard deviation over drugs of the log odds that a standard deviation of the first component (of standardised genes) gives a cell to be drawn."""
 CASES = {"even": (1, 0.0), "composition": (1, BIAS), "nothing": (0, BIAS)}
 """Targets a drug, and how unevenly cells are drawn."""
 
 
-def _read(folder: str, name: str):
+def _cells(adata, control: str, column: str) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Cells without a drug, their counts, and their batch in this column."""
+    adata = adata[(adata.obs["drug"] == control).to_numpy()]
+    counts = np.asarray(adata.X.toarray() if hasattr(adata.X, "toarray") else adata.X, float)
+    return adata, counts, adata.obs[column].astype(str).to_numpy()
+
+
+def tapseq_k562() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Counts, size factors and batches of cells with guides that have no target."""
+    adata, counts, batch = _cells(read("tapseq_k562"), "control", "batch")
+    return counts, adata.obs["size_factor"].to_numpy(float), batch
+
+
+def eccite_thp1() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same; genes that hardly a cell has are cut."""
+    _, counts, batch = _cells(read("eccite_thp1"), "control", "batch")
+    total = counts.sum(1)
+    return counts[:, (counts > 0).mean(0) >= FEWEST_CELLS], total / np.median(total), batch
+
+
+def gbm_panobinostat() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vehicle; the patient is the batch."""
     import anndata
 
-    return anndata.read_h5ad(_real.data_file(folder, f"{name}.h5ad"))
-
-
-def _counts(adata) -> np.ndarray:
-    return np.asarray(adata.X.toarray() if hasattr(adata.X, "toarray") else adata.X, float)
-
-
-def tapseq_k562():
-    """Counts, size factors and batches of cells with guides that have no target."""
-    adata = _read("known_targets/tapseq_k562", "tapseq_k562")
-    adata = adata[(adata.obs["drug"] == "control").to_numpy()]
-    return _counts(adata), adata.obs["size_factor"].to_numpy(float), adata.obs["batch"].astype(str).to_numpy()
-
-
-def eccite_thp1():
-    """The same; genes in at least 2 % of the cells."""
-    adata = _read("known_targets/eccite_thp1", "eccite_thp1")
-    adata = adata[(adata.obs["drug"] == "control").to_numpy()]
-    counts = _counts(adata)
+    file = _real.data_file("gbm_panobinostat", "gbm_panobinostat.h5ad")
+    _, counts, batch = _cells(anndata.read_h5ad(file), "DMSO", "patient_id")
     total = counts.sum(1)
-    return counts[:, (counts > 0).mean(0) >= 0.02], total / np.median(total), adata.obs["batch"].astype(str).to_numpy()
-
-
-def gbm_panobinostat():
-    """Vehicle; the patient is the batch."""
-    adata = _read("gbm_panobinostat", "gbm_panobinostat")
-    adata = adata[(adata.obs["treatment"] == "vehicle (DMSO)").to_numpy()]
-    counts = _counts(adata)
-    total = counts.sum(1)
-    return counts, total / np.median(total), adata.obs["patient_id"].astype(str).to_numpy()
+    return counts, total / np.median(total), batch
 
 
 BACKGROUNDS: dict[str, Callable[[], tuple[np.ndarray, np.ndarray, np.ndarray]]] = {
@@ -177,12 +172,9 @@ def summarise(path: Path) -> pd.DataFrame:
     table = pd.DataFrame(
         {"genes": mean["genes"].astype(int), "seeds": groups["seed"].nunique(), "targets": total["targets"]}
     )
-    table[f"calls_{SURE}"] = total["calls"]
-    table[f"true_{SURE}"] = total["true_calls"] / total["calls"].where(total["calls"] > 0)
-    table[f"found_{SURE}"] = total["true_calls"] / total["targets"].where(total["targets"] > 0)
-    table["wilcoxon_calls"] = total["wilcoxon_calls"]
-    table["wilcoxon_true"] = total["wilcoxon_true"] / total["wilcoxon_calls"].where(total["wilcoxon_calls"] > 0)
-    table["wilcoxon_found"] = total["wilcoxon_true"] / total["targets"].where(total["targets"] > 0)
+    table[f"calls_{SURE}"], table[f"true_{SURE}"], table[f"found_{SURE}"] = _judge.shares(total)
+    usual = _judge.shares(total, "wilcoxon_calls", "wilcoxon_true")
+    table["wilcoxon_calls"], table["wilcoxon_true"], table["wilcoxon_found"] = usual
     ranks = [name for name in mean if name.startswith("mrr")]
     table[[*ranks, "seconds"]] = mean[[*ranks, "seconds"]]
     return table.reset_index()

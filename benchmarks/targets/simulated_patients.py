@@ -93,9 +93,7 @@ def summarise(path: Path) -> pd.DataFrame:
         {name: [CASES[c][name] for c in total.index] for name in ("targets", "drift")}, index=total.index
     )
     table["seeds"] = rows.groupby("case")["seed"].nunique()
-    table[f"calls_{SURE}"] = total["calls"]
-    table[f"true_{SURE}"] = total["true_calls"] / total["calls"].where(total["calls"] > 0)
-    table[f"found_{SURE}"] = total["true_calls"] / total["targets"].where(total["targets"] > 0)
+    table[f"calls_{SURE}"], table[f"true_{SURE}"], table[f"found_{SURE}"] = _judge.shares(total)
     table["one_patient_called"] = total["one_patient"]
     table["among_first"] = total["first"] / total["targets"].where(total["targets"] > 0)
     table["seconds"] = total["seconds"] / table["seeds"]
