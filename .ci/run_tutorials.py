@@ -34,6 +34,8 @@ PRIVATE = re.compile(r"(?<![\w.])/(?:home|root|tmp|work|Users|mnt|var|private)/"
 """Absolute paths, which would name the machine that made the output."""
 CLOCK = re.compile(r"^fitted in ")
 """Outputs that differ from run to run."""
+STYLE = re.compile(r"<style scoped>.*?</style>\n", re.S)
+"""Of a table; pages bring their own."""
 
 
 def missing_data(notebook: nbformat.NotebookNode) -> list[str]:
@@ -85,7 +87,7 @@ def small_picture(encoded: str) -> str:
 
 
 def clean(notebook: nbformat.NotebookNode) -> None:
-    """Keep what a reader looks at: no times, small pictures, plain metadata."""
+    """Keep what a reader looks at: no times, small pictures, tables once and in the style of the page, plain metadata."""
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -100,6 +102,10 @@ def clean(notebook: nbformat.NotebookNode) -> None:
             if "image/png" in data:
                 data["image/png"] = small_picture(data["image/png"])
                 output["metadata"] = {}
+            if "text/html" in data:
+                data["text/html"] = STYLE.sub("", data["text/html"])
+            if "text/html" in data or "image/png" in data:
+                data.pop("text/plain", None)
             kept.append(output)
         if cell.cell_type == "code":
             cell.outputs = kept
