@@ -11,11 +11,12 @@ import random
 import re
 import textwrap
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parent / "src" / "scgim"
-PICTURE = HERE / "_static" / "architecture.png"
+PICTURE = HERE / "_static" / "architecture.svg"
 PANELS = {
     "cli": "command line",
     "public": "AnnData and MuData",
@@ -180,17 +181,28 @@ LETTERS = 34
 
 
 def describe(panels: dict[str, Edges]) -> str:
-    """What the picture shows, which is kept in the file, so that a test can compare it with the code."""
+    """What the picture shows, kept in it as its description, so that a test can compare it with the code."""
     shown = {
         panel: {name: sorted(targets) for name, targets in sorted(edges.items())} for panel, edges in panels.items()
     }
     return json.dumps(shown, sort_keys=True)
 
 
-BOX, POINT, GAP, FLOOR, HEIGHT = 2.2, 0.35, 0.25, 0.95, 0.62
-"""Widths of a box and of a point where an arrow crosses, the gap between them, the height of a floor and of a box, in inches."""
-COLORS = {"cli": "#E8E8E8", "public": "#E3EEF7", "model": "#E4F2EC", "_core": "#FBF0DC"}
+BOX, POINT, GAP, FLOOR, HEIGHT = 158, 25, 18, 68, 45
+"""Widths of a box and of a point where an arrow crosses, the gap between them, the height of a floor and of a box, in points."""
+TITLE, BETWEEN = 25, 30
+"""Heights of the line with the name of a layer, and of the arrow between layers."""
+FILL = {"cli": "#F2F2F2", "public": "#E3EEF7", "model": "#E4F2EC", "_core": "#FBF0DC"}
 EDGE = {"cli": "#777777", "public": "#0072B2", "model": "#009E73", "_core": "#D08700"}
+STYLE = """
+text { font: 8px Helvetica, Arial, sans-serif; fill: #333; text-anchor: middle }
+text.title { font-size: 12px; fill: #222; text-anchor: start }
+text.name { font-size: 11px; font-weight: bold; fill: #111 }
+rect.box { fill: #fff; stroke-width: 1.2 }
+path.way { fill: none; stroke-width: 1.2 }
+"""
+Point = tuple[float, float]
+"""To the right and down from the top left corner."""
 
 
 def positions(level: list[list[str]], ways: list[list[str]]) -> dict[str, float]:
@@ -222,11 +234,6 @@ def positions(level: list[list[str]], ways: list[list[str]]) -> dict[str, float]
 
 def draw(source: Path = SOURCE, path: Path = PICTURE) -> None:
     """The picture, layers from top to bottom."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     panels, parts = read(source), []
     for name, edges in panels.items():
         foot = feet(name, edges, source)
@@ -237,78 +244,70 @@ def draw(source: Path = SOURCE, path: Path = PICTURE) -> None:
             middle = (min(x.values()) + max(x.values())) / 2
             x |= {box: middle + (k - (len(foot) - 1) / 2) * (BOX + GAP) for k, box in enumerate(foot)}
             level.insert(0, foot)
-        left, right = min(x.values()) - BOX / 2, max(x.values()) + BOX / 2
-        parts.append((name, level, ways, {box: value - (left + right) / 2 for box, value in x.items()}, right - left))
-    width = max(part[-1] for part in parts) + 0.6
-    heights = [FLOOR * len(level) + 0.35 for _, level, *_ in parts]
-    height = sum(heights) + 0.42 * (len(parts) - 1)
-    figure = plt.figure(figsize=(width, height))
-    axis = figure.add_axes((0, 0, 1, 1), xlim=(-width / 2 - 0.05, width / 2 + 0.05), ylim=(-height - 0.05, 0.05))
-    axis.set_axis_off()
-    top = 0.0
-    for (name, level, ways, x, _), tall in zip(parts, heights, strict=True):
-        panel(axis, name, (-width / 2, top - tall, width, tall))
-        y = {box: top - tall + 0.1 + FLOOR * (k + 0.5) for k, row in enumerate(level) for box in row}
-        for way in ways:
-            arrow(axis, [(x[step], y[step]) for step in way], EDGE[name])
-        for row in level:
-            for box in row:
-                if "@" not in box:
-                    label(axis, box, words(name, box, source), (x[box], y[box]), EDGE[name])
-        top -= tall
-        if name != list(panels)[-1]:
-            axis.annotate(
-                "", (0, top - 0.4), (0, top - 0.02), arrowprops={"arrowstyle": "simple", "color": "#AAAAAA", "lw": 0}
-            )
-        top -= 0.42
-    figure.savefig(path, dpi=100, metadata={"Description": describe(panels), "Software": None})
-    plt.close(figure)
+        parts.append((name, level[::-1], ways, x))
+    width = max(max(x.values()) - min(x.values()) for *_, x in parts) + BOX + 2 * GAP
+    lines, top = [], 0
+    for name, level, ways, x in parts:
+        if top:
+            lines.append(arrow([(width / 2, top + 2), (width / 2, top + BETWEEN - 2)], "between"))
+            top += BETWEEN
+        tall = TITLE + FLOOR * len(level)
+        shift = (width - min(x.values()) - max(x.values())) / 2
+        at = {box: (x[box] + shift, top + TITLE + FLOOR * (k + 0.4)) for k, row in enumerate(level) for box in row}
+        lines += panel(name, top, width, tall)
+        lines += [arrow(steps([at[step] for step in way]), name) for way in ways]
+        lines += [line for box in at if "@" not in box for line in label(box, words(name, box, source), at[box], name)]
+        top += tall
+    heads = [
+        f'<marker id="{name}" orient="auto" refX="7" refY="3" markerWidth="7" markerHeight="6" markerUnits="userSpaceOnUse">'
+        f'<path d="M0 0L7 3L0 6z" fill="{color}"/></marker>'
+        for name, color in (EDGE | {"between": "#AAAAAA"}).items()
+    ]
+    size = f'viewBox="0 0 {width:.0f} {top:.0f}" width="{width:.0f}" height="{top:.0f}"'
+    text = [f'<svg xmlns="http://www.w3.org/2000/svg" {size}>', f"<desc>{describe(panels)}</desc>"]
+    text += [f"<style>{STYLE}</style>", "<defs>", *heads, "</defs>", *lines, "</svg>", ""]
+    path.write_text("\n".join(text), encoding="utf-8")
 
 
-def panel(axis, name: str, place: tuple[float, float, float, float]) -> None:
+def panel(name: str, top: float, width: float, tall: float) -> list[str]:
     """The background of a layer, with its name and what it is."""
-    from matplotlib.patches import FancyBboxPatch
-
-    x, y, width, height = place
-    style = "round,pad=0,rounding_size=0.12"
-    axis.add_patch(FancyBboxPatch((x, y), width, height, boxstyle=style, color=COLORS[name], lw=0, zorder=0))
     title = "" if name == "public" else f"{name}: "
-    axis.text(x + 0.15, y + height - 0.13, f"{title}{PANELS[name]}", va="top", fontsize=11, color="#222222")
+    return [
+        f'<rect y="{top:.0f}" width="{width:.0f}" height="{tall:.0f}" rx="9" fill="{FILL[name]}"/>',
+        f'<text class="title" x="11" y="{top + 17:.0f}">{title}{PANELS[name]}</text>',
+    ]
 
 
-def label(axis, box: str, about: str, middle: tuple[float, float], color: str) -> None:
+def label(box: str, about: str, middle: Point, panel: str) -> list[str]:
     """A box with its name and what is in it."""
-    from matplotlib.patches import FancyBboxPatch
+    x, top = middle[0], middle[1] - HEIGHT / 2
+    size = f'width="{BOX}" height="{HEIGHT}" rx="6"'
+    return [
+        f'<rect class="box" x="{x - BOX / 2:.0f}" y="{top:.0f}" {size} stroke="{EDGE[panel]}"/>',
+        f'<text class="name" x="{x:.0f}" y="{top + 14:.0f}">{box}</text>',
+        *(
+            f'<text x="{x:.0f}" y="{top + 26 + 10 * k:.0f}">{escape(line)}</text>'
+            for k, line in enumerate(about.split("\n"))
+        ),
+    ]
 
-    corner = (middle[0] - BOX / 2, middle[1] - HEIGHT / 2)
-    style = "round,pad=0,rounding_size=0.08"
-    axis.add_patch(FancyBboxPatch(corner, BOX, HEIGHT, boxstyle=style, fc="white", ec=color, lw=1.2, zorder=3))
-    x, top = middle[0], middle[1] + HEIGHT / 2
-    axis.text(x, top - 0.06, box, ha="center", va="top", fontsize=11, weight="bold", color="#111111", zorder=4)
-    axis.text(x, top - 0.27, about, ha="center", va="top", fontsize=7.5, color="#333333", zorder=4)
+
+def steps(way: list[Point]) -> list[Point]:
+    """Where an arrow leaves and reaches each floor: the bottom and the top of its boxes, and of the points that it crosses."""
+    (first, y), *crossed, (last, foot) = way
+    ends = [(x, middle + side) for x, middle in crossed for side in (-HEIGHT / 2, HEIGHT / 2)]
+    return [(first, y + HEIGHT / 2), *ends, (last, foot - HEIGHT / 2)]
 
 
-def arrow(axis, way: list[tuple[float, float]], color: str) -> None:
-    """A smooth line down from box to box."""
-    from matplotlib.patches import FancyArrowPatch
-    from matplotlib.path import Path as Line
-
-    x, y = way[0][0], way[0][1] - HEIGHT / 2
-    points, codes = [(x, y)], [Line.MOVETO]
-    for to_x, middle in way[1:]:
-        to_y = middle + HEIGHT / 2
+def arrow(ends: list[Point], panel: str) -> str:
+    """A smooth line down through points, straight where two are above each other."""
+    drawn = f"M{ends[0][0]:.0f} {ends[0][1]:.0f}"
+    for (x, y), (to_x, to_y) in zip(ends, ends[1:], strict=False):
         half = (y + to_y) / 2
-        points += [(x, half), (to_x, half), (to_x, to_y)]
-        codes += [Line.CURVE4] * 3
-        if middle != way[-1][1]:  # straight past the boxes of a floor
-            x, y = to_x, middle - HEIGHT / 2
-            points.append((x, y))
-            codes.append(Line.LINETO)
-    line = FancyArrowPatch(
-        path=Line(points, codes), arrowstyle="-|>", mutation_scale=11, color=color, lw=1.2, alpha=0.8
-    )
-    line.set_zorder(2)
-    axis.add_patch(line)
+        straight = round(x) == round(to_x)
+        drawn += f"V{to_y:.0f}" if straight else f"C{x:.0f} {half:.0f} {to_x:.0f} {half:.0f} {to_x:.0f} {to_y:.0f}"
+    color = EDGE.get(panel, "#AAAAAA")
+    return f'<path class="way" d="{drawn}" stroke="{color}" marker-end="url(#{panel})"/>'
 
 
 if __name__ == "__main__":
