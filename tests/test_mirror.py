@@ -10,6 +10,8 @@ TESTS = Path(__file__).parent
 ELSEWHERE = {
     ("_core/posterior/regulation/test_regulators.py", "the edges of regulators, tested by what they explain"): """
         _core/posterior/regulation/network.py""",
+    ("_core/learn/test_regulated.py", "what regulators add to a covariance, and what is taken out"): """
+        _core/posterior/regulation/loadings.py""",
     ("_core/features/test_model.py", "a step of FeatureModel, tested through it"): """
         _core/features/backward_map.py _core/features/validate.py""",
     ("_core/learn/test_fit_search.py", "a step of fit_search, tested by what it recovers"): """

@@ -46,6 +46,8 @@ class Shifts:
         ``(G, G)``; what each unit of a shift does to the genes further down, row causes column; None where that is not known.
     doubt
         ``(R, G)``; error variance of effects, not of whether there are any, as edges that the graph lacks may be there.
+    sampled
+        ``(R,)``; variance that sampling its cells adds to a mean, relative to that between cells.
     """
 
     estimate: np.ndarray
@@ -56,6 +58,7 @@ class Shifts:
     network: Network | None = None
     further: np.ndarray | None = None
     doubt: np.ndarray | float = 0.0
+    sampled: np.ndarray | float = 0.0
 
 
 def linear_effects(moments: Moments, parents: dict[int, tuple[int, ...]], evidence: Evidence) -> np.ndarray:
@@ -143,7 +146,8 @@ def find_shifts(
     if network is None:
         further = np.linalg.inv(np.eye(len(effects)) - effects) - np.eye(len(effects))
     doubt = doubt_of_others(moments, parents, edge_probability, moved)
-    return Shifts(estimate, variance, passed, found, error, network, further, doubt)
+    sampled = square @ (1 / np.maximum(moments.n, 1.0))  # (R,)
+    return Shifts(estimate, variance, passed, found, error, network, further, doubt, sampled)
 
 
 def doubt_of_others(

@@ -1,5 +1,6 @@
 """Regulators of drugs, against brute force and on simulated shifts."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,15 +10,14 @@ from scipy.special import logsumexp
 from scgim._core.posterior.background import FREEDOM, Background, scales
 from scgim._core.posterior.regulation.network import Network
 from scgim._core.posterior.regulation.regulators import (
+    ACTIVITIES,
+    ACTIVITY_SDS,
     ANY,
-    N_TAILS,
-    RELATIVE_SD,
-    RIGHT,
-    Row,
     _Drug,
     fit_regulators,
-    grid,
+    prior_masses,
 )
+from scgim._core.posterior.regulation.row import N_TAILS, RELATIVE_SD, RIGHT
 from scgim._core.posterior.shifts import Shifts
 
 G, T, TARGETS = 200, 12, 12
@@ -115,7 +115,9 @@ def test_evidence_is_the_sum_over_activities_and_edges(rng):
     changes[0, 4] = 0.4
     shifts, background = seen(acting(net, changes, rng), rng)
     found = _Drug(shifts, background, np.array([0]), net)._choose([])
-    a, log_prior = grid()
+    a = np.linspace(-12, 12, 4801)
+    prior = np.mean([np.exp(-0.5 * (a / sd) ** 2) / sd for sd in ACTIVITY_SDS], axis=0)
+    log_prior = np.log(prior / prior.sum())
     edge = np.flatnonzero(net.source == 4)
     gene, weight, s = net.target[edge], net.weight[edge], shifts.estimate[0, 0]
     tails = scales(FREEDOM, N_TAILS) * DRIFT**2 + SE**2
@@ -130,17 +132,33 @@ def test_evidence_is_the_sum_over_activities_and_edges(rng):
         moved = density(s[gene] - value * weight * sizes).mean(axis=0)
         plain = (1 - p) * density(s[gene]) + p * target
         total.append(np.log((1 - RIGHT) + RIGHT * ((1 - p) * moved + p * target) / plain).sum())
-    assert found.log_ratio[4] == pytest.approx(logsumexp(np.array(total) + log_prior), abs=0.5)
+    assert found.log_ratio[4] == pytest.approx(logsumexp(np.array(total) + log_prior), abs=0.2)
     evidence = found.log_ratio + np.log(ANY / T)
     expected = np.exp(evidence - np.logaddexp(logsumexp(evidence), np.log1p(-ANY)))
     np.testing.assert_allclose(found.probability, expected)
 
 
-def test_likelihoods_are_read_between_the_points_of_the_grid(rng):
-    shifts, background = seen(np.zeros((1, G)), rng)
-    row = Row.of(shifts, background, 0, np.arange(G), np.zeros(G))
-    np.testing.assert_allclose(row.look_up(np.arange(G), np.zeros((G, 1)))[:, 0], row.still, rtol=1e-6)
-    assert (np.diff(row.look_up(np.array([0]), np.linspace(2, 11, 50)[None])[0]) <= 1e-12).all()
+def test_activities_that_differ_by_the_cells_that_were_drawn_are_no_acts_of_drugs(rng):
+    """They move all genes of a regulator together, which errors of single genes do not tell."""
+    net, sd = network(rng), 0.15
+    shifts, background = seen(acting(net, sd * rng.normal(size=(100, T)), rng), rng)
+    found, _ = fit_regulators(shifts, background, net, 100)
+    assert (found.probability > 0.9).sum() > 100
+    told = replace(net, variance=np.full(T, 20 * sd**2))  # of a cell, of which each drug has 20
+    found, _ = fit_regulators(replace(shifts, sampled=np.full(100, 1 / 20)), background, told, 100)
+    assert (found.probability > 0.9).sum() == 0
+    strong = np.zeros((100, T))
+    strong[:, 3] = 2.0
+    shifts, background = seen(acting(net, strong + sd * rng.normal(size=(100, T)), rng), rng)
+    found, _ = fit_regulators(replace(shifts, sampled=np.full(100, 1 / 20)), background, told, 100)
+    assert (found.probability[:, 3] > 0.9).mean() > 0.95 and (found.probability > 0.9).sum() <= 101
+
+
+def test_masses_around_activities_are_those_of_a_gaussian(rng):
+    mass = np.exp(prior_masses(np.array([0.0, 0.01, 1.0, 4.0])))
+    np.testing.assert_allclose(mass.sum(axis=1), 1.0)
+    np.testing.assert_allclose(mass @ ACTIVITIES, 0.0, atol=1e-12)
+    np.testing.assert_allclose(mass @ ACTIVITIES**2, [0.0, 0.01, 1.0, 4.0], rtol=0.02, atol=1e-12)
 
 
 def test_shifts_are_taken_to_other_units_and_odds_replaced(rng):

@@ -22,12 +22,16 @@ class Network:
         ``(E,)``; regulator and gene of each edge.
     weight
         ``(E,)``; signed size, of root mean square one for each regulator.
+    variance
+        ``(T,)``; of the activity between the cells of a context, in units of what the average target gene moves by; None where it is
+        not known.
     """
 
     names: tuple[str, ...]
     source: np.ndarray
     target: np.ndarray
     weight: np.ndarray
+    variance: np.ndarray | None = None
 
     def effects(self, n_genes: int) -> np.ndarray:
         """Shift ``(T, G)`` of the genes, in their standard deviations, by an activity of one."""

@@ -6,6 +6,11 @@ a moves the genes of its edges by ``a w_j u_j``. An edge is right with probabili
 moved by the regulator, or a target of its own; with the edges summed out gene by gene the likelihood of the activity is a product over
 genes, and its evidence one sum over a grid: exact, whatever the genes do.
 
+A regulator that no drug touches varies from cell to cell all the same, with a variance ``v`` that the covariance within contexts tells
+(`scgim._core.posterior.regulation.loadings`). The mean over a drug's n cells then has a chance activity ``a ~ N(0, v / n)``, which moves all
+genes of the regulator together: as errors of single genes it would be taken for an act of the drug. A drug that acts on it adds to that,
+``a ~ N(0, v / n + s^2)``.
+
 Regulators of a drug are found one effect at a time, each a choice of one regulator or none, given the others
 :cite:p:`wang2020`: regulators that share genes share the probability, and one explains the other away.
 """
@@ -15,29 +20,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import expit, logsumexp
+from scipy.special import expit, logsumexp, ndtr
 
-from scgim._core.posterior.background import Background, log_normal, scales
+from scgim._core.posterior.background import Background
 from scgim._core.posterior.regulation.network import Network
+from scgim._core.posterior.regulation.row import RELATIVE_SD, RIGHT, TINY, Row
 from scgim._core.posterior.shifts import Shifts
 from scgim._core.state import savable
 
-RIGHT = 0.7  # probability that an edge of the network is right
-RELATIVE_SD = 0.4  # of the size of an edge
 ANY = 0.1  # prior probability that an effect is one of a regulator
 MOST_EFFECTS = 4  # regulators of one drug
 N_SWEEPS = 2  # over the effects
 ACTIVITY_SDS = (0.5, 1.0, 2.0)  # of the prior of activities, in standard deviations of the average gene moved
-ACTIVITIES = np.geomspace(
-    0.05, 8.0, 40
-)  # grid, of either sign; ratios are finer than what the sizes of edges leave open
-U_EDGES = np.linspace(-1.0, 3.0, 41)  # bins of relative sizes of edges
-STEP = 0.04  # of the grid of shifts on which likelihoods are tabulated, in standard deviations of the gene
-LARGEST = 12.0  # shift on that grid
-N_TAILS = 3  # components that stand for the t distribution of drift here
+SIZES = np.geomspace(0.005, 8.0, 57)  # of activities; ratios are finer than what the sizes of edges leave open
+ACTIVITIES = np.concatenate([-SIZES[::-1], [0.0], SIZES])  # grid of A
 WORTH_NAMING = 0.01  # probability from which a regulator enters what is expected of genes, in an effect that is one of some regulator
 CLEAR = 2.0  # standard deviations of what a regulator adds to a gene
-TINY = 1e-300
 
 
 @savable
@@ -90,105 +88,12 @@ class RegulatorFit:
         return replace(self, shift=self.shift * by, shift_sd=self.shift_sd * by)
 
 
-def grid() -> tuple[np.ndarray, np.ndarray]:
-    """Activities ``(A,)`` and logarithms of their prior masses."""
-    a = np.concatenate([-ACTIVITIES[::-1], ACTIVITIES])
-    density = sum(np.exp(log_normal(a**2, np.full(a.shape, sd**2))) for sd in ACTIVITY_SDS)
-    mass = density * np.abs(a)  # spacing of a geometric grid
-    return a, np.log(mass / mass.sum())
-
-
-@dataclass(frozen=True)
-class Row:
-    """Likelihoods of one row of shifts, a drug at a level, on a grid of what regulators add.
-
-    Attributes
-    ----------
-    still
-        ``(G,)``; of what is seen, if nothing adds to drift.
-    target
-        ``(G,)``; if the gene is a target of its own.
-    moved
-        ``(G, M)``; averaged over the sizes of an edge, if a regulator adds a shift of `at` ``(M,)`` on average.
-    at
-        Grid of shifts.
-    p_target
-        Prior probability of a target.
-    estimate, variance
-        ``(G,)``; the shift beyond what is fixed, and its variance with that of drift.
-    """
-
-    still: np.ndarray
-    target: np.ndarray
-    moved: np.ndarray
-    at: np.ndarray
-    p_target: float
-    estimate: np.ndarray
-    variance: np.ndarray
-
-    @classmethod
-    def of(cls, shifts: Shifts, background: Background, r: int, genes: np.ndarray, fixed: np.ndarray) -> Row:
-        """The genes ``(G',)`` of a row, given what other effects add ``(G',)``."""
-        estimate = shifts.estimate[:, r, genes] - fixed  # (V, G')
-        passed = background.slope_sd**2 * shifts.passed[:, r, genes]
-        q = scales(background.freedom, N_TAILS)[:, None, None]
-        spread = q * background.scale[r, genes] + shifts.variance[:, r, genes] + passed  # (C, V, G')
-        share = np.array([background.graph_share, 1 - background.graph_share])[:, None] / len(q)
-        wide = spread + background.effect_sd**2
-        target = (share * np.exp(log_normal(estimate**2, wide))).sum(axis=(0, 1))
-        at = np.arange(-LARGEST, LARGEST + STEP / 2, STEP)
-        density = np.zeros((len(genes), len(at)))
-        for c in range(len(q)):
-            for v in range(2):
-                away = (estimate[v][:, None] - at) ** 2
-                density += share[v] * np.exp(log_normal(away, spread[c, v][:, None]))
-        still = np.maximum(density[:, len(at) // 2], TINY)
-        return cls(
-            still,
-            np.maximum(target, TINY),
-            _over_sizes(density, at),
-            at,
-            background.p_target,
-            estimate[0],
-            shifts.variance[0, r, genes] + passed[0] + background.scale[r, genes],
-        )
-
-    def ratio(self, gene: np.ndarray, shift: np.ndarray) -> np.ndarray:
-        """Log likelihood ratio ``(E, A)`` of edges to genes ``(E,)`` that add `shift` ``(E, A)`` against none that do."""
-        p = self.p_target
-        plain = (1 - p) * self.still[gene] + p * self.target[gene]  # (E,)
-        moved = (1 - p) * self.look_up(gene, shift) + p * self.target[gene][:, None]
-        return np.asarray(np.log((1 - RIGHT) + RIGHT * moved / plain[:, None]))
-
-    def look_up(self, gene: np.ndarray, shift: np.ndarray) -> np.ndarray:
-        """Likelihoods of genes ``(E,)`` at shifts ``(E, A)``, between points of the grid."""
-        place = np.clip((shift - self.at[0]) / STEP, 0, len(self.at) - 1.001)
-        low = place.astype(int)
-        part = place - low
-        row = gene[:, None]
-        return np.asarray((1 - part) * self.moved[row, low] + part * self.moved[row, low + 1])
-
-
-def _over_sizes(density: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Averages of likelihoods ``(G, M)`` over the relative size of an edge, exactly within bins of it."""
-    total = np.concatenate(
-        [np.zeros((len(density), 1)), np.cumsum((density[:, 1:] + density[:, :-1]) / 2, axis=1)], axis=1
-    )
-    middle = (U_EDGES[1:] + U_EDGES[:-1]) / 2
-    weight = np.exp(-0.5 * ((middle - 1) / RELATIVE_SD) ** 2)
-    weight /= weight.sum()
-    out = np.zeros_like(density)
-    for low, high, w in zip(U_EDGES[:-1], U_EDGES[1:], weight, strict=True):
-        ends = []
-        for u in (low, high):
-            place = np.clip((at * u - at[0]) / STEP, 0, len(at) - 1.001)
-            i = place.astype(int)
-            ends.append((1 - (place - i)) * total[:, i] + (place - i) * total[:, i + 1])
-        width = at * (high - low) / STEP  # in steps of the grid
-        narrow = np.abs(width) < 0.5
-        place = np.clip(np.round((at * (low + high) / 2 - at[0]) / STEP).astype(int), 0, len(at) - 1)
-        out += w * np.where(narrow, density[:, place], (ends[1] - ends[0]) / np.where(narrow, 1.0, width))
-    return np.maximum(out, TINY)
+def prior_masses(variance: np.ndarray) -> np.ndarray:
+    """Logarithms ``(..., A)`` of the masses of centred Gaussians of these variances ``(...)`` around the activities of the grid."""
+    middle = (ACTIVITIES[1:] + ACTIVITIES[:-1]) / 2
+    below = ndtr(middle / np.sqrt(np.maximum(variance, TINY))[..., None])  # (..., A - 1)
+    ends = np.zeros((*below.shape[:-1], 1))
+    return np.asarray(np.log(np.maximum(np.diff(np.concatenate([ends, below, ends + 1], axis=-1)), TINY)))
 
 
 @dataclass
@@ -210,8 +115,9 @@ class _Drug:
     def __init__(self, shifts: Shifts, background: Background, rows: np.ndarray, network: Network) -> None:
         self.shifts, self.background, self.rows, self.network = shifts, background, rows, network
         self.genes, self.gene = np.unique(network.target, return_inverse=True)  # (G',), (E,)
-        self.a, self.log_prior = grid()
-        self.added = self.network.weight[:, None] * self.a  # (E, A)
+        self.added = self.network.weight[:, None] * ACTIVITIES  # (E, A)
+        between = np.zeros(len(network.names)) if network.variance is None else network.variance  # (T,)
+        self.chance = np.broadcast_to(shifts.sampled, len(shifts.contrasts.drug))[rows, None] * between  # (R', T)
 
     def explain(self) -> list[_Effect]:
         """Effects, until one finds no regulator; then all once more, given the others."""
@@ -233,18 +139,18 @@ class _Drug:
         for i, r in enumerate(self.rows):
             fixed = sum((effect.add[i] for effect in others), np.zeros(G))
             row = Row.of(self.shifts, self.background, int(r), self.genes, fixed)
-            of_edge = row.ratio(self.gene, self.added)  # (E, A)
-            of_regulator = np.zeros((T, len(self.a)))
-            np.add.at(of_regulator, self.network.source, of_edge)
-            joint = of_regulator + self.log_prior
+            of_regulator = np.zeros((T, len(ACTIVITIES)))
+            np.add.at(of_regulator, self.network.source, row.ratio(self.gene, self.added))
+            wide = [prior_masses(self.chance[i] + sd**2) for sd in ACTIVITY_SDS]
+            joint = of_regulator + logsumexp(wide, axis=0) - np.log(len(wide))
             evidence = logsumexp(joint, axis=1)
-            log_ratio += evidence
+            log_ratio += evidence - logsumexp(of_regulator + prior_masses(self.chance[i]), axis=1)
             posterior.append(np.exp(joint - evidence[:, None]))  # (T, A)
             tables.append(row)
         log = log_ratio + np.log(ANY / T)
         probability = np.exp(log - np.logaddexp(logsumexp(log), np.log1p(-ANY)))
-        mean = np.stack([p @ self.a for p in posterior])  # (R, T)
-        square = np.stack([p @ self.a**2 for p in posterior])
+        mean = np.stack([p @ ACTIVITIES for p in posterior])  # (R, T)
+        square = np.stack([p @ ACTIVITIES**2 for p in posterior])
         add, spread, still = np.zeros((R, G)), np.zeros((R, G)), np.zeros((R, G))
         for i, (row, of_a) in enumerate(zip(tables, posterior, strict=True)):
             add[i], spread[i], still[i] = self._of_genes(row, of_a, mean[i], probability)
@@ -264,15 +170,16 @@ class _Drug:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Mean and variance of what is added to genes ``(G',)``, and likelihood ratio of a gene that is no target."""
         add, second = np.zeros((2, len(self.genes)))
+        still = row.still
         ratio = np.ones(len(self.genes))  # over that without a regulator
         for t in np.flatnonzero(probability > WORTH_NAMING) if probability.sum() > 0.5 else ():
             edge = np.flatnonzero(self.network.source == t)
             gene, shift = self.gene[edge], self.network.weight[edge] * mean[t]
-            moved = (row.look_up(gene, self.added[edge]) @ of_a[t]) / row.still[gene]  # (e,)
+            moved = (row.moved(gene, self.added[edge]) @ of_a[t]) / still[gene]  # (e,)
             there = RIGHT * moved / (RIGHT * moved + 1 - RIGHT)
             prior = (RELATIVE_SD * shift) ** 2
             total = prior + row.variance[gene]
-            m = (shift * row.variance[gene] + row.estimate[gene] * prior) / total
+            m = (shift * row.variance[gene] + row.shift[0, gene] * prior) / total
             add[gene] += probability[t] * there * m
             second[gene] += probability[t] * there * (m**2 + prior * row.variance[gene] / total)
             ratio[gene] += probability[t] * ((1 - RIGHT) + RIGHT * moved - 1)
