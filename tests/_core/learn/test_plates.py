@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
 
 import scgim
 from scgim._core.design import Design
-from scgim._core.learn.plates import find_plates
+from scgim._core.learn.plates import AMPLITUDES, OWN_SD, OWN_SHARE, curves, evidence, find_plates, stacked, units, weigh
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.contrasts import contrasts
 from scgim._core.posterior.hill import hill
@@ -99,3 +101,35 @@ def test_targets_are_found_on_plates_without_a_key():
     )
     assert (found.to_numpy() & truth).sum() >= 0.8 * truth.sum()
     assert (found.to_numpy() & ~truth).sum() <= 1
+
+
+@pytest.mark.parametrize(("offset_sd", "context_sd"), [(0.0, 0.0), (0.5, 0.1)])
+def test_densities_are_those_of_a_mixture_of_normal_distributions(offset_sd, context_sd):
+    """Drugs with three, four and five doses, weighed together, against a normal density for each of all that may be."""
+    moments, design, _ = screen(6, plate_sd=0.4)
+    keep = np.delete(np.arange(len(design.dose)), [1, 6, 7])
+    less = Design(design.drugs, design.dose[keep], design.group[keep], design.group_names, design.n_cells[keep])
+    few = replace(moments, n=moments.n[keep], mean=moments.mean[keep, :3], within=np.eye(3))
+    found = units(few, less)
+    curve = curves(found)[::16]
+    along = [(one, one.fraction(curve)) for one in stacked(found, len(curve))]
+    assert len(along) == 3
+    by_drug = np.zeros((D, len(curve)))
+    for one, fraction in along:
+        weighed = weigh(one, fraction, offset_sd, context_sd, expect=True)
+        n = one.dose.shape[1]
+        for u, t, g in np.ndindex(weighed.log.shape):
+            base, h = np.diag(one.error[u] + context_sd**2) + one.shared[u] + offset_sd**2, fraction[u, t]
+            parts, shifts = [], []
+            for own, share in ((0.0, 1 - OWN_SHARE), (OWN_SD**2, OWN_SHARE)):
+                for a in AMPLITUDES:
+                    cov = base + own + a**2 * np.outer(h, h)
+                    log = multivariate_normal(np.zeros(n), cov).logpdf(one.change[u, :, g])
+                    parts.append(np.log(share / len(AMPLITUDES)) + log + 0.5 * n * np.log(2 * np.pi))
+                    shifts.append(offset_sd**2 * np.linalg.solve(cov, one.change[u, :, g]).sum() * (not own))
+            total = logsumexp(parts)
+            np.testing.assert_allclose(weighed.log[u, t, g], total, rtol=1e-9)
+            np.testing.assert_allclose(weighed.offset[u, t, g], np.exp(parts - total) @ shifts, atol=1e-9)
+            by_drug[one.drug[u], t] += total
+    expected = logsumexp(by_drug, axis=1).sum()
+    np.testing.assert_allclose(evidence(along, D, offset_sd, context_sd), expected, rtol=1e-9)

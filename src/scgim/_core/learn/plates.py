@@ -12,7 +12,7 @@ stays. The standard deviation of offsets is learned by evidence, curves integrat
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -33,22 +33,38 @@ N_ZOOMS, N_FINER = 3, 7  # steps by which the grid of curves becomes finer, and 
 PRIOR = 0.1  # density of the logarithms of half-maximal dose and slope
 WORTH = 10.0  # nats that offsets have to gain
 MOST_GENES, MOST_UNITS = 60, 60  # from which the standard deviations are learned
+ROOM = 30_000  # densities at a time
 
 
 @dataclass(frozen=True)
-class Unit:
-    """A drug in one baseline group: contexts ``(L,)``, changes from the controls ``(L, G)`` in standard deviations of cells, and variances."""
+class Units:
+    """Drugs in a baseline group each, with as many contexts: these ``(U, L)``, and their changes from the controls ``(U, L, G)``.
 
-    drug: int
+    Changes are in standard deviations of cells; `error` ``(U, L)`` are their variances, `shared` ``(U,)`` those of the controls.
+    """
+
+    drug: np.ndarray  # (U,)
     rows: np.ndarray
     dose: np.ndarray
     change: np.ndarray
-    error: np.ndarray  # (L,) of each context
-    shared: float  # of the controls
+    error: np.ndarray
+    shared: np.ndarray
+
+    def some(self, at: np.ndarray | slice) -> Units:
+        """Some of them."""
+        return Units(*(getattr(self, f.name)[at] for f in fields(self)))
+
+    def split(self, most: int) -> list[Units]:
+        """At most so many at a time."""
+        return [self.some(slice(first, first + most)) for first in range(0, len(self.drug), most)]
+
+    def fraction(self, curve: np.ndarray) -> np.ndarray:
+        """Of the full effect along curves ``(T, 2)``, ``(U, T, L)``."""
+        return hill(self.dose[:, None], curve[:, :1], curve[:, 1:])
 
 
-def units(moments: Moments, design: Design) -> list[Unit]:
-    """Drugs that were measured alone at several doses in a baseline group with controls."""
+def units(moments: Moments, design: Design) -> list[Units]:
+    """Drugs that were measured alone at several doses in a baseline group with controls, one by one."""
     sd = np.sqrt(np.maximum(np.diag(moments.within), 1e-12))  # (G,)
     n, weight = np.maximum(moments.n, 1.0), references(design)  # (C, K)
     found = []
@@ -59,20 +75,32 @@ def units(moments: Moments, design: Design) -> list[Unit]:
             dose = design.dose[rows, d]
             if len(np.unique(dose)) >= FEWEST_DOSES and controls.any():
                 change = (moments.mean[rows, :, 0] - weight[c] @ moments.mean[:, :, 0]) / sd
-                found.append(Unit(d, rows, dose, change, 1 / n[rows], float(1 / n[controls].sum())))
+                parts = np.array(d), rows, dose, change, 1 / n[rows], np.array(1 / n[controls].sum())
+                found.append(Units(*(part[None] for part in parts)))
     return found
 
 
-def curves(found: list[Unit]) -> np.ndarray:
+def stacked(found: list[Units], n_curves: int) -> list[Units]:
+    """Those with as many contexts together, as many at a time as fit into the cache with all curves."""
+    room = max(1, ROOM // (n_curves * found[0].change.shape[2]))
+    out = []
+    for n in sorted({one.dose.shape[1] for one in found}):
+        alike = [one for one in found if one.dose.shape[1] == n]
+        together = Units(*(np.concatenate([getattr(one, f.name) for one in alike]) for f in fields(Units)))
+        out += together.split(room)
+    return out
+
+
+def curves(found: list[Units]) -> np.ndarray:
     """Half-maximal doses and slopes that are tried, ``(T, 2)``; at the lowest ones the effect is nearly complete at every dose."""
-    dose = np.concatenate([unit.dose for unit in found])
+    dose = np.concatenate([unit.dose.ravel() for unit in found])
     ec50 = np.geomspace(dose.min() / 10, dose.max() * 5, 16)
     return np.stack(np.meshgrid(ec50, SLOPES, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
 @dataclass(frozen=True)
 class Weighed:
-    """Log densities of a unit's changes ``(T, G)``, the offset expected there, and its variance ``(T,)`` at targets."""
+    """Log densities of changes ``(U, T, G)``, the offsets expected there, and their variances ``(U, T)`` at targets."""
 
     log: np.ndarray
     offset: np.ndarray
@@ -86,48 +114,69 @@ class Expected(NamedTuple):
     variance: float
 
 
-def weigh(unit: Unit, curve: np.ndarray, offset_sd: float, context_sd: float, *, expect: bool = False) -> Weighed:
-    """Under every curve, amplitudes and both kinds of constant shifts integrated out.
+class Amplitudes:
+    """Densities of changes for a constant shift of one variance, for every curve and amplitude.
 
     With ``B`` the covariance without an amplitude, that with one is ``B + a^2 h h^T``, whose inverse is that of B less
-    ``a^2 (B^-1 h) (B^-1 h)^T / (1 + a^2 h^T B^-1 h)``.
+    ``a^2 (B^-1 h) (B^-1 h)^T / (1 + a^2 h^T B^-1 h)``. Densities are of a bound above all of them, that of the largest ``a`` without its
+    determinant, so that none overflows and one is never next to nothing.
     """
-    fraction = hill(unit.dose, curve[:, :1], curve[:, 1:])  # (T, L)
-    y = unit.change
-    base = np.diag(unit.error + context_sd**2) + unit.shared
-    logs, means = [], []
-    for own in (False, True):
-        inverse = np.linalg.inv(base + offset_sd**2 + own * OWN_SD**2)  # (L, L)
-        log_det = np.linalg.slogdet(inverse)[1]
-        prior = np.log((OWN_SHARE if own else 1 - OWN_SHARE) / len(AMPLITUDES))
-        square = np.einsum("lg,lm,mg->g", y, inverse, y)  # (G,)
-        along = fraction @ inverse  # (T, L)
-        length, constant = (along * fraction).sum(axis=1), along.sum(axis=1)  # (T,)
-        passed = along @ y  # (T, G)
-        for a in AMPLITUDES:
-            share = a**2 / (1 + a**2 * length)  # (T,)
-            density = log_det - np.log1p(a**2 * length)[:, None] - square + share[:, None] * passed**2
-            logs.append(prior + 0.5 * density)  # (T, G)
-            if expect:
-                gain = inverse.sum(axis=0) @ y - (share * constant)[:, None] * passed  # (T, G)
-                means.append(offset_sd**2 * gain * (not own))
-                if not own:  # at last beside the largest amplitudes
-                    left = offset_sd**2 * (1 - offset_sd**2 * (inverse.sum() - share * constant**2))
-    log = np.array(logs)
-    top = log.max(axis=0)  # (T, G)
-    total = top + np.log(np.exp(log - top).sum(axis=0))
-    if not expect:
-        return Weighed(total, total, total[:, 0])
-    return Weighed(total, (np.exp(log - total) * np.array(means)).sum(axis=0), left)
+
+    def __init__(self, units: Units, fraction: np.ndarray, covariance: np.ndarray, prior: float) -> None:
+        self.inverse, self.change = np.linalg.inv(covariance), units.change  # (U, L, L)
+        along = fraction @ self.inverse  # (U, T, L)
+        self.length, self.constant = (along * fraction).sum(axis=2), along.sum(axis=2)  # (U, T)
+        self.passed = along @ units.change  # (U, T, G)
+        self.square = self.passed**2
+        alone = np.linalg.slogdet(self.inverse)[1][:, None] - (units.change * (self.inverse @ units.change)).sum(axis=1)
+        self.without = (np.log(prior / len(AMPLITUDES)) + 0.5 * alone)[
+            :, None
+        ]  # (U, 1, G), log density without an amplitude
+        self.bound = self.without + 0.5 * self.share(max(AMPLITUDES))[:, :, None] * self.square
+
+    def share(self, a: float) -> np.ndarray:
+        """``a^2 / (1 + a^2 h^T B^-1 h)``, ``(U, T)``."""
+        return a**2 / (1 + a**2 * self.length)
+
+    def density(self, a: float, top: np.ndarray) -> np.ndarray:
+        """Of an amplitude, over the exponential of `top` ``(U, T, G)``."""
+        log = self.square * (0.5 * self.share(a))[:, :, None]
+        log += self.without
+        log -= top
+        return np.exp(log, out=log) / np.sqrt(1 + a**2 * self.length)[:, :, None]
+
+    def constant_shift(self, a: float, variance: float) -> tuple[np.ndarray, np.ndarray]:
+        """Expected constant shift ``(U, T, G)`` and its variance ``(U, T)`` beside an amplitude, of the prior variance given."""
+        part = self.share(a) * self.constant
+        gain = (self.inverse.sum(axis=1)[:, None] @ self.change) - part[:, :, None] * self.passed
+        left = variance * (1 - variance * (self.inverse.sum(axis=(1, 2))[:, None] - part * self.constant))
+        return variance * gain, left
 
 
-def evidence(found: list[Unit], curve: np.ndarray, offset_sd: float, context_sd: float, genes: np.ndarray) -> float:
-    """Log evidence of all drugs, the curve of each integrated out."""
-    by_drug: dict[int, np.ndarray] = {}
-    for unit in found:
-        log = weigh(replace(unit, change=unit.change[:, genes]), curve, offset_sd, context_sd).log.sum(axis=1)
-        by_drug[unit.drug] = by_drug.get(unit.drug, np.zeros(len(curve))) + log
-    return float(sum(logsumexp(log) for log in by_drug.values()))
+def weigh(units: Units, fraction: np.ndarray, offset_sd: float, context_sd: float, *, expect: bool = False) -> Weighed:
+    """Under every curve, whose fractions ``(U, T, L)`` are given, amplitudes and both kinds of constant shifts integrated out."""
+    n = units.error.shape[1]
+    base = (units.error + context_sd**2)[:, :, None] * np.eye(n) + units.shared[:, None, None]
+    plate = Amplitudes(units, fraction, base + offset_sd**2, 1 - OWN_SHARE)
+    own = Amplitudes(units, fraction, base + offset_sd**2 + OWN_SD**2, OWN_SHARE)
+    top = np.maximum(plate.bound, own.bound)  # (U, T, G)
+    total, offset, left = np.zeros(top.shape), np.zeros(top.shape), np.zeros(top.shape[:2])
+    for a in AMPLITUDES:
+        of_plate = plate.density(a, top)
+        total += of_plate
+        total += own.density(a, top)
+        if expect:
+            expected, left = plate.constant_shift(a, offset_sd**2)  # at last beside the largest amplitudes
+            offset += of_plate * expected
+    return Weighed(top + np.log(total), offset / total, left)
+
+
+def evidence(found: list[tuple[Units, np.ndarray]], n_drugs: int, offset_sd: float, context_sd: float) -> float:
+    """Log evidence of all drugs, the curve of each integrated out; units come with their fractions."""
+    log = np.zeros((n_drugs, found[0][1].shape[1]))  # (D, T)
+    for units, fraction in found:
+        np.add.at(log, units.drug, weigh(units, fraction, offset_sd, context_sd).log.sum(axis=2))
+    return float(logsumexp(log[np.unique(np.concatenate([units.drug for units, _ in found]))], axis=1).sum())
 
 
 def find_plates(moments: Moments, design: Design) -> Moments:
@@ -138,9 +187,10 @@ def find_plates(moments: Moments, design: Design) -> Moments:
     if not found:
         return moments
     curve = curves(found)
-    few = found[:: -(-len(found) // MOST_UNITS)]
     genes = np.arange(0, moments.n_genes, -(-moments.n_genes // MOST_GENES))
-    values = np.array([[evidence(few, curve, o, w, genes) for w in CONTEXTS] for o in OFFSETS])
+    few = [replace(one, change=one.change[:, :, genes]) for one in found[:: -(-len(found) // MOST_UNITS)]]
+    along = [(one, one.fraction(curve)) for one in stacked(few, len(curve))]
+    values = np.array([[evidence(along, len(design.drugs), o, w) for w in CONTEXTS] for o in OFFSETS])
     best = np.unravel_index(int(values.argmax()), values.shape)
     if best[0] == 0 or values.max() < values[0].max() + WORTH:
         return moments
@@ -148,19 +198,19 @@ def find_plates(moments: Moments, design: Design) -> Moments:
     offset, left = np.zeros(moments.mean.shape[:2]), np.zeros(len(design.dose))
     sd = np.sqrt(np.maximum(np.diag(moments.within), 1e-12))
     for unit, each in best_curves(found, curve, offset_sd, context_sd):
-        offset[unit.rows], left[unit.rows] = sd * each.offset, each.variance
+        offset[unit.rows[0]], left[unit.rows[0]] = sd * each.offset, each.variance
     mean = moments.mean.copy()
     mean[:, :, 0] -= offset
     return replace(moments, mean=mean, plates=Plates(offset, left, offset_sd))
 
 
 def best_curves(
-    found: list[Unit], curve: np.ndarray, offset_sd: float, context_sd: float
-) -> list[tuple[Unit, Expected]]:
+    found: list[Units], curve: np.ndarray, offset_sd: float, context_sd: float
+) -> list[tuple[Units, Expected]]:
     """Offsets of all units, along one curve of all drugs, or one of each, by evidence."""
-    by_drug: dict[int, list[Unit]] = {}
+    by_drug: dict[int, list[Units]] = {}
     for unit in found:
-        by_drug.setdefault(unit.drug, []).append(unit)
+        by_drug.setdefault(int(unit.drug[0]), []).append(unit)
     apart = [expected(each, curve, offset_sd, context_sd) for each in by_drug.values()]
     together, value = expected(found, curve, offset_sd, context_sd)
     if value >= sum(one for _, one in apart):
@@ -172,18 +222,21 @@ def best_curves(
     ]
 
 
-def expected(found: list[Unit], curve: np.ndarray, offset_sd: float, context_sd: float) -> tuple[list[Expected], float]:
+def expected(
+    found: list[Units], curve: np.ndarray, offset_sd: float, context_sd: float
+) -> tuple[list[Expected], float]:
     """Offset of each unit along one curve that they share, on a grid that becomes finer in steps, and the log evidence of that."""
     step = np.log(curve[len(SLOPES), 0] / curve[0, 0])
     share = 1 / len(curve)  # prior probability of a point of the grid
     for zoom in range(N_ZOOMS + 1):
-        weighed = [weigh(unit, curve, offset_sd, context_sd, expect=zoom == N_ZOOMS) for unit in found]
-        log = np.sum([each.log.sum(axis=1) for each in weighed], axis=0)
+        last = zoom == N_ZOOMS
+        weighed = [weigh(unit, unit.fraction(curve), offset_sd, context_sd, expect=last) for unit in found]
+        log = np.sum([each.log.sum(axis=(0, 2)) for each in weighed], axis=0)
         if zoom < N_ZOOMS:
             away = step * np.linspace(-1, 1, N_FINER)
             finer = np.stack(np.meshgrid(away, away, indexing="ij"), axis=-1).reshape(-1, 2)
             curve, share = curve[log.argmax()] * np.exp(finer), PRIOR * (2 * step / (N_FINER - 1)) ** 2
             step /= 3
     weight = softmax(log)  # (T,)
-    each = [Expected(weight @ one.offset, float(weight @ one.variance)) for one in weighed]
+    each = [Expected(weight @ one.offset[0], float(weight @ one.variance[0])) for one in weighed]
     return each, float(logsumexp(log) + np.log(share))
