@@ -96,8 +96,6 @@ def sciplex3(
     import anndata
     from scipy import sparse
 
-    if not max_gb > 0:
-        raise ValueError(f"max_gb must be positive, found {max_gb}.")
     path = fetch("sciplex3", FILE, URL, SHA256 if verify else None, directory)
     backed = anndata.read_h5ad(path, backed="r")
     try:

@@ -52,8 +52,6 @@ def gene_sets(
     --------
     >>> gseapy.enrich(gene_list=scgim.get.gene_sets(adata)["JQ1"], gene_sets="pathways.gmt")  # doctest: +SKIP
     """
-    if not 0 <= min_probability <= 1:
-        raise ValueError(f"min_probability: expected a number between 0 and 1, found {min_probability!r}.")
     rows, names = measured(adata, key), gene_names(adata, gene_symbols)
     probability = rows.pool(np.asarray(_keys.TARGET_PROBABILITY.find(adata, key), float).T)  # (P, G)
     effect = rows.pool(np.asarray(_keys.EFFECT.find(adata, key), float).T)  # (P, G)

@@ -44,8 +44,6 @@ def graph(adata: "AnnData | MuData", *, key: str = _keys.DEFAULT, min_probabilit
     import networkx as nx
     from scipy.sparse import coo_matrix, csr_matrix
 
-    if not 0 <= min_probability <= 1:
-        raise ValueError(f"min_probability: expected a number between 0 and 1, found {min_probability!r}.")
     weights = coo_matrix(_keys.GRAPH.find(adata, key))  # (G, G)
     probabilities = csr_matrix(_keys.GRAPH_PROBABILITY.find(adata, key))  # (G, G)
     genes = [str(gene) for gene in adata.var_names]

@@ -46,14 +46,12 @@ def network(
     KeyError
         If ``adata`` has not been fitted with this ``key``.
     ValueError
-        If ``min_probability`` is not between 0 and 1, or ``n_edges`` is negative.
+        If ``min_probability`` is not between 0 and 1, or ``n_edges`` is below 1.
 
     Examples
     --------
     >>> edges = scgim.get.network(adata, min_probability=0.9)
     """
-    if n_edges is not None and n_edges < 0:
-        raise ValueError(f"n_edges: expected a number of at least 0, found {n_edges!r}.")
     found: list[tuple[Hashable, Hashable, dict[str, float]]] = list(
         graph(adata, key=key, min_probability=min_probability).edges(data=True)
     )

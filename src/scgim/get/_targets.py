@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
-LEVELS = ("context", "drug")
 OF_RESPONDERS = ("penetrance", "penetrance_low", "penetrance_high", "effect_of_responders")
 """Columns of fits with `penetrance`."""
 
@@ -77,11 +76,6 @@ def targets(
     --------
     >>> scgim.get.targets(adata, level="drug", max_false_sign_rate=0.05)
     """
-    if level not in LEVELS:
-        raise ValueError(f"level: expected one of {list(LEVELS)}, found {level!r}.")
-    for name, value in (("min_probability", min_probability), ("max_false_sign_rate", max_false_sign_rate)):
-        if value is not None and not 0 <= value <= 1:
-            raise ValueError(f"{name}: expected a number between 0 and 1, found {value!r}.")
     table = _keys.TARGETS.find(adata, key).copy()
     if level == "drug":
         table = by_drug(table, _keys.PARAMS.find(adata, key))

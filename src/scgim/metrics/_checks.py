@@ -58,6 +58,13 @@ def of_each(name: str, values: Any, like: np.ndarray) -> np.ndarray:
     return np.broadcast_to(array, like.shape)
 
 
+def two_changes(true_mean: Any, mean: Any, control_mean: Any) -> tuple[np.ndarray, np.ndarray]:
+    """True and predicted changes of the mean against the control, (K, G) each."""
+    true_mean, mean = two_tables(("true_mean", "mean"), true_mean, mean)
+    _, control = two_tables(("true_mean", "control_mean"), true_mean, of_each("control_mean", control_mean, true_mean))
+    return true_mean - control, mean - control
+
+
 def two_samples(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Two sets of cells, (n, G) and (m, G), float64."""
     pair = dense("x", x).astype(float), dense("y", y).astype(float)

@@ -66,8 +66,6 @@ def drug_similarity(
     --------
     >>> scgim.pl.drug_similarity(adata)
     """
-    if n_perturbations < 1:
-        raise ValueError(f"n_perturbations: expected a number of at least 1, found {n_perturbations!r}.")
     space = perturbations(adata, key=key)
     effects = np.asarray(space.X, dtype=float)  # (P, G)
     kept = np.sort(np.argsort(-np.abs(effects).max(axis=1, initial=0.0), kind="stable")[:n_perturbations])

@@ -97,10 +97,6 @@ def _unpack(smiles: pd.Series | Mapping[str, str]) -> tuple[list[str], list[Any]
 
 def _generator(kind: str, radius: int, n_bits: int, *, chirality: bool) -> Any:
     """RDKit's Morgan generator."""
-    if kind not in ("count", "bit"):
-        raise ValueError(f"kind must be 'count' or 'bit', found {kind!r}.")
-    if radius < 0 or n_bits < 1:
-        raise ValueError(f"radius must be at least 0 and n_bits at least 1, found {radius} and {n_bits}.")
     try:
         from rdkit.Chem import rdFingerprintGenerator
     except ImportError as error:

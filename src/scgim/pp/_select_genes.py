@@ -116,7 +116,7 @@ def select_genes(
     >>> scgim.pp.select_genes(adata, 100, perturbation_key="drug", control="control", subset=True)
     """
     listed = _listed(adata, genes)
-    _check(adata, n_genes, method, listed, perturbation_key, control, layer)
+    _check(adata, method, listed, perturbation_key, control, layer)
     wanted = int(listed.sum()) if method == "listed" else min(adata.n_vars, n_genes + int(listed.sum()))
     size = adata.n_obs * wanted * 4 / 1e9
     if not size <= max_gb:
@@ -163,7 +163,6 @@ def _listed(adata: Any, genes: Sequence[str] | None) -> np.ndarray:
 
 def _check(
     adata: Any,
-    n_genes: int,
     method: str,
     listed: np.ndarray,
     perturbation_key: object,
@@ -171,10 +170,6 @@ def _check(
     layer: str | None,
 ) -> None:
     """Refuse what does not fit together."""
-    if method not in ("responsive", "variable", "listed"):
-        raise ValueError(f"method must be 'responsive', 'variable' or 'listed', found {method!r}.")
-    if n_genes < 1:
-        raise ValueError(f"n_genes must be at least 1, found {n_genes}.")
     if method == "listed" and not listed.any():
         raise ValueError("genes must be given for method='listed', found none.")
     if method == "responsive" and (perturbation_key is None or control is None):

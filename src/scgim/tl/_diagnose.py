@@ -91,8 +91,6 @@ def diagnose(
     """
     if model.adata is None:
         raise ValueError("model: it was loaded without its training data; use scgim.model.GIM.load(path, adata).")
-    if pseudo_drugs < 0:
-        raise ValueError(f"pseudo_drugs: expected a number of at least 0, found {pseudo_drugs!r}.")
     generator = np.random.default_rng(rng)
     setup, _ = arguments_of(model)
     findings = find_confounded(model.adata.obs, **setup)

@@ -113,8 +113,6 @@ def evaluate(
     """
     chosen = _baselines(baselines)
     asked = _metrics(metrics)
-    if population not in POPULATIONS:
-        raise ValueError(f"population: expected one of {list(POPULATIONS)}, found {population!r}.")
     generator = np.random.default_rng(rng)
     scale = make_transform(transform, model)
     test = _read_test(model, adata_test, n_cells, generator, scale)

@@ -180,11 +180,9 @@ def fit(
         "checkpoint": checkpoint,
         "timeout": timeout,
     }
-    _check_key(key_added)
     if checkpoint is not None and rng is None:
         raise ValueError(NO_SEED)
     seed = as_seed(rng)
-
     refuse_further(trainer_kwargs, fit)
     is_mudata = _check_object(adata)
     if not is_mudata and isinstance(layer, Mapping):
@@ -219,12 +217,6 @@ def fit(
 
 def _as_list(columns: str | Sequence[str]) -> list[str]:
     return [columns] if isinstance(columns, str) else list(columns)
-
-
-def _check_key(key_added: str) -> None:
-    """A key that every format can hold."""
-    if not isinstance(key_added, str) or not key_added or "/" in key_added:
-        raise ValueError(f"key_added: expected text without '/', which cannot be stored, found {key_added!r}.")
 
 
 def _check_object(adata: Any) -> bool:

@@ -288,8 +288,8 @@ def test_data_that_cannot_be_read(model: GIM, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"dir_path": 3}, TypeError, "dir_path: expected the path"),
-        ({"dir_path": ""}, ValueError, "dir_path: expected the path"),
+        ({"dir_path": 3}, TypeError, "dir_path: expected a path"),
+        ({"dir_path": ""}, ValueError, "dir_path: expected a path"),
         ({"prefix": 3}, TypeError, "prefix: expected text"),
         ({"prefix": "a/b"}, ValueError, "prefix: expected the start"),
         ({"overwrite": "yes"}, TypeError, "overwrite: expected True"),

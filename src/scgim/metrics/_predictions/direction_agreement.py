@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scgim._checks import checked, count
-from scgim.metrics._checks import of_each, two_tables
+from scgim.metrics._checks import two_changes
 
 
 @checked(n_top=count())
@@ -32,11 +32,7 @@ def direction_agreement(true_mean: Any, mean: Any, control_mean: Any, *, n_top: 
     ValueError
         If shapes differ, a value is not finite, or `n_top` is below 1.
     """
-    if n_top < 1:
-        raise ValueError(f"n_top: expected a number of at least 1, found {n_top!r}.")
-    true_mean, mean = two_tables(("true_mean", "mean"), true_mean, mean)
-    _, control = two_tables(("true_mean", "control_mean"), true_mean, of_each("control_mean", control_mean, true_mean))
-    truth, change = true_mean - control, mean - control
+    truth, change = two_changes(true_mean, mean, control_mean)
     top = np.argsort(-np.abs(truth), axis=1, kind="stable")[:, : min(n_top, truth.shape[1])]
     product = np.take_along_axis(truth * change, top, axis=1)
     return float(np.where(product > 0, 1.0, np.where(product == 0, 0.5, 0.0)).mean())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scgim._checks import checked
-from scgim.metrics._checks import of_each, two_tables
+from scgim.metrics._checks import two_changes
 
 
 @checked()
@@ -30,9 +30,7 @@ def pearson_mean_change(true_mean: Any, mean: Any, control_mean: Any) -> float:
     ValueError
         If shapes differ or a value is not finite.
     """
-    true_mean, mean = two_tables(("true_mean", "mean"), true_mean, mean)
-    _, control = two_tables(("true_mean", "control_mean"), true_mean, of_each("control_mean", control_mean, true_mean))
-    truth, change = true_mean - control, mean - control
+    truth, change = two_changes(true_mean, mean, control_mean)
     truth = truth - truth.mean(1, keepdims=True)
     change = change - change.mean(1, keepdims=True)
     size = np.linalg.norm(truth, axis=1) * np.linalg.norm(change, axis=1)

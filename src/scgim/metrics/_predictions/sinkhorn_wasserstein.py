@@ -42,8 +42,6 @@ def sinkhorn_wasserstein(
         If a set is empty, a value is not finite, the numbers of genes differ, or `regularisation` is not positive.
     """
     x, y = two_samples(x, y)
-    if not regularisation > 0:
-        raise ValueError(f"regularisation must be positive, found {regularisation}.")
     ot = _import_pot()
     cost = ot.dist(x, y)
     if not cost.mean() > 0:

@@ -33,8 +33,6 @@ def sliced_wasserstein(x: Any, y: Any, *, n_projections: int = 100, rng: int | n
         If a set is empty, a value is not finite, the numbers of genes differ, or `n_projections` is not positive.
     """
     x, y = two_samples(x, y)
-    if n_projections < 1:
-        raise ValueError(f"n_projections must be at least 1, found {n_projections}.")
     directions = np.random.default_rng(rng).normal(size=(x.shape[1], n_projections))
     directions /= np.linalg.norm(directions, axis=0)
     a, b = np.sort(x @ directions, axis=0), np.sort(y @ directions, axis=0)

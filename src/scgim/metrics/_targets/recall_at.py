@@ -33,8 +33,6 @@ def recall_at(truth: Any, score: Any, k: int = 3) -> float:
     ValueError
         If shapes differ, a value is not finite, or `k` is below 1.
     """
-    if k < 1:
-        raise ValueError(f"k: expected a number of at least 1, found {k!r}.")
     truth, score = two_tables(("truth", "score"), truth, score)
     hits = [ranks(row)[true != 0].min() <= k for true, row in zip(truth, score, strict=True) if (true != 0).any()]
     return float(np.mean(hits)) if hits else float("nan")

@@ -36,8 +36,6 @@ def reliability_table(truth: Any, probability: Any, *, n_bins: int = 10) -> pd.D
     truth, probability = dense("truth", truth), probabilities("probability", probability)
     if truth.shape != probability.shape:
         raise ValueError(f"probability must have the shape of truth, {truth.shape}, found {probability.shape}.")
-    if n_bins < 1:
-        raise ValueError(f"n_bins must be at least 1, found {n_bins}.")
     p, true = probability.ravel(), (truth.ravel() != 0).astype(float)
     place = np.minimum((p * n_bins).astype(int), n_bins - 1)
     n = np.bincount(place, minlength=n_bins)

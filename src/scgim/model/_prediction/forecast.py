@@ -127,7 +127,7 @@ class ForecastMixin:
         >>> new = pd.DataFrame({"drug": ["drug_1"], "dose": [1.25]})
         >>> cells = model.predict(new, n_cells=500)
         """
-        n_cells = _positive_count(n_cells)
+        n_cells = int(n_cells)
         predictor, request, components = self._prepare(perturbations, features)
         total = n_cells * len(request.table)
         x, rows, groups = np.empty((total, predictor.n_genes), np.float32), [], []
@@ -200,7 +200,7 @@ class ForecastMixin:
         --------
         >>> model.predict_to_disk(screen, "predicted.h5ad", n_cells=1000)
         """
-        path, n_cells = Path(path), _positive_count(n_cells)
+        path, n_cells = Path(path), int(n_cells)
         if path.suffix not in (".h5ad", ".zarr"):
             raise ValueError(f"path: expected an ending of .h5ad or .zarr, found {path.name!r}.")
         if path.exists():
@@ -273,9 +273,3 @@ class ForecastMixin:
         row = np.arange(len(x)) if len(request.table) == len(x) else np.zeros(len(x), int)
         obs = labels(request, self.study, row, group).set_index(adata.obs_names)  # type: ignore[attr-defined]
         return AnnData(x.astype(np.float32), obs=obs, var=self._var(), uns=self._provenance(counterfactual=True))
-
-
-def _positive_count(n_cells: Any) -> int:
-    if isinstance(n_cells, bool) or not isinstance(n_cells, (int, np.integer)) or n_cells < 1:
-        raise ValueError(f"n_cells: expected a whole number of at least 1, found {n_cells!r}.")
-    return int(n_cells)

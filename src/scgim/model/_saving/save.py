@@ -16,7 +16,7 @@ from scvi.model._utils import parse_device_args
 from scvi.model.base import BaseModelClass
 from scvi.model.base._save_load import _validate_var_names
 
-from scgim._checks import TEXT, count, did_you_mean, or_none
+from scgim._checks import FLAG, PATH, TEXT, count, did_you_mean, or_none
 from scgim._core.state import StateError, pack
 from scgim._warnings import warn_user
 from scgim._writing import is_taken, recover, together
@@ -74,8 +74,8 @@ class SaveMixin(BaseModelClass):
         >>> model.save("model", overwrite=True)
         """
         folder, prefix = _folder(dir_path), _prefix(prefix)
-        _flag("overwrite", overwrite)
-        _flag("save_anndata", save_anndata)
+        FLAG("overwrite", overwrite)
+        FLAG("save_anndata", save_anndata)
         for name in ("save_kwargs", "legacy_mudata_format", "datamodule"):
             if anndata_write_kwargs.pop(name, None):
                 raise TypeError(f"{name}: is not used by GIM.save, whose files are not written by torch; leave it out.")
@@ -314,10 +314,7 @@ def _recover(folder: Path) -> None:
 
 
 def _folder(dir_path: Any) -> Path:
-    if not isinstance(dir_path, str | os.PathLike):
-        raise TypeError(f"dir_path: expected the path of a folder, found {type(dir_path).__name__}.")
-    if not os.fspath(dir_path):
-        raise ValueError("dir_path: expected the path of a folder, found empty text.")
+    PATH("dir_path", dir_path)
     return Path(dir_path)
 
 
@@ -327,11 +324,6 @@ def _prefix(prefix: Any) -> str:
     if prefix and (os.sep in prefix or "/" in prefix):
         raise ValueError(f"prefix: expected the start of a file name, found {prefix!r}; name the folder in dir_path.")
     return prefix or ""
-
-
-def _flag(name: str, value: Any) -> None:
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name}: expected True or False, found {value!r}.")
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,16 +12,14 @@ if TYPE_CHECKING:
     from scgim.model._study.study import Study
 
 
-def level_names(effects_by: Any, data: Study) -> list[str]:
+def level_names(effects_by: str, data: Study) -> list[str]:
     """Levels of the covariate by which effects differ, checked.
 
     Raises
     ------
-    TypeError, KeyError, ValueError
-        `effects_by` is no name, is not registered, or has one level.
+    KeyError, ValueError
+        `effects_by` is not registered, or has one level.
     """
-    if not isinstance(effects_by, str):
-        raise TypeError(f"effects_by: expected the name of one column or None, found {type(effects_by).__name__}.")
     if effects_by not in data.spec.covariates:
         raise KeyError(
             f"effects_by: column {effects_by!r} is not a registered covariate, found {list(data.spec.covariates)}. "

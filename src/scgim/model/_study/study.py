@@ -65,8 +65,6 @@ def anndata_spec(arguments: Mapping[str, Any]) -> Spec:
     """`Spec` from the arguments of `setup_anndata`."""
     arguments = dict(arguments)
     layer = arguments.pop("layer", None)
-    if layer is not None and not isinstance(layer, str):
-        raise TypeError(f"layer: expected the name of a layer or None (adata.X), found {type(layer).__name__}.")
     return make_spec(**arguments, layers={None: layer})
 
 
