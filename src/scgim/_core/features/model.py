@@ -19,6 +19,7 @@ from scgim._core.features.forward import ForwardMap, learn_forward
 from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Description, Reader, Rows
 from scgim._core.features.validate import Training, cross_validate, make_readers, read_rows, repeat
+from scgim._core.mechanisms.total import total_effects
 from scgim._core.posterior.hill import hill
 from scgim._core.state import savable
 from scgim._warnings import warn_user
@@ -276,7 +277,7 @@ def _default_propagate(fit: Any) -> Propagate:
     mechanisms = getattr(fit, "mechanisms", None)
     n_genes = fit.of_drug.shape[1]
     weights = np.zeros((n_genes, n_genes)) if mechanisms is None else np.asarray(mechanisms.weights(), float)
-    total = np.linalg.inv(np.eye(n_genes) - weights)
+    total = total_effects(weights)
     return lambda shift: shift @ total
 
 

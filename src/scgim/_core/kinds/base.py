@@ -8,7 +8,7 @@ also a class in `scgim.model._module.kinds`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -74,6 +74,10 @@ class Moved:
         """The same for chosen rows, with repeats allowed."""
         parts = (part if part.shape == (1, 1) else part[index] for part in (self.listen, self.speak, self.noise))
         return Moved(self.add[index], *parts)
+
+    def keeping_noise(self) -> Moved:
+        """The same where also a gene whose mechanism is cut has its noise."""
+        return replace(self, noise=np.ones((1, 1)))
 
     @property
     def only_adds(self) -> bool:

@@ -7,10 +7,15 @@ genes that it acts on follow. A gene that is set (factor 0) no longer listens to
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scgim._core.kinds.base import Moved
+
+if TYPE_CHECKING:
+    from scgim._core.mechanisms.additive import Mechanisms
+    from scgim._core.mechanisms.neural import NeuralMechanisms
 
 
 @dataclass(frozen=True)
@@ -33,11 +38,6 @@ class Operation:
         """Leaves all genes alone."""
         return cls(np.ones(n_genes), np.zeros(n_genes))
 
-    @property
-    def touched(self) -> np.ndarray:
-        """``(G,)`` bool; genes that it changes."""
-        return (self.factor != 1) | (self.value != 0)
-
     def under_offset(self, offset: np.ndarray) -> Operation:
         """The same of genes whose data are ``x_j + offset_j``, asked for in terms of the data; `offset` ``(G,)``."""
         return Operation(self.factor, self.value + (self.factor - 1) * offset)
@@ -50,6 +50,10 @@ class Operation:
         """
         cut = 1 - moved.listen  # (n, G) or (1, 1)
         return Moved(self.factor * moved.add + cut * self.value, moved.listen, moved.speak, moved.noise)
+
+    def changed(self, mechanisms: Mechanisms | NeuralMechanisms) -> Mechanisms | NeuralMechanisms:
+        """The mechanisms, operated on."""
+        return mechanisms.operated(self.factor, self.value)
 
     def direct(self, mean: np.ndarray) -> np.ndarray:
         """Change of each gene by what is done to it alone ``(..., G)``, where genes are at `mean` ``(..., G)``."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from scgim._core.mechanisms.additive import Mechanisms
 from scgim._core.mechanisms.neural import NeuralMechanisms
+from scgim._core.mechanisms.total import covariance
 
 LARGEST_RELATIVE = 1.0
 """Relative standard deviation of an edge, at the most: an edge this doubtful is judged by its probability."""
@@ -55,11 +56,10 @@ class Doubt:
             Relative error of what each parent passes on.
         """
         weights = mechanisms.weights()
-        total = np.linalg.inv(np.eye(len(weights)) - weights)
-        covariance = total.T @ (mechanisms.noise_sd[:, None] ** 2 * total)  # (G, G)
+        between = covariance(weights, mechanisms.noise_sd)
         relative = []
         for j, pa in enumerate(mechanisms.parents):
-            block = covariance[np.ix_(pa, pa)]
+            block = between[np.ix_(pa, pa)]
             block = block + SMALLEST * (np.trace(block) + SMALLEST) * np.eye(len(pa))
             error = mechanisms.noise_sd[j] ** 2 / max(n_cells, 1.0) * np.linalg.inv(block)  # (p, p)
             weight = np.where(weights[pa, j] == 0, SMALLEST, weights[pa, j])

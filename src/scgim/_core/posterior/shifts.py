@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scgim._core.design import Design
+from scgim._core.mechanisms.total import total_effects
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.contrasts import Contrasts, contrasts, references
 from scgim._core.posterior.evidence import Evidence
@@ -89,7 +90,7 @@ def sampling(
     mean = moments.mean[:, :, 0]  # (K, G)
     change = mean - (references(design) @ mean)[design.group]
     variance = beside_changes(moments.square, moments.n, pooled + unequal, change, design.group)  # (K, G)
-    total = np.linalg.inv(np.eye(len(effects)) - effects)
+    total = total_effects(effects)
     noise = np.linalg.solve((total * total).T, variance.T).T
     return np.maximum(noise, SMALLEST_NOISE * evidence.noise) / n, variance / n
 
@@ -144,7 +145,7 @@ def find_shifts(
         variance[0, :, j] += each @ (1 - edge_probability[pa, j])
     further = None  # regulators move genes that are no targets, which is not chance
     if network is None:
-        further = np.linalg.inv(np.eye(len(effects)) - effects) - np.eye(len(effects))
+        further = total_effects(effects) - np.eye(len(effects))
     doubt = doubt_of_others(moments, parents, edge_probability, moved)
     sampled = square @ (1 / np.maximum(moments.n, 1.0))  # (R,)
     return Shifts(estimate, variance, passed, found, error, network, further, doubt, sampled)

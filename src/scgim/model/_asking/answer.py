@@ -13,8 +13,10 @@ from scgim._core.kinds.base import Moved
 from scgim._core.kinds.operation import Operation
 from scgim._core.mechanisms.additive import Mechanisms
 from scgim._core.mechanisms.doubt import Doubt
-from scgim.model._asking.operated import KnownLayer, Operated, OperatedCells
+from scgim._core.mechanisms.total import total_effects
+from scgim.model._asking.operated import KnownLayer, Operated
 from scgim.model._prediction.cells import PredictedCells, PredictedLayer
+from scgim.model._prediction.counterfactual import MovedCells
 from scgim.model._prediction.forecast import labels
 
 if TYPE_CHECKING:
@@ -48,6 +50,20 @@ def doubt_of(predictor: Predictor) -> Doubt:
     fit, design = predictor.fit, predictor.data.design
     n_cells = float(np.sum(design.n_cells) - len(design.n_cells))
     return Doubt.of(fit.mechanisms, fit.graph.probability, n_cells, float(fit.settings.get("slope_sd", 0.0)))
+
+
+def change_of_rows(
+    predictor: Predictor,
+    operation: Operation,
+    mechanisms: Mechanisms | NeuralMechanisms,
+    moved: Moved,
+    group: np.ndarray,
+    size: np.ndarray | None,
+) -> np.ndarray:
+    """Change ``(r, G)`` of the data by an operation, in rows to which known things happen, of baseline groups and sizes ``(r,)``."""
+    expect = predictor.observation.expect
+    after = KnownLayer(operation.changed(mechanisms), operation.on(moved), group)
+    return expect(after, group, size) - expect(KnownLayer(mechanisms, moved, group), group, size)
 
 
 def has_closed_form(predictor: Predictor, components: Components) -> bool:
@@ -84,16 +100,13 @@ class DrawnAnswer:
     @cached_property
     def _after(self) -> PredictedCells:
         components = Operated.by(self._operation, self.components)
-        mechanisms = self._operated(self.predictor.fit.mechanisms)
+        mechanisms = self._operation.changed(self.predictor.fit.mechanisms)
         return PredictedCells(mechanisms, self.predictor.observation, self.request, components)
 
     @property
     def _operation(self) -> Operation:
         """On the scale without continuous covariates."""
         return self.operation if self.request.offset is None else self.operation.under_offset(self.request.offset[0])
-
-    def _operated(self, mechanisms: Mechanisms | NeuralMechanisms) -> Mechanisms | NeuralMechanisms:
-        return mechanisms.operated(self._operation.factor, self._operation.value)
 
     def cells(self, n_cells: int, rng: np.random.Generator) -> tuple[np.ndarray, pd.DataFrame]:
         """Cells ``(n, G)``, each with its own draw of targets and effects of the drugs."""
@@ -114,7 +127,7 @@ class DrawnAnswer:
         reference, doubt = weight @ layer.mean(), doubt_of(self.predictor)  # (G,)
         if has_closed_form(self.predictor, self.components):
             lines, variance = fit.mechanisms, np.zeros(len(reference))
-            total = np.linalg.inv(np.eye(len(reference)) - lines.weights())
+            total = total_effects(lines.weights())
             for part in self.components.added:
                 e = part.effects
                 of_effect = e.probability * (e.mean**2 + e.sd**2) - e.expected**2  # (c, G)
@@ -124,19 +137,12 @@ class DrawnAnswer:
             )
             return np.sqrt(np.maximum(spread, 0.0))
         point = np.subtract(*self.means()[::-1])
-        changes = []
+        changes, size = [], None if self.request.size is None else np.repeat(self.request.size, len(group))
         for _ in range(N_DRAWS):
             drawn = doubt.draw(fit.mechanisms, reference, rng)
             moved = self.components.draw(np.zeros(1, int), rng).rows(np.zeros(len(group), int))
-            changes.append(weight @ self._change(drawn, moved, group))
+            changes.append(weight @ change_of_rows(self.predictor, operation, drawn, moved, group, size))
         return _root_mean_square(np.where(self.absent, 0.0, np.array(changes) - point))
-
-    def _change(self, drawn: Mechanisms | NeuralMechanisms, moved: Moved, group: np.ndarray) -> np.ndarray:
-        """Change ``(r, G)`` of the data in baseline groups ``(r,)``."""
-        size = None if self.request.size is None else np.repeat(self.request.size, len(group))
-        expect = self.predictor.observation.expect
-        after = KnownLayer(self._operated(drawn), self._operation.on(moved), group)
-        return expect(after, group, size) - expect(KnownLayer(drawn, moved, group), group, size)
 
 
 @dataclass(frozen=True)
@@ -167,17 +173,15 @@ class GivenAnswer:
     @cached_property
     def _moved(self) -> Moved:
         """What drugs do to the cells ``(n, G)``; a gene whose mechanism is cut keeps what it is."""
-        moved = self.components.expected().rows(self.given.row)
-        moved.noise = np.ones((1, 1))
-        return moved
+        return self.components.expected().rows(self.given.row).keeping_noise()
 
-    def _change(self, drawn: Mechanisms | NeuralMechanisms, at: np.ndarray | None = None) -> OperatedCells:
+    def _change(self, drawn: Mechanisms | NeuralMechanisms, at: np.ndarray | None = None) -> MovedCells:
         """The cells in some rows, or all of them, before and after."""
         at = np.arange(len(self.given.x)) if at is None else at
         before = self._moved.rows(at)
-        after, factor = self.operation.on(before), self.operation.factor
-        after.add = after.add + (factor - 1) * self.given.held[at]
-        return OperatedCells(drawn, drawn.operated(factor, self.operation.value), before, after, self.given.group[at])
+        after = self.operation.on(before)
+        after.add = after.add + (self.operation.factor - 1) * self.given.held[at]
+        return MovedCells(drawn, before, after, self.given.group[at], self.operation.changed(drawn))
 
     @cached_property
     def _after(self) -> np.ndarray:
@@ -223,18 +227,11 @@ class GivenAnswer:
         """The same where the layer of a cell is not known: of the means of the rows that cells are under."""
         mechanisms, request = self.predictor.fit.mechanisms, self.given.request
         weight = np.bincount(self.given.row, minlength=len(request.table)) / len(self.given.row)
-        group, moved = request.group.argmax(axis=1), self.components.expected()
-        moved.noise = np.ones((1, 1))
+        group, moved = request.group.argmax(axis=1), self.components.expected().keeping_noise()
         reference = weight @ KnownLayer(mechanisms, moved, group).mean()
 
         def change(drawn: Mechanisms | NeuralMechanisms) -> np.ndarray:
-            after = KnownLayer(
-                drawn.operated(self.operation.factor, self.operation.value), self.operation.on(moved), group
-            )
-            expect = self.predictor.observation.expect
-            found: np.ndarray = expect(after, group, request.size) - expect(
-                KnownLayer(drawn, moved, group), group, request.size
-            )
+            found = change_of_rows(self.predictor, self.operation, drawn, moved, group, request.size)
             return np.asarray(weight @ found)
 
         point = change(mechanisms)

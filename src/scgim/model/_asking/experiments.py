@@ -10,6 +10,7 @@ import pandas as pd
 
 from scgim._checks import SEED, TABLE, checked, count, or_none
 from scgim._core.kinds.base import Moved
+from scgim._core.mechanisms.total import covariance, total_effects
 from scgim._core.posterior.information import entropy, information, states
 from scgim.model._asking.operated import KnownLayer
 from scgim.model._prediction.request import make_request, read_new_features
@@ -56,16 +57,15 @@ class Pairs:
         """From a fit; an edge that is not in its graph is as large as the regression of one gene on the other would be."""
         fit = predictor.fit
         weights, noise, probability = fit.mechanisms.weights(), fit.mechanisms.noise_sd, fit.graph.probability
-        total = np.linalg.inv(np.eye(len(weights)) - weights)
-        covariance = total.T @ (noise[:, None] ** 2 * total)
-        size = np.where(weights != 0, weights, covariance / np.diag(covariance)[:, None])
+        between = covariance(weights, noise)
+        size = np.where(weights != 0, weights, between / np.diag(between)[:, None])
         first, second = np.triu_indices(len(weights), 1)
         found = states(probability[first, second], probability[second, first])
         bits = entropy(found)
         at = np.argsort(-bits, kind="stable")[:MOST_PAIRS]
         at = at[bits[at] > SURE]
         i, j = first[at], second[at]
-        return cls(i, j, found[at], size[i, j], size[j, i], total)
+        return cls(i, j, found[at], size[i, j], size[j, i], total_effects(weights))
 
     def information(self, change: np.ndarray, error: np.ndarray) -> np.ndarray:
         """Bits ``(n,)`` that cells tell whose means have moved by `change` ``(G,)``, seen with errors ``(G,)``.

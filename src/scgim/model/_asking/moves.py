@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from scgim._core.kinds.base import Moved
 from scgim._core.kinds.operation import Operation
+from scgim._core.mechanisms.total import total_effects
 from scgim.model._asking.operated import KnownLayer
 from scgim.model._prediction.request import Request
 
@@ -133,9 +134,8 @@ class Steps:
         if drugs:
             components = self._components(self.doses[drugs].sum(axis=0)[None])
             moved = components.expected() if rng is None else components.draw(np.zeros(1, int), rng)
-            after = replace(moved.rows(np.zeros(len(group), int)), noise=np.ones((1, 1)))
-        operated = mechanisms.operated(operation.factor, operation.value)
-        there = KnownLayer(operated, operation.on(after), group).mean()
+            after = moved.rows(np.zeros(len(group), int)).keeping_noise()
+        there = KnownLayer(operation.changed(mechanisms), operation.on(after), group).mean()
         return np.asarray(weight @ (there - KnownLayer(mechanisms, before, group).mean()))
 
     @property
@@ -148,7 +148,7 @@ class Steps:
         """Changes ``(M, G)`` by moves of size one: exact for lines, else for free sizes a step ``(G,)`` per unit."""
         n_genes = self.predictor.n_genes
         if self.lines:
-            total = np.linalg.inv(np.eye(n_genes) - self.predictor.fit.mechanisms.weights())
+            total = total_effects(self.predictor.fit.mechanisms.weights())
         out = np.empty((len(moves), n_genes))
         for i, move in enumerate(moves):
             if move.kind == "regulator" and self.lines:

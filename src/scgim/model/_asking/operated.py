@@ -1,4 +1,4 @@
-"""Rows and cells whose genes are set, shifted or scaled from outside, beside the drugs that they are under (layer `model`)."""
+"""Rows whose genes are set, shifted or scaled from outside, beside the drugs that they are under (layer `model`)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scgim._core.kinds.abduct import abduct
 from scgim._core.kinds.base import Moved
-from scgim._core.kinds.cells import mean_cells, propagate
+from scgim._core.kinds.cells import mean_cells
 from scgim._core.kinds.operation import Operation
+from scgim._core.mechanisms.total import variance
 from scgim.model._prediction.components import Components, Part
 
 if TYPE_CHECKING:
@@ -75,42 +75,4 @@ class KnownLayer:
     def log_mean(self) -> tuple[np.ndarray, np.ndarray]:
         """Means, and logarithms of the means of the exponential, ``(r, G)`` each, of linear mechanisms under shifts."""
         mean = self.mean()
-        return mean, mean + 0.5 * variance(self.mechanisms)
-
-
-@dataclass(frozen=True)
-class OperatedCells:
-    """Given cells before and after an operation, under the drugs that they had, for a noise model to move their data.
-
-    Attributes
-    ----------
-    before, after
-        Mechanisms.
-    moved_before, moved_after
-        What drugs do to the n cells.
-    group
-        ``(n,)``; baseline groups.
-    """
-
-    before: Mechanisms | NeuralMechanisms
-    after: Mechanisms | NeuralMechanisms
-    moved_before: Moved
-    moved_after: Moved
-    group: np.ndarray
-
-    def replay(self, x: np.ndarray) -> np.ndarray:
-        """Cells ``(n, G)`` of the causal layer after the operation, with the noise that they had."""
-        return propagate(
-            self.after, self.moved_after, self.group, abduct(self.before, x, self.moved_before, self.group)
-        )
-
-    def means(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Means before and after ``(n, G)``, and variances around the former ``(G,)``, of linear mechanisms under shifts."""
-        before = mean_cells(self.before, self.moved_before, self.group)
-        return before, mean_cells(self.after, self.moved_after, self.group), variance(self.before)
-
-
-def variance(mechanisms: Mechanisms | NeuralMechanisms) -> np.ndarray:
-    """Variance ``(G,)`` of the genes within a context, of linear mechanisms."""
-    total = np.linalg.inv(np.eye(mechanisms.n_genes) - mechanisms.weights())  # (G, G), row causes column
-    return np.asarray((mechanisms.noise_sd**2) @ total**2)
+        return mean, mean + 0.5 * variance(self.mechanisms.weights(), self.mechanisms.noise_sd)

@@ -125,14 +125,14 @@ class Asked:
             value[at[gene]] = by
         for gene, by in self.scale.items():
             if observation.direct:
-                _check_zero("scale", gene, smallest, f"shift={{{gene!r}: ...}}")
+                _check_zero("scale", smallest, f"shift={{{gene!r}: ...}}")
                 factor[at[gene]] = by
             else:
                 value[at[gene]] = _log("scale", gene, by)
         for gene in self.knockout:
             factor[at[gene]] = 0.0
             if observation.direct:
-                _check_zero("knockout", gene, smallest, f"set={{{gene!r}: its value where it is absent}}")
+                _check_zero("knockout", smallest, f"set={{{gene!r}: its value where it is absent}}")
             else:
                 value[at[gene]] = control()[at[gene]] + math.log(ABSENT)
         return Operation(factor, value)
@@ -197,7 +197,7 @@ def _log(name: str, gene: str, level: float) -> float:
     return math.log(level)
 
 
-def _check_zero(name: str, gene: str, smallest: float, instead: str) -> None:
+def _check_zero(name: str, smallest: float, instead: str) -> None:
     """Zero has to mean "absent": it does where no value is negative."""
     if not smallest >= 0:
         found = "a smallest value that is not known" if math.isnan(smallest) else f"values down to {smallest:.3g}"

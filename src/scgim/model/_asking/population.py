@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from scgim.model._prediction.predictor import Predictor
     from scgim.model._reading.cells import Adjustment
 
-Who = "str | Mapping[str, Any] | np.ndarray | pd.Series | None"
-
 
 @dataclass(frozen=True)
 class Given:

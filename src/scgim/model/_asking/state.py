@@ -12,12 +12,12 @@ import pandas as pd
 from scgim._core.kinds.base import Moved
 from scgim._core.kinds.cells import sample_cells
 from scgim._core.mechanisms.additive import Mechanisms
+from scgim._core.mechanisms.total import covariance
 from scgim.model._asking.operated import KnownLayer
 from scgim.model._asking.population import ask_for, choose_cells, read_cells
 
 if TYPE_CHECKING:
     from scgim._core.mechanisms.neural import NeuralMechanisms
-    from scgim.model._prediction.components import Components
     from scgim.model._prediction.predictor import Predictor
     from scgim.model._reading.cells import Adjustment
 
@@ -50,17 +50,6 @@ class State:
         """Of the baseline groups ``(C,)``."""
         return np.bincount(self.group, weights=self.weight, minlength=n_groups)
 
-    def mean_under(self, mechanisms: Mechanisms | NeuralMechanisms, moved: Moved) -> np.ndarray:
-        """Mean ``(G,)`` of the causal layer where the same rows have other mechanisms and moves."""
-        return np.asarray(self.weight @ KnownLayer(mechanisms, moved, self.group).mean())
-
-
-def _in_groups(components: Components, row: np.ndarray) -> Moved:
-    """Expected moves of rows; a mechanism that is cut keeps its noise."""
-    moved = components.expected().rows(row)
-    moved.noise = np.ones((1, 1))
-    return moved
-
 
 def read_state(
     argument: str, who: Any, adata: Any, own: Any, predictor: Predictor, adjustment: Adjustment | None
@@ -89,10 +78,8 @@ def read_state(
     if who is None or (adata is None and isinstance(who, Mapping)):
         request = ask_for(who, predictor, adjustment, argument)
         group = np.flatnonzero(request.group[0])
-        weight, moved = (
-            request.group[0, group],
-            _in_groups(predictor.components(request, None), np.zeros(len(group), int)),
-        )
+        weight, expected = request.group[0, group], predictor.components(request, None).expected()
+        moved = expected.rows(np.zeros(len(group), int)).keeping_noise()
         return State(weight @ KnownLayer(mechanisms, moved, group).mean(), moved, group, weight)
     cells = own if adata is None else adata
     if cells is None:
@@ -100,7 +87,7 @@ def read_state(
     given = read_cells(predictor, adjustment, cells, choose_cells(cells, who, predictor.data.spec, argument))
     weight = np.bincount(given.row, minlength=len(given.request.table)) / len(given.row)
     group = given.request.group.argmax(axis=1)
-    moved = _in_groups(predictor.components(given.request, None), np.arange(len(group)))
+    moved = predictor.components(given.request, None).expected().keeping_noise()
     layer = KnownLayer(mechanisms, moved, group)
     mean = (given.x - given.held).mean(axis=0) if predictor.observation.direct else weight @ layer.mean()
     return State(mean, moved, group, weight)
@@ -123,23 +110,22 @@ def _by_gene(argument: str, means: pd.Series, genes: list[str]) -> np.ndarray:
 def within_state(state: State, mechanisms: Mechanisms | NeuralMechanisms, rng: np.random.Generator) -> np.ndarray:
     """Covariance ``(G, G)`` of the causal layer among cells of a state: that of the mechanisms for lines, else that of drawn cells."""
     if isinstance(mechanisms, Mechanisms) and mechanisms.mechanism.linear:
-        total = np.linalg.inv(np.eye(mechanisms.n_genes) - mechanisms.weights())
-        return np.asarray(total.T @ (mechanisms.noise_sd[:, None] ** 2 * total))
+        return covariance(mechanisms.weights(), mechanisms.noise_sd)
     from_row = rng.choice(len(state.weight), DRAWN, p=state.weight) if state.rows is not None else np.zeros(DRAWN, int)
     moved = Moved.nothing(1, mechanisms.n_genes) if state.rows is None else state.rows
     group = state.group if state.rows is not None else np.zeros(1, int)
     x = sample_cells(mechanisms, moved.rows(from_row), group[from_row], rng)
-    covariance = np.cov(x.T).reshape(mechanisms.n_genes, -1)
-    return np.asarray((1 - RIDGE) * covariance + RIDGE * np.diag(np.diag(covariance)))
+    drawn = np.cov(x.T).reshape(mechanisms.n_genes, -1)
+    return np.asarray((1 - RIDGE) * drawn + RIDGE * np.diag(np.diag(drawn)))
 
 
-def metric(covariance: np.ndarray, known: np.ndarray, *, standardised: bool) -> np.ndarray:
+def metric(within: np.ndarray, known: np.ndarray, *, standardised: bool) -> np.ndarray:
     """``L`` ``(G, Q)`` such that states that differ by d are ``|d L|`` apart.
 
     Parameters
     ----------
-    covariance
-        ``(G, G)``; within a state.
+    within
+        ``(G, G)``; covariance within a state.
     known
         ``(G,)`` bool; genes that count, Q of them.
     standardised
@@ -147,6 +133,6 @@ def metric(covariance: np.ndarray, known: np.ndarray, *, standardised: bool) -> 
     """
     at = np.flatnonzero(known)
     out = np.zeros((len(known), len(at)))
-    block = covariance[np.ix_(at, at)]
+    block = within[np.ix_(at, at)]
     out[at] = np.diag(1 / np.sqrt(np.diag(block))) if standardised else np.linalg.cholesky(np.linalg.inv(block))
     return out

@@ -12,6 +12,7 @@ import numpy as np
 from scgim._core.effects import Effects
 from scgim._core.kinds.base import Moved
 from scgim._core.kinds.cells import mean_cells, propagate, sample_cells
+from scgim._core.mechanisms.total import total_effects
 from scgim._core.observation import Observation
 from scgim.model._prediction.components import Components, beside
 from scgim.model._prediction.request import Request
@@ -118,7 +119,7 @@ class PredictedLayer:
         targets are independent of each other.
         """
         components, mechanisms, n_genes = self.components, self.mechanisms, self.components.n_genes
-        total = np.linalg.inv(np.eye(n_genes) - mechanisms.weights())  # (G, G), row causes column
+        total = total_effects(mechanisms.weights())  # (G, G), row causes column
         nothing = Moved.nothing(components.n_rows, n_genes)
         baseline = mean_cells(mechanisms, nothing.rows(self.row), self.group)
         log_mean = np.zeros((components.n_rows, n_genes))

@@ -13,6 +13,7 @@ from scgim._core.arrays import dense
 from scgim._core.kinds.abduct import abduct
 from scgim._core.kinds.base import Moved
 from scgim._core.kinds.cells import mean_cells, propagate
+from scgim._core.mechanisms.total import variance
 from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.request import Request, make_request, read_new_features
 from scgim.model._reading.columns import read_columns
@@ -93,26 +94,34 @@ class MovedCells:
         Interventions on the n cells, in units of the causal layer.
     group
         ``(n,)``; baseline groups.
+    operated
+        Mechanisms afterwards, where these are changed as well; None for the same.
     """
 
     mechanisms: Mechanisms | NeuralMechanisms
     before: Moved
     after: Moved
     group: np.ndarray
+    operated: Mechanisms | NeuralMechanisms | None = None
+
+    @property
+    def afterwards(self) -> Mechanisms | NeuralMechanisms:
+        """Mechanisms of the cells afterwards."""
+        return self.mechanisms if self.operated is None else self.operated
 
     def replay(self, x: np.ndarray) -> np.ndarray:
         """Cells ``(n, G)`` under the new interventions, with the noise that they had; both in units of the causal layer."""
         noise = abduct(self.mechanisms, x, self.before, self.group)
-        return propagate(self.mechanisms, self.after, self.group, noise)
+        return propagate(self.afterwards, self.after, self.group, noise)
 
     def means(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Means before and after ``(n, G)``, in units of the causal layer, and variances around them ``(G,)``.
+        """Means before and after ``(n, G)``, in units of the causal layer, and variances around the former ``(G,)``.
 
         Mechanisms are linear and interventions shifts, so that every cell moves by the difference of its means.
         """
-        before, after = (mean_cells(self.mechanisms, moved, self.group) for moved in (self.before, self.after))
-        total = np.linalg.inv(np.eye(self.mechanisms.n_genes) - self.mechanisms.weights())
-        return before, after, (self.mechanisms.noise_sd**2) @ total**2
+        before = mean_cells(self.mechanisms, self.before, self.group)
+        after = mean_cells(self.afterwards, self.after, self.group)
+        return before, after, variance(self.mechanisms.weights(), self.mechanisms.noise_sd)
 
 
 def distinct(request: Request) -> tuple[Request, np.ndarray]:

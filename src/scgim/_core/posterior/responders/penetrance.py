@@ -17,6 +17,7 @@ from scipy.special import gammaln, logsumexp, softmax
 
 from scgim._core.design import Design
 from scgim._core.effects import Effects
+from scgim._core.mechanisms.total import total_effects
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.spread import log_density, log_evidence
 from scgim._core.state import savable
@@ -78,10 +79,8 @@ def learn_penetrance(moments: Moments, design: Design, targets: Effects, weights
     if moments.square is None:
         raise ValueError("moments: expected sums of squares of every context, found none.")
     called = (targets.probability > CALLED) & ~design.control[:, None]
-    total = np.linalg.inv(np.eye(len(weights)) - weights)
-    change = (
-        np.where(called, targets.mean, 0.0) @ total / moments.scale
-    ) ** 2  # (K, G), in squared standard deviations
+    moved = np.where(called, targets.mean, 0.0) @ total_effects(weights)
+    change = (moved / moments.scale) ** 2  # (K, G), in squared standard deviations
     log = _log_likelihood(moments, design, change, called)  # (K, S) of the share of the cells that did respond
     log = np.stack([logsumexp(own + among_cells(n), axis=1) for own, n in zip(log, moments.n, strict=True)])
     of_drug = np.zeros((len(design.drugs), len(SHARES)))

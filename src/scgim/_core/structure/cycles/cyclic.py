@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from scgim._core.mechanisms.total import total_effects
 from scgim._core.moments.moments import Moments
 from scgim._core.structure.cycles.cyclic_start import dense_start
 from scgim._core.structure.prior import Prior
@@ -111,7 +112,7 @@ class CyclicSearch:
 
     def _look(self) -> None:
         """Takes the determinant at the present weights."""
-        self.score.inverse = np.linalg.inv(np.eye(len(self.weight)) - self.weight)
+        self.score.inverse = total_effects(self.weight)
 
     def _column(self, j: int, parents: tuple[int, ...]) -> tuple[float, np.ndarray]:
         """Score of gene j with these parents given all others, and its column of weights ``(G,)``."""

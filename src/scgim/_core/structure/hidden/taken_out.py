@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from scgim._core.mechanisms.total import total_effects
 from scgim._core.moments.moments import Hidden, Moments
 from scgim._core.structure.hidden.factor_analysis import SMALLEST_UNIQUE
 
 
 def taken_out(moments: Moments, weights: np.ndarray, hidden: Hidden) -> Moments:
     """Moments as if the factors stood still; `weights` ``(G, G)`` are the effects of genes on each other."""
-    total = np.linalg.inv(np.eye(len(weights)) - weights)
+    total = total_effects(weights)
     each = hidden.loading @ total  # (r, G) what a unit of each factor does in the end
     mean = moments.mean.copy()
     mean[:, :, 0] -= hidden.score @ each
