@@ -75,8 +75,9 @@ ELSEWHERE = {
     ("tl/test_diagnose.py", "draws its tables"): "pl/_diagnostics.py",
     (
         "tl/test_evaluate.py",
-        "held-out contexts and their moments, which are scored",
-    ): "tl/_evaluation/held_out.py tl/_evaluation/moments.py",
+        "held-out contexts, their moments and predictions, and the controls, which are scored",
+    ): """
+        tl/_evaluation/held_out.py tl/_evaluation/moments.py tl/_evaluation/predicted.py tl/_evaluation/training.py""",
     ("tl/test_fit.py", "a step of tl.fit: copies, seeds, display, results"): """
         tl/_fitting/light.py tl/_fitting/results.py tl/_fitting/seed.py""",
     ("tl/test_report.py", "fills the page"): "tl/_report_page/content.py",

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from scgim._warnings import warn_user
+from scgim.model._saving.save import constructor
 from scgim.tl._design import batch_columns
 from scgim.tl._fitting.light import light_copy
 from scgim.tl._fitting.progress import display
@@ -86,9 +87,7 @@ def calibrate(model: GIM, n_drugs: int, *, split_by: str | None, rng: np.random.
 def arguments_of(model: GIM) -> tuple[dict[str, Any], dict[str, Any]]:
     """Arguments of the set-up and of the model, without features, which pseudo-drugs have none of."""
     setup = dict(model.registry["setup_args"]) | {"features_key": None}
-    kept = dict(model.init_params_["non_kwargs"])
-    for values in model.init_params_.get("kwargs", {}).values():
-        kept |= values
+    kept = constructor(model.init_params_)
     build = {name: value for name, value in kept.items() if name not in ("adata", "registry")}
     return setup, build | {"intervention": model.settings["intervention"], "n_ensemble": 0}
 
@@ -108,7 +107,7 @@ def choose(
     of the controls of every group stay controls.
     """
     obs, context = model.adata.obs, model.cells().index
-    control = np.asarray(model.design.control, bool)[context]  # (n,)
+    control = model.design.control[context]  # (n,)
     if split_by is not None and split_by not in obs:
         raise KeyError(f"split_by: no column {split_by!r} in .obs; found {list(obs.columns)}.")
     if split_by is None:
@@ -122,9 +121,7 @@ def choose(
 
 def _templates(model: GIM) -> list[np.ndarray]:
     """Contexts of each drug that was measured alone: rows of the table, (k_d,)."""
-    dose = np.asarray(model.design.dose)
-    alone = (dose > 0).sum(1) == 1
-    return [rows for d in range(dose.shape[1]) if len(rows := np.flatnonzero(alone & (dose[:, d] > 0)))]
+    return [rows for d in range(len(model.design.drugs)) if len(rows := model.design.alone(d))]
 
 
 def _at_random(
@@ -132,7 +129,7 @@ def _at_random(
 ) -> list[PseudoDrug]:
     """Random controls of the groups in which a drug was measured."""
     design, n_cells = model.design, model.contexts["n_cells"].to_numpy()
-    group = np.asarray(design.group)[context]  # (n,)
+    group = design.group[context]  # (n,)
     pool = {g: rng.permutation(np.flatnonzero(control & (group == g))) for g in np.unique(group)}
     share = {g: len(cells) // 2 // n_drugs for g, cells in pool.items()}  # for each pseudo-drug
     templates = _templates(model)
@@ -140,14 +137,14 @@ def _at_random(
     for i in range(n_drugs if templates else 0):
         rows = templates[rng.integers(len(templates))]
         cells, doses = [], []
-        for g in np.unique(np.asarray(design.group)[rows]):
-            here = rows[np.asarray(design.group)[rows] == g]
+        for g in np.unique(design.group[rows]):
+            here = rows[design.group[rows] == g]
             wanted = np.minimum(n_cells[here], share[g] // len(here))
             start = i * share[g]
             for k, n in zip(here, wanted, strict=True):
                 if n >= FEWEST_CELLS:
                     cells.append(pool[g][start : start + n])
-                    doses.append(np.full(n, np.asarray(design.dose)[k].sum()))
+                    doses.append(np.full(n, design.dose[k].sum()))
                     start += n
         if cells:
             pseudo.append(PseudoDrug(f"{PREFIX} {i + 1}", np.concatenate(cells), np.concatenate(doses)))
@@ -159,7 +156,7 @@ def _by_level(
 ) -> list[PseudoDrug]:
     """The controls of one level each; every group keeps at least half of its controls."""
     design = model.design
-    group = np.asarray(design.group)[context]
+    group = design.group[context]
     left = {g: int((control & (group == g)).sum()) for g in np.unique(group)}
     least = {g: max(n // 2, FEWEST_CELLS) for g, n in left.items()}
     templates = _templates(model)
@@ -173,7 +170,7 @@ def _by_level(
             continue
         left |= {g: left[g] - n for g, n in n_of.items()}
         rows = templates[rng.integers(len(templates))]
-        doses = np.unique(np.asarray(design.dose)[rows].sum(1))
+        doses = np.unique(design.dose[rows].sum(1))
         doses = doses[: max(min(n_of.values()) // FEWEST_CELLS, 1)]
         pseudo.append(PseudoDrug(f"{PREFIX} {len(pseudo) + 1}", cells, _in_turn(doses, group[cells], rng)))
     return pseudo

@@ -10,9 +10,10 @@ import pandas as pd
 from scgim._checks import DATA, MODEL, checked, or_none
 from scgim.get._tables import perturbation_names
 from scgim.model._reading.cells import Transform
-from scgim.tl._evaluate import _control_means, _read_training, _transformed_means
-from scgim.tl._evaluation.held_out import Test, _read_test, features_of, without_unknown
+from scgim.tl._evaluation.held_out import Test, features_of, read_test, without_unknown
 from scgim.tl._evaluation.moments import ContextCells
+from scgim.tl._evaluation.predicted import predicted_means
+from scgim.tl._evaluation.training import control_means, control_variances, read_training
 from scgim.tl._evaluation.transform import make_transform
 
 if TYPE_CHECKING:
@@ -64,23 +65,20 @@ def changes(
     """
     rng = np.random.default_rng(0)  # cells are sampled beside the means, and not used here
     scale = make_transform(transform, model)
-    train = _read_training(model, 0, rng, scale)
+    train = read_training(model, 0, rng, scale)
     if adata_test is None:
         if features is not None:
             raise ValueError("features: are used for adata_test alone, found None there; leave them out.")
         test, features = _training_contexts(model, train)
     else:
-        test = _read_test(model, adata_test, 1, rng, scale)
+        test = read_test(model, adata_test, 1, rng, scale)
         features = features_of(model, adata_test, test) if features is None else features
         test = without_unknown(model, test, features)
     rows = test.table.drop(columns="n_cells")
-    if scale is None:
-        predicted = model.predict_mean(rows, features=features).to_numpy()  # (m, G)
-    else:
-        predicted = _transformed_means(model, rows, features, scale)
-    control = _control_means(model, train)[test.group]
+    predicted = predicted_means(model, rows, features, scale)  # (m, G)
+    control = control_means(model, train)[test.group]
     variance = test.cells.variance / np.maximum(test.cells.n, 1)[:, None]
-    error = np.sqrt(variance + _control_variance(model, train)[test.group])
+    error = np.sqrt(variance + control_variances(model, train)[test.group])
     spec, (m, n_genes) = model.study.spec, predicted.shape
     names, _ = perturbation_names(rows, list(spec.perturbation), list(spec.dose), spec.control)
     of_row = np.repeat(np.arange(m), n_genes)
@@ -97,25 +95,11 @@ def changes(
     )
 
 
-def _control_variance(model: GIM, train: ContextCells) -> np.ndarray:
-    """Sampling variance of the mean of the control cells of each baseline group, (C, G)."""
-    design = model.design
-    control = np.flatnonzero(design.control)
-    n = train.n[control]
-    result = np.zeros((len(design.group_names), train.mean.shape[1]))
-    total = np.bincount(design.group[control], weights=n, minlength=len(result))
-    np.add.at(result, design.group[control], train.variance[control] * n[:, None])
-    return result / np.maximum(total, 1)[:, None] ** 2
-
-
 def _training_contexts(model: GIM, train: ContextCells) -> tuple[Test, Any]:
     """The perturbed training contexts, and their features where these are of contexts."""
     design, of = model.design, model.study.features
-    perturbed = np.flatnonzero(~np.asarray(design.control, bool))
+    perturbed = np.flatnonzero(~design.control)
     table = model.contexts.iloc[perturbed].reset_index(drop=True)
-    cells = ContextCells(
-        train.n[perturbed], train.mean[perturbed], train.variance[perturbed], train.cells[:0], train.context[:0]
-    )
     features = of.values[perturbed] if of is not None and of.rows_are == "context" else None
-    test = Test(table, design.group[perturbed], design.dose[perturbed], model.drugs, perturbed, cells)
-    return test, features
+    drugs, cells = model.drugs, train.part(perturbed)
+    return Test(table, design.group[perturbed], design.dose[perturbed], drugs, perturbed, cells), features

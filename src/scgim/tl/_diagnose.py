@@ -124,7 +124,7 @@ def _support(model: GIM) -> pd.DataFrame:
     fit, design, found = model.fitted, model.design, model.fitted.of_drug
     drug, gene = np.nonzero(found.probability >= 0.5)
     there = design.dose > 0  # (K, D)
-    n_cells = (there * np.asarray(design.n_cells)[:, None]).sum(0)
+    n_cells = (there * design.n_cells[:, None]).sum(0)
     n_doses = np.array([len(np.unique(design.dose[there[:, d], d])) for d in range(len(fit.drugs))])
     n_groups = np.array([len(np.unique(design.group[there[:, d]])) for d in range(len(fit.drugs))])
     effect, sd = found.mean[drug, gene], found.sd[drug, gene]

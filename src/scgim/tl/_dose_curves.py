@@ -9,7 +9,7 @@ import pandas as pd
 
 from scgim._checks import MODEL, checked
 from scgim._core.posterior.hill import hill
-from scgim.tl._evaluate import _control_means, _read_training
+from scgim.tl._evaluation.training import control_means, read_training
 
 if TYPE_CHECKING:
     from scgim.model import GIM
@@ -59,8 +59,9 @@ def dose_curves(model: GIM) -> pd.DataFrame:
         raise ValueError(
             "model: no dose was registered, expected one; fit with scgim.tl.fit(adata, ..., dose_key=...)."
         )
-    train = _read_training(model, 0, np.random.default_rng(0))
-    change = train.mean - _control_means(model, train)[design.group]  # (K, G)
+    train = read_training(model, 0, np.random.default_rng(0))
+    control = control_means(model, train)[design.group]  # (K, G)
+    change = train.mean - control
     log_sd = np.sqrt((curves.axes[:, :, 0] ** 2).sum(axis=0))  # (D,), of log ec50
     of = model.study.features
     rows = []
@@ -72,9 +73,7 @@ def dose_curves(model: GIM) -> pd.DataFrame:
         top = contexts[np.argmax(dose)]
         features = of.values[[top]] if of is not None and of.rows_are == "context" else None
         ask = model.contexts.iloc[[top]].drop(columns="n_cells")
-        along = (
-            model.predict_mean(ask, features=features).to_numpy()[0] - _control_means(model, train)[design.group[top]]
-        )
+        along = model.predict_mean(ask, features=features).to_numpy()[0] - control[top]
         unit = along / max(float(np.linalg.norm(along)), 1e-12)  # (G,)
         response = change[contexts] @ unit  # (k,)
         h = hill(dose, curves.ec50[d], curves.hill[d])

@@ -15,10 +15,12 @@ from scgim.metrics import baselines
 from scgim.metrics._predictions.centroid_accuracy import centroid_shares
 from scgim.metrics.baselines import MEAN_BASELINES, shifted_control
 from scgim.model._reading.cells import Transform
-from scgim.tl._evaluation.held_out import Test, _read_test, features_of, without_unknown
-from scgim.tl._evaluation.moments import ContextCells, collect
+from scgim.tl._evaluation.held_out import Test, features_of, read_test, without_unknown
+from scgim.tl._evaluation.moments import ContextCells
 from scgim.tl._evaluation.population import move_controls
+from scgim.tl._evaluation.predicted import predicted_cells, predicted_means
 from scgim.tl._evaluation.scores import DEFAULT, METRICS, Compared
+from scgim.tl._evaluation.training import control_means, other_means, read_training
 from scgim.tl._evaluation.transform import make_transform
 
 if TYPE_CHECKING:
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
 BASELINES = ("control", "training_mean", "ridge", "knn")
 POPULATIONS = ("model", "control")
-MEAN_CELLS = 2000  # predicted cells that a mean on another scale is taken from
 
 
 @checked(
@@ -115,7 +116,7 @@ def evaluate(
     asked = _metrics(metrics)
     generator = np.random.default_rng(rng)
     scale = make_transform(transform, model)
-    test = _read_test(model, adata_test, n_cells, generator, scale)
+    test = read_test(model, adata_test, n_cells, generator, scale)
     if features is None:
         features = features_of(model, adata_test, test)
     test = without_unknown(model, test, features)
@@ -124,18 +125,16 @@ def evaluate(
     if population == "control":
         first, moved = move_controls(model, test, features, n_cells, scale, generator)
         means = {"gim": first}
-    elif scale is None:
-        means = {"gim": model.predict_mean(rows, features=features).to_numpy()}
     else:
-        means = {"gim": _transformed_means(model, rows, features, scale)}
+        means = {"gim": predicted_means(model, rows, features, scale)}
     train = None
     if set(chosen) - {"split_half"} or any(METRICS[name].needs_training for name in asked):
-        train = _read_training(model, n_cells, generator, scale)
+        train = read_training(model, n_cells, generator, scale)
     if train is not None:
         means |= _baseline_means(model, train, test, features, chosen, generator)
     cells: dict[str, np.ndarray] = {}
     if train is not None and any(METRICS[name].needs_cells for name in asked):
-        cells = {"gim": _drawn(model, rows, features, n_cells, scale, generator) if moved is None else moved}
+        cells = {"gim": predicted_cells(model, rows, features, n_cells, scale, generator) if moved is None else moved}
         for name in set(chosen) - {"split_half"}:
             cells[name] = _moved_control(model, train, means[name], test.group, n_cells, generator)
     halves = _split_half(test, generator) if "split_half" in chosen else None
@@ -161,64 +160,17 @@ def _baselines(names: Sequence[str] | str) -> list[str]:
     return list(names)
 
 
-def _drawn(
-    model: GIM,
-    rows: pd.DataFrame,
-    features: Any,
-    n_cells: int,
-    transform: Transform | None,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Predicted cells (m, n_cells, G)."""
-    predicted = np.asarray(model.predict(rows, features=features, n_cells=n_cells, rng=rng).X)
-    predicted = predicted if transform is None else transform(predicted.astype(np.float64))
-    return predicted.reshape(len(rows), n_cells, -1)
-
-
-def _transformed_means(model: GIM, rows: pd.DataFrame, features: Any, transform: Transform) -> np.ndarray:
-    """Means (m, G) of predicted cells on another scale, context by context."""
-    by_row = isinstance(features, np.ndarray)
-    means = []
-    for k in range(len(rows)):
-        own = features[k : k + 1] if by_row else features
-        cells = np.asarray(model.predict(rows.iloc[[k]], features=own, n_cells=MEAN_CELLS, rng=0).X, dtype=np.float64)
-        means.append(transform(cells).mean(axis=0))
-    return np.stack(means)
-
-
-def _read_training(
-    model: GIM, n_cells: int, rng: np.random.Generator, transform: Transform | None = None
-) -> ContextCells:
-    """Means of the training contexts, and control cells."""
-    if model.adata is None:
-        raise ValueError(
-            "model: it was loaded without its training data, from which baselines and changes are computed; use "
-            "scgim.model.GIM.load(path, adata), or baselines=() and metrics=('mean_distance',)."
-        )
-    return collect(model.cells().on_scale(transform), len(model.contexts), n_cells=max(n_cells, 500), rng=rng)
-
-
-def _control_means(model: GIM, train: ContextCells) -> np.ndarray:
-    """Mean of the control cells of each baseline group, (C, G)."""
-    design = model.design
-    control = np.flatnonzero(design.control)
-    result = np.zeros((len(design.group_names), train.mean.shape[1]))
-    weight = np.bincount(design.group[control], weights=train.n[control], minlength=len(result))
-    np.add.at(result, design.group[control], train.mean[control] * train.n[control, None])
-    return result / np.maximum(weight, 1)[:, None]
-
-
 def _baseline_means(
     model: GIM, train: ContextCells, test: Test, features: Any, names: list[str], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Predicted means (m, G) of the baselines."""
-    control = _control_means(model, train)  # (C, G)
+    control = control_means(model, train)  # (C, G)
     design = model.design
-    perturbed = ~np.asarray(design.control)
+    perturbed = ~design.control
     change = (train.mean - control[design.group])[perturbed]  # (K', G)
     known, new = _inputs(model, test, features)
     zero = np.zeros(change.shape[1])
-    others = train_others(train.mean, train.n * perturbed, design.group, control)
+    others = other_means(train.mean, train.n * perturbed, design.group, control)
     result = {"_control": control[test.group], "_others": others[test.group]}  # what changes are measured against
     for name in names:
         if name == "split_half":  # from the held-out cells, not from the training data
@@ -263,23 +215,12 @@ def _moved_control(
 ) -> np.ndarray:
     """Control cells of the batch, moved to the predicted means, (m, n_cells, G)."""
     design = model.design
-    control = np.asarray(design.control)
     result = np.zeros((len(means), n_cells, means.shape[1]))
     for g in np.unique(group):
-        of_group = train.cells[control[train.context] & (design.group[train.context] == g)]
+        of_group = train.cells[design.control[train.context] & (design.group[train.context] == g)]
         rows = np.flatnonzero(group == g)
         result[rows] = shifted_control(means[rows], of_group, n_cells, rng=rng).reshape(len(rows), n_cells, -1)
     return result
-
-
-def train_others(mean: np.ndarray, weight: np.ndarray, group: np.ndarray, control: np.ndarray) -> np.ndarray:
-    """Mean over the perturbed training contexts of each baseline group, (C, G), weighted by cells; the control without any."""
-    out = control.copy()
-    for g in range(len(out)):
-        own = (group == g) & (weight > 0)
-        if own.any():
-            out[g] = np.average(mean[own], axis=0, weights=weight[own])
-    return out
 
 
 @dataclass

@@ -11,10 +11,12 @@ from scgim._checks import DATA, MODEL, PATH, SEED, checked, count, one_of, or_no
 from scgim._writing import together
 from scgim.get._tables import perturbation_names
 from scgim.model._reading.cells import Transform
-from scgim.tl._evaluate import POPULATIONS, _drawn, _read_training
-from scgim.tl._evaluation.held_out import Test, _read_test, features_of, without_unknown
+from scgim.tl._evaluate import POPULATIONS
+from scgim.tl._evaluation.held_out import Test, features_of, read_test, without_unknown
 from scgim.tl._evaluation.moments import ContextCells
 from scgim.tl._evaluation.population import move_controls
+from scgim.tl._evaluation.predicted import predicted_cells
+from scgim.tl._evaluation.training import read_training
 from scgim.tl._evaluation.transform import make_transform
 
 if TYPE_CHECKING:
@@ -92,8 +94,8 @@ def export_predictions(
     """
     generator = np.random.default_rng(rng)
     scale = make_transform(transform, model)
-    train = _read_training(model, n_cells, generator, scale)
-    test = _read_test(model, adata_test, n_cells, generator, scale)
+    train = read_training(model, n_cells, generator, scale)
+    test = read_test(model, adata_test, n_cells, generator, scale)
     features = features_of(model, adata_test, test) if features is None else features
     test = without_unknown(model, test, features)
     rows = test.table.drop(columns="n_cells")
@@ -101,11 +103,9 @@ def export_predictions(
     if population == "control":
         _, drawn = move_controls(model, test, features, n_cells, scale, generator)  # (m, n_cells, G)
     else:
-        drawn = _drawn(model, rows, features, n_cells, scale, generator)
+        drawn = predicted_cells(model, rows, features, n_cells, scale, generator)
     order = np.argsort(test.cells.context, kind="stable")
-    context = test.cells.context[order]  # (S,), sampled cells of perturbed contexts come last
-    kept = context >= 0
-    context, seen = context[kept], test.cells.cells[order][kept]  # (S,), (S, G)
+    context, seen = test.cells.context[order], test.cells.cells[order]  # (S,), (S, G)
     place = np.arange(len(context)) - np.searchsorted(context, context)  # of each cell in its context
     predicted = drawn[context, place].astype(np.float32)
     if seen.min(initial=0.0) >= 0:
@@ -141,7 +141,7 @@ def _labels(model: GIM, rows: pd.DataFrame) -> list[str]:
 def _controls(model: GIM, train: ContextCells, test: Test, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
     """Measured control cells ``(n, G)`` of the batches of the held-out contexts, at most `n_cells` a context, and their groups."""
     design = model.design
-    wanted = np.flatnonzero(np.asarray(design.control, bool) & np.isin(design.group, test.group))
+    wanted = np.flatnonzero(design.control & np.isin(design.group, test.group))
     chosen = np.concatenate([np.flatnonzero(train.context == k)[:n_cells] for k in wanted] or [np.zeros(0, int)])
     if not len(chosen):
         raise ValueError("model: the batches of adata_test have no control cells, which the evaluators need.")

@@ -87,7 +87,7 @@ class PoissonLognormal:
                 yield x, context, size[start : start + len(context)]
                 start += len(context)
 
-        control, group = np.asarray(design.control)[cells.index], np.asarray(design.group)[cells.index]
+        control, group = design.control[cells.index], design.group[cells.index]
         grid = (np.arange(KEPT_SIZES) + 0.5) / KEPT_SIZES
         groups = range(len(design.group_names))
         sizes = np.stack([np.quantile(size[control & (group == c)], grid) for c in groups])  # (C, S)

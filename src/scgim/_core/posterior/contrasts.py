@@ -73,7 +73,7 @@ def references(design: Design) -> np.ndarray:
     member = design.group == np.arange(n_groups)[:, None]  # (C, K)
     control = member & design.control
     used = np.where(control.any(axis=1)[:, None], control, member)
-    weight = used * np.maximum(np.asarray(design.n_cells, dtype=float), 1.0)
+    weight = used * np.maximum(design.n_cells, 1.0)
     return np.asarray(weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12))
 
 
@@ -143,7 +143,7 @@ class _Rows:
 
 def _rows(design: Design, fraction: np.ndarray, scatter2: float, offset2: float) -> _Rows:
     """Parts of every drug and level; drugs that were measured alone use those contexts only."""
-    n, reference = np.asarray(design.n_cells, dtype=float), references(design)
+    n, reference = design.n_cells, references(design)
     parts, drug, level = [], [], []
     for d in range(len(design.drugs)):
         rows = design.alone(d) if len(design.alone(d)) else design.of(d)
@@ -226,7 +226,7 @@ def contrasts(
         Offsets that all doses of a drug in a group share; what is left of them after they were taken out.
     """
     offset2 = 0.0 if plates is None else plates.sd**2
-    n, alike, G = np.asarray(design.n_cells, dtype=float), classes(design), value.shape[1]
+    n, alike, G = design.n_cells, classes(design), value.shape[1]
     rows = _rows(design, fraction, 0.0, offset2)
     cells = np.median(error * np.maximum(n, 1.0)[:, None], axis=0)  # (G,) variance of a cell
     unit = float(np.median(error * np.maximum(n, 1.0)[:, None]))

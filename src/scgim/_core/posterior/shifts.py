@@ -133,22 +133,51 @@ def find_shifts(
     estimate = np.stack([weight @ evidence.residual, moved[:, :: moments.n_functions]])
     variance = np.stack([square @ error, square @ error_alone]) + found.scatter + found.between
     passed = np.zeros(estimate.shape)
-    for j, coef in enumerate(evidence.coef):
-        pa = np.array(parents[j], dtype=int)
-        if len(pa) == 0:
-            continue
-        columns = (pa[:, None] * moments.n_functions + np.arange(moments.n_functions)).ravel()
-        step = moved[:, columns]  # (R, p*B)
-        variance[0, :, j] += np.einsum("rf,fg,rg->r", step, evidence.coef_cov[j], step)
-        each = (step * coef).reshape(len(step), len(pa), -1).sum(axis=2) ** 2  # (R, p)
-        passed[0, :, j] = each.sum(axis=1)
-        variance[0, :, j] += each @ (1 - edge_probability[pa, j])
+    passed[0], by_coefficients, by_edges = passed_on(moments.n_functions, parents, evidence, edge_probability, moved)
+    variance[0] += by_coefficients
+    variance[0] += by_edges
     further = None  # regulators move genes that are no targets, which is not chance
     if network is None:
         further = total_effects(effects) - np.eye(len(effects))
     doubt = doubt_of_others(moments, parents, edge_probability, moved)
     sampled = square @ (1 / np.maximum(moments.n, 1.0))  # (R,)
     return Shifts(estimate, variance, passed, found, error, network, further, doubt, sampled)
+
+
+def passed_on(
+    n_functions: int,
+    parents: dict[int, tuple[int, ...]],
+    evidence: Evidence,
+    edge_probability: np.ndarray,
+    moved: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What parents pass on of shifts: the sum of its squares, and its error variances by coefficients and by doubtful edges.
+
+    Parameters
+    ----------
+    n_functions
+        Of a gene, B.
+    parents, evidence, edge_probability
+        As in `find_shifts`.
+    moved
+        ``(R, G*B)``; shifts of all functions of all genes.
+
+    Returns
+    -------
+    ``(R, G)`` each; 0 for genes without parents.
+    """
+    square, by_coefficients, by_edges = np.zeros((3, len(moved), len(edge_probability)))
+    for j, coef in enumerate(evidence.coef):
+        pa = np.array(parents[j], dtype=int)
+        if len(pa) == 0:
+            continue
+        columns = (pa[:, None] * n_functions + np.arange(n_functions)).ravel()
+        step = moved[:, columns]  # (R, p*B)
+        each = (step * coef).reshape(len(step), len(pa), -1).sum(axis=2) ** 2  # (R, p)
+        square[:, j] = each.sum(axis=1)
+        by_coefficients[:, j] = np.einsum("rf,fg,rg->r", step, evidence.coef_cov[j], step)
+        by_edges[:, j] = each @ (1 - edge_probability[pa, j])
+    return square, by_coefficients, by_edges
 
 
 def doubt_of_others(
@@ -198,7 +227,7 @@ def plain_shifts(
     pooled
         ``(G,)``; their variances within contexts.
     """
-    n = np.maximum(np.asarray(design.n_cells, dtype=float), 1.0)[:, None]
+    n = np.maximum(design.n_cells, 1.0)[:, None]
     error = np.broadcast_to(evidence.noise / n, mean.shape)
     found = contrasts(design, fraction, evidence.residual, error)
     square = found.weight**2

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from scgim._core.arrays import dense, member
 from scgim._core.state import savable
 from scgim.model._reading.expression import is_loaded, iterate, matrices
 from scgim.model._reading.spec import Spec
@@ -118,7 +119,7 @@ class Cells:
     def dense(self, size: int = DENSE_ROWS) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """One pass in blocks of at most `size` cells, ``(n, G)`` dense float32 in units of the data, with contexts ``(n,)``."""
         for block, context in self():
-            x = _dense(block, np.float32)
+            x = dense(block, np.float32)
             for start in range(0, len(x), size):
                 yield x[start : start + size], context[start : start + size]
 
@@ -139,12 +140,8 @@ class Cells:
         kept = rng.random(self.n_cells) < n_cells / max(self.n_cells, 1)
         if without is not None:
             kept[without] = False
-        blocks, contexts = zip(*((_dense(x, np.float32), context) for x, context in self.only(kept)()), strict=True)
+        blocks, contexts = zip(*((dense(x, np.float32), context) for x, context in self.only(kept)()), strict=True)
         return np.concatenate(blocks), np.concatenate(contexts)
-
-
-def _dense(block: Any, dtype: type) -> np.ndarray:
-    return np.asarray(block.toarray() if sparse.issparse(block) else block, dtype=dtype)
 
 
 def _transformed(block: Any, transform: Transform) -> np.ndarray:
@@ -155,7 +152,7 @@ def _transformed(block: Any, transform: Transform) -> np.ndarray:
     ValueError
         The function returns another shape.
     """
-    x = _dense(block, np.float64)
+    x = dense(block)
     out = np.asarray(transform(x), dtype=np.float64)
     if out.shape != x.shape:
         raise ValueError(f"transform: expected an array of shape {x.shape} back, found {out.shape}.")
@@ -181,8 +178,7 @@ def fit_adjustment(cells: Cells, n_contexts: int) -> Adjustment:
     if values is None:
         raise ValueError("cells: expected covariates, found none.")
     n = np.maximum(np.bincount(index, minlength=n_contexts), 1)[:, None]
-    member = sparse.csr_matrix((np.ones(len(index)), (index, np.arange(len(index)))), shape=(n_contexts, len(index)))
-    centred = values - (member @ values / n)[index]  # (N, q), within contexts
+    centred = values - (member(index, n_contexts) @ values / n)[index]  # (N, q), within contexts
     cross: Any = 0.0  # (q, G)
     for rows, block in iterate(cells.data, cells.spec):
         cross = cross + np.asarray(centred[rows].T @ block, dtype=float)

@@ -40,16 +40,7 @@ class Test:
 
     def part(self, keep: np.ndarray) -> Test:
         """Some of the contexts, by a mask ``(m,)``."""
-        renumber = np.where(keep, np.cumsum(keep) - 1, -1)
-        kept = (self.cells.context >= 0) & keep[np.maximum(self.cells.context, 0)]
-        cells = ContextCells(
-            self.cells.n[keep],
-            self.cells.mean[keep],
-            self.cells.variance[keep],
-            self.cells.cells[kept],
-            renumber[self.cells.context[kept]],
-        )
-        table = self.table[keep].reset_index(drop=True)
+        cells, table = self.cells.part(np.flatnonzero(keep)), self.table[keep].reset_index(drop=True)
         return Test(table, self.group[keep], self.dose[keep], self.drugs, self.first[keep], cells)
 
 
@@ -81,7 +72,7 @@ def without_unknown(model: GIM, test: Test, features: Any) -> Test:
     return test.part(~lost)
 
 
-def _read_test(
+def read_test(
     model: GIM, data: Any, n_cells: int, rng: np.random.Generator, transform: Transform | None = None
 ) -> Test:
     """The held-out contexts and their cells."""
@@ -107,14 +98,9 @@ def _read_test(
     if absent:
         raise ValueError(f"adata_test: batch or covariates {absent[:5]} were not in the training data.")
     rows = encode_rows(table, spec, study.design.drugs)
-    part = ContextCells(
-        cells.n[perturbed], cells.mean[perturbed], cells.variance[perturbed], cells.cells, cells.context
-    )
-    renumber = np.full(len(contexts.table), -1)
-    renumber[perturbed] = np.arange(len(perturbed))
-    part.context = renumber[cells.context]
     first = np.unique(contexts.index, return_index=True)[1][perturbed]
-    test = Test(table, np.array([known[tuple(row)] for row in names]), rows.matrix(), rows.drugs, first, part)
+    group = np.array([known[tuple(row)] for row in names])
+    test = Test(table, group, rows.matrix(), rows.drugs, first, cells.part(perturbed))
     _warn_of_leaks(model, test)
     return test
 

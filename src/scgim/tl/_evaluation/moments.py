@@ -1,10 +1,12 @@
 """Means, variances and a sample of the cells of each context, in one pass over the cells."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
 
+from scgim._core.arrays import dense, member
 from scgim.model._reading.cells import Cells
 
 
@@ -21,6 +23,15 @@ class ContextCells:
     def of(self, k: int) -> np.ndarray:
         """Sampled cells of one context, (n, G)."""
         return self.cells[self.context == k]
+
+    def part(self, contexts: np.ndarray) -> ContextCells:
+        """Some of the contexts, numbered anew, with their sampled cells."""
+        place = np.full(len(self.n), -1)
+        place[contexts] = np.arange(len(contexts))
+        context = place[self.context]
+        kept = context >= 0
+        statistics = (self.n[contexts], self.mean[contexts], self.variance[contexts])
+        return ContextCells(*statistics, self.cells[kept], context[kept])
 
 
 def collect(
@@ -48,13 +59,13 @@ def collect(
     total = square = shift = None
     kept, owner, start = [], [], 0
     for block, context in source():
-        x = np.asarray(block.toarray() if sparse.issparse(block) else block, dtype=np.float64)
+        x = dense(block)
         if shift is None:
             shift = x.mean(0)  # sums around a typical value lose no digits
             total, square = np.zeros((n_contexts, x.shape[1])), np.zeros((n_contexts, x.shape[1]))
-        member = sparse.csr_matrix((np.ones(len(x)), (context, np.arange(len(x)))), shape=(n_contexts, len(x)))
-        total += member @ (x - shift)
-        square += member @ (x - shift) ** 2
+        of_context = member(context, n_contexts)
+        total += of_context @ (x - shift)
+        square += of_context @ (x - shift) ** 2
         rows = np.flatnonzero(chosen[start : start + len(x)])
         kept.append(x[rows].astype(np.float32))
         owner.append(np.asarray(context)[rows])

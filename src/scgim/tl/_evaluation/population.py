@@ -55,7 +55,7 @@ def move_controls(
     rows = test.table.drop(columns="n_cells")
     means, kept = [], []
     for k, group in enumerate(test.group):
-        control = np.flatnonzero((np.asarray(design.control) & (np.asarray(design.group) == group))[context])
+        control = np.flatnonzero((design.control & (design.group == group))[context])
         if not len(control):
             raise ValueError(
                 f"population: 'control' needs control cells of every batch, and {test.label[k]} has none; use 'model'."

@@ -29,7 +29,7 @@ def results_of(model: GIM, params: dict[str, Any]) -> Results:
     return Results(
         genes=[str(gene) for gene in fit.genes],
         contexts=model.contexts,
-        control=np.asarray(model.design.control, bool),
+        control=model.design.control,
         context_of_cell=model.cells().index,
         probability=fit.of_context.probability,
         effect=fit.of_context.mean,

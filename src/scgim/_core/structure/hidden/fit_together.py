@@ -114,7 +114,7 @@ def fit_together(
     start
         Effects ``(G, G)``, loadings ``(r, G)`` and variances of the noises ``(G,)``.
     """
-    n = np.maximum(np.asarray(design.n_cells, dtype=float), 1.0)[:, None]
+    n = np.maximum(design.n_cells, 1.0)[:, None]
     acts = ~design.control
     climb = Climb(within, max(float(n.sum()) - len(n), 1.0), allowed, len(start[1]))
     x = climb.pack(*start)
