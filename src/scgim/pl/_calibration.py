@@ -66,8 +66,7 @@ def calibration(
     ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
     ax.set_xlabel("probability said", fontsize=9)
     ax.set_ylabel("share that is true", fontsize=9)
-    if title:
-        ax.set_title(_style.literal(title), fontsize=9, color=_style.muted(), loc="left")
+    _style.head(ax, title or "")
     return _style.finish(ax.figure, ax, own=own, show=show, save=save, return_fig=return_fig)
 
 

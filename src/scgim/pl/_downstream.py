@@ -35,6 +35,18 @@ def reachable(weights: sparse.csr_matrix, start: list[int]) -> list[int]:
     return sorted(seen)
 
 
+class Shown(NamedTuple):
+    """What is drawn of one perturbation, and what is known of it."""
+
+    genes: list[int]
+    targets: list[int]  # those of the genes
+    n_targets: int  # of the perturbation, drawn or not
+    left_out: int  # genes downstream
+    change: np.ndarray  # (G,) of the mean, or the effects of targets where that is not known
+    exact: bool  # whether it is known
+    sure: bool  # whether it has a target or changes a regulator
+
+
 def draw(
     fitted: Fitted,
     row: int,
@@ -51,9 +63,31 @@ def draw(
     Regulators stand between the perturbation and the genes that they act on, with corners. What they add to genes is `added`
     ``(G,)``; where older results do not hold it, only targets are coloured beside them.
     """
-    exact = fitted.exact and (not regulators or added is not None)
     weights = sparse.csr_matrix(weights, copy=True)
     weights.eliminate_zeros()
+    shown = _choose(fitted, row, weights, n_genes, regulators, added)
+    norm = _style.symmetric(shown.change[shown.genes], quantile=1.0)
+    scene = _network.compose(*_network_of(fitted, row, weights, shown, regulators, norm))
+    ax, own = _style.axes(ax, lambda: _network.figure_for(scene, title=True, right=74.0)[1])
+    _network.draw(ax, scene)
+    _network.edge_legend(ax)
+    if shown.exact or shown.targets:
+        _color_bar(ax, norm, "change of the mean" if shown.exact else "effect")
+    title = _title(fitted, row, shown) if title is None else title
+    ax.set_title(_style.literal(title), fontsize=10, color=_style.muted())
+    return ax, own
+
+
+def _choose(
+    fitted: Fitted,
+    row: int,
+    weights: sparse.csr_matrix,
+    n_genes: int,
+    regulators: Sequence[Regulator],
+    added: np.ndarray | None,
+) -> Shown:
+    """Targets, or the most probable one, genes that regulators act on, and those downstream that change most."""
+    exact = fitted.exact and (not regulators or added is not None)
     probability, effect = fitted.probability[row], fitted.effect[row]
     targets = np.flatnonzero(probability >= 0.5).tolist()
     sure = bool(targets) or bool(regulators)
@@ -61,66 +95,66 @@ def draw(
         targets = [int(probability.argmax())]
     shift = np.where(np.isin(np.arange(len(effect)), targets), effect, 0.0)
     shift = shift if added is None or not regulators else shift + added
-    n_targets, every = len(targets), set(targets)
     strongest = sorted(targets, key=lambda g: -probability[g] * abs(effect[g]))[: max(1, n_genes // 2)]
     change = mean_change(weights, shift) if exact else shift
     acted_on = {g: max(abs(r.weight.get(g, 0.0)) for r in regulators) for r in regulators for g in r.weight}
-    room = max(1, n_genes - len(strongest)) // (2 if len(strongest) else 1)
-    strongest += [g for g in sorted(acted_on, key=lambda g: -acted_on[g]) if g not in every][
-        : room if regulators else 0
-    ]
-    genes, left_out = _select(weights, strongest, change, n_genes)
-    targets = [gene for gene in genes if gene in every]  # a target that is drawn is drawn as one
-    norm = _style.symmetric(change[genes], quantile=1.0)
-    color = _style.diverging()
-    nodes = []
-    names = dict(zip(genes, _style.labels([fitted.genes[g] for g in genes], 14), strict=True))
-    for gene in genes:
-        known = exact or gene in targets
-        fill = color(norm(change[gene])) if known else _style.paper()
-        nodes.append(
-            _network.Node(
-                names[gene],
-                note=_style.number(change[gene]) if exact else "",
-                fill=fill,
-                edge=_style.ink() if gene in targets else _style.outline(),
-                width=2.2 if gene in targets else 0.9,
-                text=_style.readable(fill),
-            )
-        )
+    room = max(1, n_genes - len(strongest)) // (2 if strongest else 1) if regulators else 0
+    others = [g for g in sorted(acted_on, key=lambda g: -acted_on[g]) if g not in set(targets)]
+    genes, left_out = _select(weights, strongest + others[:room], change, n_genes)
+    drawn = [gene for gene in genes if gene in set(targets)]  # a target that is drawn is drawn as one
+    return Shown(genes, drawn, len(targets), left_out, change, exact, sure)
+
+
+def _network_of(
+    fitted: Fitted,
+    row: int,
+    weights: sparse.csr_matrix,
+    shown: Shown,
+    regulators: Sequence[Regulator],
+    norm: Any,
+) -> tuple[list[_network.Node], list[_network.Edge]]:
+    """Genes, the perturbation and its regulators, and what acts on what."""
+    genes, dark = shown.genes, _style.ink()
+    names = _style.labels([fitted.genes[g] for g in genes], 14)
+    nodes = [_gene(name, g, shown, norm) for name, g in zip(names, genes, strict=True)]
     index = {gene: k for k, gene in enumerate(genes)}
     part = sparse.coo_matrix(weights[genes][:, genes])
     edges = [
         _network.Edge(int(i), int(j), float(w)) for i, j, w in zip(part.row, part.col, part.data, strict=True) if i != j
     ]
-    drug = len(nodes)
-    dark = _style.ink()
-    name = _style.shorten(fitted.perturbation[row], 40)
+    drug, name = len(nodes), _style.shorten(fitted.perturbation[row], 40)
     nodes.append(_network.Node(name, fill=dark, edge=dark, text=_style.paper(), wide=True))
-    for gene in targets:
-        doubt = "" if probability[gene] >= SURE else f"  (p {probability[gene]:.2f})"
-        kind = "" if fitted.kind[row, gene] == "shift" else f"{fitted.kind[row, gene]} "
-        label = kind + _style.number(effect[gene]) + doubt
-        edges.append(_network.Edge(drug, index[gene], float(effect[gene]), dark, "-" if sure else (0, (3, 2)), label))
+    for gene in shown.targets:
+        effect, kind = float(fitted.effect[row, gene]), fitted.kind[row, gene]
+        label = _said("" if kind == "shift" else f"{kind} ", effect, fitted.probability[row, gene])
+        edges.append(_network.Edge(drug, index[gene], effect, dark, "-" if shown.sure else (0, (3, 2)), label))
     for regulator in regulators:
+        at = len(nodes)
         nodes.append(_network.Node(_style.shorten(regulator.name, 14), edge=dark, width=1.6, box=True))
-        at, p = len(nodes) - 1, regulator.probability
-        doubt = "" if p >= SURE else f"  (p {p:.2f})"
-        label = f"regulator {_style.number(regulator.activity)}{doubt}"
+        label = _said("regulator ", regulator.activity, regulator.probability)
         edges.append(_network.Edge(drug, at, regulator.activity, dark, "-", label))
         drawn = {g: w for g, w in regulator.weight.items() if g in index}
         edges += [_network.Edge(at, index[g], w, "", (0, (2, 2))) for g, w in drawn.items()]
-    scene = _network.compose(nodes, edges)
-    ax, own = _style.axes(ax, lambda: _network.figure_for(scene, title=True, right=74.0)[1])
-    if title is None:
-        cut = f"{len(targets)} of {n_targets}" if n_targets > len(targets) else ""
-        title = _title(fitted, row, left_out, cut, sure=sure)
-    _network.draw(ax, scene)
-    _network.edge_legend(ax)
-    if exact or targets:
-        _color_bar(ax, norm, "change of the mean" if exact else "effect")
-    ax.set_title(_style.literal(title), fontsize=10, color=_style.muted())
-    return ax, own
+    return nodes, edges
+
+
+def _gene(name: str, gene: int, shown: Shown, norm: Any) -> _network.Node:
+    """The pill of a gene, in the colour of its change."""
+    target, change = gene in shown.targets, shown.change[gene]
+    fill = _style.diverging()(norm(change)) if shown.exact or target else _style.paper()
+    return _network.Node(
+        name,
+        note=_style.number(change) if shown.exact else "",
+        fill=fill,
+        edge=_style.ink() if target else _style.outline(),
+        width=2.2 if target else 0.9,
+        text=_style.readable(fill),
+    )
+
+
+def _said(what: str, size: float, probability: float) -> str:
+    """What stands beside an edge: a size, and its probability where that is in doubt."""
+    return what + _style.number(size) + ("" if probability >= SURE else f"  (p {probability:.2f})")
 
 
 def _select(weights: sparse.csr_matrix, targets: list[int], change: np.ndarray, n_genes: int) -> tuple[list[int], int]:
@@ -133,15 +167,15 @@ def _select(weights: sparse.csr_matrix, targets: list[int], change: np.ndarray, 
     return sorted(targets + kept), len(below) - len(kept)
 
 
-def _title(fitted: Fitted, row: int, left_out: int, drawn: str, *, sure: bool) -> str:
+def _title(fitted: Fitted, row: int, shown: Shown) -> str:
     """The dose, and what a reader has to know about the choice of genes."""
     parts = [f"at dose {fitted.dose[row]:g}"] if np.isfinite(fitted.dose[row]) else []
-    if not sure:
+    if not shown.sure:
         parts.append("no gene is a target with probability 1/2; the most probable one is drawn")
-    if drawn:
-        parts.append(f"{drawn} targets")
-    if left_out:
-        parts.append(f"without the {left_out} least changed {'gene' if left_out == 1 else 'genes'}")
+    if shown.n_targets > len(shown.targets):
+        parts.append(f"{len(shown.targets)} of {shown.n_targets} targets")
+    if shown.left_out:
+        parts.append(f"without the {shown.left_out} least changed {'gene' if shown.left_out == 1 else 'genes'}")
     return ", ".join(parts)
 
 
@@ -152,8 +186,4 @@ def _color_bar(ax: Any, norm: Any, label: str) -> None:
     width, height = box.width / ax.figure.dpi, box.height / ax.figure.dpi
     tall = min(1.2, 0.8 * height)
     cax = ax.inset_axes((1 + 0.08 / width, 1 - (tall + 0.1) / height, 0.11 / width, tall / height))
-    bar = ax.figure.colorbar(ScalarMappable(norm, _style.diverging()), cax=cax)
-    bar.outline.set_visible(False)
-    cax.grid(visible=False)
-    bar.ax.tick_params(labelsize=7, length=2, color=_style.muted(), labelcolor=_style.ink())
-    bar.set_label(label, fontsize=8, color=_style.ink())
+    _style.color_bar(ax.figure.colorbar(ScalarMappable(norm, _style.diverging()), cax=cax), label)

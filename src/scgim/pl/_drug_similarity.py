@@ -82,15 +82,10 @@ def drug_similarity(
     ax.tick_params(length=0)
     for spine in ax.spines.values():
         spine.set_visible(False)
-    bar = ax.figure.colorbar(image, ax=ax, shrink=0.6, aspect=14)
-    bar.outline.set_visible(False)
-    bar.ax.grid(visible=False)
-    bar.ax.tick_params(labelsize=7, length=2, labelcolor=_style.ink())
-    bar.set_label("cosine of expected effects", fontsize=8, color=_style.ink())
+    _style.color_bar(ax.figure.colorbar(image, ax=ax, shrink=0.6, aspect=14), "cosine of expected effects")
     if title is None and len(order) < space.n_obs:
         title = f"{len(order)} of {space.n_obs} perturbations"
-    if title:
-        ax.set_title(_style.literal(title), fontsize=9, color=_style.muted(), loc="left")
+    _style.head(ax, title or "")
     return _style.finish(ax.figure, ax, own=own, show=show, save=save, return_fig=return_fig)
 
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mudata import MuData
 
-MOST_COLUMNS = 4  # panels side by side
 KEPT_BY = "validation_loss"  # the epoch with the lowest has its weights kept
 
 
@@ -67,8 +66,6 @@ def history(
     --------
     >>> scgim.pl.history(adata)
     """
-    import matplotlib.pyplot as plt
-
     table = _keys.HISTORY.find(adata, key)
     panels = [
         (str(stage), str(metric), part)
@@ -80,14 +77,7 @@ def history(
     if unknown or not panels:
         raise ValueError(f"metrics: expected some of {found}, found {unknown or metrics}.")
     if ax is None:
-        columns = min(len(panels), MOST_COLUMNS)
-        lines = -(-len(panels) // columns)
-        _, grid = plt.subplots(
-            lines, columns, figsize=(3.1 * columns + 0.3, 2.4 * lines + 0.1), squeeze=False, layout="constrained"
-        )
-        axes = list(grid.ravel()[: len(panels)])
-        for unused in grid.ravel()[len(panels) :]:
-            unused.set_visible(False)
+        axes = _style.panels(len(panels), 3.1, 2.4, right=0.3, bottom=0.1)
     elif len(panels) == 1:
         axes = [ax]
     else:

@@ -114,15 +114,8 @@ def mechanisms(
     rows, genes = _overview.choose(fitted, order, n_genes, n_perturbations)
     labels = _style.labels([fitted.label[row] for row in rows], 38)
     if title is None:
-        title = _selection(len(rows), len(fitted.label), "perturbations", len(genes), len(fitted.genes))
-    ax, own = _style.axes(ax, lambda: _overview.figure_for(fitted, rows, genes, labels, title=bool(title))[1])
-    if not own:
-        _overview.make_room(ax)
-    box = ax.get_window_extent()
-    unit = min(box.width / max(len(genes), 1), box.height / max(len(rows), 1)) * 72 / ax.figure.dpi
-    _overview.draw(ax, fitted, rows, genes, labels, unit)
-    if title:
-        ax.set_title(_style.literal(title), fontsize=9, color=_style.muted(), loc="left", pad=6)
+        title = _selection(len(rows), len(fitted.label), len(genes), len(fitted.genes))
+    ax, own = _overview.picture(ax, fitted, rows, genes, labels, title)
     return _style.finish(ax.figure, ax, own=own, show=show, save=save, return_fig=return_fig)
 
 
@@ -140,9 +133,9 @@ def _regulators(row: int, adata: Any, key: str, dose: str | float) -> list[_down
     ]
 
 
-def _selection(rows: int, all_rows: int, what: str, genes: int, all_genes: int) -> str:
+def _selection(rows: int, all_rows: int, genes: int, all_genes: int) -> str:
     """Says what is left out, if anything is."""
-    parts = [f"{rows} of {all_rows} {what}"] if rows < all_rows else []
+    parts = [f"{rows} of {all_rows} perturbations"] if rows < all_rows else []
     parts += [f"{genes} of {all_genes} genes"] if genes < all_genes else []
     return ", ".join(parts)
 

@@ -66,8 +66,22 @@ AREA = {"activity": 0.55, "hard": 0.8}
 """Forms that are larger than a circle of the same nominal size."""
 
 
+def picture(
+    ax: Any, fitted: Fitted, rows: list[int], genes: list[int], labels: list[str], title: str, colors: str = "effect"
+) -> tuple[Any, bool]:
+    """Dots with legends and title, in the axes or in new ones; the axes and whether they are new. `colors` says what colours stand for."""
+    ax, own = _style.axes(ax, lambda: figure_for(fitted, rows, genes, labels, title=bool(title))[1])
+    if not own:
+        make_room(ax)
+    box = ax.get_window_extent()
+    unit = min(box.width / max(len(genes), 1), box.height / max(len(rows), 1)) * 72 / ax.figure.dpi
+    draw(ax, fitted, rows, genes, labels, unit, colors)
+    _style.head(ax, title, pad=6)
+    return ax, own
+
+
 def draw(
-    ax: Any, fitted: Fitted, rows: list[int], genes: list[int], labels: list[str], unit: float, colors: str = "effect"
+    ax: Any, fitted: Fitted, rows: list[int], genes: list[int], labels: list[str], unit: float, colors: str
 ) -> None:
     """Draw the dots; ``unit`` is the distance of two dots in points, ``colors`` what colours stand for."""
     probability = fitted.probability[np.ix_(rows, genes)]  # (rows, genes)
@@ -138,10 +152,7 @@ def _legends(ax: Any, norm: Any, biggest: float, unit: float, colors: str) -> No
     bar = min(1.15, max(0.5 * height, 0.85))
     left = 1 + 0.3 / width
     cax = ax.inset_axes((left, 1 - bar / height, 0.11 / width, bar / height))
-    colorbar = ax.figure.colorbar(ScalarMappable(norm, _style.diverging()), cax=cax)
-    colorbar.outline.set_visible(False)
-    colorbar.ax.tick_params(labelsize=7, length=2, color=_style.muted(), labelcolor=_style.ink())
-    colorbar.set_label(colors, fontsize=8, color=_style.ink())
+    _style.color_bar(ax.figure.colorbar(ScalarMappable(norm, _style.diverging()), cax=cax), colors)
     levels = [0.25, 0.5, 0.75, 1.0]
     step = max(0.2, 0.95 * unit / 72)  # inches: large cells have large dots
     tall = step * len(levels)
@@ -154,7 +165,6 @@ def _legends(ax: Any, norm: Any, biggest: float, unit: float, colors: str) -> No
         linewidths=0.7, edgecolors=[_style.outline()] + [_style.ink()] * 3, clip_on=False,
     )  # fmt: skip
     sizes.grid(visible=False)
-    cax.grid(visible=False)
     sizes.set(xlim=(-0.5, 0.5), ylim=(-0.5, len(levels) - 0.5), xticks=[])
     sizes.yaxis.tick_right()
     sizes.set_yticks(range(len(levels)), [f"{v:g}" for v in levels])

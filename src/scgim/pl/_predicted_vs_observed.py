@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = ("context", "perturbation", "gene", "observed", "predicted")  # of the table that are read
-SIDE, MOST_COLUMNS = 2.9, 4  # inches a panel, and panels side by side
+SIDE = 2.9  # inches a panel
 
 
 @_style.documented
@@ -82,8 +82,6 @@ def predicted_vs_observed(
     --------
     >>> scgim.pl.predicted_vs_observed(scgim.tl.changes(model, adata_test))
     """
-    import matplotlib.pyplot as plt
-
     panels, total = _panels(table, perturbation, level, n_panels)
     if ax is not None and len(panels) > 1:
         raise ValueError(
@@ -94,14 +92,7 @@ def predicted_vs_observed(
     if single:
         axes = [_style.axes(ax, (4.6, 4.2))[0]]
     else:
-        columns = min(len(panels), MOST_COLUMNS)
-        lines = -(-len(panels) // columns)
-        _, grid = plt.subplots(
-            lines, columns, figsize=(SIDE * columns, (SIDE + 0.2) * lines), squeeze=False, layout="constrained"
-        )
-        axes = list(grid.ravel()[: len(panels)])
-        for unused in grid.ravel()[len(panels) :]:
-            unused.set_visible(False)
+        axes = _style.panels(len(panels), SIDE, SIDE + 0.2)
     common, names = _apart([name for name, _ in panels])
     for axis, name, (_, part) in zip(axes, names, panels, strict=True):
         _panel(axis, name, part, n_labels, length=44 if single else 30)

@@ -97,12 +97,5 @@ def regulators(
     labels = _style.labels([drawn.label[row] for row in rows], 38)
     if title is None:
         title = f"{len(columns)} of {len(order)} regulators" if len(columns) < len(order) else ""
-    ax, own = _style.axes(ax, lambda: _overview.figure_for(drawn, rows, columns, labels, title=bool(title))[1])
-    if not own:
-        _overview.make_room(ax)
-    box = ax.get_window_extent()
-    unit = min(box.width / len(columns), box.height / max(len(rows), 1)) * 72 / ax.figure.dpi
-    _overview.draw(ax, drawn, rows, columns, labels, unit, colors="change of activity")
-    if title:
-        ax.set_title(_style.literal(title), fontsize=9, color=_style.muted(), loc="left", pad=6)
+    ax, own = _overview.picture(ax, drawn, rows, columns, labels, title, colors="change of activity")
     return _style.finish(ax.figure, ax, own=own, show=show, save=save, return_fig=return_fig)

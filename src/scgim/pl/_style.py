@@ -75,6 +75,7 @@ def _lightness(color: Any) -> float:
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
+MOST_COLUMNS = 4  # panels side by side
 SAVED_DPI = 200  # dots per inch of saved figures: enough for print at their size
 READABLE = 0.56  # lightness below which white is easier to read
 
@@ -158,6 +159,20 @@ def clean(axis: Any) -> None:
         axis.spines[side].set_color(muted())
 
 
+def head(axis: Any, title: str, **more: Any) -> None:
+    """A title in small, muted text, where there is one."""
+    if title:
+        axis.set_title(literal(title), fontsize=9, color=muted(), loc="left", **more)
+
+
+def color_bar(bar: Any, label: str) -> None:
+    """A colour bar without a box, with small ticks."""
+    bar.outline.set_visible(False)
+    bar.ax.grid(visible=False)
+    bar.ax.tick_params(labelsize=7, length=2, color=muted(), labelcolor=ink())
+    bar.set_label(label, fontsize=8, color=ink())
+
+
 SHOWN: dict[str, Check] = {"show": or_none(FLAG), "save": or_none(PATH), "return_fig": FLAG}
 """Checks of what every picture takes."""
 DRAWN: dict[str, Check] = {"title": or_none(TEXT), "ax": or_none(AXES), **SHOWN}
@@ -219,6 +234,19 @@ def axes(ax: "Axes | None", make: Callable[[], Any] | tuple[float, float]) -> "t
     import matplotlib.pyplot as plt
 
     return plt.subplots(figsize=make, layout="constrained")[1], True
+
+
+def panels(n: int, wide: float, high: float, *, right: float = 0.0, bottom: float = 0.0) -> list[Any]:
+    """Axes of n panels of this size in inches, `MOST_COLUMNS` side by side, in a figure with more room at the right and the bottom."""
+    import matplotlib.pyplot as plt
+
+    columns = min(n, MOST_COLUMNS)
+    lines = -(-n // columns)
+    size = (wide * columns + right, high * lines + bottom)
+    axes = plt.subplots(lines, columns, figsize=size, squeeze=False, layout="constrained")[1].ravel()
+    for unused in axes[n:]:
+        unused.set_visible(False)
+    return list(axes[:n])
 
 
 def finish(

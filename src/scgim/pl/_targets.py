@@ -114,7 +114,7 @@ def targets(
     if title is None:
         found = f"{int(sure.sum())} of {len(table)} with a probability of at least {min_probability:g}"
         title = found if perturbation is None else f"{_style.shorten(str(perturbation), 40)}: {found}"
-    ax.set_title(_style.literal(title), fontsize=9, color=_style.muted(), loc="left")
+    _style.head(ax, title)
     return _style.finish(ax.figure, ax, own=own, show=show, save=save, return_fig=return_fig)
 
 
