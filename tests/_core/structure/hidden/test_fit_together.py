@@ -67,3 +67,16 @@ def test_only_allowed_effects_are_made(system):
     allowed = np.triu(np.random.default_rng(2).random((G, G)) < 0.5, 1)
     found = fit_together(within, mean, design, allowed, (np.zeros((G, G)), np.full((1, G), 0.1), np.diag(within)))
     assert not found[~allowed].any()
+
+
+@pytest.mark.parametrize("r", [1, 2])
+def test_scores_of_factors_are_those_of_a_weighted_ridge_regression(r):
+    """Context by context, by least squares."""
+    rng = np.random.default_rng(r)
+    residual, loading = rng.normal(size=(5, 7)), rng.normal(size=(r, 7))
+    weight, spread = rng.uniform(0.5, 3.0, (5, 7)), rng.uniform(0.2, 2.0, r)
+    found = Means(residual, weight, spread).scores(residual, loading)
+    for k in range(5):
+        rows = np.vstack([loading.T * np.sqrt(weight[k])[:, None], np.diag(1 / np.sqrt(spread))])
+        right = np.concatenate([residual[k] * np.sqrt(weight[k]), np.zeros(r)])
+        np.testing.assert_allclose(found[k], np.linalg.lstsq(rows, right, rcond=None)[0])

@@ -35,8 +35,11 @@ class Means:
 
     def scores(self, residual: np.ndarray, loading: np.ndarray) -> np.ndarray:
         """Posterior means ``(K, r)`` of the factors."""
-        precision = np.einsum("rg,kg,sg->krs", loading, self.weight, loading) + np.diag(1 / self.spread)
-        right = (self.weight * residual) @ loading.T
+        r, right = len(loading), (self.weight * residual) @ loading.T
+        products = (loading[:, None] * loading).reshape(r * r, -1)  # (r r, G)
+        precision = (self.weight @ products.T).reshape(-1, r, r) + np.diag(1 / self.spread)
+        if r == 1:
+            return np.asarray(right / precision[:, 0])
         return np.asarray(np.linalg.solve(precision, right[:, :, None])[:, :, 0])
 
 
@@ -56,39 +59,40 @@ class Climb:
     """
 
     def __init__(self, within: np.ndarray, n: float, allowed: np.ndarray, n_factors: int) -> None:
-        self.within, self.n, self.at, self.r = within, n, np.nonzero(allowed), n_factors
-        self.E, self.G = len(self.at[0]), len(within)
+        self.within, self.n, self.at, self.r = within, n, np.flatnonzero(allowed), n_factors
+        self.E, self.G = len(self.at), len(within)
 
     def pack(self, weights: np.ndarray, loading: np.ndarray, unique: np.ndarray) -> np.ndarray:
         """One vector of all."""
-        return np.concatenate([weights[self.at], loading.ravel(), np.log(unique)])
+        return np.concatenate([weights.ravel()[self.at], loading.ravel(), np.log(unique)])
 
     def unpack(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Effects ``(G, G)``, loadings ``(r, G)`` and variances ``(G,)``."""
         weights = np.zeros((self.G, self.G))
-        weights[self.at] = x[: self.E]
+        weights.ravel()[self.at] = x[: self.E]
         loading = x[self.E : self.E + self.r * self.G].reshape(self.r, self.G)
         return weights, loading, np.exp(x[self.E + self.r * self.G :])
 
     def __call__(self, x: np.ndarray, means: Means, ridge: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient; `ridge` are prices ``(E,)`` of squared effects."""
         weights, loading, unique = self.unpack(x)
-        left, effects = np.eye(self.G) - weights, x[: self.E]
+        left, effects, diagonal = np.eye(self.G) - weights, x[: self.E], slice(None, None, self.G + 1)
         scaled = loading / unique  # (r, G)
         core = np.eye(self.r) + scaled @ loading.T
-        inverse = np.diag(1 / unique) - scaled.T @ np.linalg.solve(core, scaled)  # of the covariance of noises
+        inverse = -(scaled.T @ np.linalg.solve(core, scaled))  # of the covariance of noises
+        inverse.ravel()[diagonal] += 1 / unique
         passed = self.within @ left
         ratio = inverse @ (left.T @ passed)
         of_noise = 0.5 * self.n * (inverse - ratio @ inverse)  # gradient in the covariance of noises
         residual = means.mean @ left
         score = means.scores(residual, loading)
         rest = residual - score @ loading
-        weighted = means.weight * rest
-        value = 0.5 * self.n * (np.log(np.linalg.det(core)) + np.log(unique).sum() + np.trace(ratio))
-        value += 0.5 * float(np.vdot(weighted, rest) + (score**2 / means.spread).sum() + ridge @ effects**2)
-        of_effects = (-self.n * passed @ inverse - means.mean.T @ weighted)[self.at] + ridge * effects
+        weighted, priced = means.weight * rest, ridge * effects
+        value = 0.5 * self.n * (np.log(np.linalg.det(core)) + np.log(unique).sum() + ratio.ravel()[diagonal].sum())
+        value += 0.5 * float(np.vdot(weighted, rest) + (score**2 / means.spread).sum() + priced @ effects)
+        of_effects = priced - (self.n * (passed @ inverse) + means.mean.T @ weighted).ravel()[self.at]
         of_loading = 2 * loading @ of_noise - score.T @ weighted
-        gradient = np.concatenate([of_effects, of_loading.ravel(), np.diag(of_noise) * unique])
+        gradient = np.concatenate([of_effects, of_loading.ravel(), of_noise.ravel()[diagonal] * unique])
         return float(value / self.n), gradient / self.n
 
 
