@@ -9,20 +9,18 @@ BETWEEN = tuple(f"{part}site-packages{part}{name}{part}" for part in ("/", "\\")
 """Parts of the paths of packages that call functions of this one."""
 
 
-def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+def warn_user(message: str) -> None:
     """Warn at the first line of the call stack that is neither of this package nor of one that calls it.
 
     Parameters
     ----------
     message
         What is to be known, with the argument that it is about at the start.
-    category
-        Class of the warning.
     """
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _ours(frame.f_code.co_filename):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(message, UserWarning, stacklevel=level)
 
 
 def _ours(path: str) -> bool:

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from scgim._writing import check_room, recover
-from scgim.cli._console import InputError
+from scgim._writing import beside, check_room, recover
+from scgim.cli._console import InputError, console
 
 READABLE = (".h5ad", ".h5mu", ".zarr")
 RESULTS = ("adata.h5ad", "adata.zarr", "mdata.h5mu")
@@ -101,6 +101,23 @@ def check_file(path: Path, *, n_bytes: int, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise InputError(f"--out {path}: the file exists already; name another, or replace it with --overwrite.")
     _check_room(path.parent, n_bytes)
+
+
+def check_request(model_dir: Path, out: Path, *, overwrite: bool) -> None:
+    """A model to ask, and a file for the cells that it answers with."""
+    if not model_dir.is_dir():
+        raise InputError(f"{model_dir}: no such folder; expected the folder model/ that 'scgim fit' leaves.")
+    if out.suffix not in (".h5ad", ".zarr"):
+        raise InputError(f"--out {out}: expected a file that ends in .h5ad or .zarr.")
+    check_file(out, n_bytes=0, overwrite=overwrite)
+
+
+def write_cells(cells: Any, out: Path) -> dict[str, Any]:
+    """Write an answer and say so; where it is and its size, for JSON."""
+    with beside(out) as stage:
+        write(cells, stage)
+    console().print(f"{out}: {cells.n_obs} cells x {cells.n_vars} genes", markup=False)
+    return {"out": str(out), "cells": int(cells.n_obs), "genes": int(cells.n_vars)}
 
 
 def _check_room(path: Path, n_bytes: int) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scgim._writing import beside
 from scgim.cli import _files
 from scgim.cli._console import InputError, console, load, step
 
@@ -24,11 +23,7 @@ def run(
     overwrite: bool,
 ) -> dict[str, Any]:
     """Load the model without data, intervene, write, and give what is printed as JSON; `numbers` holds ``GENE=VALUE`` of each option."""
-    if not model_dir.is_dir():
-        raise InputError(f"{model_dir}: no such folder; expected the folder model/ that 'scgim fit' leaves.")
-    if out.suffix not in (".h5ad", ".zarr"):
-        raise InputError(f"--out {out}: expected a file that ends in .h5ad or .zarr.")
-    _files.check_file(out, n_bytes=0, overwrite=overwrite)
+    _files.check_request(model_dir, out, overwrite=overwrite)
     tables = {
         name: {gene: _number(name, text) for gene, text in _pairs(name, values)} for name, values in numbers.items()
     }
@@ -49,15 +44,12 @@ def run(
         cells = tl.intervene(
             model, **asked, knockout=list(knockout) or None, population=columns or None, n_cells=n_cells, rng=seed
         )
-        with beside(out) as stage:
-            _files.write(cells, stage)
-    console().print(f"{out}: {cells.n_obs} cells x {cells.n_vars} genes", markup=False)
+    written = _files.write_cells(cells, out)
     changes = cells.var.loc[cells.var["change"].abs().sort_values(ascending=False).index[:SHOWN]]
     for gene, row in changes.iterrows():
         console().print(f"  {gene}: {row['change']:+.3g} (sd {row['change_sd']:.2g})", markup=False)
     change = {str(gene): float(value) for gene, value in cells.var["change"].items()}
-    shape = {"cells": int(cells.n_obs), "genes": int(cells.n_vars)}
-    return {"command": "intervene", "out": str(out), **shape, "change": change}
+    return {"command": "intervene", **written, "change": change}
 
 
 def _pairs(option: str, values: Sequence[str]) -> list[tuple[str, str]]:

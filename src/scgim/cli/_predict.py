@@ -3,20 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from scgim._writing import beside
 from scgim.cli import _files
-from scgim.cli._console import InputError, console, load, step
+from scgim.cli._console import InputError, load, step
 
 
 def run(
     model_dir: Path, perturbations: Path, *, features: Path | None, n_cells: int, seed: int, out: Path, overwrite: bool
 ) -> dict[str, Any]:
     """Load the model without data, predict, write; returns what is printed as JSON."""
-    if not model_dir.is_dir():
-        raise InputError(f"{model_dir}: no such folder; expected the folder model/ that 'scgim fit' leaves.")
-    if out.suffix not in (".h5ad", ".zarr"):
-        raise InputError(f"--out {out}: expected a file that ends in .h5ad or .zarr.")
-    _files.check_file(out, n_bytes=0, overwrite=overwrite)
+    _files.check_request(model_dir, out, overwrite=overwrite)
     table = _csv(perturbations)
     drugs = None if features is None else _csv(features, "--features ").pipe(lambda t: t.set_index(t.columns[0]))
     load()
@@ -32,11 +27,7 @@ def run(
         if drugs is not None:
             drugs = _numeric(drugs, list(drugs.columns), features)
         predicted = tl.predict(model, table, features=drugs, n_cells=n_cells, rng=seed)
-        with beside(out) as stage:
-            _files.write(predicted, stage)
-    console().print(f"{out}: {predicted.n_obs} cells x {predicted.n_vars} genes", markup=False)
-    shape = {"cells": int(predicted.n_obs), "genes": int(predicted.n_vars)}
-    return {"command": "predict", "out": str(out), "conditions": len(table), **shape}
+    return {"command": "predict", "conditions": len(table), **_files.write_cells(predicted, out)}
 
 
 def _csv(path: Path, option: str = "") -> Any:

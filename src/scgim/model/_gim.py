@@ -166,7 +166,6 @@ class GIM(
         self._graph_prior, self._known_targets, self._network = graph_prior, known_targets, network_of(regulators)
         self._module_kwargs = module_kwargs
         self.module = self._new_module()
-        self.contexts_ = {str(column): data.table[column].tolist() for column in data.table}
         self.fit_: Fit | None = None
         self.adjustment_: Adjustment | None = None
         self.observation_: dict[str, Any] = to_state(self._choices.observation)
@@ -328,24 +327,18 @@ class GIM(
         options = replace(options, max_epochs=max_epochs, checkpoint=checkpoint)
         searched: list[dict[str, Any]] = []
         if learns_from_moments(learner):
-            size = self.adata_manager.get_from_registry(SIZE_FACTOR_KEY) if self.study.spec.size_factor else None
-            search = Search(screen, size, bool(self.settings_.get("penetrance")), progress, timeout)
-            chosen, fit, observation = search.best(self._candidates, search_rng)
-            self.observation_ = to_state(observation)
-            if len(self._candidates) > 1:
-                self._choose(chosen)
-            searched = list(fit.history)
-            if fit.settings.get("stopped") == INTERRUPT:  # who ends the search does not wish to train
+            found = self._search(screen, progress, timeout, search_rng)
+            searched = list(found.history)
+            if found.settings.get("stopped") == INTERRUPT:  # who ends the search does not wish to train
                 options = replace(options, max_epochs=0)
             known = self._network is not None  # of regulators, which no training by minibatches knows
             stands = learner.exact or known or not self._choices.observation.direct
             with seeded(train_rng):
-                fit = refine(screen, fit, self, options, train_rng, progress, stands=stands)
+                self.fit_ = refine(screen, found, self, options, train_rng, progress, stands=stands)
         else:
             with seeded(train_rng):
                 module = Published.module(self.study.features, **self._module_settings())
-                fit, self.feature_model_ = fit_published(screen, module, self, options, train_rng)
-        self.fit_ = fit
+                self.fit_, self.feature_model_ = fit_published(screen, module, self, options, train_rng)
         trained: Any = self.history_
         self.history_: Any = merge_history(searched, trained)
         if learner.searches:  # the published estimator has trained its maps already
@@ -353,6 +346,18 @@ class GIM(
                 self.feature_model_ = fit_feature_model(self.fitted, self.study, feature_rng)
         self.is_trained_, self.train_params_ = True, kept
         say_weights(self.fitted.settings if self.settings_.get("weigh_baselines", True) else {})
+
+    def _search(
+        self, screen: Screen, progress: Progress | None, timeout: float | None, rng: np.random.Generator
+    ) -> Fit:
+        """The fit from moments; what was chosen by evidence, and how cells are observed, is kept."""
+        size = self.adata_manager.get_from_registry(SIZE_FACTOR_KEY) if self.study.spec.size_factor else None
+        search = Search(screen, size, bool(self.settings_.get("penetrance")), progress, timeout)
+        chosen, fit, observation = search.best(self._candidates, rng)
+        self.observation_ = to_state(observation)
+        if len(self._candidates) > 1:
+            self._choose(chosen)
+        return fit
 
     def _choose(self, choices: Settings[Any]) -> None:
         """From now on, also in files, the mechanism is the one that was chosen by evidence."""

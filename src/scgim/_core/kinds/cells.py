@@ -99,7 +99,6 @@ def mean_cells(
     group: np.ndarray,
     *,
     n_draws: int = 512,
-    rng: np.random.Generator | None = None,
 ) -> np.ndarray:
     """Mean cell under each row of the interventions, ``(n, G)``.
 
@@ -108,8 +107,7 @@ def mean_cells(
     group = np.asarray(group)
     if mechanisms.mechanism.linear:
         return propagate(mechanisms, moved, group, None)
-    rng = np.random.default_rng(0) if rng is None else rng
-    half = rng.standard_normal(((n_draws + 1) // 2, moved.add.shape[1]))
+    half = np.random.default_rng(0).standard_normal(((n_draws + 1) // 2, moved.add.shape[1]))
     noise = np.concatenate([half, -half])  # antithetic
     out = np.empty(moved.add.shape)
     for k in range(len(out)):

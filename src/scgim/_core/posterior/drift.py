@@ -179,25 +179,21 @@ def fit_drift(
     design: Design,
     fraction: np.ndarray,
     probability: np.ndarray,
-    background_sd: np.ndarray | None = None,
 ) -> Drift:
     """Posterior of the drugs' effects beyond their targets, averaged over the two standard deviations.
 
     Parameters
     ----------
     residual, error
-        ``(K, G)``; residual means and their variances; in perturbed contexts with the background.
+        ``(K, G)``; residual means and their sampling variances.
     design
         Of the contexts; those with one drug are used.
     fraction
         ``(K, D)``; fraction of the full effect of each drug.
     probability
         ``(D, G)``; that the gene is a target: it then says nothing of the other genes.
-    background_sd
-        ``(G,)``; background in `error`; None for none.
     """
-    background_sd = np.zeros(residual.shape[1]) if background_sd is None else background_sd
-    error = np.maximum(error - (background_sd**2)[None] * ~design.control[:, None], 1e-12)  # sampling alone
+    error = np.maximum(error, 1e-12)
     single = np.flatnonzero(design.single)
     drug = design.present[single].argmax(axis=1)
     all_residual, all_error = residual, error
@@ -234,4 +230,4 @@ def fit_drift(
     context_sd = context_sd if context_sd >= NEGLIGIBLE else 0.0
     left = all_residual - fraction @ (off * mean)  # (K, G)
     own = t_posterior(left, all_error, context_sd * ~design.control[:, None])
-    return Drift(background_sd, np.full(G, context_sd), Effects(off, mean, spread), of_context=own)
+    return Drift(np.zeros(G), np.full(G, context_sd), Effects(off, mean, spread), of_context=own)

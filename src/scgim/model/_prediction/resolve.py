@@ -7,7 +7,7 @@ unknown one is read from its features.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -30,6 +30,31 @@ logger = logging.getLogger(__name__)
 SHIFT = Shift()
 NO_VARIANCE = 1e-12
 """Added to variances, in squared units of the data, before they are inverted."""
+
+
+@dataclass
+class Read:
+    """What was read for the rows of a request, each by its own way.
+
+    Attributes
+    ----------
+    found
+        Row, and its interventions by kind.
+    drift
+        Row, and what adds to it beyond targets.
+    asked
+        Row, row of features, dose, and label of a drug that is to be read from its features.
+    mapped
+        Rows that the maps of the published estimator are asked for.
+    shares
+        Of the sum of the drugs, of rows that are read from the fitted drugs alone.
+    """
+
+    found: list[tuple[int, list[Effects]]] = field(default_factory=list)
+    drift: list[tuple[int, Effects]] = field(default_factory=list)
+    asked: list[tuple[int, int, float, int]] = field(default_factory=list)
+    mapped: list[int] = field(default_factory=list)
+    shares: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -189,74 +214,72 @@ class Resolver:
         features
             ``(U, Q)`` of the unknown drugs, or ``(m, Q)`` of the rows, see `read_new_features`.
         """
-        n_known = len(self.fit.drugs)
-        found: list[tuple[int, list[Effects]]] = []  # row, by kind
-        asked: list[tuple[int, int, float, int]] = []  # row, row of features, dose, label of the drug
-        by_row = self.data.features is not None and self.data.features.rows_are == "context"
-        labels: dict[tuple, int] = {}
-        drift: list[tuple[int, Effects]] = []
-        mapped: list[int] = []
-        shares: dict[int, float] = {}  # of rows that are read from the fitted drugs alone
-        for r, dose in enumerate(request.dose):
-            key = key_of(dose)
-            if not key:
-                continue
-            new = [d for d, _ in key if d >= n_known]
-            context = None if new else self._context(key, request.group[r])
-            if context is not None:
-                shares[r] = 1.0
-                found.append((r, context))
-                drift += [(r, small) for small in self._drift_of_context(key, request.group[r])]
-            elif self._maps is not None and (not by_row or features is not None):
-                mapped.append(r)
-            elif new and by_row:  # features of the row describe all of its drugs together
-                label = labels.setdefault(tuple(d for d, _ in key), len(labels))
-                asked.append((r, r, max(v for _, v in key), label))
-            else:
-                level = self._level(request.group[r])
-                old = [(d, v) for d, v in key if d < n_known]
-                share = self._share_of_sum if len(old) > 1 else 1.0
-                effects = [self._drug(d, v, level) for d, v in old]
-                found += [(r, [e.scale(share) for e in effect]) for effect in effects]
-                for i, ((d, v), effect) in enumerate(zip(old, effects, strict=True)):
-                    small = self._drift(d, v, level, new_context=i == 0, features=effect[0].probability)
-                    drift.append((r, small.scale(share)))
-                drift += [(r, more.scale(share)) for d, v in old for more in self._in_groups(d, v, request.group[r])]
-                drift += [(r, more) for d, v in old if len(key) == 1 for more in self._between_doses(d, v)]
-                shares |= {r: share} if not new else {}
-                asked += [(r, d - n_known, v, d) for d, v in key if d >= n_known]
-        of_kind = [[(r, effects[k]) for r, effects in found] for k in range(len(self.fit.kinds))]
-        of_kind[self._usual] += self._decode(asked, features) if asked else []
-        of_kind[self._usual] += self._amortised(np.array(mapped), request, features) if mapped else []
+        read = self._read(request, features)
+        of_kind = [[(r, effects[k]) for r, effects in read.found] for k in range(len(self.fit.kinds))]
+        of_kind[self._usual] += self._decode(read.asked, features) if read.asked else []
+        of_kind[self._usual] += self._amortised(np.array(read.mapped), request, features) if read.mapped else []
         parts = [
             Part.of(KINDS[kind.kind], rows, len(self.fit.genes), kind.origin)
             for kind, rows in zip(self.fit.kinds, of_kind, strict=True)
         ]
-        drift = drift if self.fit.drift.found else []
-        drift += self._differences(request, shares, found, drift)
+        read.drift = read.drift if self.fit.drift.found else []
+        drift = read.drift + self._differences(request, read)
         for r, dose in enumerate(request.dose):
-            drift += [(r, e) for d, v in key_of(dose) if d < n_known for e in self._regulated(d, v)]
+            drift += [(r, e) for d, v in key_of(dose) if d < len(self.fit.drugs) for e in self._regulated(d, v)]
         beside = Part.of(SHIFT, drift, len(self.fit.genes))
         responding = self.fit.penetrance.at(request.dose)[0] if self.fit.penetrance else None
         return Components(len(request.table), tuple(parts), beside, responding=responding)
 
-    def _differences(
-        self,
-        request: Request,
-        shares: dict[int, float],
-        found: list[tuple[int, list[Effects]]],
-        drift: list[tuple[int, Effects]],
-    ) -> list[tuple[int, Effects]]:
-        """What simple baselines change of rows, see `Mixed`; `shares` of the sum of the drugs, of the rows in question."""
+    def _read(self, request: Request, features: np.ndarray | None) -> Read:
+        """Every row by the way that is there for it: a fitted context, the published maps, its features, or its drugs."""
+        read, labels = Read(), dict[tuple, int]()
+        by_row = self.data.features is not None and self.data.features.rows_are == "context"
+        for r, dose in enumerate(request.dose):
+            key = key_of(dose)
+            if not key:
+                continue
+            new = any(d >= len(self.fit.drugs) for d, _ in key)
+            context = None if new else self._context(key, request.group[r])
+            if context is not None:
+                read.shares[r] = 1.0
+                read.found.append((r, context))
+                read.drift += [(r, small) for small in self._drift_of_context(key, request.group[r])]
+            elif self._maps is not None and (not by_row or features is not None):
+                read.mapped.append(r)
+            elif new and by_row:  # features of the row describe all of its drugs together
+                label = labels.setdefault(tuple(d for d, _ in key), len(labels))
+                read.asked.append((r, r, max(v for _, v in key), label))
+            else:
+                self._read_drugs(r, key, request.group[r], read)
+        return read
+
+    def _read_drugs(self, r: int, key: tuple, group: np.ndarray, read: Read) -> None:
+        """A row drug by drug: those that were fitted follow their curves, others are asked for by their features."""
+        n_known, level = len(self.fit.drugs), self._level(group)
+        old = [(d, v) for d, v in key if d < n_known]
+        share = self._share_of_sum if len(old) > 1 else 1.0
+        effects = [self._drug(d, v, level) for d, v in old]
+        read.found += [(r, [e.scale(share) for e in effect]) for effect in effects]
+        for i, ((d, v), effect) in enumerate(zip(old, effects, strict=True)):
+            small = self._drift(d, v, level, new_context=i == 0, features=effect[0].probability)
+            read.drift.append((r, small.scale(share)))
+        read.drift += [(r, more.scale(share)) for d, v in old for more in self._in_groups(d, v, group)]
+        read.drift += [(r, more) for d, v in old if len(key) == 1 for more in self._between_doses(d, v)]
+        read.asked += [(r, d - n_known, v, d) for d, v in key if d >= n_known]
+        if len(old) == len(key):
+            read.shares[r] = share
+
+    def _differences(self, request: Request, read: Read) -> list[tuple[int, Effects]]:
+        """What simple baselines change of rows, see `Mixed`."""
         if not self.mixes or len(self.fit.kinds) > 1:
             return []
         expected = np.zeros((len(request.table), len(self.fit.genes)))
-        for r, effects in found:
+        for r, effects in read.found:
             expected[r] += effects[0].expected
-        for r, small in drift:
+        for r, small in read.drift:
             expected[r] += small.expected
         out = []
-        for r, share in shares.items():
+        for r, share in read.shares.items():
             key, group = key_of(request.dose[r]), request.group[r]
             contexts = self._fitted.get(key) if self._context(key, group) is not None else None
             more = self._mixed.difference(key, contexts, group, expected[r] / share) if share else None

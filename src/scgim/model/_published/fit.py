@@ -9,10 +9,11 @@ import torch
 from scipy.special import logit
 
 from scgim._core.arrays import as_log_odds
+from scgim._core.design import Design
 from scgim._core.effects import Effects, KindFit
 from scgim._core.fit import Fit, Graph
 from scgim._core.learn.assemble import learned_prior
-from scgim._core.posterior.curves import DoseCurves, fit_dose_curves
+from scgim._core.posterior.curves import Curves, DoseCurves, fit_dose_curves
 from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.levels import Levels
 from scgim._core.posterior.odds import Support
@@ -95,6 +96,48 @@ def _final_sums(cells: Cells, module: PublishedModule) -> Residuals:
     return as_residuals(total)
 
 
+def _set_baselines(
+    module: PublishedModule, sums: Residuals, design: Design, targets: np.ndarray, effect: np.ndarray
+) -> np.ndarray:
+    """Baselines and noise of the module, from the contexts as far as targets leave them; the variances of the noise ``(G,)``."""
+    stays = module.kind.intact(targets)
+    offset, _ = module.kind.regression_target(torch.as_tensor(targets), torch.as_tensor(effect))
+    baseline = np.zeros((len(design.group_names), module.n_genes))
+    centred = sums.mean - offset.numpy()
+    for c in range(len(baseline)):
+        weight = sums.n * stays * (design.group == c)[:, None]
+        baseline[c] = (weight * centred).sum(axis=0) / np.maximum(weight.sum(axis=0), 1e-9)
+    variance = (stays * sums.scatter).sum(axis=0) / np.maximum((stays * sums.freedom).sum(axis=0), 1)
+    variance = np.maximum(variance, SMALLEST_VARIANCE)
+    module.baseline.copy_(torch.as_tensor(baseline))
+    module.log_noise.copy_(torch.as_tensor(0.5 * np.log(variance)))
+    return np.asarray(variance)
+
+
+def _along_curves(
+    module: PublishedModule,
+    sums: Residuals,
+    design: Design,
+    probability: np.ndarray,
+    effect: np.ndarray,
+    error: np.ndarray,
+) -> tuple[KindFit, Curves]:
+    """Targets and effects of the drugs from those of the contexts ``(K, G)``, and the dose curves; values are counted from the controls."""
+    value, origin = effect, None
+    if module.kind.reads_genes:
+        zero = module.loc.double().cpu().numpy() / module.scale.double().cpu().numpy()
+        value, origin = effect + zero, design.control_mean(sums.own_mean + zero)
+    change = value if origin is None else value - origin
+    curves = fit_dose_curves(change, error, probability > 0.5, design)
+    odds = np.zeros((len(design.drugs), module.n_genes))
+    for d in range(len(odds)):
+        if len(design.of(d)):
+            odds[d] = logit(np.clip(probability[design.of(d)].mean(axis=0), SURE, 1 - SURE))
+    kind = fit_targets(change, error, design, curves, odds, kind=module.kind.name, superpose=False)
+    kind = KindFit.shared(kind.kind, kind.of_drug, Effects(probability, change, np.sqrt(error)))
+    return (kind if origin is None else kind.counted_from(origin)), curves
+
+
 @torch.no_grad()
 def published_fit(screen: Screen, module: PublishedModule, x: torch.Tensor, rng: np.random.Generator) -> Fit:
     """Thresholded graph, probabilities and effects of the trained module.
@@ -112,30 +155,10 @@ def published_fit(screen: Screen, module: PublishedModule, x: torch.Tensor, rng:
     probability = np.where(design.control[:, None], 0.0, probability)
     targets = (probability > 0.5).astype(float)
     sums = _final_sums(screen.cells, module)
-    hit, n, stays = targets > 0.5, np.maximum(sums.n, 1), module.kind.intact(targets)
-    offset, _ = module.kind.regression_target(torch.as_tensor(targets), torch.as_tensor(effect))
-    baseline = np.zeros((len(design.group_names), G))
-    centred = sums.mean - offset.numpy()
-    for c in range(len(baseline)):
-        weight = sums.n * stays * (design.group == c)[:, None]
-        baseline[c] = (weight * centred).sum(axis=0) / np.maximum(weight.sum(axis=0), 1e-9)
-    variance = (stays * sums.scatter).sum(axis=0) / np.maximum((stays * sums.freedom).sum(axis=0), 1)
-    module.baseline.copy_(torch.as_tensor(baseline))
-    module.log_noise.copy_(torch.as_tensor(0.5 * np.log(np.maximum(variance, SMALLEST_VARIANCE))))
-    scale, loc = module.scale.double().cpu().numpy(), module.loc.double().cpu().numpy()
-    value = effect + loc / scale if module.kind.reads_genes else effect
-    origin = (
-        design.control_mean(sums.own_mean + loc / scale) if module.kind.reads_genes else None
-    )  # no dose: the controls
-    change = value if origin is None else value - origin
-    error = np.maximum(variance, SMALLEST_VARIANCE) / n
-    curves = fit_dose_curves(change, error, hit, design)
-    odds = np.zeros((D, G))
-    for d in range(D):
-        odds[d] = logit(np.clip(probability[design.of(d)].mean(axis=0), SURE, 1 - SURE)) if len(design.of(d)) else 0.0
-    kind = fit_targets(change, error, design, curves, odds, kind=module.kind.name, superpose=False)
-    kind = KindFit.shared(kind.kind, kind.of_drug, Effects(probability, change, np.sqrt(error)))
-    kind = kind if origin is None else kind.counted_from(origin)
+    variance = _set_baselines(module, sums, design, targets, effect)
+    error = variance / np.maximum(sums.n, 1)
+    kind, curves = _along_curves(module, sums, design, probability, effect, error)
+    scale = module.scale.double().cpu().numpy()
     z = ((x.to(module.loc.device) - module.loc) / module.scale).float()
     strength = edge_strength(module, z, rng)
     parents = [tuple(int(i) for i in np.flatnonzero(graph[:, j])) for j in range(G)]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+WIDEST = 14.0  # row of connected parts, in widths of a node
 DUMMY = 0.3  # width of the way that an edge takes between nodes, in widths of a node
 
 
@@ -25,8 +26,8 @@ class Layout:
     height: float = 0.0
 
 
-def layered(nodes: list[int], edges: list[tuple[int, int]], *, max_width: float = 14.0) -> Layout:
-    """Lay out a directed graph, its connected parts side by side.
+def layered(nodes: list[int], edges: list[tuple[int, int]]) -> Layout:
+    """Lay out a directed graph, its connected parts side by side, in rows of at most `WIDEST` where they are many.
 
     Parameters
     ----------
@@ -34,15 +35,13 @@ def layered(nodes: list[int], edges: list[tuple[int, int]], *, max_width: float 
         Node numbers.
     edges
         Pairs (cause, consequence).
-    max_width
-        Parts are put into a new row beyond this width.
     """
     result, x, y, row = Layout(), 0.0, 0.0, 0.0
     parts = _components(nodes, edges)
     single = [p[0] for p in parts if len(p) == 1]
     layouts = [_connected(p, [e for e in edges if e[0] in set(p)]) for p in parts if len(p) > 1]
     layouts += [Layout({node: (0.0, 0.0)}, {}, 1.0, 1.0) for node in single]
-    limit = max(max_width if len(layouts) - len(single) > 3 else 0.0, layouts[0].width, 4.0) if layouts else 0.0
+    limit = max(WIDEST if len(layouts) - len(single) > 3 else 0.0, layouts[0].width, 4.0) if layouts else 0.0
     for number, part in enumerate(layouts):
         first_single = number == len(layouts) - len(single)
         if x > 0 and (x + part.width > limit or first_single):
