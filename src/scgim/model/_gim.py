@@ -371,7 +371,7 @@ class GIM(
         """The module as it is before training; all shapes follow from what was registered and chosen."""
         learner = self._choices.learner
         if learner.searches:
-            return GIMModule.from_design(**self._module_settings())
+            return GIMModule(**self._module_settings())
         return Published.module(self.study.features, **self._module_settings())
 
     def _module_settings(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from scgim._warnings import warn_user
+from scgim.get._tables import as_list
 from scgim.model._saving.save import constructor
 from scgim.tl._design import batch_columns
 from scgim.tl._fitting.light import light_copy
@@ -70,7 +71,7 @@ def calibrate(model: GIM, n_drugs: int, *, split_by: str | None, rng: np.random.
     One row a threshold; empty where the controls do not suffice.
     """
     setup, build = arguments_of(model)
-    keys = perturbation_columns(setup)
+    keys = as_list(setup["perturbation_key"])
     if n_drugs == 0 and split_by is not None:
         raise ValueError("split_by: is not used with pseudo_drugs=0; leave it out, or ask for some.")
     if n_drugs == 0 or keys[0] not in model.adata.obs:  # columns of a MuData may be in its modalities alone
@@ -92,12 +93,6 @@ def arguments_of(model: GIM) -> tuple[dict[str, Any], dict[str, Any]]:
     return setup, build | {"intervention": model.settings["intervention"], "n_ensemble": 0}
 
 
-def perturbation_columns(setup: Mapping[str, Any]) -> list[str]:
-    """One column or several, as a list."""
-    keys = setup["perturbation_key"]
-    return [keys] if isinstance(keys, str) else list(keys)
-
-
 def choose(
     model: GIM, setup: Mapping[str, Any], n_drugs: int, split_by: str | None, rng: np.random.Generator
 ) -> tuple[list[PseudoDrug], str]:
@@ -111,8 +106,9 @@ def choose(
     if split_by is not None and split_by not in obs:
         raise KeyError(f"split_by: no column {split_by!r} in .obs; found {list(obs.columns)}.")
     if split_by is None:
-        known = {*perturbation_columns(setup), *(setup.get("categorical_covariate_keys") or ()), setup.get("batch_key")}
-        split_by = next(iter(batch_columns(obs, control, {name for name in known if name})), None)
+        columns = ("perturbation_key", "categorical_covariate_keys", "batch_key")
+        known = {name for column in columns for name in as_list(setup.get(column))}
+        split_by = next(iter(batch_columns(obs, control, known)), None)
     if split_by is not None:
         levels = obs[split_by].astype(str).to_numpy()
         return _by_level(model, levels, context, control, n_drugs, rng), split_by
@@ -203,18 +199,17 @@ def refit(
 
 def relabelled(obs: pd.DataFrame, setup: Mapping[str, Any], pseudo: list[PseudoDrug]) -> pd.DataFrame:
     """Columns in which the pseudo-drugs stand as drugs, in the first of the perturbation columns."""
-    key, doses = perturbation_columns(setup)[0], setup.get("dose_key")
+    key, doses = as_list(setup["perturbation_key"])[0], as_list(setup.get("dose_key"))
     obs = obs.copy()
     label = obs[key].astype(str).to_numpy(dtype=object)
     for one in pseudo:
         label[one.cells] = one.name
     obs[key] = pd.Categorical(label)
     if doses:
-        column = doses if isinstance(doses, str) else doses[0]
-        dose = obs[column].to_numpy(dtype=float, copy=True)
+        dose = obs[doses[0]].to_numpy(dtype=float, copy=True)
         for one in pseudo:
             dose[one.cells] = one.dose
-        obs[column] = dose
+        obs[doses[0]] = dose
     return obs
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from scgim._warnings import warn_user
+from scgim.get._tables import as_list
 
 BATCH_WORDS = frozenset(
     "batch plate replicate rep donor patient run lane sample library chip date experiment well".split()
@@ -85,15 +86,13 @@ def find_confounded(
     are in several levels of a column, the drug in one. `each in a batch of its own`: the same, and no level has two drugs.
     `no control in its batches`: of a column that was not registered.
     """
-    keys = [perturbation_key] if isinstance(perturbation_key, str) else list(perturbation_key)
+    keys = as_list(perturbation_key)
     if not set(keys) <= set(obs.columns):  # columns of a MuData may be in its modalities alone
         return []
     cells_of = _cells_of_drugs(obs[keys], str(control))
     untreated = (obs[keys].astype(str) == str(control)).all(axis=1).to_numpy()
     findings = _together(cells_of, " and ".join(keys))
-    more = [] if categorical_covariate_keys is None else categorical_covariate_keys
-    more = [more] if isinstance(more, str) else list(more)
-    registered = [c for c in (batch_key, *more) if c is not None and c in obs]
+    registered = [c for c in (*as_list(batch_key), *as_list(categorical_covariate_keys)) if c in obs]
     for column in [*dict.fromkeys(registered), *batch_columns(obs, untreated, {*keys, *registered})]:
         findings += _in_batches(
             obs[column].astype(str).to_numpy(), cells_of, untreated, column, registered=column in registered

@@ -1,7 +1,7 @@
 """Set-up, training, and results in one call."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from scgim import _keys
@@ -135,6 +135,7 @@ def fit(
     >>> scgim.get.targets(adata, min_probability=0.5)
     """
     # here, so that the command line reads this signature without loading numpy
+    from scgim.get._tables import as_list
     from scgim.model import GIM
     from scgim.model._module.options import refuse_further
     from scgim.model._training.limits import NO_SEED
@@ -208,15 +209,11 @@ def fit(
         | model.settings
         | _versions()
     )
-    params["perturbation_key"] = _as_list(perturbation_key)
-    params["dose_key"] = None if dose_key is None else _as_list(dose_key)
+    params["perturbation_key"] = as_list(perturbation_key)
+    params["dose_key"] = None if dose_key is None else as_list(dose_key)
     write(adata, results_of(model, params), key=key_added)
     warn_silent(model.fitted)
     return model
-
-
-def _as_list(columns: str | Sequence[str]) -> list[str]:
-    return [columns] if isinstance(columns, str) else list(columns)
 
 
 def _check_object(adata: Any) -> bool:

@@ -45,7 +45,7 @@ def fill(module, rng):
 @pytest.mark.parametrize("intervention", ["shift", "hard"])
 def test_loss_is_minus_the_log_density(design, batch, mechanism, intervention):
     """The loss is the mean over cells of minus the expected log density, up to log(2 pi) / 2 a gene."""
-    module = GIMModule.from_design(G, design, mechanism=mechanism, intervention=intervention).eval()
+    module = GIMModule(G, design, mechanism=mechanism, intervention=intervention).eval()
     module.mechanisms.set_parents([[], [0], [0, 1]])
     fill(module, np.random.default_rng(1))
     _, out, loss = module(batch)
@@ -65,7 +65,7 @@ def test_loss_is_minus_the_log_density(design, batch, mechanism, intervention):
 
 @pytest.mark.parametrize("mechanism", ["linear", "additive", "neural"])
 def test_gradients_are_those_of_finite_differences(design, batch, mechanism):
-    module = GIMModule.from_design(G, design, mechanism=mechanism).double().eval()
+    module = GIMModule(G, design, mechanism=mechanism).double().eval()
     module.mechanisms.set_parents([[], [0], [0, 1]])
     fill(module, np.random.default_rng(1))
     batch = {"X": batch["X"].double(), CONTEXT_KEY: batch[CONTEXT_KEY]}
@@ -83,7 +83,7 @@ def test_gradients_are_those_of_finite_differences(design, batch, mechanism):
 
 
 def test_residual_sums_are_those_of_loops(design, batch):
-    module = GIMModule.from_design(G, design)
+    module = GIMModule(G, design)
     z, k = batch["X"], batch[CONTEXT_KEY].ravel()
     out = as_residuals(module.residual_sums(2 * z, z, k))
     for c in range(5):
@@ -111,7 +111,7 @@ def test_start_from_mechanisms_keeps_their_predictions(design, kind):
         np.array([1.0, 2.0, 0.5]),
         np.zeros((3, 3)),
     )
-    module = GIMModule.from_design(G, design, mechanism=kind)
+    module = GIMModule(G, design, mechanism=kind)
     module.load_mechanisms(mechanisms)
     x = rng.normal(size=(10, 3))
     z = (x - mechanisms.loc) / mechanisms.scale
@@ -136,13 +136,13 @@ def test_as_many_parents_fit_in_as_the_search_gives(design, kind):
 
 def test_names_and_shapes_follow_from_the_design(design):
     assert context_names(design) == ("control", "a at 1", "a at 2", "b at 1", "a at 1 + b at 1")
-    first, second = (GIMModule.from_design(G, design, mechanism="neural") for _ in range(2))
+    first, second = (GIMModule(G, design, mechanism="neural") for _ in range(2))
     second.load_state_dict(first.state_dict())
 
 
 def test_every_tensor_moves_with_the_module(design, batch):
     """Nothing is left behind on another device; the meta device stands for one."""
-    module = GIMModule.from_design(G, design, mechanism="neural").to("meta")
+    module = GIMModule(G, design, mechanism="neural").to("meta")
     assert {t.device.type for t in [*module.parameters(), *module.buffers()]} == {"meta"}
     z = batch["X"].to("meta")
     assert module.mechanisms(z).device.type == "meta"

@@ -95,7 +95,7 @@ class GIMModule(BaseModuleClass):
         super().__init__()
         K, C = len(design.group), len(design.group_names)
         self.mechanism, self.intervention = mechanism, intervention
-        self.edge_penalty, self.ridge, self.n_hidden = edge_penalty, ridge, n_hidden
+        self.edge_penalty, self.ridge = edge_penalty, ridge
         self.kind: TrainedKind = TRAINED.get(intervention, TRAINED["shift"])
         self.names, self.drug_set = context_names(design), design.drug_set
         self.expression_keys: tuple[str, ...] = (X_KEY,)
@@ -119,11 +119,6 @@ class GIMModule(BaseModuleClass):
         self.register_buffer("covariate_mean", torch.zeros(0), persistent=False)
         self.register_buffer("covariate_coef", torch.zeros(0, n_genes), persistent=False)
         self.prior = Prior.default(n_genes)
-
-    @classmethod
-    def from_design(cls, n_genes: int, design: Design, **kwargs: Any) -> GIMModule:
-        """The module for a design; all shapes follow from the arguments."""
-        return cls(n_genes, design, **kwargs)
 
     @property
     def n_genes(self) -> int:

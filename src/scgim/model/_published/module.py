@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from scvi.module.base import LossOutput
 from torch import nn
 
 from scgim.model._module.module import GIMModule, mean_loss
 
 if TYPE_CHECKING:
-    from scvi.module.base import LossOutput
-
     from scgim._core.design import Design
 
 MAX_LOGIT = 8.0  # of edges and targets, so that samples keep a gradient
@@ -201,8 +200,6 @@ class PublishedModule(GIMModule):
         self, tensors: dict[str, torch.Tensor], inference_outputs: Any, generative_outputs: Any, **kwargs: Any
     ) -> LossOutput:
         """Negative log posterior of a cell, with the augmented Lagrangian."""
-        from scvi.module.base import LossOutput
-
         out = generative_outputs
         z, target, effect = out["z"], out["targets"], out["effects"]
         error = out["residual"] - self.baseline[self.group[out["context"]]]
