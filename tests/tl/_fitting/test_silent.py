@@ -42,3 +42,18 @@ def test_a_drug_that_does_nothing_gets_no_warning():
     called, said = fit(one_drug(3, moves_sd=0.0))
     assert not called
     assert not said
+
+
+@pytest.mark.parametrize("last", [lambda x: 3 * x[:, 0] + 2, lambda x: x[:, 0] + x[:, 1], lambda x: -x.sum(axis=1)])
+def test_a_gene_that_others_make_up_is_named(last):
+    """The same twice, a sum, and values that add up to nothing: the covariance is singular, and the fit ends in a warning."""
+    adata = scgim.datasets.simulate(6, n_drugs=6, n_control=200, new_doses=(), n_new_drugs=0, rng=0)
+    x = np.asarray(adata.X, dtype=float)
+    more = anndata.AnnData(np.column_stack([x, last(x)]).astype(np.float32), obs=adata.obs)
+    more.var_names = [f"g{i}" for i in range(7)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        with pytest.warns(UserWarning, match="nearly without noise"):
+            scgim.tl.fit(more, perturbation_key="drug", dose_key="dose", control="control", progress=False)
+    called = scgim.get.targets(more, level="drug", min_probability=0.9)
+    assert len(called) and set(called["gene"]) <= set(more.var_names)

@@ -109,6 +109,7 @@ class Elimination:
     ) -> np.ndarray:
         """Which drug sets move genes given all others that are left, ``(g,)``, ``(K', g)``, ``(g,)``, ``(g,)`` -> ``(U, g)``."""
         prior = self.score.prior
+        precision = np.abs(precision)  # rounding turns signs where genes are sums of others
         error = self.inverse_n[:, None] / precision + prior.background_sd[genes] ** 2  # (K', g)
         if self.noise is not None and passed is not None:
             error += self.noise.of(genes, precision, passed)

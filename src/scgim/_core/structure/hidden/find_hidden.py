@@ -32,6 +32,7 @@ STARTS = ((0.01, 5.0), (0.01, 3.0), (0.02, 4.0))  # prices of entries and of the
 CELLS = 1000.0  # that the covariance counts for at the least, until it is known how well it fits
 MOST_ROUNDS = 4
 N_SEARCHES = 2  # of a round
+SMALLEST_EIGENVALUE = 1e-8  # of correlations, below which genes are sums of others
 WORTH = 1.0  # nats that another round has to gain
 
 Search = Callable[
@@ -130,9 +131,12 @@ def find_hidden(moments: Moments, design: Design, search: Search, least: float) 
     """The graph with factors that has most evidence; None where none has more than `least`.
 
     More factors are tried as long as they help, and as long as what is left is not independent. Where one factor or two do not help
-    from the first start, no other is tried.
+    from the first start, no other is tried; none is where genes are sums of others, which a factor would explain without error.
     """
     best: Found | None = None
+    sd = np.sqrt(np.diag(moments.within))
+    if np.linalg.eigvalsh(moments.within / np.outer(sd, sd))[0] < SMALLEST_EIGENVALUE:
+        return None
     for n_factors in range(1, min(MOST_FACTORS, moments.n_genes // 4) + 1):
         one = _Alternation(moments, design, n_factors, search)
         starts = STARTS if best is not None else STARTS[:1]
