@@ -31,3 +31,10 @@ def test_log_odds_are_those_of_the_table_or_of_the_probabilities(fitted_adata):
     table["log_odds"] = np.arange(len(table), dtype=float)
     found = perturbations(fitted_adata, dose="all").layers["log_odds"]
     np.testing.assert_array_equal(found, np.arange(len(table)).reshape(-1, 5))
+
+
+def test_the_target_is_the_first_by_log_odds_where_probabilities_are_one(fitted_adata):
+    fitted_adata.varm["scgim_target_probability"][:] = 1.0
+    table = fitted_adata.uns["scgim"]["targets"]
+    table["log_odds"] = np.tile([40.0, 50.0, 90.0, 60.0, 70.0], len(table) // 5)
+    assert set(perturbations(fitted_adata).obs["target"]) == {"g2"}

@@ -62,8 +62,9 @@ def perturbations(adata: "AnnData | MuData", *, key: str = _keys.DEFAULT, dose: 
     rows = measured(adata, key, dose)
     probability = rows.pool(np.asarray(_keys.TARGET_PROBABILITY.find(adata, key), float).T)  # (P, G)
     effect = rows.pool(np.asarray(_keys.EFFECT.find(adata, key), float).T)  # (P, G)
-    best = probability.argmax(axis=1) if len(probability) else np.zeros(0, int)
-    top = probability.max(axis=1, initial=0.0)
+    log_odds = rows.pool(_log_odds(adata, key))  # (P, G)
+    best = log_odds.argmax(axis=1) if len(probability) else np.zeros(0, int)
+    top = probability[np.arange(len(best)), best]
     genes = np.asarray(adata.var_names, dtype=object)
     label = np.where(top >= 0.5, genes[best], _keys.UNASSIGNED) if len(best) else np.zeros(0, dtype=object)
     obs = pd.DataFrame(
@@ -77,7 +78,7 @@ def perturbations(adata: "AnnData | MuData", *, key: str = _keys.DEFAULT, dose: 
         index=_names(rows.perturbation, rows.dose, several=dose == "all"),
     )
     out = AnnData((probability * effect).astype(np.float32), obs=obs, var=adata.var.copy())
-    out.layers["log_odds"] = rows.pool(_log_odds(adata, key)).astype(np.float32)
+    out.layers["log_odds"] = log_odds.astype(np.float32)
     out.layers["effect"], out.layers["probability"] = effect.astype(np.float32), probability.astype(np.float32)
     return out
 

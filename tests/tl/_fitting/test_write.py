@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 from scgim import _keys
-from scgim.tl._fitting.write import Results, plain, write
+from scgim.tl._fitting.write import Results, cell_targets, plain, write
 
 
 def assert_same(a, b):
@@ -168,3 +168,22 @@ def test_genes_that_are_called_as_the_special_labels(fitted_adata):
         with pytest.raises(ValueError, match=r"adata: the fit holds numbers in \['effect'\] that are not finite"):
             write(fitted_adata, replace(results, effect=effect), key="third")
     assert "third" not in fitted_adata.uns
+
+
+def test_a_cell_has_the_first_target_by_log_odds_where_probabilities_are_one():
+    genes = ["a", "b", "c"]
+    table = pd.DataFrame({"gene": [*genes, "b"], "kind": ["shift"] * 3 + ["regulator"], "log_odds": [40.0, 90, 60, 99]})
+    results = Results(
+        genes=genes,
+        contexts=pd.DataFrame({"drug": ["control", "x"]}),
+        control=np.array([True, False]),
+        context_of_cell=np.array([0, 1, 1]),
+        probability=np.array([[0.0] * 3, [1.0] * 3]),
+        effect=np.zeros((2, 3)),
+        weights=np.zeros((3, 3)),
+        graph_probability=np.zeros((3, 3)),
+        targets=table,
+        history=pd.DataFrame(),
+    )
+    label, probability = cell_targets(results)
+    assert list(label) == ["none", "b", "b"] and list(probability) == [0, 1, 1]

@@ -161,8 +161,8 @@ def cell_targets(results: Results) -> tuple[pd.Categorical, np.ndarray]:
     """The most probable target of each cell and its probability: categorical (N,), float32 (N,)."""
     if results.probability.shape[1] == 0:
         raise ValueError("The model has no genes.")
-    best = np.asarray(results.probability).argmax(1)  # (K,)
-    top = np.asarray(results.probability).max(1)
+    best = _surety(results).argmax(1)  # (K,)
+    top = np.asarray(results.probability)[np.arange(len(best)), best]
     # categories: the genes that occur, in their order, then the two special values
     assigned = (top >= 0.5) & ~np.asarray(results.control, bool)
     used = np.unique(best[assigned])
@@ -174,6 +174,17 @@ def cell_targets(results: Results) -> tuple[pd.Categorical, np.ndarray]:
     cell = np.asarray(results.context_of_cell)
     label = pd.Categorical.from_codes(np.where(cell >= 0, code[cell], -1), categories=pd.Index(categories))
     return label, np.where(cell >= 0, top[cell], np.nan).astype(np.float32)
+
+
+def _surety(results: Results) -> np.ndarray:
+    """What genes are ranked by ``(K, G)``: log odds, which tell probabilities of 1 apart, where the table has them."""
+    out = np.array(results.probability, dtype=float)
+    table, perturbed = results.targets, ~np.asarray(results.control, bool)
+    if "log_odds" in table:
+        own = table[table["kind"] != "regulator"]
+        if own["gene"].astype(str).tolist() == results.genes * int(perturbed.sum()):
+            out[perturbed] = own["log_odds"].to_numpy(float).reshape(-1, len(results.genes))
+    return out
 
 
 def _label(gene: str) -> str:
