@@ -11,6 +11,11 @@ def test_curves_run_through_the_effects_of_the_doses(fitted_adata):
     assert sum(line.get_label().startswith("g") for line in ax.lines) == 2
 
 
+def test_one_gene_may_be_given_by_its_name(fitted_adata):
+    ax = dose_response(fitted_adata, "drug c", genes="g1", show=False)
+    assert sum(line.get_label().startswith("g") for line in ax.lines) == 1
+
+
 def test_wrong_arguments_are_named(fitted_adata):
     with pytest.raises(KeyError, match="nope"):
         dose_response(fitted_adata, "drug c", genes=["nope"], show=False)

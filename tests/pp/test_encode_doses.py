@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scgim.pp import encode_doses
-from scgim.pp._units import FAMILIES, factor, read
+from scgim.pp._units import FAMILIES, convert, read
 
 
 def make(doses, drugs=None):
@@ -107,4 +107,12 @@ def test_reading_and_converting_round_trips(number, units, blank):
     first, second = units
     value, unit = read(f" {number!r}{blank}{first} ")
     assert (value, unit) == (number, first)
-    assert value * factor(first, second) * factor(second, first) == pytest.approx(value)
+    assert convert(convert(value, first, second), second, first) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("number", [*range(1, 100), 0.1, 0.3, 1.5, 2.5])
+def test_one_dose_in_two_units_is_one_number(number):
+    """100 pM * 1e-6 is not 0.0001 in floating point; two contexts would be made of it."""
+    adata = make([f"{number} pM", f"{number}e-3 nM", f"{number}e-6 uM", f"{number}e-12 M"])
+    encode_doses(adata, "dose", unit="uM")
+    assert adata.obs["dose"].tolist() == [float(f"{number}e-6")] * 4

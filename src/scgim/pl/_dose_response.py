@@ -39,7 +39,7 @@ def dose_response(
     perturbation: str,
     *,
     key: str = _keys.DEFAULT,
-    genes: Sequence[str] | None = None,
+    genes: str | Sequence[str] | None = None,
     n_genes: int = 6,
     curves: "pd.DataFrame | None" = None,
     ax: "Axes | None" = None,
@@ -57,7 +57,7 @@ def dose_response(
         The perturbation; the parts of a combination are joined by ``" + "``.
     %(key)s
     genes
-        Genes to draw; by default the targets with a probability of at least 1/2 (or the most probable one).
+        Gene or genes to draw; by default the targets with a probability of at least 1/2 (or the most probable one).
     n_genes
         Draw at most this many of the targets.
     curves
@@ -87,6 +87,7 @@ def dose_response(
         order = np.argsort(-fitted.probability[row], kind="stable")
         chosen = [g for g in order[:n_genes] if fitted.probability[row, g] >= 0.5] or [int(order[0])]
     else:
+        genes = as_list(genes)
         unknown = [gene for gene in genes if gene not in fitted.genes]
         if unknown:
             raise KeyError(

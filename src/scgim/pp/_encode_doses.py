@@ -111,7 +111,10 @@ def _convert(
         except (TypeError, ValueError) as error:
             wrong.append(str(error))
     if wrong:
-        raise ValueError(f"dose_key={dose_key!r}: {'; '.join(wrong[:10])}")
+        mend = (
+            "" if is_control.any() else " Doses of controls are not read where perturbation_key and control name them."
+        )
+        raise ValueError(f"dose_key={dose_key!r}: {' '.join(wrong[:10])}{mend}")
     found = {u for number, u in read if number > 0}  # a zero needs no unit
     if None in found and len(found) > 1:
         raise ValueError(f"dose_key={dose_key!r} mixes doses with and without a unit; the units are {_sorted(found)}.")
@@ -121,7 +124,7 @@ def _convert(
             f"dose_key={dose_key!r} mixes the units {_sorted(found)}; choose the one to convert to with `unit`."
         )
     unit = next(iter(found), None) if unit is None else unit
-    numbers = [number if u is None or number == 0 else number * _units.factor(u, str(unit)) for number, u in read]
+    numbers = [number if u is None or number == 0 else _units.convert(number, u, str(unit)) for number, u in read]
     table = np.array([*numbers, 0.0])  # the last is for controls, whose code is -1
     return table[codes], unit
 

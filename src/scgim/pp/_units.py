@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Any
 
 from scgim._checks import did_you_mean
@@ -28,12 +29,11 @@ def standard(unit: str) -> str:
     )
 
 
-def factor(unit: str, into: str) -> float:
-    """What a number in `unit` is multiplied with to be in `into`."""
+def convert(number: float, unit: str, into: str) -> float:
+    """A number in `unit` in `into`: the decimal that is written with other units, so that 100 pM and 0.0001 uM are one dose."""
     for family in FAMILIES:
         if unit in family and into in family:
-            # powers of ten are exact as a ratio of integers
-            return float(f"1e{round(_power(family[unit]) - _power(family[into]))}")
+            return float(Decimal(repr(float(number))).scaleb(_power(family[unit]) - _power(family[into])))
     raise ValueError(f"{unit} cannot be converted into {into}.")
 
 
@@ -47,7 +47,7 @@ def read(value: Any) -> tuple[float, str | None]:
     if isinstance(value, str):
         found = _TEXT.match(value)
         if not found:
-            raise ValueError(f"{value!r} is not a number, with or without a unit, as expected")
+            raise ValueError(f"{value!r} is not a number, with or without a unit, as expected.")
         number, unit = float(found[1]), None if found[2] is None else standard(found[2])
     else:
         number, unit = float(value), None

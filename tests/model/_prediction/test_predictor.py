@@ -244,6 +244,8 @@ FEATURES = pd.DataFrame({"p": [1.0], "q": [0.0]}, index=["new"])
         (BY_CONTEXT, {"d1": "new"}, np.array([["a", "b"]]), TypeError, "numbers"),
         (None, {"d1": "new"}, None, KeyError, "'new' was not in the training data"),
         (None, {"d1": "new"}, FEATURES, KeyError, "'new'"),
+        (None, {"d1": "a"}, None, KeyError, "did you mean 'A'.*features_key"),
+        (None, {"d1": "A+A"}, None, KeyError, "split_combinations"),
         (None, {}, FEATURES, ValueError, "without features_key"),
         (None, {"c1": -1.0}, None, ValueError, "negative"),
         (None, {"c1": "1"}, None, TypeError, "numbers"),

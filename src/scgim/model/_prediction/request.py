@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from scgim._checks import did_you_mean
 from scgim.model._reading.cells import Adjustment
 from scgim.model._reading.columns import read_dose
 from scgim.model._study.contexts import as_labels, encode_rows
@@ -210,13 +212,18 @@ def read_new_features(features: Any, data: Study, request: Request) -> np.ndarra
     TypeError, ValueError
         Wrong type or shape, or features for a model that was set up without.
     """
-    unknown = request.drugs[len(data.design.drugs) :]
+    known = data.design.drugs
+    unknown = request.drugs[len(known) :]
     if data.features is None:
         if unknown:
             raise KeyError(
                 f"perturbations: drug {unknown[0]!r} was not in the training data, and the model was set up without "
-                f"features. Known drugs: {list(data.design.drugs)[:10]}. To predict new drugs, set up with "
-                "features_key."
+                f"features{did_you_mean(unknown[0], known)}. Known drugs: {list(known)[:10]}. "
+                + (
+                    "A combination takes several columns, see scgim.pp.split_combinations."
+                    if set(re.split(r"\s*[+,;/|]\s*", unknown[0])) <= set(known)
+                    else "To predict new drugs, set up with features_key."
+                )
             )
         if features is not None:
             raise ValueError("features: the model was set up without features_key; leave features out.")

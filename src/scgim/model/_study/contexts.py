@@ -120,7 +120,7 @@ def _doses(frame: pd.DataFrame, spec: Spec, labels: np.ndarray, absent: np.ndarr
         ):
             if wrong.any():
                 raise ValueError(
-                    f"dose_key: column {column!r} is {what} in {wrong.sum()} row(s) of {drug[wrong][0]!r}, "
+                    f"dose_key: column {column!r} is {what} in {wrong.sum()} row(s), such as of {drug[wrong][0]!r}, "
                     f"expected a positive dose. {mend}."
                 )
     return dose

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from scgim._checks import did_you_mean
 from scgim._warnings import warn_user
 from scgim.model._reading.cells import Cells
 from scgim.model._reading.columns import read_columns, read_dose
@@ -102,7 +103,7 @@ def check_control(frame: pd.DataFrame, spec: Spec) -> None:
                 if len(spec.perturbation) == 1
                 else f"all of {list(spec.perturbation)}"
             )
-            + f"; found {sorted(found)[:10]}. A causal model needs untreated cells; name their label."
+            + f"; found {sorted(found)[:10]}{did_you_mean(spec.control, found)}. A causal model needs untreated cells; name their label."
         )
     for name, dose in zip(spec.perturbation, spec.dose, strict=False):
         absent = as_labels(frame[name], "perturbation_key") == spec.control

@@ -64,7 +64,7 @@ def read_choices(
     given = {"mechanism": mechanism, "intervention": intervention, "noise": noise, "structure": structure}
     for argument, value in given.items():
         if not (argument == "intervention" and value is None):
-            one_of(*NAMES[argument])(argument, value)
+            one_of(*NAMES[argument], *([AUTO] if argument == "mechanism" else []))(argument, value)
     kinds = "shift" if intervention is None else intervention
     out = Settings(
         MECHANISMS[mechanism],
