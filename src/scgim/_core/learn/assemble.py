@@ -16,7 +16,7 @@ from scgim._core.moments.moments import Moments
 from scgim._core.posterior.curves import Curves
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.levels import Levels
-from scgim._core.posterior.regulation.loadings import with_variance
+from scgim._core.posterior.regulation.edges import weigh_edges
 from scgim._core.posterior.regulation.network import Network
 from scgim._core.posterior.regulation.regulators import RegulatorFit
 from scgim._core.posterior.shifts import find_shifts, linear_effects
@@ -115,7 +115,7 @@ def assemble(
         offset = m.plates.offset @ (np.eye(m.n_genes) - effects)
         evidence = replace(evidence, offset=offset, offset2=offset_variance(offset, m))
     own = m.mean[:, :, 0] + m.loc / m.scale  # (K, G)
-    network = None if network is None else with_variance(network, m, effects)
+    network = None if network is None else weigh_edges(network, m, effects)
     shifts = partial(find_shifts, m, design, parents, evidence, edge_probability, network=network)
     learned = kind.posterior(evidence, own, design, score.prior, known, shifts)
     if learned.baseline is not None:

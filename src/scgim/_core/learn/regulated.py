@@ -1,8 +1,8 @@
 """Regulators that vary from cell to cell: what that adds to the covariance of the genes that they act on (layer `_core`; not from the paper).
 
 A regulator whose activity differs between cells of a context correlates its genes, and a search without it explains that by edges between
-them, which then pass on what they should not. What it adds (`scgim._core.posterior.regulation.loadings`) is taken out of the moments as
-hidden causes are (`scgim._core.structure.hidden`).
+them, which then pass on what they should not. What it adds (`scgim._core.posterior.regulation.loadings`) to the genes that the network names or cells
+speak for (`scgim._core.posterior.regulation.edges`) is taken out of the moments as hidden causes are (`scgim._core.structure.hidden`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from scgim._core.moments.moments import Hidden, Moments
-from scgim._core.posterior.regulation.loadings import regulator_loadings
+from scgim._core.posterior.regulation.edges import weigh_edges
+from scgim._core.posterior.regulation.loadings import noise_covariance, regulator_loadings
 from scgim._core.posterior.regulation.network import Network
 from scgim._core.structure.hidden.taken_out import taken_out
 
@@ -26,11 +27,11 @@ def take_out_activities(moments: Moments, network: Network, weights: np.ndarray)
     """
     if moments.n_functions > 1 or moments.spread is not None or moments.hidden is not None:
         return moments
-    n, left = np.maximum(moments.n, 1.0), np.eye(len(weights)) - weights  # (K,), (G, G)
-    cov = left.T @ moments.within @ left
+    n, cov = np.maximum(moments.n, 1.0), noise_covariance(moments, weights)  # (K,), (G, G)
     sd = np.sqrt(np.maximum(np.diag(cov), TINY))  # (G,)
     correlation = cov / np.outer(sd, sd)
-    found = regulator_loadings(correlation, network.effects(moments.n_genes), float(max((n - 1).sum(), 1.0)))
+    seen = weigh_edges(network, moments, weights).effects(moments.n_genes)
+    found = regulator_loadings(correlation, seen, float(max((n - 1).sum(), 1.0)))
     found = found[found.any(axis=1)]  # (r, G)
     if not len(found):
         return moments

@@ -8,7 +8,7 @@ import pytest
 from scipy.special import logsumexp
 
 from scgim._core.posterior.background import FREEDOM, Background, scales
-from scgim._core.posterior.regulation.network import Network
+from scgim._core.posterior.regulation.network import RELATIVE_SD, RIGHT, Network
 from scgim._core.posterior.regulation.regulators import (
     ACTIVITIES,
     ACTIVITY_SDS,
@@ -17,7 +17,7 @@ from scgim._core.posterior.regulation.regulators import (
     fit_regulators,
     prior_masses,
 )
-from scgim._core.posterior.regulation.row import N_TAILS, RELATIVE_SD, RIGHT
+from scgim._core.posterior.regulation.row import N_TAILS
 from scgim._core.posterior.shifts import Shifts
 
 G, T, TARGETS = 200, 12, 12

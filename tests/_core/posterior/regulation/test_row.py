@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scgim._core.posterior.background import FREEDOM, Background, scales
-from scgim._core.posterior.regulation.row import N_TAILS, RELATIVE_SD, RIGHT, Row
+from scgim._core.posterior.regulation.row import N_TAILS, Row
 from scgim._core.posterior.shifts import Shifts
 
 G = 6
@@ -45,10 +45,15 @@ def test_spreads_hold_drift_errors_and_what_parents_pass_on(row):
 
 
 def test_sizes_of_edges_are_summed_out(row, rng):
-    gene, add = np.array([4, 2]), np.array([[-0.5, 1.5], [0.2, 3.0]])
-    size = rng.normal(1, RELATIVE_SD, 200_000)
-    drawn = [[density(row, g, a * size).mean() for a in each] for g, each in zip(gene, add, strict=True)]
-    np.testing.assert_allclose(row.moved(gene, add), drawn, rtol=0.03)
+    gene, add, sd = np.array([4, 2]), np.array([[-0.5, 1.5], [0.2, 3.0]]), np.array([[0.2, 0.6], [0.1, 0.9]])
+    size = rng.normal(size=200_000)
+    drawn = [
+        [density(row, g, a + s * size).mean() for a, s in zip(each, wide, strict=True)]
+        for g, each, wide in zip(gene, add, sd, strict=True)
+    ]
+    np.testing.assert_allclose(row.moved(gene, add, sd), drawn, rtol=0.03)
+    right = np.array([0.7, 0.2])
     plain = 0.9 * row.still[gene] + 0.1 * row.target[gene]
-    moved = 0.9 * row.moved(gene, add) + 0.1 * row.target[gene, None]
-    np.testing.assert_allclose(row.ratio(gene, add), np.log(1 - RIGHT + RIGHT * moved / plain[:, None]))
+    moved = 0.9 * row.moved(gene, add, sd) + 0.1 * row.target[gene, None]
+    expected = np.log(1 - right[:, None] + right[:, None] * moved / plain[:, None])
+    np.testing.assert_allclose(row.ratio(gene, add, sd, right), expected)

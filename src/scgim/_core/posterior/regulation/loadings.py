@@ -12,21 +12,21 @@ chance has none.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from scgim._core.moments.moments import Moments
-from scgim._core.posterior.regulation.network import Network
 
 N_SWEEPS = 30
+STILL = 1e-5  # change of loadings at which sweeps end
+N_STEPS = 8  # for genes that are not named
+MEDIAN_SIZE = 0.6745  # of a standard normal
 TAILS = 2.0  # standard errors of a correlation, from which on a pair counts for less
 WORTH = 3.0  # log likelihood that each loading has to gain, on average
 FEWEST_GENES = 3  # of a regulator: of two, only the product of the loadings is known
 TINY = 1e-12
 
 
-def regulator_loadings(correlation: np.ndarray, effects: np.ndarray, n: float) -> np.ndarray:
+def regulator_loadings(correlation: np.ndarray, effects: np.ndarray, n: float, worth: float = WORTH) -> np.ndarray:
     """Loadings ``(T, G)``, zero where a regulator does not act and in the rows of those that explain no more than chance.
 
     Parameters
@@ -37,6 +37,8 @@ def regulator_loadings(correlation: np.ndarray, effects: np.ndarray, n: float) -
         ``(T, G)``; of regulators on genes, see `Network.effects`: where they are not zero, and with which sign.
     n
         Cells that the correlation is from.
+    worth
+        Log likelihood that each loading of a regulator has to gain, on average, for it to have any.
     """
     loading, width2 = np.zeros(effects.shape), TAILS**2 / n
     members = [np.flatnonzero(row) for row in effects]
@@ -47,6 +49,7 @@ def regulator_loadings(correlation: np.ndarray, effects: np.ndarray, n: float) -
         usual = np.median(pairs[np.triu_indices(len(signs), 1)])
         loading[r, members[r]] = signs * np.sqrt(max(usual, 0.0))
     for _ in range(N_SWEEPS):
+        before = loading.copy()
         for r in used:
             rest, own = _rest(correlation, loading, r, members[r]), loading[r, members[r]]  # (m, m), (m,)
             for i in range(len(own)):
@@ -55,6 +58,8 @@ def regulator_loadings(correlation: np.ndarray, effects: np.ndarray, n: float) -
                 others = weight @ own**2
                 own[i] = weight * own @ rest[i] / others if others > TINY else 0.0
             loading[r, members[r]] = own
+        if np.abs(loading - before).max() < STILL:
+            break
     for r in used:
         rest, own = _rest(correlation, loading, r, members[r]), loading[r, members[r]]
         left = rest - np.outer(own, own)
@@ -62,7 +67,7 @@ def regulator_loadings(correlation: np.ndarray, effects: np.ndarray, n: float) -
         gain = (
             0.25 * TAILS**2 * (np.log1p(rest**2 / width2) - np.log1p(left**2 / width2)).sum()
         )  # pairs stand there twice
-        if not gain > WORTH * len(own):
+        if not gain > worth * len(own):
             loading[r] = 0.0
     return loading
 
@@ -86,11 +91,31 @@ def noise_covariance(moments: Moments, effects: np.ndarray) -> np.ndarray:
     return np.asarray(cov)
 
 
-def with_variance(network: Network, moments: Moments, effects: np.ndarray) -> Network:
-    """The network, with how much the activity of each regulator varies between cells; `effects` ``(G, G)`` are those of genes."""
-    cov = noise_covariance(moments, effects)
-    sd = np.sqrt(np.maximum(np.diag(cov), TINY))  # (G,)
-    weight = network.effects(len(sd))  # (T, G)
-    n = float(max((np.maximum(moments.n, 1.0) - 1).sum(), 1.0))
-    loading = regulator_loadings(cov / np.outer(sd, sd), weight, n) * sd
-    return replace(network, variance=(loading**2).sum(axis=1) / np.maximum((weight**2).sum(axis=1), TINY))
+def loadings_of_others(
+    correlation: np.ndarray, loading: np.ndarray, named: np.ndarray, n: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Loadings ``(T, G)`` that genes would have which the network does not name, by their pairs with those that it does.
+
+    With standard errors ``(T,)``: no less than those of the cells, and no less than most of these genes show, which no regulator moves.
+
+    Parameters
+    ----------
+    correlation, n
+        As in `regulator_loadings`.
+    loading
+        ``(T, G)``; of the genes that are named.
+    named
+        ``(T, G)`` bool; those.
+    """
+    out, error = np.zeros(loading.shape), np.zeros(len(loading))
+    rest, width2 = correlation - loading.T @ loading, TAILS**2 / n
+    for r in np.flatnonzero(loading.any(axis=1)):
+        other, own = ~named[r], loading[r, named[r]]
+        pairs, found = rest[np.ix_(other, named[r])], np.zeros((other.sum(), 1))  # (o, m), (o, 1)
+        for _ in range(N_STEPS):
+            weight = 1 / (1 + (pairs - found * own) ** 2 / width2)
+            found = (weight * pairs) @ own[:, None] / np.maximum(weight @ own**2, TINY)[:, None]
+        out[r, other] = found[:, 0]
+        usual = np.median(np.abs(found)) / MEDIAN_SIZE if other.any() else 0.0
+        error[r] = max(usual, 1 / np.sqrt(n * (own**2).sum()))
+    return out, error

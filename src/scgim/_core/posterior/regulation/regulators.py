@@ -1,8 +1,8 @@
 """Regulators whose activity drugs change, judged together with shifts of genes (layer `_core`; not from the paper).
 
 A regulator is a node without a measured value; a network says which genes it acts on, and how. A drug that changes its activity by
-a moves the genes of its edges by ``a w_j u_j``. An edge is right with probability `RIGHT`, and its size is known up to
-``u_j ~ N(1, RELATIVE_SD^2)``, so that wrong edges cost little and sizes need not be given. Each gene is then still (up to drift),
+a moves the genes of its edges by ``a w_j``. An edge is right with a probability, and its size is known up to a standard deviation (which cells
+tell where they can, `scgim._core.posterior.regulation.edges`), so that wrong edges cost little and sizes need not be given. Each gene is then still (up to drift),
 moved by the regulator, or a target of its own; with the edges summed out gene by gene the likelihood of the activity is a product over
 genes, and its evidence one sum over a grid: exact, whatever the genes do.
 
@@ -24,7 +24,7 @@ from scipy.special import expit, logsumexp, ndtr
 
 from scgim._core.posterior.background import Background
 from scgim._core.posterior.regulation.network import Network
-from scgim._core.posterior.regulation.row import RELATIVE_SD, RIGHT, TINY, Row
+from scgim._core.posterior.regulation.row import TINY, Row
 from scgim._core.posterior.shifts import Shifts
 from scgim._core.state import savable
 
@@ -115,7 +115,9 @@ class _Drug:
     def __init__(self, shifts: Shifts, background: Background, rows: np.ndarray, network: Network) -> None:
         self.shifts, self.background, self.rows, self.network = shifts, background, rows, network
         self.genes, self.gene = np.unique(network.target, return_inverse=True)  # (G',), (E,)
-        self.added = self.network.weight[:, None] * ACTIVITIES  # (E, A)
+        self.added = network.weight[:, None] * ACTIVITIES  # (E, A)
+        self.added_sd = network.weight_sd[:, None] * np.abs(ACTIVITIES)  # (E, A)
+        self.right = network.probability  # (E,)
         between = np.zeros(len(network.names)) if network.variance is None else network.variance  # (T,)
         self.chance = np.broadcast_to(shifts.sampled, len(shifts.contrasts.drug))[rows, None] * between  # (R', T)
 
@@ -140,7 +142,8 @@ class _Drug:
             fixed = sum((effect.add[i] for effect in others), np.zeros(G))
             row = Row.of(self.shifts, self.background, int(r), self.genes, fixed)
             of_regulator = np.zeros((T, len(ACTIVITIES)))
-            np.add.at(of_regulator, self.network.source, row.ratio(self.gene, self.added))
+            of_edge = row.ratio(self.gene, self.added, self.added_sd, self.right)  # (E, A)
+            np.add.at(of_regulator, self.network.source, of_edge)
             wide = [prior_masses(self.chance[i] + sd**2) for sd in ACTIVITY_SDS]
             joint = of_regulator + logsumexp(wide, axis=0) - np.log(len(wide))
             evidence = logsumexp(joint, axis=1)
@@ -174,15 +177,15 @@ class _Drug:
         ratio = np.ones(len(self.genes))  # over that without a regulator
         for t in np.flatnonzero(probability > WORTH_NAMING) if probability.sum() > 0.5 else ():
             edge = np.flatnonzero(self.network.source == t)
-            gene, shift = self.gene[edge], self.network.weight[edge] * mean[t]
-            moved = (row.moved(gene, self.added[edge]) @ of_a[t]) / still[gene]  # (e,)
-            there = RIGHT * moved / (RIGHT * moved + 1 - RIGHT)
-            prior = (RELATIVE_SD * shift) ** 2
+            gene, shift, right = self.gene[edge], self.network.weight[edge] * mean[t], self.right[edge]
+            moved = (row.moved(gene, self.added[edge], self.added_sd[edge]) @ of_a[t]) / still[gene]  # (e,)
+            there = right * moved / (right * moved + 1 - right)
+            prior = (self.network.weight_sd[edge] * mean[t]) ** 2
             total = prior + row.variance[gene]
             m = (shift * row.variance[gene] + row.shift[0, gene] * prior) / total
             add[gene] += probability[t] * there * m
             second[gene] += probability[t] * there * (m**2 + prior * row.variance[gene] / total)
-            ratio[gene] += probability[t] * ((1 - RIGHT) + RIGHT * moved - 1)
+            ratio[gene] += probability[t] * right * (moved - 1)
         return add, np.maximum(second - add**2, 0.0), np.maximum(ratio, TINY)
 
 

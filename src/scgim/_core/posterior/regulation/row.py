@@ -9,8 +9,6 @@ import numpy as np
 from scgim._core.posterior.background import Background, log_normal, scales
 from scgim._core.posterior.shifts import Shifts
 
-RIGHT = 0.7  # probability that an edge of the network is right
-RELATIVE_SD = 0.4  # of the size of an edge
 N_TAILS = 3  # components that stand for the t distribution of drift here
 TINY = 1e-300
 
@@ -60,17 +58,17 @@ class Row:
         """``(G,)``; likelihood if nothing but drift moves the gene."""
         return self.moved(np.arange(self.shift.shape[1]), np.zeros((self.shift.shape[1], 1)))[:, 0]
 
-    def moved(self, gene: np.ndarray, add: np.ndarray) -> np.ndarray:
-        """Likelihoods ``(E, A)`` of genes ``(E,)`` if a regulator adds ``add u`` to them ``(E, A)``, with ``u ~ N(1, RELATIVE_SD^2)``."""
-        size2, out = (RELATIVE_SD * add) ** 2, np.zeros(add.shape)
+    def moved(self, gene: np.ndarray, add: np.ndarray, add_sd: np.ndarray | float = 0.0) -> np.ndarray:
+        """Likelihoods ``(E, A)`` of genes ``(E,)`` if a regulator adds to them ``N(add, add_sd^2)``, ``(E, A)``."""
+        size2, out = add_sd**2, np.zeros(add.shape)
         for c, v in np.ndindex(self.share.shape):
             away2 = (self.shift[v, gene][:, None] - add) ** 2
             out += self.share[c, v] * np.exp(log_normal(away2, self.spread[c, v, gene][:, None] + size2))
         return np.maximum(out, TINY)
 
-    def ratio(self, gene: np.ndarray, add: np.ndarray) -> np.ndarray:
-        """Log likelihood ratio ``(E, A)`` of edges to genes ``(E,)`` that add `add` ``(E, A)`` on average against none that do."""
+    def ratio(self, gene: np.ndarray, add: np.ndarray, add_sd: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Log likelihood ratio ``(E, A)`` of edges to genes ``(E,)``, of probability `right` ``(E,)``, against none that add anything."""
         p, target = self.p_target, self.target[gene]
         plain = (1 - p) * self.still[gene] + p * target  # (E,)
-        moved = (1 - p) * self.moved(gene, add) + p * target[:, None]
-        return np.asarray(np.log((1 - RIGHT) + RIGHT * moved / plain[:, None]))
+        moved = (1 - p) * self.moved(gene, add, add_sd) + p * target[:, None]
+        return np.asarray(np.log((1 - right)[:, None] + right[:, None] * moved / plain[:, None]))
