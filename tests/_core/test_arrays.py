@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from scgim._core.arrays import KNOWN, as_log_odds, dense, log_odds_of_any, member, override, sum_by
+from scgim._core.arrays import KNOWN, as_log_odds, dense, log_odds_of_any, member, override, rank_within, sum_by
 
 
 def test_sums_by_index_are_those_of_a_loop_and_leave_negative_ones_out(rng) -> None:
@@ -15,6 +15,13 @@ def test_sums_by_index_are_those_of_a_loop_and_leave_negative_ones_out(rng) -> N
 def test_membership_sums_the_cells_of_each_context(rng) -> None:
     x, context = rng.normal(size=(6, 3)), np.array([1, 0, 1, 1, 3, 0])
     np.testing.assert_allclose(member(context, 4) @ x, sum_by(x, context, 4))
+
+
+def test_rank_within_a_group_is_that_of_a_loop(rng) -> None:
+    group = rng.integers(4, size=30)
+    expected = [int((group[:i] == g).sum()) for i, g in enumerate(group)]
+    np.testing.assert_array_equal(rank_within(group), expected)
+    assert len(rank_within(np.zeros(0, dtype=int))) == 0
 
 
 def test_sparse_and_dense_blocks_become_the_same_array() -> None:

@@ -34,6 +34,8 @@ def test_design_survives_its_dict():
 def test_contexts_of_a_drug_and_what_is_known_of_it():
     np.testing.assert_array_equal(DESIGN.of(0), [1, 2, 4, 6])
     np.testing.assert_array_equal(DESIGN.alone(0), [1, 2])
+    for d in range(3):
+        np.testing.assert_array_equal(DESIGN.purest(d), DESIGN.alone(d) if len(DESIGN.alone(d)) else DESIGN.of(d))
     assert DESIGN.combined
     assert (DESIGN.n_drug_sets, DESIGN.n_levels) == (3, 1)
     values = np.arange(3.0)[:, None]

@@ -32,6 +32,14 @@ def sum_by(values: np.ndarray, index: np.ndarray, n: int) -> np.ndarray:
     return out
 
 
+def rank_within(group: np.ndarray) -> np.ndarray:
+    """How many entries of the same group come before each one, ``(n,)``; groups are numbers from zero."""
+    order, count = np.argsort(group, kind="stable"), np.bincount(group)
+    out = np.empty(len(group), dtype=int)
+    out[order] = np.arange(len(group)) - np.repeat(np.cumsum(count) - count, count)
+    return out
+
+
 def override(log_odds: np.ndarray, known: np.ndarray | None) -> np.ndarray:
     """The log odds where nothing is known, else those of certainty.
 

@@ -107,6 +107,11 @@ class Design:
         """Contexts with the drug alone."""
         return np.flatnonzero(self.present[:, drug] & self.single)
 
+    def purest(self, drug: int) -> np.ndarray:
+        """Contexts that say most of the drug: those with it alone, else all with it."""
+        alone = self.alone(drug)
+        return alone if len(alone) else self.of(drug)
+
     def by_context(self, values: np.ndarray, control: Any = 0.0) -> np.ndarray:
         """Values of the drug sets ``(U, ...)`` for their contexts ``(K, ...)``; controls get `control`."""
         out = np.full((len(self.drug_set), *values.shape[1:]), control, dtype=values.dtype)
@@ -118,7 +123,7 @@ class Design:
         """Mean over the drug sets of each drug: its own where it was measured alone; ``(U, G)`` -> ``(D, G)``."""
         out = np.zeros((len(self.drugs), *values.shape[1:]))
         for d in range(len(self.drugs)):
-            rows = self.alone(d) if len(self.alone(d)) else self.of(d)
+            rows = self.purest(d)
             out[d] = values[np.unique(self.drug_set[rows])].mean(axis=0) if len(rows) else 0.0
         return out
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
+from scgim._core.arrays import rank_within
 from scgim._core.features.rows import Rows
 from scgim._core.state import savable
 
@@ -225,7 +226,7 @@ class DrugChain:
         value, offset, slope, noise = [], [], [], []
         n_drugs, n_genes = self.beliefs.probability.shape
         for chain in self.chains:
-            rank = _rank_within(chain.rows.drug)
+            rank = rank_within(chain.rows.drug)
             for r in range(int(rank.max(initial=-1)) + 1):
                 rows = np.flatnonzero(rank == r)
                 d = chain.rows.drug[rows]
@@ -306,13 +307,3 @@ class DrugChain:
         enough = real & (mass >= 5)
         all_var[self.own, self.gene] = np.where(enough, variance, self.prior_var)
         return Beliefs(probability, all_mean, all_var)
-
-
-def _rank_within(group: np.ndarray) -> np.ndarray:
-    """Running number of each row within its group."""
-    seen: dict[int, int] = {}
-    out = np.zeros(len(group), int)
-    for i, g in enumerate(group):
-        out[i] = seen.get(int(g), 0)
-        seen[int(g)] = out[i] + 1
-    return out

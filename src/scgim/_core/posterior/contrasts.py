@@ -146,7 +146,7 @@ def _rows(design: Design, fraction: np.ndarray, scatter2: float, offset2: float)
     n, reference = design.n_cells, references(design)
     parts, drug, level = [], [], []
     for d in range(len(design.drugs)):
-        rows = design.alone(d) if len(design.alone(d)) else design.of(d)
+        rows = design.purest(d)
         rows = rows[fraction[rows, d] > 0]
         for v in np.unique(design.level[rows]):
             at = rows[design.level[rows] == v]

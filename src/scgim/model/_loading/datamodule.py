@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
-from scipy import sparse
 from scvi import REGISTRY_KEYS
 from torch.utils.data import DataLoader, IterableDataset
 
+from scgim._core.arrays import dense
 from scgim.model._loading.rows import WINDOW_VALUES, Draws, RowReader, chunk_starts, shard, visit, windows
 from scgim.model._loading.splitter import GIMDataSplitter
 from scgim.model._reading.cells import DENSE_ROWS, Cells
@@ -112,8 +112,7 @@ class GIMDataModule(LightningDataModule):
         """One minibatch, under the names that the module reads."""
         out = {}
         for key, block in zip(self.keys, blocks, strict=True):
-            x = block[cut].toarray() if sparse.issparse(block) else block[cut]
-            out[key] = torch.as_tensor(np.ascontiguousarray(x, dtype=np.float32))
+            out[key] = torch.as_tensor(np.ascontiguousarray(dense(block[cut], np.float32)))
         context = self.context[rows[cut]]
         out[CONTEXT_KEY] = torch.as_tensor(context)[:, None]
         if self.covariates is not None:

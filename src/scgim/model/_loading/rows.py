@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from scgim._core.arrays import rank_within
 from scgim.model._reading.expression import by_row, is_lazy, is_loaded
 
 CHUNK_ROWS = 256
@@ -81,9 +82,8 @@ class Draws:
         order = rng.permutation(len(self.rows))
         order = order[np.argsort(self.context[order], kind="stable")]
         k = self.context[order]
-        place = np.arange(len(order)) - (np.cumsum(self.count) - self.count)[k]
         count = np.maximum(self.count, 1)
-        times = (self.draws // count)[k] + (place < (self.draws % count)[k])
+        times = (self.draws // count)[k] + (rank_within(k) < (self.draws % count)[k])
         return np.repeat(self.rows[order], times)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from scgim._core.arrays import rank_within
 from scgim._core.effects import Effects, strongest
 from scgim._core.kinds import Kind
 from scgim._core.kinds.base import Moved
@@ -53,11 +54,9 @@ class Part:
 
     def slots(self, n_rows: int) -> np.ndarray:
         """Interventions of each row ``(n_rows, S)``, -1 where a row has fewer."""
-        count = np.bincount(self.row, minlength=n_rows)
-        out = np.full((n_rows, int(count.max(initial=0))), -1)
-        order = np.argsort(self.row, kind="stable")
-        slot = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
-        out[self.row[order], slot] = order
+        slot = rank_within(self.row)
+        out = np.full((n_rows, int(slot.max(initial=-1)) + 1), -1)
+        out[self.row, slot] = np.arange(len(slot))
         return out
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scgim._core.arrays import dense, member
+from scgim._core.arrays import dense, member, rank_within
 from scgim.model._reading.cells import Cells
 
 
@@ -55,7 +55,7 @@ def collect(
         Random generator.
     """
     index = source.index
-    chosen = sample_rows(index, n_contexts, n_cells, rng)
+    chosen = sample_rows(index, n_cells, rng)
     total = square = shift = None
     kept, owner, start = [], [], 0
     for block, context in source():
@@ -79,12 +79,9 @@ def collect(
     return ContextCells(n, mean + shift, variance, np.concatenate(kept), np.concatenate(owner))
 
 
-def sample_rows(index: np.ndarray, n_contexts: int, n_cells: int, rng: np.random.Generator) -> np.ndarray:
+def sample_rows(index: np.ndarray, n_cells: int, rng: np.random.Generator) -> np.ndarray:
     """Which cells to keep so that each context has at most ``n_cells``, (N,) bool."""
     order = rng.permutation(len(index))
-    order = order[np.argsort(index[order], kind="stable")]
-    count = np.bincount(index, minlength=n_contexts)
-    place = np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)
     chosen = np.zeros(len(index), bool)
-    chosen[order[place < n_cells]] = True
+    chosen[order] = rank_within(index[order]) < n_cells
     return chosen

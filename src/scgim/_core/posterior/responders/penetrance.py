@@ -85,8 +85,7 @@ def learn_penetrance(moments: Moments, design: Design, targets: Effects, weights
     log = np.stack([logsumexp(own + among_cells(n), axis=1) for own, n in zip(log, moments.n, strict=True)])
     of_drug = np.zeros((len(design.drugs), len(SHARES)))
     for d in range(len(of_drug)):
-        rows = design.alone(d) if len(design.alone(d)) else design.of(d)
-        of_drug[d] = log[rows].sum(axis=0)
+        of_drug[d] = log[design.purest(d)].sum(axis=0)
     posterior = _posterior(of_drug)
     cumulative = posterior.cumsum(axis=1)
     low, high = (SHARES[(cumulative < q - 1e-9).sum(axis=1).clip(max=len(SHARES) - 1)] for q in INTERVAL)
