@@ -44,20 +44,12 @@ def together(folder: str | os.PathLike[str]) -> Iterator[Path]:
     A folder to write into. Its files take their places in `folder` when the block ends without an error.
     """
     folder = Path(folder)
-    made = _make(folder)
     recover(folder)
-    stage = _stage(folder)
-    try:
+    with _staged(folder) as stage:
         yield stage
         for path in stage.rglob("*"):
             _sync(path)
         _declare(stage, folder / READY)
-    except BaseException:  # an interruption too
-        shutil.rmtree(stage, ignore_errors=True)
-        for path in made:
-            with contextlib.suppress(OSError):
-                path.rmdir()
-        raise
     recover(folder)
     _sync(folder)
 
@@ -76,19 +68,26 @@ def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
     A path in the same folder, with the same suffix, which takes the place of `path` when the block ends without an error.
     """
     path = Path(path)
-    made = _make(path.parent)
-    stage = _stage(path.parent)
-    try:
+    with _staged(path.parent) as stage:
         yield stage / path.name
         _sync(stage / path.name)
         _put(stage / path.name, path)
-    except BaseException:
-        shutil.rmtree(stage, ignore_errors=True)
-        for parent in made:
-            with contextlib.suppress(OSError):
-                parent.rmdir()
-        raise
     shutil.rmtree(stage, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _staged(folder: Path) -> Iterator[Path]:
+    """A new folder to write into; where the block fails, it is removed, and so are the folders that were made for it."""
+    made = _make(folder)
+    stage = _stage(folder)
+    try:
+        yield stage
+    except BaseException:  # an interruption too
+        shutil.rmtree(stage, ignore_errors=True)
+        for path in made:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise
 
 
 def recover(folder: str | os.PathLike[str]) -> None:

@@ -170,27 +170,10 @@ class ShiftScore:
         self, j: int, sets: np.ndarray, n_steps: int, start: np.ndarray | None = None
     ) -> dict[str, np.ndarray]:
         """So many steps, from coefficients and baselines `start` ``(M, F + C)``, or from those within contexts."""
-        cols, S = self.columns(sets), self.within
-        M, F = cols.shape
-        C = self.groups.shape[1]
-        y = self.self_mean[:, j]  # (K,)
-        x = np.concatenate(
-            [np.moveaxis(self.flat[:, cols], 1, 0), np.broadcast_to(self.groups, (M, *self.groups.shape))], axis=2
-        )  # (M, K, F+C)
-        gram = np.zeros((M, F + C, F + C))
-        gram[:, :F, :F] = S[cols[:, :, None], cols[:, None, :]] + self.ridge * np.eye(F)
-        right = np.zeros((M, F + C))
-        right[:, :F] = self.cross[cols, j]
-        if start is None:
-            coef = np.zeros((M, F + C))
-            if F:
-                coef[:, :F] = np.linalg.solve(gram[:, :F, :F], right[:, :F, None])[..., 0]
-            free = np.tile(y, (M, 1))  # (M, K)
-            if F:
-                free -= np.einsum("mkf,mf->mk", x[:, :, :F], coef[:, :F])
-            coef[:, F:] = free @ self.start_baseline.T
-        else:
-            coef = start
+        cols = self.columns(sets)
+        F, y = cols.shape[1], self.self_mean[:, j]  # of the gene (K,)
+        x, gram, right = self._regression(j, cols)
+        coef = self._within_contexts(y, x, gram, right, F) if start is None else start
         omega2, slab2 = self.prior.background_sd[j] ** 2, self.prior.effect_sd[j] ** 2
         xt = np.ascontiguousarray(np.moveaxis(x, 1, 2))  # (M, F+C, K)
         lhs, dof = gram, self.within_dof
@@ -210,7 +193,7 @@ class ShiftScore:
             scaled = xt * weight[:, None, :]
             lhs = gram * (dof / v)[:, None, None] + scaled @ x
             rhs = right * (dof / v)[:, None] + scaled @ y
-            lhs += 1e-10 * np.eye(F + C) * np.trace(lhs, axis1=1, axis2=2)[:, None, None]
+            lhs += 1e-10 * np.eye(lhs.shape[1]) * np.trace(lhs, axis1=1, axis2=2)[:, None, None]
             coef = self.maximum(lhs, rhs, j, sets)
         control = error[:, : self.n_control]
         square = residual[:, : self.n_control] ** 2
@@ -230,6 +213,26 @@ class ShiftScore:
             "odds": on - off,
             "lhs": lhs,
         }
+
+    def _regression(self, j: int, cols: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Means of parents `cols` ``(M, F)``, then groups, ``(M, K, F+C)``; covariances within contexts of these, and with gene j, 0 for groups."""
+        (M, F), (K, C) = cols.shape, self.groups.shape
+        groups = np.broadcast_to(self.groups, (M, K, C))
+        x = np.concatenate([np.moveaxis(self.flat[:, cols], 1, 0), groups], axis=2)
+        gram, right = np.zeros((M, F + C, F + C)), np.zeros((M, F + C))
+        gram[:, :F, :F] = self.within[cols[:, :, None], cols[:, None, :]] + self.ridge * np.eye(F)
+        right[:, :F] = self.cross[cols, j]
+        return x, gram, right
+
+    def _within_contexts(self, y: np.ndarray, x: np.ndarray, gram: np.ndarray, right: np.ndarray, F: int) -> np.ndarray:
+        """Coefficients by the covariance within contexts alone, and the baselines of the controls under these, ``(M, F+C)``."""
+        coef = np.zeros(right.shape)
+        free = np.tile(y, (len(x), 1))  # (M, K)
+        if F:
+            coef[:, :F] = np.linalg.solve(gram[:, :F, :F], right[:, :F, None])[..., 0]
+            free -= np.einsum("mkf,mf->mk", x[:, :, :F], coef[:, :F])
+        coef[:, F:] = free @ self.start_baseline.T
+        return coef
 
     def _compiled(self) -> tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
         """Arrays that the compiled scores read: see `kernels.shift_scores`; centred means, and sizes of the drug sets."""
