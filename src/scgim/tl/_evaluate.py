@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -130,6 +130,7 @@ def evaluate(
     train = None
     if set(chosen) - {"split_half"} or any(METRICS[name].needs_training for name in asked):
         train = read_training(model, n_cells, generator, scale)
+    references = _references(model, train, test)
     if train is not None:
         means |= _baseline_means(model, train, test, features, chosen, generator)
     cells: dict[str, np.ndarray] = {}
@@ -138,7 +139,7 @@ def evaluate(
         for name in set(chosen) - {"split_half"}:
             cells[name] = _moved_control(model, train, means[name], test.group, n_cells, generator)
     halves = _split_half(test, generator) if "split_half" in chosen else None
-    return _score(test, means, cells, asked, halves)
+    return _score(test, means, references, cells, asked, halves)
 
 
 def _metrics(names: Sequence[str] | str) -> list[str]:
@@ -160,6 +161,22 @@ def _baselines(names: Sequence[str] | str) -> list[str]:
     return list(names)
 
 
+class References(NamedTuple):
+    """What changes of m held-out contexts are measured against, (m, G) each."""
+
+    control: np.ndarray  # mean of the control cells of the batch
+    others: np.ndarray  # mean of its perturbed training contexts
+
+
+def _references(model: GIM, train: ContextCells | None, test: Test) -> References:
+    """Zeros where the training cells were not read, as no metric asks for them."""
+    if train is None:
+        return References(np.zeros_like(test.cells.mean), np.zeros_like(test.cells.mean))
+    design, control = model.design, control_means(model, train)
+    others = other_means(train.mean, train.n * ~design.control, design.group, control)
+    return References(control[test.group], others[test.group])
+
+
 def _baseline_means(
     model: GIM, train: ContextCells, test: Test, features: Any, names: list[str], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
@@ -169,9 +186,7 @@ def _baseline_means(
     perturbed = ~design.control
     change = (train.mean - control[design.group])[perturbed]  # (K', G)
     known, new = _inputs(model, test, features)
-    zero = np.zeros(change.shape[1])
-    others = other_means(train.mean, train.n * perturbed, design.group, control)
-    result = {"_control": control[test.group], "_others": others[test.group]}  # what changes are measured against
+    zero, result = np.zeros(change.shape[1]), {}
     for name in names:
         if name == "split_half":  # from the held-out cells, not from the training data
             continue
@@ -247,13 +262,12 @@ def _split_half(test: Test, rng: np.random.Generator) -> Halves:
 def _score(
     test: Test,
     means: dict[str, np.ndarray],
+    references: References,
     cells: dict[str, np.ndarray],
     metrics: Sequence[str],
     halves: Halves | None = None,
 ) -> pd.DataFrame:
     """The tidy table; with halves, those of the measured cells against each other as the method ``"split_half"``."""
-    nothing = np.zeros_like(test.cells.mean)
-    references = nothing if "_control" not in means else means.pop("_control"), means.pop("_others", nothing)
     parts = []
     for method, predicted in means.items():
         drawn = [partial(cells[method].__getitem__, k) if method in cells else None for k in range(len(predicted))]
@@ -271,7 +285,7 @@ def _rows(
     label: list[str],
     truth: np.ndarray,
     predicted: np.ndarray,
-    references: tuple[np.ndarray, np.ndarray],
+    references: References,
     measured: Sequence[Any],
     drawn: Sequence[Any],
     metrics: Sequence[str],
