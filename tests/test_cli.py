@@ -44,7 +44,7 @@ def test_fit_leaves_results(fitted):
 def test_predict_writes_the_cells_asked_for(fitted, capsys):
     drug = ad.read_h5ad(fitted / "a.h5ad").obs["drug"].cat.categories[1]
     pd.DataFrame({"drug": [drug], "dose": [0.7]}).to_csv(fitted / "p.csv", index=False)
-    assert run("predict", fitted / "out" / "model", fitted / "p.csv", "--n-cells", 9, "--out", fitted / "p.h5ad") == 0
+    assert run("predict", fitted / "out", fitted / "p.csv", "--n-cells", 9, "--out", fitted / "p.h5ad") == 0
     predicted = ad.read_h5ad(fitted / "p.h5ad")
     assert predicted.shape == (9, 5) and np.isfinite(predicted.X).all()
     assert "9 cells x 5 genes" in capsys.readouterr().out
@@ -74,6 +74,7 @@ def test_intervene_writes_cells_and_says_what_changes(fitted, capsys):
         (["predict", "{}", "{}/p.csv"], "no saved model"),
         (["predict", "{}/out/model", "{}/wrong.csv"], "number"),
         (["predict", "{}/out/model", "{}/other.csv"], "unheard"),
+        (["predict", "{}/out/model", "{}/semicolons.csv"], "expected commas"),
         (["predict", "{}/out/model", "{}/p.csv", "--out", "x.csv"], "--out"),
         (["report", "{}/out/model", "--out", "{}/page.html"], "scgim fit --out"),
         (["report", "{}/out", "--out", "{}/page.txt"], ".html"),
@@ -104,6 +105,7 @@ def test_bad_input_is_one_line_and_code_2(fitted, capsys, arguments, message):
     (fitted / "broken.toml").write_text("[report")
     (fitted / "strange.toml").write_text('[report]\ncolour = "red"\n')
     (fitted / "wrong.csv").write_text("drug,dose\ndrug_1,much\n")
+    (fitted / "semicolons.csv").write_text("drug;dose\ndrug_1;1\n")
     (fitted / "other.csv").write_text("drug,dose\nunheard,1\n")
     assert run(*[a.format(fitted) for a in arguments]) == 2
     error = capsys.readouterr().err.strip()

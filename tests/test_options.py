@@ -106,3 +106,11 @@ def test_functions_without_docstrings_stay_as_they_are():
 
     assert _options.documented(bare) is bare
     assert bare.__doc__ is None
+
+
+def test_every_option_of_the_command_line_can_be_given_a_value():
+    """A type that is not text, a number or a choice (such as a quoted one) would take none."""
+    for name, option in named(command).items():
+        kept = option.annotation
+        kept = get_args(kept)[0] if get_origin(kept) is Annotated else kept
+        assert set(get_args(kept) or (kept,)) - {type(None), None}, name

@@ -26,6 +26,15 @@ def test_where_nothing_is_sure_the_first_five_are_named(fitted_adata):
     assert not targets(fitted_adata, "drug c", n_labels=0, show=False).texts
 
 
+def test_the_surest_are_named_among_those_drawn_at_the_top(fitted_adata):
+    table = fitted_adata.uns["scgim"]["targets"]
+    table["probability"], table["log_odds"] = 1.0, 60.0
+    table.loc[table["gene"] == "g3", "log_odds"] = 900.0
+    ax = targets(fitted_adata, "drug c", n_labels=1, show=False)
+    assert [text.get_text() for text in ax.texts] == ["g3"]
+    assert "at most 50" in ax.get_ylabel() and np.asarray(ax.collections[1].get_offsets())[:, 1].max() == 50
+
+
 @pytest.mark.parametrize(
     ("perturbation", "kwargs", "error", "named"),
     [("absent", {}, KeyError, "perturbation"), (None, {"min_probability": 1.0}, ValueError, "min_probability")],

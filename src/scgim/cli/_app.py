@@ -112,7 +112,7 @@ def predict(
     Parameters
     ----------
     model_dir
-        Folder of a saved model.
+        Folder of a saved model, or of a fit.
     perturbations
         CSV file, one row a condition, with the columns that the model was fitted with (drug, dose, batch ...).
     features
@@ -204,7 +204,7 @@ def intervene(
     Parameters
     ----------
     model_dir
-        Folder of a saved model.
+        Folder of a saved model, or of a fit.
     set
         GENE=LEVEL; each option may be given several times.
     shift

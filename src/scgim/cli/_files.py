@@ -103,13 +103,14 @@ def check_file(path: Path, *, n_bytes: int, overwrite: bool) -> None:
     _check_room(path.parent, n_bytes)
 
 
-def check_request(model_dir: Path, out: Path, *, overwrite: bool) -> None:
-    """A model to ask, and a file for the cells that it answers with."""
+def check_request(model_dir: Path, out: Path, *, overwrite: bool) -> Path:
+    """A model to ask, in the folder of a fit or its own, and a file for the cells that it answers with; returns the model's folder."""
     if not model_dir.is_dir():
         raise InputError(f"{model_dir}: no such folder; expected the folder model/ that 'scgim fit' leaves.")
     if out.suffix not in (".h5ad", ".zarr"):
         raise InputError(f"--out {out}: expected a file that ends in .h5ad or .zarr.")
     check_file(out, n_bytes=0, overwrite=overwrite)
+    return model_dir / "model" if (model_dir / "model").is_dir() else model_dir
 
 
 def write_cells(cells: Any, out: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def run(
     overwrite: bool,
 ) -> dict[str, Any]:
     """Load the model without data, intervene, write, and give what is printed as JSON; `numbers` holds ``GENE=VALUE`` of each option."""
-    _files.check_request(model_dir, out, overwrite=overwrite)
+    model_dir = _files.check_request(model_dir, out, overwrite=overwrite)
     tables = {
         name: {gene: _number(name, text) for gene, text in _pairs(name, values)} for name, values in numbers.items()
     }

@@ -11,7 +11,7 @@ def run(
     model_dir: Path, perturbations: Path, *, features: Path | None, n_cells: int, seed: int, out: Path, overwrite: bool
 ) -> dict[str, Any]:
     """Load the model without data, predict, write; returns what is printed as JSON."""
-    _files.check_request(model_dir, out, overwrite=overwrite)
+    model_dir = _files.check_request(model_dir, out, overwrite=overwrite)
     table = _csv(perturbations)
     drugs = None if features is None else _csv(features, "--features ").pipe(lambda t: t.set_index(t.columns[0]))
     load()
@@ -39,9 +39,12 @@ def _csv(path: Path, option: str = "") -> Any:
             f"{option}{path}: {'expected a CSV file, found a folder' if path.exists() else 'no such file'}."
         )
     try:
-        return pd.read_csv(path, keep_default_na=False, dtype=str)
+        table = pd.read_csv(path, keep_default_na=False, dtype=str)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{option}{path}: not a CSV file ({error}).") from error
+    if len(table.columns) == 1 and any(mark in table.columns[0] for mark in ";\t"):
+        raise InputError(f"{option}{path}: expected commas between columns, found {table.columns[0]!r}.")
+    return table
 
 
 def _numeric(table: Any, columns: list[str], path: Path | None) -> Any:

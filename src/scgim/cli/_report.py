@@ -16,8 +16,8 @@ def run(
     if out.suffix != ".html":
         raise InputError(f"--out {out}: expected a file that ends in .html.")
     path = _files.results_in(results)
-    _files.check_file(out, n_bytes=N_BYTES, overwrite=overwrite)
     _files.check_data(path)
+    _files.check_file(out, n_bytes=N_BYTES, overwrite=overwrite)
     load()
     with step(f"reading {path.name}"):
         data = _files.read(path)

@@ -89,7 +89,8 @@ def targets(
     names = list(dict.fromkeys(table["perturbation"]))
     if perturbation is not None:
         table = table[table["perturbation"] == names[find_perturbation(names, perturbation)]]
-    effect, odds = table["effect"].to_numpy(float), np.clip(log_odds(table), -MOST, MOST)
+    effect, surety = table["effect"].to_numpy(float), log_odds(table)
+    odds = np.clip(surety, -MOST, MOST)
     sure = table["probability"].to_numpy(float) >= min_probability
     ax, own = _style.axes(ax, (5.4 if perturbation is not None else 7.4, 4.2))  # labels of all are twice as long
     _style.clean(ax)
@@ -100,9 +101,9 @@ def targets(
     color = np.where(effect >= 0, _style.UP, _style.DOWN)
     ax.scatter(effect[~sure], odds[~sure], s=9, color=_style.outline(), alpha=0.6, linewidths=0, zorder=2)
     ax.scatter(effect[sure], odds[sure], s=22, c=color[sure], linewidths=0, zorder=3)
-    at = np.argsort(np.where(sure, -odds, np.inf), kind="stable")[: min(n_labels, int(sure.sum()))]
+    at = np.argsort(np.where(sure, -surety, np.inf), kind="stable")[: min(n_labels, int(sure.sum()))]
     if not sure.any():  # an order of hypotheses is all that there is, so say whose
-        at = np.argsort(-odds, kind="stable")[: min(n_labels, UNSURE)]
+        at = np.argsort(-surety, kind="stable")[: min(n_labels, UNSURE)]
     genes = table["symbol" if gene_symbols else "gene"].astype(str).to_numpy()[at]
     text = _style.labels(genes.tolist(), 16)
     if perturbation is None:
@@ -110,7 +111,7 @@ def targets(
         text = [f"{drug}: {gene}" for drug, gene in zip(_style.labels(drugs, 16), text, strict=True)]
     beside(ax, effect[at], odds[at], text)
     ax.set_xlabel("effect, if the gene is a target", fontsize=9)
-    ax.set_ylabel("log odds of a target", fontsize=9)
+    ax.set_ylabel("log odds of a target" + (f" (at most {MOST:g})" if (surety > MOST).any() else ""), fontsize=9)
     if title is None:
         found = f"{int(sure.sum())} of {len(table)} with a probability of at least {min_probability:g}"
         title = found if perturbation is None else f"{_style.shorten(str(perturbation), 40)}: {found}"

@@ -74,7 +74,7 @@ def fit(
     balance: float | None = None,
     window: int | None = None,
     plan_kwargs: dict[str, Any] | None = None,
-    checkpoint: "str | os.PathLike[str] | None" = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     timeout: float | None = None,
     key_added: str = _keys.DEFAULT,
     progress: bool | None = None,
