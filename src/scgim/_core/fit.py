@@ -103,17 +103,13 @@ class Fit:
         return cls(**fields)
 
     @cached_property
-    def _of_drug(self) -> tuple[Effects, np.ndarray]:
-        return strongest([kind.of_drug for kind in self.kinds])
-
-    @cached_property
     def _of_context(self) -> tuple[Effects, np.ndarray]:
         return strongest([kind.of_context for kind in self.kinds])
 
-    @property
+    @cached_property
     def of_drug(self) -> Effects:
         """``(D, G)``; that a drug targets a gene by any kind, and the effect by the most probable one, at full dose."""
-        return self._of_drug[0]
+        return strongest([kind.of_drug for kind in self.kinds])[0]
 
     @property
     def of_context(self) -> Effects:
@@ -132,13 +128,8 @@ class Fit:
         return replace(found, probability=found.probability + (1 - found.probability) * past)
 
     @property
-    def kind_of_drug(self) -> np.ndarray:
-        """``(D, G)`` str; the most probable kind."""
-        return self.kind_names[self._of_drug[1]]
-
-    @property
     def kind_of_context(self) -> np.ndarray:
-        """``(K, G)`` str; the most probable kind."""
+        """``(K, G)`` str; the most probable kind in the fitted contexts."""
         return self.kind_names[self._of_context[1]]
 
     @property
