@@ -16,6 +16,13 @@ def test_one_gene_may_be_given_by_its_name(fitted_adata):
     assert sum(line.get_label().startswith("g") for line in ax.lines) == 1
 
 
+def test_one_dose_is_the_only_tick(fitted_adata):
+    table = fitted_adata.uns["scgim"]["targets"]
+    fitted_adata.uns["scgim"]["targets"] = table[table["dose"] == 2.0]
+    ax = dose_response(fitted_adata, "drug c", show=False)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["2"]
+
+
 def test_wrong_arguments_are_named(fitted_adata):
     with pytest.raises(KeyError, match="nope"):
         dose_response(fitted_adata, "drug c", genes=["nope"], show=False)

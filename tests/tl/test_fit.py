@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 import systems
-from scgim import _keys, get, metrics, tl
+from scgim import _keys, datasets, get, metrics, tl
 from scgim.model import GIM
+from scgim.model._reading.spec import TAKEN
 
 NAMES = {"drug_1": "(+/-)-Abacavir sulfate / HCl", "drug_2": "β-Lapachone", "drug_3": "drug with spaces"}
 
@@ -217,3 +218,14 @@ def test_few_genes_have_probabilities_and_finite_effects(n_genes, settings):
     probability = adata.varm["scgim_target_probability"]
     assert ((probability >= 0) & (probability <= 1)).all() and probability[:, 1:].max() > 0.5
     assert np.isfinite(adata.varm["scgim_effect"]).all()
+
+
+def test_names_of_columns_of_results_are_refused_for_registered_ones():
+    """A column `gene` with the perturbed gene would be overwritten in the table of targets."""
+    adata = datasets.simulate(5, n_drugs=3, n_control=60, n_cells=20, new_doses=(), n_new_drugs=0, rng=0)
+    adata.obs["batch"] = ["a", "b"] * (adata.n_obs // 2)
+    columns = {"perturbation_key": "drug", "dose_key": "dose", "batch_key": "batch", "control": "control"}
+    tl.fit(adata, **columns, penetrance=True, max_epochs=0, progress=False)
+    registered = {"drug", "dose", "batch"}
+    assert set(get.targets(adata)) - registered <= TAKEN
+    assert set(adata.uns["scgim"]["contexts"]) - registered <= TAKEN

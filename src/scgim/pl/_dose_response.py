@@ -110,6 +110,8 @@ def dose_response(
         _draw_curves(ax, _of_drug(curves, fitted.perturbation[row]), table, [fitted.genes[gene] for gene in chosen])
     if dose.min() > 0 and dose.max() / dose.min() > 20:
         ax.set_xscale("log")
+    elif dose.min() == dose.max():  # one dose: no axis to invent
+        ax.set_xticks(dose[:1], [f"{dose[0]:g}"])
     ax.set_title(
         _style.literal(_style.shorten(fitted.perturbation[row], 44)), fontsize=10, loc="left", color=_style.ink()
     )

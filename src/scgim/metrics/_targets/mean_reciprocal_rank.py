@@ -29,6 +29,13 @@ def mean_reciprocal_rank(truth: Any, score: Any) -> float:
     ------
     ValueError
         If shapes differ or a value is not finite.
+
+    Examples
+    --------
+    >>> score = scgim.get.targets(adata, level="drug").pivot(index="perturbation", columns="gene", values="log_odds")
+    >>> known = pd.DataFrame(0, score.index, score.columns)
+    >>> known.loc["U0126", ["Mek"]] = 1
+    >>> scgim.metrics.mean_reciprocal_rank(known, score)
     """
     truth, score = two_tables(("truth", "score"), truth, score)
     first = [ranks(row)[true != 0].min() for true, row in zip(truth, score, strict=True) if (true != 0).any()]

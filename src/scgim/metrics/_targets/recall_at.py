@@ -32,6 +32,13 @@ def recall_at(truth: Any, score: Any, k: int = 3) -> float:
     ------
     ValueError
         If shapes differ, a value is not finite, or `k` is below 1.
+
+    Examples
+    --------
+    >>> score = scgim.get.targets(adata, level="drug").pivot(index="perturbation", columns="gene", values="log_odds")
+    >>> known = pd.DataFrame(0, score.index, score.columns)
+    >>> known.loc["U0126", ["Mek"]] = 1
+    >>> scgim.metrics.recall_at(known, score, k=3)
     """
     truth, score = two_tables(("truth", "score"), truth, score)
     hits = [ranks(row)[true != 0].min() <= k for true, row in zip(truth, score, strict=True) if (true != 0).any()]

@@ -8,6 +8,12 @@ from typing import Any
 
 import numpy as np
 
+TAKEN = frozenset(
+    "n_cells gene kind probability log_odds effect effect_sd rank identified n_agree n_strata n_contexts false_sign_rate "
+    "penetrance penetrance_low penetrance_high effect_of_responders symbol".split()
+)
+"""Columns of the tables of contexts and targets, which registered columns stand beside."""
+
 
 def _names(argument: str, value: Any) -> tuple[str, ...]:
     """One column name or several, as a tuple without repeats."""
@@ -137,6 +143,10 @@ def make_spec(
         raise ValueError(
             f"{spec.arguments[twice[0]]}: column(s) {twice} registered in two roles; give each column one."
         )
-    if "n_cells" in used:
-        raise ValueError(f"{spec.arguments['n_cells']}: the column name 'n_cells' is taken; rename it in adata.obs.")
+    taken = sorted(TAKEN & set(spec.columns))
+    if taken:
+        raise ValueError(
+            f"{spec.arguments[taken[0]]}: the column name {taken[0]!r} is taken by the tables of results; rename it: "
+            f"adata.obs = adata.obs.rename(columns={{{taken[0]!r}: 'my_{taken[0]}'}})."
+        )
     return spec

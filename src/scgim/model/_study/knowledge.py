@@ -144,7 +144,9 @@ def normalise_graph_prior(prior: Any, genes: list[str], data: Any = None) -> dic
     elif isinstance(prior, pd.DataFrame):
         absent = sorted(set(genes) - set(prior.index.astype(str)) | set(genes) - set(prior.columns.astype(str)))
         if absent:
-            raise KeyError(f"graph_prior: the table has no row and column for {absent[:5]}; label both by gene.")
+            raise KeyError(
+                f"graph_prior: the table has no row and column for {absent[:5]}; label both by gene, or give edges in columns source and target."
+            )
         matrix = _from_matrix(prior.set_axis(prior.index.astype(str)).loc[genes, genes].to_numpy(), genes)
     elif sparse.issparse(prior) or isinstance(prior, (np.ndarray, list, tuple)):
         matrix = _from_matrix(prior, genes)
