@@ -40,3 +40,16 @@ def test_sampler_rejects_wrong_targets():
     rows = Rows(value, np.arange(n_drugs), np.ones(n_drugs), np.ones(n_drugs))
     _, after = learn_blocks([rows], Beliefs(on, mean, np.full(true.shape, 0.05**2)), rng=rng)
     assert after.probability[0, wrong] < 0.05
+
+
+def test_weights_of_a_gene_that_no_drug_hits_are_zero_but_for_their_spread():
+    """Means of weights are means of conditional means: what the features do not tell has no sign by chance."""
+    rng = np.random.default_rng(6)
+    effect = np.zeros((30, 4))
+    effect[:, :3] = rng.normal(size=(30, 3)) * (rng.random((30, 3)) < 0.5)
+    on = (effect != 0).astype(float)
+    value = effect @ rng.normal(size=(4, 8)) + 0.01 * rng.normal(size=(30, 8))
+    rows = Rows(value, np.arange(30), np.ones(30), np.ones(30))
+    (block,), _ = learn_blocks([rows], Beliefs(on, effect, np.full(on.shape, 1e-6)), rng=rng)
+    np.testing.assert_allclose(block.weights[[3, 7]], 0.0, atol=1e-10)
+    assert block.deviations[7].std() > 0.3

@@ -36,3 +36,14 @@ def test_overconfident_probabilities_are_softened_and_calibrated_ones_left():
     assert calibrate_targets(p, label, label_noise=1e-6) == 1
     assert calibrate_targets(1 / (1 + np.exp(-2 * logit)), label, label_noise=1e-6) == 2
     np.testing.assert_allclose(soften(np.array([0.5, 0.9]), 1.0), [0.5, 0.9])
+
+
+def test_softening_leaves_what_is_no_evidence():
+    """Odds are those of the prior times a root of the Bayes factor."""
+    prior, factor = np.array([0.05, 0.2]), np.array([9.0, 0.25])
+    odds = prior / (1 - prior)
+    np.testing.assert_allclose(soften(prior, 2.0, prior), prior)
+    expected = odds * np.sqrt(factor)
+    np.testing.assert_allclose(
+        soften(odds * factor / (1 + odds * factor), 2.0, prior), expected / (1 + expected), rtol=1e-6
+    )

@@ -41,8 +41,8 @@ def make_rows(rng):
     return Rows(rng.normal(size=(2, L)), np.zeros(2, int), np.array([1.3, 0.7]), np.array([1.5, 0.0]))
 
 
-def dense_log_evidence(block, rows, support, tau2, effect):
-    """Log density of the features by one Gaussian, weights' errors at the given effects."""
+def dense_log_evidence(block, rows, support, tau2, effect, variance):
+    """Log density of the features by one Gaussian, weights' errors times effects of the given mean and variance."""
     s = list(support)
     mean, slope, errors = [], [], []
     for on, by in zip(rows.on, rows.by, strict=True):
@@ -53,6 +53,9 @@ def dense_log_evidence(block, rows, support, tau2, effect):
         errors.append(e)
     joint, m = np.concatenate(errors, 1), np.concatenate(slope, 1)
     cov = joint.T @ joint / T
+    for v, gene in zip(variance, s, strict=True):
+        own = np.concatenate([by * dev[G + gene] for by in rows.by], 1)
+        cov += v * own.T @ own / T
     cov = (1 - SHRINKAGE) * cov + SHRINKAGE * np.diag(np.diag(cov)) + 0.01 * np.eye(2 * L)
     return multivariate_normal(np.concatenate(mean), cov + tau2 * m.T @ m).logpdf(rows.value.ravel())
 
@@ -65,15 +68,33 @@ def test_evidence_matches_dense_gaussian():
     pairs = [(0, 3), (1, 2), (4, 5)]
     mean, _, log = evidence(np.array(pairs))
     # the covariance is taken at the effects of the last round but one, found from one round less
-    start = evidence.rough(np.array(pairs))[0]
-    cov = evidence.covariance(np.array(pairs), start)
+    start, spread, _ = evidence.rough(np.array(pairs))
+    cov = evidence.covariance(np.array(pairs), start, np.diagonal(spread, axis1=1, axis2=2))
     residual, slope = evidence.y - evidence.offset[np.array(pairs)].sum(1), evidence.slope[np.array(pairs)]
     for i, pair in enumerate(pairs):
         inv = np.linalg.inv(cov[i])
-        effect = np.linalg.solve(slope[i] @ inv @ slope[i].T + np.eye(2) / 9, slope[i] @ inv @ residual[i])
-        expected = dense_log_evidence(block, rows, pair, 9.0, effect)
+        within = np.linalg.inv(slope[i] @ inv @ slope[i].T + np.eye(2) / 9)
+        effect = within @ slope[i] @ inv @ residual[i]
+        expected = dense_log_evidence(block, rows, pair, 9.0, effect, np.diag(within))
         assert log[i] - 0.5 * 2 * L * np.log(2 * np.pi) == pytest.approx(expected, rel=1e-6)
         assert np.isfinite(mean[i]).all()
+
+
+def test_gene_whose_weights_are_unknown_counts_with_the_mean_square_of_its_effect():
+    """Errors of weights times a random effect have the covariance that draws of the effect have; evidence takes it so."""
+    rng = np.random.default_rng(3)
+    block, rows = make_block(rng, spread=1.0), make_rows(rng)
+    block.weights[G] = 0.0  # nothing is known of the effects of gene 0
+    evidence = Evidence([block], [rows], 9.0)
+    mean, variance = np.array([[0.5]]), np.array([[9.0]])
+    drawn = mean + 3.0 * rng.standard_normal((20_000, 1))
+    pair = np.zeros((1, 1), int)
+    sampled = evidence.covariance(pair.repeat(len(drawn), 0), drawn).mean(0)
+    exact = evidence.covariance(pair, mean, variance)[0]
+    np.testing.assert_allclose(sampled, exact, atol=0.03 * np.abs(exact).max())
+    found, spread, _ = evidence(pair)
+    assert found[0, 0] == pytest.approx(0.0, abs=1e-6)
+    assert spread[0, 0, 0] == pytest.approx(9.0)
 
 
 @pytest.mark.parametrize("slab", [((1.0, 0.0, 9.0),), ((0.5, 3.0, 0.5), (0.4, -3.0, 0.5), (0.1, 0.0, 18.0))])

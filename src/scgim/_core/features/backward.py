@@ -179,7 +179,7 @@ class BlockChain:
     def result(self) -> LinearBlock:
         """Posterior from the draws kept."""
         draws = np.stack([d[0] for d in self.draws], 1)
-        mean = draws.mean(1)
+        mean = np.mean([d[1] for d in self.draws], 0)
         noise = np.mean([d[2] for d in self.draws], 0)
         return LinearBlock(self.rotation, mean, (draws - mean[:, None]).astype(np.float32), noise)
 

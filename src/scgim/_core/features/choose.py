@@ -175,20 +175,24 @@ def calibrate_effects(
     return float(np.clip(max(np.quantile(z, 0.68), np.quantile(z, 0.9) / 1.645), 1.0, 10.0))
 
 
-def calibrate_targets(held: np.ndarray, fitted: np.ndarray, *, label_noise: float = 0.02) -> float:
-    """Temperature that softens the log odds of targets, from held-out drugs; 1 unless the likelihood clearly rises.
+def calibrate_targets(
+    held: np.ndarray, fitted: np.ndarray, prior: np.ndarray | float = 0.5, *, label_noise: float = 0.02
+) -> float:
+    """Temperature of the evidence for targets, from held-out drugs; 1 unless the likelihood clearly rises, see :func:`soften`.
 
     Parameters
     ----------
     held, fitted
         (D, G) held-out and fitted probabilities.
+    prior
+        Probability of a target before features are read, (G,) or one.
     label_noise
         Share of fitted targets that may be wrong, so that one of them does not soften everything.
     """
     rate = fitted.mean()
 
     def loss(temperature: float) -> float:
-        p = (1 - label_noise) * soften(held, temperature) + label_noise * rate
+        p = (1 - label_noise) * soften(held, temperature, prior) + label_noise * rate
         return float(-(fitted * np.log(p) + (1 - fitted) * np.log1p(-p)).sum())
 
     options = (1.0, 1.5, 2.0)
@@ -197,7 +201,8 @@ def calibrate_targets(held: np.ndarray, fitted: np.ndarray, *, label_noise: floa
     return options[best] if losses[best] < losses[0] - 2 else 1.0
 
 
-def soften(probability: np.ndarray, temperature: float) -> np.ndarray:
-    """Divide the log odds by a temperature."""
+def soften(probability: np.ndarray, temperature: float, prior: np.ndarray | float = 0.5) -> np.ndarray:
+    """Divide the evidence, the log odds less those of the prior, by a temperature; what is no evidence stays."""
+    before = logit(prior)
     p = np.clip(probability, 1e-9, 1 - 1e-9)
-    return expit(logit(p) / temperature)
+    return expit(before + (logit(p) - before) / temperature)

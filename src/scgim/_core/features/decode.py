@@ -55,8 +55,12 @@ class Evidence:
         self.own_offset = inflation * np.concatenate(own_offset, -1)  # (G, L)
         self.own_slope = inflation * np.concatenate(own_slope, -1)
 
-    def covariance(self, supports: np.ndarray, effect: np.ndarray) -> np.ndarray:
-        """(n, L, L) covariance of the features' errors, at given effects (n, k): noise and the weights' uncertainty."""
+    def covariance(self, supports: np.ndarray, effect: np.ndarray, variance: np.ndarray | None = None) -> np.ndarray:
+        """(n, L, L) covariance of the features' errors: noise, and the weights' uncertainty times effects (n, k).
+
+        Effects with a variance (n, k) count with their mean square, so that a gene whose weights are unknown, and whose effect the
+        features therefore cannot tell, explains what effects of the usual size would.
+        """
         g, out = len(self.slope), []
         for dev, on, by in self.parts:
             total = np.broadcast_to(on * dev[-2] + by * dev[-1], (len(supports), *dev.shape[1:]))  # (n, T, L)
@@ -65,7 +69,13 @@ class Evidence:
                 total = total + on * dev[s] + (by * a) * dev[g + s]
             out.append(total)
         joint = np.concatenate(out, -1).astype(float)
-        cov = self.inflation * joint.transpose(0, 2, 1) @ joint / joint.shape[1]
+        cov = joint.transpose(0, 2, 1) @ joint
+        if variance is not None:
+            own = np.concatenate([by * dev[g : 2 * g] for dev, _, by in self.parts], -1).astype(float)  # (G, T, L)
+            for k in range(supports.shape[1]):
+                each = own[supports[:, k]]
+                cov += variance[:, k, None, None] * (each.transpose(0, 2, 1) @ each)
+        cov *= self.inflation / joint.shape[1]
         diagonal = np.arange(cov.shape[1])
         spread = cov[:, diagonal, diagonal]
         cov *= 1 - SHRINKAGE
@@ -87,9 +97,9 @@ class Evidence:
     def __call__(self, supports: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Mean (n, k) and covariance (n, k, k) of the effects of supports (n, k), and log evidence (n,) up to a constant."""
         residual, slope = self.y - self.offset[supports].sum(1), self.slope[supports]
-        mean = self.rough(supports)[0]
+        mean, spread, _ = self.rough(supports)
         for _ in range(2):
-            cov = self.covariance(supports, mean)
+            cov = self.covariance(supports, mean, np.diagonal(spread, axis1=1, axis2=2))
             whole = np.linalg.solve(
                 cov, np.concatenate([slope, residual[:, None]], 1).transpose(0, 2, 1)
             )  # (n, L, k + 1)

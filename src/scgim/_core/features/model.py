@@ -17,8 +17,8 @@ from scgim._core.features.backward_map import BackwardMap, learn_backward
 from scgim._core.features.choose import Choice, Propagate, calibrate_effects, calibrate_targets, choose, soften
 from scgim._core.features.forward import ForwardMap, learn_forward
 from scgim._core.features.prior import PopulationPrior
-from scgim._core.features.rows import Description, Reader, Rows
-from scgim._core.features.validate import Training, cross_validate, make_readers, read_rows, repeat
+from scgim._core.features.rows import Reader
+from scgim._core.features.validate import Table, Training, cross_validate, read_rows, repeat
 from scgim._core.mechanisms.total import total_effects
 from scgim._core.posterior.hill import hill
 from scgim._core.state import savable
@@ -142,20 +142,20 @@ class FeatureModel:
         propagate = _default_propagate(fit) if propagate is None else propagate
         context, drug = np.nonzero((dose > 0) & ((dose > 0).sum(1) == 1)[:, None])
         factor = hill(dose[context, drug], ec50[drug], exponent[drug]) if has_dose else np.ones(len(drug))
-        readers: list[Reader] = []
-        rows: list[Rows] = []
-        x = Description(np.zeros((len(ec50), 0)), np.zeros(0, int), None)
-        if features is not None:
-            by_drug = rows_are == "drug"
-            values, of = (features, np.arange(len(ec50))) if by_drug else (features[context], drug)
-            readers = make_readers(values, rows_are, of, np.zeros(len(of)) if by_drug else dose[context, drug])
-            rows, x = read_rows(readers, values, of, np.ones(len(of)) if by_drug else factor, len(ec50))
+        table = Table([], np.zeros((0, 0)), np.zeros(0, int), np.zeros(0), acting.expected)
+        if features is not None and rows_are == "drug":
+            ones = np.ones(len(ec50))
+            table = Table.of(features, rows_are, np.arange(len(ec50)), 0 * ones, ones, acting.expected)
+        elif features is not None:
+            table = Table.of(features[context], rows_are, drug, dose[context, drug], factor, acting.expected)
+        readers, rows, x = table.read(np.arange(len(ec50)))
         axes = fit.curves.axes if fit.curves.axes.any() else None
         doses = np.unique(dose[context, drug]) if has_dose else None
         data = Training(rows, x, beliefs, ec50, exponent, axes, doses)
         contexts = [factor[drug == d] if (drug == d).any() else np.ones(1) for d in range(len(ec50))]
         usable = bool(readers) and len(ec50) >= 4 and bool((beliefs.probability > 0.5).any())
-        model = _learn(cls, data, contexts, propagate, rng, usable=usable)
+        again = table if any(reader.bend is not None for reader in readers) else None
+        model = _learn(cls, data, contexts, propagate, rng, usable=usable, again=again)
         model = replace(
             model,
             rows_are=rows_are,
@@ -241,7 +241,9 @@ class FeatureModel:
         if self.choice.weights.get("backward", 0) > 0 and self.backward is not None:
             found = self.backward.decode(rows, n_drugs, self.prior)
             parts["backward"] = Effects(
-                soften(found.probability, self.temperature), found.mean, found.sd * self.sd_factor
+                soften(found.probability, self.temperature, self.prior.probability),
+                found.mean,
+                found.sd * self.sd_factor,
             )
         weights = np.array([self.choice.weights[m] for m in parts])
         return Effects.mix(weights / weights.sum(), list(parts.values())), position
@@ -289,10 +291,11 @@ def _learn(
     rng: np.random.Generator,
     *,
     usable: bool,
+    again: Table | None,
 ) -> FeatureModel:
     """Cross-validate, choose, calibrate, and learn on all drugs."""
     prior = data.prior()
-    held = cross_validate(data, rng, usable=usable)
+    held = cross_validate(data, rng, usable=usable, again=again)
     on = data.beliefs.probability > 0.5
     choice = choose(
         {m: p.expected for m, p in held.posterior.items()}, data.shift, contexts, propagate, p_value=held.p_value
@@ -312,6 +315,6 @@ def _learn(
         forward=learn_forward(data.x, data.beliefs.probability, data.shift, prior),
         sd_factor=calibrate_effects(back, data.beliefs.mean, sd, on),
         forward_sd_factor=calibrate_effects(smooth, data.beliefs.mean, sd, on, called=False),
-        temperature=calibrate_targets(back.probability, data.beliefs.probability),
+        temperature=calibrate_targets(back.probability, data.beliefs.probability, prior.probability),
         known=known,
     )

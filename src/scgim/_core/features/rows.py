@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from scgim._core.features.bend import Bend, learn_bend
 from scgim._core.state import savable
 
 
@@ -29,6 +30,8 @@ class Reader:
         (Q',) columns used.
     loc, projection
         (Q',) centre and (Q', L) scaling and rotation.
+    bend
+        Functions that make the columns linear in effects; None where they are as they are.
     """
 
     describes: str
@@ -36,10 +39,39 @@ class Reader:
     columns: np.ndarray
     loc: np.ndarray
     projection: np.ndarray
+    bend: Bend | None = None
+
+    def centred(self, features: np.ndarray) -> np.ndarray:
+        """(n, Q) raw features -> (n, Q') columns, made linear and centred."""
+        values = features[:, self.columns]
+        return (values if self.bend is None else self.bend(values)) - self.loc
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """(n, Q) raw features -> (n, L)."""
-        return (features[:, self.columns] - self.loc) @ self.projection
+        return self.centred(features) @ self.projection
+
+    def bent(self, features: np.ndarray, drug: np.ndarray, effects: np.ndarray, by: np.ndarray) -> Reader:
+        """The same with bends, if evidence asks for them; counts and columns that describe contexts are left as they are.
+
+        Parameters
+        ----------
+        features
+            (n, Q), rows of drugs or contexts.
+        drug
+            (n,) index of each row's drug.
+        effects
+            (D, G) effects of the drugs.
+        by
+            Drugs that the bends are learned from.
+        """
+        present, first = np.unique(drug, return_index=True)
+        known = np.isin(present, by)
+        present, values = present[known], features[first[known]][:, self.columns]
+        bend = learn_bend(values, effects[present]) if self.describes == "drug" and not self.counts else None
+        if bend is None:
+            return self
+        plain = bend(values)
+        return replace(self, loc=plain.mean(0), projection=np.diag(1 / plain.std(0)), bend=bend)
 
 
 @dataclass(frozen=True)

@@ -61,12 +61,15 @@ class Held:
     p_value: dict[str, float]
 
 
-def cross_validate(data: Training, rng: np.random.Generator, *, usable: bool) -> Held:
-    """Predict every drug from the others."""
+def cross_validate(data: Training, rng: np.random.Generator, *, usable: bool, again: Table | None = None) -> Held:
+    """Predict every drug from the others; with a table, bends are learned from these, too."""
     n_drugs = len(data.ec50)
     learned, parts = [], []
     for out in folds(n_drugs, rng):
-        train, test = data.of(np.setdiff1d(np.arange(n_drugs), out)), data.of(out)
+        rest = np.setdiff1d(np.arange(n_drugs), out)
+        _, rows, x = ([], data.rows, data.x) if again is None else again.read(rest)
+        fold = replace(data, rows=rows, x=x)
+        train, test = fold.of(rest), fold.of(out)
         prior = train.prior() if len(train.ec50) else data.prior()
         found = {"none": repeat(prior, len(out))}
         if usable:
@@ -117,6 +120,45 @@ def make_readers(values: np.ndarray, rows_are: str, drug: np.ndarray, dose: np.n
     return [make_reader(values, c, kind, n_drugs) for kind, c in columns.items() if len(c)]
 
 
+@dataclass(frozen=True)
+class Table:
+    """Features of training drugs, or of their contexts.
+
+    Parameters
+    ----------
+    readers
+        Of its columns, before bends.
+    values, drug, factor
+        (n, Q) rows, and (n,) index of the drug and dose factor of each.
+    effects
+        (D, G) expected saturating effects.
+    """
+
+    readers: list[Reader]
+    values: np.ndarray
+    drug: np.ndarray
+    factor: np.ndarray
+    effects: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        values: np.ndarray,
+        rows_are: str,
+        drug: np.ndarray,
+        dose: np.ndarray,
+        factor: np.ndarray,
+        effects: np.ndarray,
+    ) -> Table:
+        """With readers of all columns; `rows_are` "drug" or "context", `dose` (n,)."""
+        return cls(make_readers(values, rows_are, drug, dose), values, drug, factor, effects)
+
+    def read(self, by: np.ndarray) -> tuple[list[Reader], list[Rows], Description]:
+        """Readers with bends learned from some drugs, and what they read of all."""
+        readers = [reader.bent(self.values, self.drug, self.effects, by) for reader in self.readers]
+        return readers, *read_rows(readers, self.values, self.drug, self.factor, len(self.effects))
+
+
 def read_rows(
     readers: list[Reader], values: np.ndarray, drug: np.ndarray, factor: np.ndarray, n_drugs: int
 ) -> tuple[list[Rows], Description]:
@@ -125,7 +167,7 @@ def read_rows(
     described = [np.zeros((n_drugs, 0))]
     present, first = np.unique(drug, return_index=True)
     for reader in readers:
-        x, plain = reader(values), values[:, reader.columns] - reader.loc
+        x, plain = reader(values), reader.centred(values)
         if reader.describes == "context":
             rows.append(compress(x, drug, factor))
             described.append(slopes(plain, drug, factor, n_drugs))
