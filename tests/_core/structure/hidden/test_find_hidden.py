@@ -54,3 +54,27 @@ def test_none_are_found_where_there_are_none(make_study):
     rng = np.random.default_rng(0)
     score = learn_structure(moments, study.design, Prior.default(10), rng=rng, doubts=True, n_kicks=1)[0]
     assert score.moments.hidden is None
+
+
+def test_rounds_that_gain_too_little_end(confounded, monkeypatch):
+    """Where nothing would be enough two rounds tell that; where anything is, a round more that gains nothing ends it."""
+    from scgim._core.learn import order
+    from scgim._core.structure.hidden import find_hidden
+
+    moments, design = study_of(confounded)
+    kept, rounds = [], []
+    monkeypatch.setattr(order, "find_hidden", lambda *given: kept.append(given))
+    fit_search(moments, design, genes=tuple(confounded.var_names), rng=0)
+    together = find_hidden.fit_together
+    monkeypatch.setattr(find_hidden, "fit_together", lambda *given: rounds.append(1) or together(*given))
+    moments, design, search, least = kept[0]
+    ends = {}
+    for asked in (-np.inf, least, least + 1e6):
+        rounds.clear()
+        ends[asked] = (
+            find_hidden._Alternation(moments, design, 2, search).run(find_hidden.STARTS[0], asked).evidence,
+            len(rounds),
+        )
+    assert ends[least] == ends[-np.inf]
+    assert ends[least + 1e6][1] == 2
+    assert ends[least][0] > least > ends[least + 1e6][0] - 1e6

@@ -92,13 +92,13 @@ class _Alternation:
         hidden, _ = factor_scores(self.mean @ precision / own, 1 / own / n, total @ precision / own, self.design)
         return taken_out(self.moments, np.zeros(within.shape), replace(hidden, loading=total))
 
-    def run(self, prices: tuple[float, float]) -> Found:
-        """From factors that are found without a graph; ends where a round gains nothing."""
+    def run(self, prices: tuple[float, float], least: float) -> Found:
+        """From factors that are found without a graph; ends where a round gains nothing, or too little to get to the `least` evidence."""
         score, parents, order, evidence = self.search(self.begin(prices), CELLS, None)
         weights = effects_of(parents, evidence)
         best = Found(self.moments, np.array(order), -np.inf, np.inf)
         possible = np.isfinite(score.prior.edge_price)
-        for _ in range(MOST_ROUNDS):
+        for left in reversed(range(MOST_ROUNDS)):
             place = np.argsort(order)
             allowed = possible & (place[:, None] < place)
             loading, unique, _ = self.analyse(weights)
@@ -109,9 +109,12 @@ class _Alternation:
                 score, parents, order, evidence = self.search(moments, CELLS, np.array(order))
                 weights = effects_of(parents, evidence)
             found = Found(moments, np.array(order), *self.evidence(score, evidence, weights, cost))
-            if found.evidence <= best.evidence + WORTH:
+            gain = found.evidence - best.evidence
+            if gain <= WORTH:
                 break
             best = found
+            if found.evidence + left * gain < least:  # were all rounds that are left to gain as much as this one
+                break
         return best
 
     def evidence(self, score: ShiftScore, evidence: Evidence, weights: np.ndarray, cost: float) -> tuple[float, float]:
@@ -140,7 +143,7 @@ def find_hidden(moments: Moments, design: Design, search: Search, least: float) 
     for n_factors in range(1, min(MOST_FACTORS, moments.n_genes // 4) + 1):
         one = _Alternation(moments, design, n_factors, search)
         starts = STARTS if best is not None else STARTS[:1]
-        found = max((one.run(prices) for prices in starts), key=lambda f: f.evidence)
+        found = max((one.run(prices, least) for prices in starts), key=lambda f: f.evidence)
         if found.evidence > least:
             best, least = found, found.evidence
         elif n_factors > 1:
