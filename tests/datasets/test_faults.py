@@ -97,6 +97,17 @@ def test_unequal_spread_changes_the_noise_of_some_pairs():
         np.testing.assert_allclose(sd, np.where(noisy[k], 4, 1), rtol=0.2)
 
 
+def test_measurement_adds_noise_that_no_gene_follows():
+    """Covariance of the controls is that of the system but for the diagonal; means are as they were."""
+    adata = small(faults.Measurement(sd=0.8, spread=0.5), n_control=5000)
+    truth = adata.uns["truth"]
+    total, sd = total_effect(truth), truth["faults"]["Measurement"]["noise_sd"]
+    expected = total.T @ np.diag(truth["noise_sd"] ** 2) @ total + np.diag(sd**2)
+    found = np.cov(np.asarray(adata.X[(adata.obs["drug"] == "control").to_numpy()], float).T)
+    assert (np.abs(found - expected) / np.sqrt(np.outer(np.diag(expected), np.diag(expected)))).max() < 0.06
+    np.testing.assert_allclose(changes(truth), truth["effects"] @ total, atol=1e-8)
+
+
 @pytest.mark.parametrize("intervention", ["shift", "hard", "activity"])
 def test_penetrance_splits_the_cells(intervention):
     """Responders differ from the others at targets; the exact means are those of the mixture."""
@@ -223,6 +234,7 @@ EVERYTHING = (
     faults.LatentFactors(1, drug_sd=0.5),
     faults.UnequalSpread(),
     faults.Penetrance((0.3, 0.8)),
+    faults.Measurement(0.3),
     faults.Drift(0.2, 0.1),
     faults.Regulators(3, n_genes=4, drugs=0.5, wrong=0.25),
     faults.OneBatch(1),
@@ -249,6 +261,7 @@ def test_truth_of_all_faults_survives_writing(tmp_path, mechanism):
         (faults.LatentFactors(n_genes=11), "LatentFactors: n_genes must be between 1 and the 10"),
         (faults.UnequalSpread(share=2), "UnequalSpread: share"),
         (faults.UnequalSpread(factor=0), "UnequalSpread: factor"),
+        (faults.Measurement(spread=-1), "Measurement: spread"),
         (faults.Penetrance(0), "Penetrance: share"),
         (faults.Penetrance((0.9, 0.2)), "Penetrance: share"),
         (faults.Penetrance((0.1, 0.2, 0.3)), "Penetrance: share"),  # type: ignore[arg-type]

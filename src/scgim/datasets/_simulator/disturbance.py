@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-ARRAYS = ("shift", "noise_factor", "loading", "hidden_mean", "hidden_sd", "responding")
+ARRAYS = ("shift", "noise_factor", "loading", "hidden_mean", "hidden_sd", "responding", "measured_sd")
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ class Disturbance:
         Their standard deviation between the cells of a context, (F,).
     responding
         Probability that a cell responds to its drugs, (K,).
+    measured_sd
+        Standard deviation of what measurement adds to each gene, which is passed on to no other, (G,).
     truth
         What ``.uns["truth"]["faults"]`` is told.
     varm, uns
@@ -65,6 +67,7 @@ class Disturbance:
     hidden_mean: np.ndarray | None = None
     hidden_sd: np.ndarray | None = None
     responding: np.ndarray | None = None
+    measured_sd: np.ndarray | None = None
     truth: dict[str, Any] = field(default_factory=dict)
     varm: dict[str, np.ndarray] = field(default_factory=dict)
     uns: dict[str, Any] = field(default_factory=dict)
@@ -113,6 +116,7 @@ def combine(parts: Sequence[Disturbance]) -> Disturbance:
         "hidden_mean": np.hstack,
         "hidden_sd": np.concatenate,
         "responding": lambda arrays: np.prod(arrays, axis=0),
+        "measured_sd": lambda arrays: np.sqrt(np.square(arrays).sum(axis=0)),
     }
     total: dict[str, Any] = {name: rule(present(name)) for name, rule in rules.items() if present(name)}
     for one in fields(Disturbance):

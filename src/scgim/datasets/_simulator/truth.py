@@ -51,6 +51,8 @@ def draw(
     group = np.asarray(truth["contexts"]["group"], int)[row]
     system = read_system(truth) if system is None else system
     x = sample(system, group, row, rng, **read_interventions(truth), disturbance=disturbance, state=state)
+    if disturbance.measured_sd is not None:
+        x = x + disturbance.measured_sd * rng.normal(size=x.shape)
     return x, state
 
 

@@ -2,6 +2,7 @@
 
 from scgim.datasets.faults._drift import Drift
 from scgim.datasets.faults._latent_factors import LatentFactors
+from scgim.datasets.faults._measurement import Measurement
 from scgim.datasets.faults._one_batch import OneBatch
 from scgim.datasets.faults._only_together import OnlyTogether
 from scgim.datasets.faults._penetrance import Penetrance
@@ -12,6 +13,7 @@ from scgim.datasets.faults._unequal_spread import UnequalSpread
 __all__ = [
     "Drift",
     "LatentFactors",
+    "Measurement",
     "OneBatch",
     "OnlyTogether",
     "Penetrance",
