@@ -55,6 +55,8 @@ DESCRIPTION = {
     "drift": "every context drifts by 0.3 sd in every gene",
     "drift_one_dose": "the same, 40 drugs at one dose",
     "drug_drift": "every drug moves every gene by 0.2 sd, at all its doses",
+    "measured": "measurement adds noise of 0.7 sd to every gene",
+    "measured_unequal": "the same, unequal between genes",
 }
 
 
@@ -77,6 +79,8 @@ def case(fault: str) -> dict[str, Any]:
         "drift": {"faults": [faults.Drift(context_sd=0.3)]},
         "drift_one_dose": {"faults": [faults.Drift(context_sd=0.3)], "doses": (2.0,), "n_drugs": 40},
         "drug_drift": {"faults": [faults.Drift(context_sd=0.0, drug_sd=0.2)]},
+        "measured": {"faults": [faults.Measurement(0.7)]},
+        "measured_unequal": {"faults": [faults.Measurement(0.7, spread=0.5)]},
     }
     return changes[fault]
 

@@ -66,6 +66,16 @@ def test_without_variances_of_contexts_the_noise_of_all_is_taken(rng):
     np.testing.assert_allclose(residual, NOISE / N[:, None] + 0.1 + 0.1 * (EFFECTS**2).sum(axis=0))
 
 
+def test_noise_of_measurement_is_passed_on_by_no_gene(rng):
+    """Of a residual mean that of the gene itself and, times their squared effects, that of its parents; means have it as it is."""
+    moments, evidence = chain(rng)
+    noise = np.array([0.2, 0.4, 0.1])
+    seen = replace(moments, measured=noise, spread=noise / N[:, None], square=moments.square + noise * (N - 1)[:, None])
+    residual, alone = sampling(seen, evidence, EFFECTS, DESIGN)
+    np.testing.assert_allclose(residual * N[:, None], np.tile(NOISE + noise + noise @ EFFECTS**2, (3, 1)))
+    np.testing.assert_allclose(alone * N[:, None], np.tile(np.diag(moments.within) + noise, (3, 1)))
+
+
 def test_edges_that_the_graph_lacks_leave_effects_in_doubt(rng):
     """Each adds what its slope beside the parents would pass on, by its probability."""
     moments, _ = chain(rng)

@@ -12,6 +12,7 @@ from scgim._core.design import Design
 from scgim._core.fit import Fit, Graph
 from scgim._core.kinds import ScoredKind
 from scgim._core.mechanisms.additive import Mechanisms, from_standardised
+from scgim._core.mechanisms.total import total_effects
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.curves import Curves
 from scgim._core.posterior.evidence import Evidence
@@ -29,9 +30,15 @@ MEDIAN_SQUARE = 0.455  # of a standard normal
 def assemble_mechanisms(
     score: ShiftScore, order: list[int], parents: dict[int, tuple[int, ...]], evidence: Evidence
 ) -> Mechanisms:
-    """Mechanisms on the expression scale; what hidden causes do to the cells of a context is noise here."""
+    """Mechanisms on the expression scale; what hidden causes do to the cells of a context is noise here.
+
+    So is noise of measurement, as far as what is passed on of it leaves room: variances of cells are those that are seen.
+    """
     m = score.moments
     noise = evidence.noise if m.hidden is None else evidence.noise + m.hidden.variance
+    if m.measured is not None:
+        total = total_effects(linear_effects(m, parents, evidence))
+        noise = np.maximum(np.linalg.solve((total**2).T, np.diag(m.within) + m.measured), noise)
     return from_standardised(
         m.mechanism,
         np.array(order),

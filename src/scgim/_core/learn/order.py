@@ -17,6 +17,7 @@ from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.regulation.network import Network
 from scgim._core.structure.elimination import eliminate
 from scgim._core.structure.hidden.find_hidden import Search, effects_of, find_hidden
+from scgim._core.structure.hidden.find_measured import find_measured
 from scgim._core.structure.learn_prior import evidence_given, learn_prior
 from scgim._core.structure.misfit import START_CELLS, total_evidence
 from scgim._core.structure.order import OrderSearch, search
@@ -149,7 +150,8 @@ def learn_structure(
             best = -np.inf if moments.hidden is not None else best  # of other moments
         if round_ and few and hidden and moments.hidden is None and moments.mechanism.linear and np.isfinite(first):
             again = _searching(design, prior, kind, candidates, background, rng, watch)
-            causes = find_hidden(moments, design, again, best)
+            noisy = find_measured(moments, design, again, best)
+            causes = find_hidden(moments, design, again, best if noisy is None else noisy.evidence) or noisy
             if causes is not None:
                 moments, order, best_cells = causes.moments, causes.order, causes.cells
         first = cells

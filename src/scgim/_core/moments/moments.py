@@ -131,6 +131,8 @@ class Moments:
         Offsets of plates that were taken out of the means, or None.
     responses
         Unequal responses of cells that were taken out of the covariance within contexts, or None.
+    measured
+        ``(G,)``; variance of the noise of measurement that was taken out of it (`scgim._core.structure.hidden.measured`), or None.
     """
 
     n: np.ndarray
@@ -148,6 +150,7 @@ class Moments:
     hidden: Hidden | None = None
     plates: Plates | None = None
     responses: Responses | None = None
+    measured: np.ndarray | None = None
 
     @property
     def n_genes(self) -> int:

@@ -87,12 +87,14 @@ def sampling(
         passed = 0.0 if moments.spread is None else moments.spread @ effects**2
         return np.broadcast_to(evidence.noise / n, moments.mean.shape[:2]) + seen + passed, pooled / n + seen
     unequal = 0.0 if moments.responses is None else moments.responses.variance
+    measured = np.zeros(len(effects)) if moments.measured is None else moments.measured  # that no gene passes on
     mean = moments.mean[:, :, 0]  # (K, G)
     change = mean - (references(design) @ mean)[design.group]
-    variance = beside_changes(moments.square, moments.n, pooled + unequal, change, design.group)  # (K, G)
+    variance = beside_changes(moments.square, moments.n, pooled + measured + unequal, change, design.group)  # (K, G)
     total = total_effects(effects)
-    noise = np.linalg.solve((total * total).T, variance.T).T
-    return np.maximum(noise, SMALLEST_NOISE * evidence.noise) / n, variance / n
+    noise = np.linalg.solve((total * total).T, (variance - measured).T).T
+    noise = np.maximum(noise, SMALLEST_NOISE * evidence.noise) + measured + measured @ effects**2
+    return noise / n, variance / n
 
 
 def find_shifts(
