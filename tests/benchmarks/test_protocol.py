@@ -165,6 +165,21 @@ def test_neural_systems_follow_their_graph_and_weights(module, name: str) -> Non
     assert set(np.flatnonzero(np.abs(cells[1] - cells[0]).max(0) > 1e-9)) <= set(np.flatnonzero(below))
 
 
+def test_oracle_does_not_know_effects_on_genes_that_no_training_drug_hits(module) -> None:
+    others, known = module("others"), np.zeros((3, 20))
+    system = others.System(others.SYSTEMS["tanh, width 5"], np.random.default_rng(0))
+    first = system.order[-1]  # nothing follows from the last gene of the order
+    known[:, system.order[-2]] = 4.0
+    new, height = np.zeros((1, 20)), others.height(np.array(others.DOSES))
+    new[0, first] = -4.0
+    told = system.cells(np.zeros(20), 40_000, np.random.default_rng(1)).mean(axis=0)
+    truth = told + height[:, None] * new
+    # drawn from the training drugs' effects, all of which are 4, the change has the wrong sign
+    assert others.knows_all_but_unseen(system, known, new, truth) == pytest.approx(8 * height.mean(), rel=0.02)
+    known[0, first] = 1.0
+    assert others.knows_all_but_unseen(system, known, new, truth) < 0.15
+
+
 def test_errors_of_neural_systems_are_shares_of_the_best_baseline(module, tmp_path: Path) -> None:
     others, rows = module("others"), []
     for seed, factor in ((0, 1.0), (1, 3.0)):
