@@ -167,6 +167,14 @@ def test_populations_can_be_named_in_every_way(models):
     assert model.intervene(set={gene: 0.5}, population=there, n_cells=3).n_obs == 3
 
 
+def test_a_name_in_place_of_a_query_is_answered_with_the_way_to_say_it(models):
+    model = models("shift")
+    control = model.adata.obs["drug"].cat.categories.difference(model.drugs)[0]
+    with pytest.raises(ValueError, match=rf"Cells of '{control}': population={{'drug': '{control}'}}"):
+        model.intervene(shift={model.genes[0]: 1.0}, population=control)
+    assert model.intervene(shift={model.genes[0]: 1.0}, population={"drug": control}, n_cells=3).n_obs == 3
+
+
 def test_covariates_are_taken_into_account():
     """A gene is set on the scale of the data, whatever a continuous covariate adds to it."""
     adata = systems.make_screen()

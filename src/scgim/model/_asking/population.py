@@ -130,8 +130,10 @@ def _by_query(adata: Any, query: str, spec: Spec, argument: str) -> np.ndarray:
     try:
         found = table.query(query).index
     except Exception as error:  # noqa: BLE001 - whatever the parser of queries says of the text
+        meant = next((column for column in spec.columns if (table[column].astype(str) == query).any()), None)
+        hint = "" if meant is None else f" Cells of {query!r}: {argument}={ {meant: query} }."
         raise ValueError(
-            f"{argument}: expected a query of .obs, such as \"{table.columns[0]} == 'a'\", found {query!r} ({error})."
+            f"{argument}: expected a query of .obs, such as \"{table.columns[0]} == 'a'\", found {query!r} ({error}).{hint}"
         ) from None
     return np.isin(np.arange(adata.n_obs), found)
 
