@@ -123,4 +123,7 @@ def check_checkpoint(
         raise ValueError(f"checkpoint: {nothing}, so that there is nothing to go on from; leave it out.")
     if rng is None:
         raise ValueError(NO_SEED)
-    check_room(folder, CHECKPOINT_ROOM)
+    try:
+        check_room(folder, CHECKPOINT_ROOM)
+    except OSError as error:
+        raise type(error)(f"checkpoint: {error}") from error
