@@ -6,25 +6,31 @@ two kinds. A shift moves one gene's mean; a change of activity moves the slopes 
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from scgim._core.arrays import as_log_odds
-from scgim._core.effects import KindFit, strongest
+from scgim._core.arrays import as_log_odds, log_odds_of_any
+from scgim._core.design import Design
+from scgim._core.effects import SMALLEST, Effects, KindFit, strongest
 from scgim._core.fit import Fit, Graph
 from scgim._core.kinds.activity import ActiveScore, Children
+from scgim._core.kinds.joint import ACTIVITY
 from scgim._core.learn.active_fit import SHIFT, ActiveFit
 from scgim._core.learn.assemble import assemble, assemble_mechanisms
 from scgim._core.learn.base import Task
 from scgim._core.learn.order import learn_structure
-from scgim._core.posterior.curves import DoseCurves
+from scgim._core.moments.moments import Moments
+from scgim._core.posterior.curves import Curves, DoseCurves
 from scgim._core.posterior.drift import Drift, fit_drift
 from scgim._core.posterior.evidence import Evidence
+from scgim._core.posterior.hill import hill
 from scgim._core.posterior.levels import Levels
 from scgim._core.posterior.odds import Support
 from scgim._core.posterior.regulation.regulators import RegulatorFit
+from scgim._core.posterior.shifts import linear_effects
 from scgim._core.structure.edges import edge_probabilities
 from scgim._core.structure.learn_prior import evidence_given, learn_prior
 from scgim._core.structure.order import OrderSearch
@@ -36,6 +42,8 @@ N_STRICT = 2  # last rounds, where changes of activity have to raise the score o
 N_MORE = 3  # rounds where graph and interventions of the search for shifts are gone on from
 FEW_GENES = 50  # up to which a search from another start costs little
 START_BACKGROUND = 0.2  # at first, small drifts of children are not taken for targets
+BY_SHIFTS = "new_dose_weight", "new_dose_error", "new_dose_baseline", "new_group", "new_combination", "combination"
+"""Settings that begin so weigh predictions by shifts against simple baselines."""
 
 Searched = tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]]
 """What a search for shifts ended with."""
@@ -121,6 +129,9 @@ def assemble_active(task: Task, ended: Ended, rng: np.random.Generator) -> Fit:
     """The fit where an alternation ended."""
     moments, design, genes = task.moments, task.design, task.genes
     run, score, chooser, state, evidence, history = ended
+    probability = edge_probabilities(chooser, state, rng=rng)
+    if run.shifts:
+        return assemble_both(task, ended, probability)
     mechanisms = assemble_mechanisms(score, state.order, state.parents, evidence)
     mechanisms = replace(mechanisms, off=moments.loc + moments.scale * run.where_off)
     found = combine(run, run.children(evidence))
@@ -128,7 +139,7 @@ def assemble_active(task: Task, ended: Ended, rng: np.random.Generator) -> Fit:
         genes=genes,
         drugs=tuple(design.drugs),
         settings=found.settings,
-        graph=Graph(mechanisms.strength, edge_probabilities(chooser, state, rng=rng)),
+        graph=Graph(mechanisms.strength, probability),
         mechanisms=mechanisms,
         kinds=found.kinds,
         curves=found.curves,
@@ -138,6 +149,89 @@ def assemble_active(task: Task, ended: Ended, rng: np.random.Generator) -> Fit:
         history=history,
         regulators=RegulatorFit.none(len(design.drugs), len(genes)),
     ).to_expression(moments.scale)
+
+
+def assemble_both(task: Task, ended: Ended, probability: np.ndarray) -> Fit:
+    """Shifts beside changes of activity: with these taken out of the means, shifts are weighed as they are alone.
+
+    Along the alternation one background and certain edges hold. The weights of simple baselines are for shifts alone and left out.
+    """
+    run, score, _, state, evidence, history = ended
+    moments, design, known, activity = task.moments, task.design, task.known_targets, run.activity.found
+    if activity is None:
+        raise RuntimeError("no round was run")
+    if known is not None:  # a target that is known acts by either kind
+        known = np.where((known > 0) & (activity.of_drug.probability > 0.5), np.nan, known)
+    still = copy(score)
+    still.moments = without_activity(score.moments, dict(state.parents), evidence, design)
+    evidence = replace(evidence, unsure=unsure_of(run.psi, activity.of_context, run.children(evidence)))
+    fit = assemble(still, SHIFT, design, state.order, state.parents, evidence, probability, task.genes, known, history)
+    either = log_odds_of_any(np.stack([fit.support.log_odds, as_log_odds(activity.of_context.probability)]))
+    learned = {name: value for name, value in fit.settings.items() if not name.startswith(BY_SHIFTS)}
+    return replace(
+        along_one_curve(fit, activity, run.activity.curves, design),
+        mechanisms=replace(fit.mechanisms, off=moments.loc + moments.scale * run.where_off),
+        support=replace(fit.support, log_odds=either),
+        settings=learned | activity_settings(run),
+    )
+
+
+def along_one_curve(fit: Fit, activity: KindFit, curves: Curves, design: Design) -> Fit:
+    """Both kinds along one dose curve a drug: that of its shifts, or of changes of activity where no shift is probable.
+
+    An effect b along a curve h becomes ``b h.g / g.g`` along the kept one g, by least squares over the doses of the drug.
+    """
+    shift, found, drift = fit.kinds[0], fit.curves, fit.drift
+    shifts, changes = (np.asarray((kind.of_drug.probability > 0.5).any(axis=1)) for kind in (shift, activity))  # (D,)
+    active = changes & ~shifts
+    ec50, slope = np.where(active, curves.ec50, found.ec50), np.where(active, curves.slope, found.hill)
+    g = hill(design.dose, ec50, slope)  # (K, D)
+    by, by_active = (
+        ((h * g).sum(axis=0) / np.maximum((g * g).sum(axis=0), SMALLEST))[:, None]
+        for h in (hill(design.dose, found.ec50, found.hill), curves.fraction(design.dose))
+    )  # (D, 1)
+    of_drug = activity.of_drug.scale(by_active)
+    of_drug = replace(of_drug, mean=np.clip(of_drug.mean, *ACTIVITY))
+    kinds = (scaled(shift, shift.of_drug.scale(by), ~active), scaled(activity, of_drug, active))
+    drift = replace(drift, of_drug=drift.of_drug.scale(by))
+    if drift.pairs is not None and drift.of_pair is not None:
+        drift = replace(drift, of_pair=drift.of_pair.scale(by[drift.pairs[:, 0]]))
+    kept = replace(found, ec50=ec50, hill=slope, axes=found.axes * ~active[:, None])
+    return replace(fit, kinds=kinds, curves=kept, drift=drift)
+
+
+def scaled(kind: KindFit, of_drug: Effects, curved: np.ndarray) -> KindFit:
+    """With other effects, which move with the curve where it is theirs ``(D,)``."""
+    along = kind.along_curve * curved[:, None]
+    return replace(
+        kind, of_drug=of_drug, at_level=of_drug[:, None], along_curve=along, level_along_curve=along[:, :, None]
+    )
+
+
+def without_activity(
+    moments: Moments, parents: dict[int, tuple[int, ...]], evidence: Evidence, design: Design
+) -> Moments:
+    """Moments whose means are as if no activity had changed: along the graph, from what is left of each gene.
+
+    With baselines b and effects W of genes on each other, ``mean = (b + r) (I - W)^-1``. Means of curves stay.
+    """
+    if moments.n_functions > 1:
+        return moments
+    effects = linear_effects(moments, parents, evidence)
+    left = evidence.residual + evidence.baseline[design.group]
+    mean = np.linalg.solve((np.eye(len(effects)) - effects).T, left.T).T  # (K, G)
+    return replace(moments, mean=mean[:, :, None])
+
+
+def unsure_of(psi: np.ndarray, found: Effects, children: list[Children]) -> np.ndarray:
+    """Variance ``(K, G)`` of residual means from which changes of activity psi ``(K, G)`` were taken out, as these are not known.
+
+    A gene i whose activity changes with probability p, by m with standard deviation s, leaves ``(p (s^2 + (m - psi_i)^2) + (1 - p)
+    psi_i^2) c_ij^2`` of a child j to which it adds c_ij where it is on.
+    """
+    p, m, s = found.probability, found.mean, found.sd
+    left = p * (s**2 + (m - psi) ** 2) + (1 - p) * psi**2  # (K, G)
+    return np.stack([(left[:, child.parents] * child.mean**2).sum(axis=1) for child in children], axis=1)
 
 
 def begun_anew(task: Task, run: ActiveFit | None = None, trusted: float = np.inf) -> ActiveFit:
@@ -201,6 +295,15 @@ def assemble_shifts(task: Task, found: Searched, evidence: Evidence, run: Active
     return replace(fit, settings=fit.settings | settings)
 
 
+def activity_settings(run: ActiveFit) -> dict[str, float]:
+    """What was learned of all changes of activity together."""
+    return {
+        "p_activity": run.activity.p_target,
+        "activity_sd": run.activity.curves.effect_sd,
+        "activity_background_sd": run.activity.background,
+    }
+
+
 class Combined(NamedTuple):
     """What the alternation found, in standard deviations of the genes."""
 
@@ -236,21 +339,15 @@ def combine(run: ActiveFit, children: list[Children]) -> Combined:
     activity, shift = run.activity.found, run.shift.found
     if activity is None or shift is None:
         raise RuntimeError("no round was run")
-    settings = {
-        "p_activity": run.activity.p_target,
-        "activity_sd": run.activity.curves.effect_sd,
-        "activity_background_sd": run.activity.background,
-        "p_target": float(run.prior.p_target[0]),
-        "effect_sd": float(run.prior.effect_sd.min()),
-    }
+    of_prior = {"p_target": float(run.prior.p_target[0]), "effect_sd": float(run.prior.effect_sd.min())}
     curves, other = run.activity.curves, run.shift.curves
-    ec50, hill, kinds = curves.ec50, curves.slope, [activity]
+    ec50, slope, kinds = curves.ec50, curves.slope, [activity]
     if run.shifts:
         a, s = activity.of_drug.probability, shift.of_drug.probability
         active = ((a > s) & (a > 0.5)).sum(axis=1) > ((a <= s) & (s > 0.5)).sum(axis=1)  # (D,)
-        ec50, hill = np.where(active, ec50, other.ec50), np.where(active, hill, other.slope)
+        ec50, slope = np.where(active, ec50, other.ec50), np.where(active, slope, other.slope)
         kinds = [shift, activity]
     probability = strongest([kind.of_context for kind in kinds])[0].probability  # (K, G)
     support = Support.not_compared(as_log_odds(probability), run.design.identified)
-    known = DoseCurves.known(ec50, hill, len(children))
-    return Combined(tuple(kinds), known, left_over(run, children), support, settings)
+    known = DoseCurves.known(ec50, slope, len(children))
+    return Combined(tuple(kinds), known, left_over(run, children), support, activity_settings(run) | of_prior)

@@ -52,6 +52,8 @@ class Evidence:
         before anything was seen of them; None where there are none.
     effects
         ``(G, G)``; average change of each gene (columns) per unit of each parent (rows); None where this is not known.
+    unsure
+        ``(K, G)``; variance of `residual` as changes of activity that were taken out are not known for certain.
     """
 
     baseline: np.ndarray
@@ -66,6 +68,7 @@ class Evidence:
     offset: np.ndarray | None = None
     offset2: np.ndarray | None = None
     effects: np.ndarray | None = None
+    unsure: np.ndarray | float = 0.0
 
     @classmethod
     def of(cls, fits: list[GeneFit]) -> Evidence:

@@ -126,6 +126,7 @@ def find_shifts(
     """
     effects = linear_effects(moments, parents, evidence)
     error, error_alone = sampling(moments, evidence, effects, design)
+    error = error + evidence.unsure
     if moments.hidden is not None:
         error, error_alone = error + moments.hidden.error, error_alone + moments.hidden.error
     found = contrasts(design, fraction, evidence.residual, error, moments.plates)
