@@ -114,3 +114,14 @@ def test_reader_with_bends():
     np.testing.assert_array_equal(unpack(json.loads(json.dumps(tree)), arrays)(features), bent(features))
     contexts = make_reader(features, np.arange(Q), "context", 50)
     assert contexts.bent(features, np.arange(50), effects, np.arange(D)) is contexts
+
+
+def test_columns_that_tell_nothing_more_beside_a_bend():
+    """A column that is constant in the drugs that bends are learned from, and one that stands there twice."""
+    effects, x = make_drugs(5, 50)
+    features = np.tanh(x / 2)
+    more = np.c_[features, features[:, 0], 0.1 + (np.arange(50) == D)]
+    reader = make_reader(more, np.arange(Q + 2), "drug", 50).bent(more, np.arange(50), effects, np.arange(D))
+    assert reader.bend is not None and reader.projection.shape == (Q + 2, Q)
+    np.testing.assert_allclose(reader.centred(more)[:, -1], np.arange(50) == D, atol=1e-12)
+    assert np.abs(reader(more)).max() < 10

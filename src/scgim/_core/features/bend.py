@@ -165,13 +165,13 @@ def learn_bend(x: np.ndarray, effects: np.ndarray) -> Bend | None:
     n = len(x)
     if not 0 < x.shape[1] <= MOST_COLUMNS:
         return None
-    loc, scale = x.mean(0), x.std(0)
     bends = np.array([len(np.unique(column)) >= DISTINCT * n for column in x.T])
     u, s, _ = np.linalg.svd(effects - effects.mean(0), full_matrices=False)
     keep = s > 1e-6 * max(s[0], 1e-300)
     if not bends.any() or not keep.any() or n - 1 - keep.sum() < FEWEST_FREE:
         return None
-    columns = [Column(column, u[:, keep], n * s[keep] ** 2 / (s**2).sum()) for column in ((x - loc) / scale).T[bends]]
+    loc, scale = x[:, bends].mean(0), x[:, bends].std(0)
+    columns = [Column(c, u[:, keep], n * s[keep] ** 2 / (s**2).sum()) for c in ((x[:, bends] - loc) / scale).T]
     found = [column.straight() for column in columns]
     plain = -sum(column.loss(p)[0] for column, p in zip(columns, found, strict=True))
     if max(sum(_promise(c, p, v) for c, p in zip(columns, found, strict=True)) for v in STEPS) < WORTH:
@@ -185,8 +185,9 @@ def learn_bend(x: np.ndarray, effects: np.ndarray) -> Bend | None:
     if chosen is None:
         return None
     knots = np.tile(np.linspace(-1.0, 1.0, N_KNOTS)[:, None], x.shape[1])
-    height, theta = knots.copy(), np.zeros_like(knots)
-    knots[:, bends] = np.column_stack([column.knots for column in columns])
-    theta[:, bends] = np.column_stack([c.centre @ p[:-1] for c, p in zip(columns, chosen, strict=True)])
-    height[:, bends] = np.column_stack([c.heights(t) for c, t in zip(columns, theta[:, bends].T, strict=True)])
-    return Bend(knots * scale + loc, height * scale + loc, theta)
+    height, theta = knots.copy(), np.zeros_like(knots)  # of the other columns, which may be constant
+    slopes = [c.centre @ p[:-1] for c, p in zip(columns, chosen, strict=True)]
+    theta[:, bends] = np.column_stack(slopes)
+    knots[:, bends] = np.column_stack([c.knots for c in columns]) * scale + loc
+    height[:, bends] = np.column_stack([c.heights(t) for c, t in zip(columns, slopes, strict=True)]) * scale + loc
+    return Bend(knots, height, theta)

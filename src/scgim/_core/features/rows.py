@@ -70,8 +70,8 @@ class Reader:
         bend = learn_bend(values, effects[present]) if self.describes == "drug" and not self.counts else None
         if bend is None:
             return self
-        plain = bend(values)
-        return replace(self, loc=plain.mean(0), projection=np.diag(1 / plain.std(0)), bend=bend)
+        again = make_reader(bend(values), np.arange(values.shape[1]), "drug", len(values))
+        return replace(self, loc=again.loc, projection=again.projection, bend=bend)
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,8 @@ def make_reader(features: np.ndarray, columns: np.ndarray, describes: str, n_dru
     values = features[:, columns]
     loc = values.mean(0)
     counts = bool((values >= 0).all() and (values == np.round(values)).all())
-    scale = np.ones(len(columns)) if counts else values.std(0)
+    scale = values.std(0)
+    scale[counts | (scale <= 1e-6 * np.abs(values).max(0))] = 1.0  # a column may be constant in some drugs
     keep = min(len(columns), most, max(2, n_drugs - 2))
     standard = (values - loc) / scale
     _, s, vt = np.linalg.svd(standard, full_matrices=False)
