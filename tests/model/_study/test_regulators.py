@@ -50,6 +50,15 @@ def test_other_tables_are_refused(wrong, error, says):
         normalise_regulators(wrong, GENES)
 
 
+def test_genes_that_bend_may_have_regulators():
+    """Nothing is taken out of their covariance."""
+    adata = datasets.simulate(6, n_drugs=3, n_control=100, n_cells=40, rng=0)
+    edges = pd.DataFrame({"source": "R", "target": adata.var_names[:3]})
+    keys = {"perturbation_key": "drug", "dose_key": "dose", "control": "control"}
+    model = tl.fit(adata, **keys, mechanism="additive", regulators=edges, max_epochs=0, progress=False)
+    assert np.isfinite(model.fitted.regulators.probability).all()
+
+
 @pytest.fixture(scope="module")
 def fitted():
     """Sixty genes, eight regulators of ten genes, of which eight drugs change one each, with 30 % wrong edges."""

@@ -145,7 +145,7 @@ def learn_structure(
         if watch.over():
             score = kind.score(moments, design, learned.trusting(cells))
             break
-        if doubts and not round_ and network is not None:
+        if doubts and not round_ and network is not None and moments.mechanism.linear:
             moments = take_out_activities(moments, network, effects_of(dict(state.parents), found))
             best = -np.inf if moments.hidden is not None else best  # of other moments
         if round_ and few and hidden and moments.hidden is None and moments.mechanism.linear and np.isfinite(first):
