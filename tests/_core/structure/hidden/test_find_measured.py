@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests._core.structure.hidden.test_find_hidden import study_of
@@ -9,6 +11,7 @@ from tests._core.structure.hidden.test_find_hidden import study_of
 from scgim._core.learn import order
 from scgim._core.learn.fit_search import fit_search
 from scgim._core.mechanisms.total import variance
+from scgim._core.structure.hidden.find_measured import find_measured
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +49,10 @@ def test_its_variances_are_found(noisy, monkeypatch):
     fit_search(moments, design, genes=tuple(noisy.var_names), rng=0)
     sd = noisy.uns["truth"]["faults"]["Measurement"]["noise_sd"] / moments.scale
     np.testing.assert_allclose(np.median(found[0].moments.measured / sd**2), 1.0, atol=0.1)
+
+
+def test_none_is_looked_for_where_genes_are_the_same_twice(noisy):
+    moments, design = study_of(noisy)
+    twice = np.r_[np.arange(19), 0]
+    moments = replace(moments, within=moments.within[np.ix_(twice, twice)])
+    assert find_measured(moments, design, pytest.fail, -np.inf) is None

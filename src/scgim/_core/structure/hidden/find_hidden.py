@@ -65,7 +65,7 @@ class _Alternation:
     def __init__(self, moments: Moments, design: Design, n_factors: int, search: Search) -> None:
         self.moments, self.design, self.n_factors, self.search = moments, design, n_factors, search
         mean = moments.mean[:, :, 0]
-        self.mean = mean - references(design)[design.group] @ mean  # (K, G) against the controls
+        self.mean = mean - (references(design) @ mean)[design.group]  # (K, G) against the controls
 
     def analyse(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Loadings ``(G, r)``, variances ``(G,)`` and covariance of what the graph leaves."""

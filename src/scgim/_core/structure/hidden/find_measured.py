@@ -15,7 +15,7 @@ from scgim._core.design import Design
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.contrasts import references
 from scgim._core.posterior.evidence import Evidence
-from scgim._core.structure.hidden.find_hidden import Found, Search, effects_of
+from scgim._core.structure.hidden.find_hidden import SMALLEST_EIGENVALUE, Found, Search, effects_of
 from scgim._core.structure.hidden.measured import climb, implied, measured_noise, most_noise, without_noise
 from scgim._core.structure.misfit import START_CELLS, best_evidence
 from scgim._core.structure.score import ShiftScore
@@ -48,8 +48,10 @@ def log_evidence(score: ShiftScore, evidence: Evidence, weights: np.ndarray) -> 
 def find_measured(moments: Moments, design: Design, search: Search, least: float) -> Found | None:
     """The graph beside noise of measurement that has most evidence; None where none has more than `least`."""
     mean = moments.mean[:, :, 0]
-    mean = mean - references(design)[design.group] @ mean  # (K, G) against the controls
+    mean = mean - (references(design) @ mean)[design.group]  # (K, G) against the controls
     variance, most = np.diag(moments.within), most_noise(moments.within)
+    if most < SMALLEST_EIGENVALUE:  # genes are sums of others
+        return None
     shares, tried = [s for s in SHARES if s < most] + [most], list[Judged]()
     for share in shares:
         tried.append(_judged(without_noise(moments, share * variance), search))
