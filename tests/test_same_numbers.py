@@ -124,7 +124,7 @@ def write_pinned(arrays: dict[str, np.ndarray]) -> None:
     """One array of all numbers: half the bytes of many arrays, as cases have numbers in common."""
     shapes = {name: value.shape for name, value in arrays.items()}
     flat = np.concatenate([value.ravel() for value in arrays.values()])
-    with ZipFile(PINNED, "w", ZIP_LZMA) as file:  # smaller than savez_compressed makes it
+    with ZipFile(PINNED, "w", ZIP_LZMA) as file:
         for name, value in {"shapes": np.array(json.dumps(shapes)), "numbers": flat}.items():
             with file.open(f"{name}.npy", "w") as part:
                 np.save(part, value)

@@ -22,6 +22,7 @@ import torch
 import systems
 from scgim.cli import main
 from scgim.model import GIM
+from scgim.model._reading import spec
 
 ASKED = pd.DataFrame({"drug": ["Ünï-drug α"], "dose": [3.0]})
 posix = pytest.mark.skipif(os.name == "nt", reason="signals and limits of POSIX")
@@ -45,6 +46,18 @@ def folder(model: GIM, tmp_path: Path) -> Path:
 def same(a: GIM, b: GIM) -> None:
     np.testing.assert_array_equal(a.predict(ASKED).X, b.predict(ASKED).X)
     pd.testing.assert_frame_equal(a.get_targets(), b.get_targets())
+
+
+def test_columns_that_are_taken_now_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    adata = systems.make_screen()
+    adata.obs["gene"] = adata.obs["drug"]
+    with pytest.raises(ValueError, match="taken"):
+        GIM.setup_anndata(adata, perturbation_key="gene", control="DMSO")
+    with monkeypatch.context() as old:
+        old.setattr(spec, "TAKEN", set())
+        GIM.setup_anndata(adata, perturbation_key="gene", control="DMSO")
+    GIM(adata).save(tmp_path / "m")
+    GIM.load(tmp_path / "m", adata)
 
 
 def members(path: Path) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scgim.model._reading.spec import make_spec
+from scgim.model._reading.spec import make_spec, refuse_taken
 from scgim.model._study.contexts import Contexts, derive_contexts, encode_rows, match_contexts
 
 SINGLE = make_spec(perturbation_key="drug", control="ctrl", dose_key="dose")
@@ -142,4 +142,4 @@ def test_unknown_context_is_named() -> None:
 )
 def test_wrong_arguments_are_refused(arguments: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        make_spec(**({"control": "x"} | arguments))
+        refuse_taken(make_spec(**({"control": "x"} | arguments)))

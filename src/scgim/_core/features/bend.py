@@ -185,7 +185,7 @@ def learn_bend(x: np.ndarray, effects: np.ndarray) -> Bend | None:
     if chosen is None:
         return None
     knots = np.tile(np.linspace(-1.0, 1.0, N_KNOTS)[:, None], x.shape[1])
-    height, theta = knots.copy(), np.zeros_like(knots)  # of the other columns, which may be constant
+    height, theta = knots.copy(), np.zeros_like(knots)
     slopes = [c.centre @ p[:-1] for c, p in zip(columns, chosen, strict=True)]
     theta[:, bends] = np.column_stack(slopes)
     knots[:, bends] = np.column_stack([c.knots for c in columns]) * scale + loc

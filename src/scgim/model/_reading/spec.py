@@ -143,10 +143,14 @@ def make_spec(
         raise ValueError(
             f"{spec.arguments[twice[0]]}: column(s) {twice} registered in two roles; give each column one."
         )
+    return spec
+
+
+def refuse_taken(spec: Spec) -> None:
+    """Raise ValueError where a column is named like one of results."""
     taken = sorted(TAKEN & set(spec.columns))
     if taken:
         raise ValueError(
             f"{spec.arguments[taken[0]]}: the column name {taken[0]!r} is taken by the tables of results; rename it: "
             f"adata.obs = adata.obs.rename(columns={{{taken[0]!r}: 'my_{taken[0]}'}})."
         )
-    return spec

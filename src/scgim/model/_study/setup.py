@@ -11,6 +11,7 @@ from scvi.data import AnnDataManager
 
 from scgim._checks import LAYER, MODALITIES, TEXT, checked, or_none
 from scgim._options import SETUP, SETUP_CHECKS, Columns, documented, takes_options_of
+from scgim.model._reading.spec import refuse_taken
 from scgim.model._study.study import anndata_spec, make_fields, mudata_spec
 from scgim.model._study.validation import check_cells_paired, check_object
 
@@ -132,7 +133,10 @@ class SetupMixin:
     @classmethod
     def _register(cls, data: Any, spec: Any, setup_method_args: dict, kwargs: dict) -> None:
         setup_method_args["setup_args"] = {k: _plain(v) for k, v in setup_method_args["setup_args"].items()}
-        fields = make_fields(data, spec, kwargs.get("source_registry"))
+        source = kwargs.get("source_registry")
+        if source is None:
+            refuse_taken(spec)
+        fields = make_fields(data, spec, source)
         manager = AnnDataManager(fields=fields, setup_method_args=setup_method_args)
         manager.register_fields(data, **kwargs)
         cls.register_manager(manager)  # type: ignore[attr-defined]
