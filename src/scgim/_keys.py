@@ -18,30 +18,14 @@ GENE_MARK = " (gene)"
 
 @dataclass(frozen=True)
 class Key:
-    """One place in an AnnData or MuData that scgim writes.
+    """One place in an AnnData or MuData that scgim writes."""
 
-    Parameters
-    ----------
-    slot
-        Attribute of the object: ``"obs"``, ``"varm"``, ``"varp"`` or ``"uns"``.
-    suffix
-        What follows ``key_added`` in the key.
-    entry
-        Name inside of ``.uns[key_added]``, empty in other slots.
-    kind
-        Type and number format of the value.
-    shape
-        Its shape: N cells, G genes, K contexts.
-    description
-        What it holds.
-    """
-
-    slot: str
-    suffix: str
-    entry: str
-    kind: str
-    shape: str
-    description: str
+    slot: str  # attribute of the object: `"obs"`, `"varm"`, `"varp"` or `"uns"`
+    suffix: str  # what follows `key_added` in the key
+    entry: str  # name inside of `.uns[key_added]`, empty in other slots
+    kind: str  # type and number format of the value
+    shape: str  # its shape: N cells, G genes, K contexts
+    description: str  # what it holds
 
     def name(self, key: str = DEFAULT) -> str:
         """The key in its slot."""

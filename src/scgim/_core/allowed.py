@@ -7,29 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Allowed:
-    """Settings that go with an option; None stands for all.
+    """Settings that go with an option; None stands for all."""
 
-    Attributes
-    ----------
-    mechanisms, interventions, noises
-        Names that ``GIM(mechanism=..., intervention=..., noise=...)`` may have beside it.
-    effects_by
-        Whether effects may differ between the levels of a covariate.
-    knowledge
-        Whether `graph_prior` and `known_targets` are used.
-    ensembles
-        Whether fits to bootstrap samples can be averaged.
-    instead
-        What to use where a setting does not go with it, for messages.
-    """
-
+    # names that `GIM(mechanism=..., intervention=..., noise=...)` may have beside it
     mechanisms: tuple[str, ...] | None = None
     interventions: tuple[str, ...] | None = None
     noises: tuple[str, ...] | None = None
-    effects_by: bool = True
-    knowledge: bool = True
-    ensembles: bool = True
-    instead: str = ""
+    effects_by: bool = True  # whether effects may differ between the levels of a covariate
+    knowledge: bool = True  # whether `graph_prior` and `known_targets` are used
+    ensembles: bool = True  # whether fits to bootstrap samples can be averaged
+    instead: str = ""  # what to use where a setting does not go with it, for messages
 
     def names(self) -> dict[str, tuple[str, ...] | None]:
         """The names that are allowed, by the argument of ``GIM``."""

@@ -16,21 +16,11 @@ SMALLEST = 1e-300  # probability below which an effect is not divided by it
 @savable
 @dataclass(frozen=True)
 class Effects:
-    """Posterior of interventions, all arrays of one shape ``(..., G)``.
+    """Posterior of interventions, all arrays of one shape ``(..., G)``."""
 
-    Attributes
-    ----------
-    probability
-        That the gene is a target.
-    mean
-        Effect on the gene if it is a target, in the units of the kind of intervention.
-    sd
-        Standard deviation of that effect.
-    """
-
-    probability: np.ndarray
-    mean: np.ndarray
-    sd: np.ndarray
+    probability: np.ndarray  # that the gene is a target
+    mean: np.ndarray  # effect on the gene if it is a target, in the units of the kind of intervention
+    sd: np.ndarray  # standard deviation of that effect
 
     @classmethod
     def none(cls, *shape: int) -> Effects:
@@ -68,8 +58,6 @@ class Effects:
         ----------
         row
             ``(c,)``; row in which each acts.
-        n_rows
-            Number of rows.
         """
         log_none, mean, square = np.zeros((3, n_rows, *self.shape[1:]))
         with np.errstate(divide="ignore"):
@@ -116,32 +104,19 @@ def strongest(parts: Sequence[Effects]) -> tuple[Effects, np.ndarray]:
 @savable
 @dataclass(frozen=True)
 class KindFit:
-    """What one kind of intervention does: posterior of every drug, context and level.
+    """What one kind of intervention does: posterior of every drug, context and level."""
 
-    Attributes
-    ----------
-    kind
-        Name of the kind.
-    of_drug
-        ``(D, G)``; at the full effect of each drug.
-    of_context
-        ``(K, G)``; of all drugs of each context together, at their doses.
-    at_level
-        ``(D, V, G)``; as `of_drug`, at each level of the covariate by which effects differ, V = 1 where they are shared.
-        Where a drug was not measured at a level, the mean over levels with the wider standard deviation.
-    along_curve, level_along_curve
-        ``(2, D, G)`` and ``(2, D, V, G)``; how the effects move along the two axes of what is not known of the dose curve.
-    origin
-        ``(G,)``; what effects that are values are counted from, so that no dose is the mean of the controls; None where effects are
-        changes, which are counted from zero.
-    """
-
-    kind: str
-    of_drug: Effects
-    of_context: Effects
+    kind: str  # name of the kind
+    of_drug: Effects  # (D, G) at the full effect of each drug
+    of_context: Effects  # (K, G) of all drugs of each context together, at their doses
+    # (D, V, G) as `of_drug`, at each level of the covariate by which effects differ, V = 1 where they are shared. Where
+    # a drug was not measured at a level, the mean over levels with the wider standard deviation
     at_level: Effects
+    # (2, D, G) and (2, D, V, G); how the effects move along the two axes of what is not known of the dose curve
     along_curve: np.ndarray
     level_along_curve: np.ndarray
+    # (G,) what effects that are values are counted from, so that no dose is the mean of the controls; None where
+    # effects are changes, which are counted from zero
     origin: np.ndarray | None = None
 
     @classmethod

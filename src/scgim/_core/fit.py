@@ -26,18 +26,10 @@ from scgim._core.state import savable
 @savable
 @dataclass(frozen=True)
 class Graph:
-    """The graph over genes, row causes column.
+    """The graph over genes, row causes column."""
 
-    Attributes
-    ----------
-    weights
-        ``(G, G)``; signed edge sizes, in units of the column's gene per unit of the row's gene.
-    probability
-        ``(G, G)``; of every edge.
-    """
-
-    weights: np.ndarray
-    probability: np.ndarray
+    weights: np.ndarray  # (G, G) signed edge sizes, in units of the column's gene per unit of the row's gene
+    probability: np.ndarray  # (G, G) of every edge
 
 
 @savable
@@ -46,48 +38,25 @@ class Fit:
     """A fitted generative intervention model.
 
     Effects are in units of the modelled expression, or of their kind (`scgim._core.kinds`), once `to_expression` was called.
-
-    Attributes
-    ----------
-    genes, drugs
-        Names, G and D.
-    settings
-        What was asked for, as far as it shapes what follows (``intervention``, ``structure``), and the prior that was learned.
-    graph
-        Edge sizes and probabilities.
-    mechanisms
-        Of the genes.
-    kinds
-        Targets and effects, by kind of intervention.
-    curves
-        Dose curves of the drugs.
-    drift
-        Differences that no target makes.
-    levels
-        Levels between which effects may differ.
-    history
-        One dict for each stage of the search: ``stage``, ``score``.
-    support
-        What targets rest on: shifts are weighed against drift and compared between baseline groups; other kinds have odds of
-        their own, see `Support.not_compared`.
-    regulators
-        Regulators whose activity drugs change; none of them where no network was given.
-    penetrance
-        Share of the cells that responds to each drug; false where it was not asked for.
     """
 
+    # names, G and D
     genes: tuple[str, ...]
     drugs: tuple[str, ...]
+    # what was asked for, as far as it shapes what follows (`intervention`, `structure`), and the prior that was learned
     settings: dict[str, Any]
-    graph: Graph
-    mechanisms: Mechanisms | NeuralMechanisms
-    kinds: tuple[KindFit, ...]
-    curves: DoseCurves
-    drift: Drift
-    levels: Levels
-    history: list[dict[str, Any]]
+    graph: Graph  # edge sizes and probabilities
+    mechanisms: Mechanisms | NeuralMechanisms  # of the genes
+    kinds: tuple[KindFit, ...]  # targets and effects, by kind of intervention
+    curves: DoseCurves  # dose curves of the drugs
+    drift: Drift  # differences that no target makes
+    levels: Levels  # levels between which effects may differ
+    history: list[dict[str, Any]]  # one dict for each stage of the search: `stage`, `score`
+    # what targets rest on: shifts are weighed against drift and compared between baseline groups; other kinds have odds
+    # of their own, see `Support.not_compared`
     support: Support
-    regulators: RegulatorFit
+    regulators: RegulatorFit  # regulators whose activity drugs change; none of them where no network was given
+    # share of the cells that responds to each drug; false where it was not asked for
     penetrance: Penetrance = field(default_factory=Penetrance.none)
 
     @classmethod
@@ -178,12 +147,6 @@ class Fit:
 
         Parameters
         ----------
-        kind
-            One of `kinds`.
-        drug
-            Index of the drug.
-        dose
-            Positive doses.
         level
             Level of the covariate by which effects differ; None for their mean, known less well.
         known

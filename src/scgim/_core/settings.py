@@ -14,32 +14,15 @@ from scgim._core.observation.base import Observation
 
 @dataclass(frozen=True)
 class Settings(Generic[L]):
-    """What a user has chosen.
+    """What a user has chosen."""
 
-    Attributes
-    ----------
-    mechanism
-        How genes follow from their parents.
-    intervention
-        Name of the kinds of intervention that drugs may make.
-    observation
-        How cells are observed.
-    learner
-        How all of it is learned.
-    effects_by
-        Covariate between whose levels effects differ, or None.
-    n_ensemble
-        Bootstrap fits.
-    graph_prior, known_targets
-        Whether the user knows something of these.
-    """
-
-    mechanism: Mechanism
-    intervention: str
-    observation: Observation
-    learner: L
-    effects_by: str | None = None
-    n_ensemble: int = 0
+    mechanism: Mechanism  # how genes follow from their parents
+    intervention: str  # name of the kinds of intervention that drugs may make
+    observation: Observation  # how cells are observed
+    learner: L  # how all of it is learned
+    effects_by: str | None = None  # covariate between whose levels effects differ, or None
+    n_ensemble: int = 0  # bootstrap fits
+    # whether the user knows something of these
     graph_prior: bool = False
     known_targets: bool = False
 
@@ -103,8 +86,6 @@ def table(
 
     Parameters
     ----------
-    learners, observations
-        All of them.
     everything
         All names of mechanisms, interventions and noise models, by the argument of ``GIM``.
     """

@@ -15,24 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a screen comes from.
+    """Where a screen comes from."""
 
-    Parameters
-    ----------
-    folder
-        Folder that holds the one of the screen, in a collection of screens.
-    shape
-        Cells and genes of the file.
-    columns
-        Columns of ``.obs`` that the file must have.
-    origin
-        Where it is published, and under which licence.
-    """
-
-    folder: str
-    shape: tuple[int, int]
-    columns: tuple[str, ...]
-    origin: str
+    folder: str  # folder that holds the one of the screen, in a collection of screens
+    shape: tuple[int, int]  # cells and genes of the file
+    columns: tuple[str, ...]  # columns of `.obs` that the file must have
+    origin: str  # where it is published, and under which licence
 
 
 SCREENS = {

@@ -97,18 +97,10 @@ def downstream(
 
 @dataclass
 class Regulated:
-    """Regulators that start the network of a perturbation.
+    """Regulators that start the network of a perturbation."""
 
-    Attributes
-    ----------
-    table
-        Their rows.
-    acting
-        ``(G,)`` str; which of them act on each gene.
-    """
-
-    table: pd.DataFrame
-    acting: np.ndarray
+    table: pd.DataFrame  # their rows
+    acting: np.ndarray  # (G,) str; which of them act on each gene
 
     @classmethod
     def of(cls, adata: "AnnData | MuData", key: str, dose: str | float, row: int) -> "Regulated":

@@ -15,24 +15,12 @@ JOIN = " + "
 
 @dataclass
 class Measured:
-    """The perturbed contexts of a fit, pooled over batches: P perturbations at one dose each, or at every dose.
+    """The perturbed contexts of a fit, pooled over batches: P perturbations at one dose each, or at every dose."""
 
-    Attributes
-    ----------
-    perturbation
-        ``(P,)``; names, the parts of a combination sorted and joined by " + ".
-    dose
-        ``(P,)``; total dose, nan where none was registered.
-    rows
-        ``(P,)``; the contexts of each, as rows of the table of contexts.
-    n_cells
-        ``(P,)``; the cells of each of these contexts.
-    """
-
-    perturbation: list[str]
-    dose: np.ndarray
-    rows: list[np.ndarray]
-    n_cells: list[np.ndarray]
+    perturbation: list[str]  # (P,) names, the parts of a combination sorted and joined by " + "
+    dose: np.ndarray  # (P,) total dose, nan where none was registered
+    rows: list[np.ndarray]  # (P,) the contexts of each, as rows of the table of contexts
+    n_cells: list[np.ndarray]  # (P,) the cells of each of these contexts
 
     def pool(self, values: np.ndarray) -> np.ndarray:
         """Means over the contexts of each perturbation, weighted by cells: ``(K, G)`` to ``(P, G)``."""
@@ -107,17 +95,10 @@ def measured(adata: Any, key: str, dose: str | float = "highest") -> Measured:
 
 @dataclass
 class Regulators:
-    """Regulators of measured perturbations: P perturbations, T regulators.
+    """Regulators of measured perturbations: P perturbations, T regulators."""
 
-    Attributes
-    ----------
-    names
-        ``(T,)``.
-    probability, activity
-        ``(P, T)``; that the perturbation changes the activity, and by how much.
-    """
-
-    names: list[str]
+    names: list[str]  # (T,)
+    # (P, T) that the perturbation changes the activity, and by how much
     probability: np.ndarray
     activity: np.ndarray
 

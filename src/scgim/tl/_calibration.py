@@ -34,21 +34,11 @@ COLUMNS = ("threshold", "pseudo_drugs", "calls", "per_pseudo_drug", "per_drug", 
 
 @dataclass(frozen=True)
 class PseudoDrug:
-    """Control cells that are treated as if they had got a drug.
+    """Control cells that are treated as if they had got a drug."""
 
-    Parameters
-    ----------
-    name
-        Its label.
-    cells
-        Places of the cells, (n,).
-    dose
-        Dose of each, (n,).
-    """
-
-    name: str
-    cells: np.ndarray
-    dose: np.ndarray
+    name: str  # its label
+    cells: np.ndarray  # places of the cells, (n,)
+    dose: np.ndarray  # dose of each, (n,)
 
 
 def calibrate(model: GIM, n_drugs: int, *, split_by: str | None, rng: np.random.Generator) -> pd.DataFrame:

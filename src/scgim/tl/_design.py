@@ -26,27 +26,13 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """One problem of a design.
+    """One problem of a design."""
 
-    Parameters
-    ----------
-    problem
-        What it is.
-    column
-        Column of ``.obs`` in which it is seen.
-    registered
-        Whether the fit knows the column, so that each of its levels has a baseline of its own.
-    drugs
-        Drugs that are concerned.
-    advice
-        What to do.
-    """
-
-    problem: str
-    column: str
-    registered: bool
-    drugs: tuple[str, ...]
-    advice: str
+    problem: str  # what it is
+    column: str  # column of `.obs` in which it is seen
+    registered: bool  # whether the fit knows the column, so that each of its levels has a baseline of its own
+    drugs: tuple[str, ...]  # drugs that are concerned
+    advice: str  # what to do
 
     @property
     def serious(self) -> bool:

@@ -4,10 +4,8 @@ One block of features, in the rows of :mod:`.rows`, follows
 
 .. math:: x = o (c + I V_I) + h (b + \psi V_\psi) + \epsilon
 
-with Gaussian weights `V` whose precision is found by evidence, and Gaussian noise of full covariance (diagonal after a
-rotation that is learned). The fitted effects of the training drugs are noisy themselves and some of their targets are
-wrong: Gibbs sampling draws them together with the weights (errors in variables), the fit being their prior. Features
-without noise then correct the fit, and the spread of the draws is what new drugs' posteriors rest on.
+with Gaussian weights `V` and Gaussian noise of full covariance. Interventions of the training drugs are drawn with the weights
+by Gibbs sampling, the fit being their prior (errors in variables), so that features without noise correct the fit.
 """
 
 from __future__ import annotations
@@ -37,24 +35,12 @@ class Beliefs:
 @savable
 @dataclass(frozen=True)
 class LinearBlock:
-    """Posterior of one block's weights.
+    """Posterior of one block's weights."""
 
-    Parameters
-    ----------
-    rotation
-        (L, L) rotation to features with independent noise.
-    weights
-        (2G + 2, L) posterior mean of V_I, V_psi, c and b.
-    deviations
-        (2G + 2, T, L) draws of the weights less their mean.
-    noise
-        (L,) noise variance.
-    """
-
-    rotation: np.ndarray
-    weights: np.ndarray
-    deviations: np.ndarray
-    noise: np.ndarray
+    rotation: np.ndarray  # (L, L) rotation to features with independent noise
+    weights: np.ndarray  # (2G + 2, L) posterior mean of V_I, V_psi, c and b
+    deviations: np.ndarray  # (2G + 2, T, L) draws of the weights less their mean
+    noise: np.ndarray  # (L,) noise variance
 
 
 def learn_blocks(
@@ -74,8 +60,6 @@ def learn_blocks(
         Rows of each block, drugs numbered as in `beliefs`.
     beliefs
         Interventions as fitted to the cells.
-    rng
-        Source of randomness.
     n_burn, n_draws, thin
         Rounds before draws are kept, number of draws kept, and rounds for each.
 

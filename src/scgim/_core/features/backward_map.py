@@ -17,18 +17,10 @@ from scgim._core.state import savable
 @savable
 @dataclass(frozen=True)
 class BackwardMap:
-    """Blocks of features with their learned weights.
+    """Blocks of features with their learned weights."""
 
-    Parameters
-    ----------
-    blocks
-        One entry a block.
-    inflation
-        Factor of the variances, from cross-validation.
-    """
-
-    blocks: list[LinearBlock]
-    inflation: float = 1.0
+    blocks: list[LinearBlock]  # one entry a block
+    inflation: float = 1.0  # factor of the variances, from cross-validation
 
     def decode(self, rows: list[Rows], n_drugs: int, prior: PopulationPrior, *, quick: bool = False) -> Effects:
         """Posterior of drugs 0, ..., n_drugs - 1 given the rows of each block; `quick` visits fewer supports."""
@@ -52,8 +44,6 @@ class BackwardMap:
             Features of drugs 0, ..., n_drugs - 1.
         beliefs
             (D, G) interventions.
-        prior
-            The population.
 
         Returns
         -------

@@ -1,13 +1,10 @@
 r"""Bent features: monotone functions that make columns linear in interventions (layer `_core`; not from the paper).
 
-The maps take features to be linear in effects. Where they saturate, or have another scale, a function of each column q
-
 .. math:: y_q = T_q(x_q), \qquad T_q' = \exp(\theta_q) > 0,
 
-makes them so; the log slope :math:`\theta_q` is linear between knots and constant outside the data. Given the effects of the
-training drugs, :math:`y_q` is Gaussian with covariance :math:`K + \nu I` (weights integrated out), and the log likelihood of
-the column is that of :math:`y_q` plus :math:`\sum_i \theta_q(x_{iq})`. Steps of :math:`\theta` from knot to knot have one
-variance in a block of columns, which evidence chooses (Laplace); zero, which leaves features as they are, is among the choices.
+with a log slope :math:`\theta_q` that is linear between knots. Given the effects of the training drugs, :math:`y_q` is Gaussian with
+covariance :math:`K + \nu I`, and the column has its log likelihood plus :math:`\sum_i \theta_q(x_{iq})`. Evidence chooses the variance
+of the steps of :math:`\theta` between knots (Laplace); zero leaves features as they are.
 """
 
 from __future__ import annotations
@@ -33,17 +30,10 @@ Loss = Callable[[np.ndarray], tuple[float, np.ndarray]]
 @savable
 @dataclass(frozen=True)
 class Bend:
-    """Monotone functions of Q columns.
+    """Monotone functions of Q columns."""
 
-    Parameters
-    ----------
-    knots
-        (K, Q) increasing positions.
-    height, log_slope
-        (K, Q) value and log slope at the knots.
-    """
-
-    knots: np.ndarray
+    knots: np.ndarray  # (K, Q) increasing positions
+    # (K, Q) value and log slope at the knots
     height: np.ndarray
     log_slope: np.ndarray
 

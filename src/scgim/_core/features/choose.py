@@ -21,24 +21,13 @@ FEW = 12  # with fewer drugs, five pairs can be exchanged in only 32 ways
 @savable
 @dataclass(frozen=True)
 class Choice:
-    """Result of cross-validation.
+    """Result of cross-validation."""
 
-    Parameters
-    ----------
-    weights
-        Weight of each map, summing to 1.
-    shrink
-        Factor of the population's mean effect: 0 predicts no effect where nothing is known.
-    score
-        Mean error of the held-out drugs' mean changes for each map, for no change ("control") and for the choice.
-    informative
-        Whether the features beat the population.
-    """
-
-    weights: dict[str, float]
-    shrink: float
+    weights: dict[str, float]  # weight of each map, summing to 1
+    shrink: float  # factor of the population's mean effect: 0 predicts no effect where nothing is known
+    # mean error of the held-out drugs' mean changes for each map, for no change ("control") and for the choice
     score: dict[str, float]
-    informative: bool
+    informative: bool  # whether the features beat the population
 
 
 def folds(n_drugs: int, rng: np.random.Generator, *, n_folds: int = 5) -> list[np.ndarray]:
@@ -54,10 +43,6 @@ def dependence(log: list[np.ndarray], rng: np.random.Generator, *, n_permutation
     log
         One (m, m) array a fold: log density of the features of drug i under the intervention of drug j, by a map learned
         without either.
-    rng
-        Source of randomness.
-    n_permutations
-        Number of random exchanges.
     """
     observed = sum(float(np.trace(part)) for part in log)
     drawn = np.zeros(n_permutations)

@@ -1,7 +1,7 @@
 """Posterior of a drug's intervention given its features: search over supports (layer `_core`; not from the paper).
 
-Given a support, effects are Gaussian and integrate out; supports are visited by a beam that grows one gene at a time
-(exhaustive where the beam holds every set) and then exchanges genes, and the posterior is averaged over all visited.
+Given a support, effects are Gaussian and integrate out. A beam grows supports by one gene at a time, then exchanges genes; the
+posterior is averaged over all that were visited.
 """
 
 from __future__ import annotations
@@ -169,8 +169,6 @@ def search(
 
     Parameters
     ----------
-    evidence
-        The drug's features.
     prior
         Prior of supports and effects.
     budget

@@ -1,8 +1,7 @@
 """The forward map: kernel regression from features to interventions (layer `_core`).
 
-The part of g and h in :cite:p:`schneider2025`, without networks: expected target indicators and effects are smooth functions
-of the features. Kernels (linear, radial, Tanimoto for fingerprints), the scaling of the columns and the ridge are chosen by
-the marginal likelihood of the effects of all genes, which tells features from noise with few drugs, too. Not from the paper.
+The part of g and h in :cite:p:`schneider2025`, without networks. Kernel, scaling of the columns and ridge are chosen by the
+marginal likelihood of the effects of all genes, which tells features from noise with few drugs, too. Not from the paper.
 """
 
 from __future__ import annotations
@@ -42,29 +41,16 @@ KERNELS = {"linear": _linear, "radial": _radial, "tanimoto": tanimoto}
 @savable
 @dataclass(frozen=True)
 class ForwardMap:
-    """A fitted kernel regression.
+    """A fitted kernel regression."""
 
-    Parameters
-    ----------
-    kernel, scale, ridge
-        Name and scale of the kernel, ridge.
-    scaling
-        (Q,) factor of each column; not used for counts.
-    x
-        (D, Q) features of the training drugs, scaled, or counts.
-    response
-        (D, 2G) indicators and effects less the population's mean.
-    share
-        Leave-one-out error of the effects relative to the population's mean alone.
-    """
-
+    # name and scale of the kernel, ridge
     kernel: str
     scale: float
     ridge: float
-    scaling: np.ndarray
-    x: np.ndarray
-    response: np.ndarray
-    share: float
+    scaling: np.ndarray  # (Q,) factor of each column; not used for counts
+    x: np.ndarray  # (D, Q) features of the training drugs, scaled, or counts
+    response: np.ndarray  # (D, 2G) indicators and effects less the population's mean
+    share: float  # leave-one-out error of the effects relative to the population's mean alone
 
     @property
     def counts(self) -> bool:
@@ -173,8 +159,6 @@ def forward_dependence(
         Features of D drugs.
     shift
         (D, G) expected effects.
-    rng
-        Source of randomness.
     n_permutations
         Number of random exchanges; fewer where many fit as well as the truth.
     """

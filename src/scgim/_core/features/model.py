@@ -38,40 +38,23 @@ UNTESTED = (
 @savable
 @dataclass(frozen=True)
 class FeatureModel:
-    """Map from features to interventions, chosen by cross-validation over drugs.
+    """Map from features to interventions, chosen by cross-validation over drugs."""
 
-    Parameters
-    ----------
-    rows_are
-        "drug", "context" or "none": what a row of features describes.
-    n_features
-        Number Q of features.
-    has_dose
-        Whether effects depend on the dose.
-    readers
-        How the columns of each block are read.
-    prior, backward, forward
-        The maps; None where one could not be learned.
-    choice
-        Weights of the maps, errors, and whether the features are informative.
-    sd_factor, forward_sd_factor, temperature
-        Calibration of the effects' standard deviations of the backward and the forward map, and of target probabilities.
-    known
-        Training drugs' interventions given the cells and the features, (D, G) arrays; None unless the backward map is chosen
-        and explains held-out drugs as well as it claims.
-    """
-
-    rows_are: str
-    n_features: int
-    has_dose: bool
-    readers: list[Reader]
+    rows_are: str  # "drug", "context" or "none": what a row of features describes
+    n_features: int  # number Q of features
+    has_dose: bool  # whether effects depend on the dose
+    readers: list[Reader]  # how the columns of each block are read
+    # the maps; None where one could not be learned
     prior: PopulationPrior
     backward: BackwardMap | None
     forward: ForwardMap | None
-    choice: Choice
+    choice: Choice  # weights of the maps, errors, and whether the features are informative
+    # calibration of the effects' standard deviations of the backward and the forward map, and of target probabilities
     sd_factor: float = 1.0
     forward_sd_factor: float = 1.0
     temperature: float = 1.0
+    # training drugs' interventions given the cells and the features, (D, G) arrays; None unless the backward map is
+    # chosen and explains held-out drugs as well as it claims
     known: Effects | None = None
 
     @property

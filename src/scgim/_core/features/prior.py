@@ -1,7 +1,6 @@
 """Population prior of interventions: what is believed of a drug before its features are read (layer `_core`; not from the paper).
 
-The prior is learned from the fitted training drugs: how often each gene is a target, how many targets a drug has, how
-large effects are, and the shared Hill curve. It is the slab of the backward map and, on its own, the map "none".
+Learned from the fitted training drugs; the slab of the backward map and, on its own, the map "none".
 """
 
 from __future__ import annotations
@@ -19,34 +18,19 @@ from scgim._core.state import savable
 @savable
 @dataclass(frozen=True)
 class PopulationPrior:
-    """Distribution of an unseen drug's intervention.
+    """Distribution of an unseen drug's intervention."""
 
-    Parameters
-    ----------
-    log_odds
-        (G,) log odds of being a target, shrunk towards the mean over genes.
-    log_size
-        (T + 1,) log probability of having 0, 1, ..., T targets.
-    mean, variance
-        (G,) mean and variance of the saturating effect, given that the gene is a target.
-    second_moment
-        Mean squared effect at targets: variance of the zero-mean slab that the search uses.
-    slab
-        (C, 3) weight, mean and variance of the components of the effect's distribution.
-    log_ec50, log_hill
-        Medians over the training drugs.
-    curve
-        (S, 3) EC50, Hill exponent and height of curves that a new drug's curve is believed to be one of.
-    """
-
-    log_odds: np.ndarray
-    log_size: np.ndarray
+    log_odds: np.ndarray  # (G,) log odds of being a target, shrunk towards the mean over genes
+    log_size: np.ndarray  # (T + 1,) log probability of having 0, 1, ..., T targets
+    # (G,) mean and variance of the saturating effect, given that the gene is a target
     mean: np.ndarray
     variance: np.ndarray
-    second_moment: float
-    slab: np.ndarray
+    second_moment: float  # mean squared effect at targets: variance of the zero-mean slab that the search uses
+    slab: np.ndarray  # (C, 3) weight, mean and variance of the components of the effect's distribution
+    # medians over the training drugs
     log_ec50: float
     log_hill: float
+    # (S, 3) EC50, Hill exponent and height of curves that a new drug's curve is believed to be one of
     curve: np.ndarray
 
     @property

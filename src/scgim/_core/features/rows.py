@@ -1,8 +1,7 @@
 """From feature tables to rows per drug (layer `_core`; not from the paper).
 
-Columns that are constant within every drug describe the drug; the others describe a context, where the dose acts. A
-drug's contexts are turned into two rows that hold all they say of its intervention: with dose factors h, features are
-c + I V_I + h psi V_psi, so the doses enter only through their projection on h and on the part of 1 orthogonal to it.
+Columns that are constant within every drug describe the drug, others its contexts, where they are ``c + I V_I + h psi V_psi`` with
+the dose factor h. All that a drug's contexts say lies in two rows: their projections on h and on the part of 1 orthogonal to it.
 """
 
 from __future__ import annotations
@@ -18,28 +17,15 @@ from scgim._core.state import savable
 @savable
 @dataclass(frozen=True)
 class Reader:
-    """How columns are read: which are used, centred, scaled and rotated.
+    """How columns are read: which are used, centred, scaled and rotated."""
 
-    Parameters
-    ----------
-    describes
-        "drug" or "context": what the columns describe.
-    counts
-        Whether the columns are counts or bits.
-    columns
-        (Q',) columns used.
-    loc, projection
-        (Q',) centre and (Q', L) scaling and rotation.
-    bend
-        Functions that make the columns linear in effects; None where they are as they are.
-    """
-
-    describes: str
-    counts: bool
-    columns: np.ndarray
+    describes: str  # "drug" or "context": what the columns describe
+    counts: bool  # whether the columns are counts or bits
+    columns: np.ndarray  # (Q',) columns used
+    # (Q',) centre and (Q', L) scaling and rotation
     loc: np.ndarray
     projection: np.ndarray
-    bend: Bend | None = None
+    bend: Bend | None = None  # functions that make the columns linear in effects; None where they are as they are
 
     def centred(self, features: np.ndarray) -> np.ndarray:
         """(n, Q) raw features -> (n, Q') columns, made linear and centred."""
@@ -76,24 +62,12 @@ class Reader:
 
 @dataclass(frozen=True)
 class Description:
-    """One vector a drug, for kernels.
+    """One vector a drug, for kernels."""
 
-    Parameters
-    ----------
-    values
-        (D, Q) features of the drug, and change of the features of its contexts with the dose factor.
-    block
-        (Q,) block of each column.
-    counts
-        (D, Q') counts of the columns that describe drugs, or None.
-    zero
-        Whether values of zero stand for no effect.
-    """
-
-    values: np.ndarray
-    block: np.ndarray
-    counts: np.ndarray | None
-    zero: bool = False
+    values: np.ndarray  # (D, Q) features of the drug, and change of the features of its contexts with the dose factor
+    block: np.ndarray  # (Q,) block of each column
+    counts: np.ndarray | None  # (D, Q') counts of the columns that describe drugs, or None
+    zero: bool = False  # whether values of zero stand for no effect
 
     def of(self, drugs: np.ndarray) -> Description:
         """Some of the drugs."""
@@ -169,20 +143,11 @@ def make_reader(features: np.ndarray, columns: np.ndarray, describes: str, n_dru
 
 @dataclass(frozen=True)
 class Rows:
-    """What one block of features says of each drug: value = on * (I V_I) + by * (psi V_psi) + noise.
+    """What one block of features says of each drug: value = on * (I V_I) + by * (psi V_psi) + noise."""
 
-    Parameters
-    ----------
-    value
-        (n, L)
-    drug
-        (n,) index of the drug.
-    on, by
-        (n,) loadings of the target indicators and of the saturating effects.
-    """
-
-    value: np.ndarray
-    drug: np.ndarray
+    value: np.ndarray  # (n, L)
+    drug: np.ndarray  # (n,) index of the drug
+    # (n,) loadings of the target indicators and of the saturating effects
     on: np.ndarray
     by: np.ndarray
 

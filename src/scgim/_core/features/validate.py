@@ -122,23 +122,14 @@ def make_readers(values: np.ndarray, rows_are: str, drug: np.ndarray, dose: np.n
 
 @dataclass(frozen=True)
 class Table:
-    """Features of training drugs, or of their contexts.
+    """Features of training drugs, or of their contexts."""
 
-    Parameters
-    ----------
-    readers
-        Of its columns, before bends.
-    values, drug, factor
-        (n, Q) rows, and (n,) index of the drug and dose factor of each.
-    effects
-        (D, G) expected saturating effects.
-    """
-
-    readers: list[Reader]
+    readers: list[Reader]  # of its columns, before bends
+    # (n, Q) rows, and (n,) index of the drug and dose factor of each
     values: np.ndarray
     drug: np.ndarray
     factor: np.ndarray
-    effects: np.ndarray
+    effects: np.ndarray  # (D, G) expected saturating effects
 
     @classmethod
     def of(

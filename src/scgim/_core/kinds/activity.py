@@ -1,8 +1,7 @@
 """Activity interventions: a drug scales the outgoing effects of its target (layer `_core`; not from the paper).
 
-Given the graph, the change psi of a gene's outgoing effects in one context is a quadratic problem in the second moments
-of that context, summed over the children. Which genes' activities a drug changes is chosen together with its shifts
-(:mod:`scgim._core.kinds.joint`). The structure is learned in turn, on parents that are scaled by what has been found.
+Given the graph, the change psi of a gene's outgoing effects is a quadratic problem in the second moments of a context, summed over
+the children. Activities are chosen together with shifts (:mod:`scgim._core.kinds.joint`), in turn with the structure.
 """
 
 from __future__ import annotations
@@ -125,8 +124,6 @@ def estimates(
 
     Parameters
     ----------
-    children
-        Of every gene.
     activity
         ``(K, G)``; expected activities, of which each gene's own is taken out.
     shifted

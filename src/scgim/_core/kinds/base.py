@@ -34,22 +34,12 @@ class Moved:
     """What happens to n rows, cells or contexts, in the form that all kinds of intervention write.
 
     ``x_j = listen_j (baseline_j + f_j(speak x)) + add_j + noise_j sd_j e_j``, with ``e_j`` standard normal.
-
-    Attributes
-    ----------
-    add
-        ``(n, G)``; added to the gene.
-    listen
-        How far the gene follows its mechanism: 1, or 0 where that is cut.
-    speak
-        What the outgoing effects of the gene are multiplied by.
-    noise
-        What its noise is multiplied by; as `listen` and `speak` ``(n, G)``, or ``(1, 1)`` where nothing happens.
     """
 
-    add: np.ndarray
-    listen: np.ndarray
-    speak: np.ndarray
+    add: np.ndarray  # (n, G) added to the gene
+    listen: np.ndarray  # how far the gene follows its mechanism: 1, or 0 where that is cut
+    speak: np.ndarray  # what the outgoing effects of the gene are multiplied by
+    # what its noise is multiplied by; as `listen` and `speak` `(n, G)`, or `(1, 1)` where nothing happens
     noise: np.ndarray
 
     @classmethod
@@ -96,24 +86,15 @@ def column(part: np.ndarray, j: int) -> np.ndarray:
 
 
 class Kind(Protocol):
-    """A kind of intervention.
+    """A kind of intervention."""
 
-    Attributes
-    ----------
-    name
-        As tables name it.
-    additive
-        Whether its effects add to the expression, so that those of linear systems are exact in expectation.
-    scatter
-        Of what second moments are needed beside the pooled ones: of no one's, of each set of drugs, or of each context.
-    scored
-        Whether parents can be scored with its effects integrated out, so that the graph is found by one search over
-        orders; else graph and interventions are learned in turn.
-    """
-
-    name: str
+    name: str  # as tables name it
+    # whether its effects add to the expression, so that those of linear systems are exact in expectation
     additive: bool
+    # of what second moments are needed beside the pooled ones: of no one's, of each set of drugs, or of each context
     scatter: Literal["none", "drug_set", "context"]
+    # whether parents can be scored with its effects integrated out, so that the graph is found by one search over
+    # orders; else graph and interventions are learned in turn
     scored: bool
 
     def units(self, scale: np.ndarray) -> np.ndarray:
@@ -157,14 +138,8 @@ class ScoredKind(Kind, Protocol):
 
         Parameters
         ----------
-        evidence
-            What the contexts tell of every gene.
         own
             ``(K, G)``; means of the genes themselves, in standard deviations, counted from an expression of zero.
-        design
-            Of the contexts.
-        prior
-            Of the interventions.
         known
             ``(D, G)``; 1 for known targets, 0 for known others, NaN where nothing is known; or None.
         shifts

@@ -36,8 +36,6 @@ def propagate(
 
     Parameters
     ----------
-    mechanisms
-        Of the genes.
     moved
         What happens to the n rows.
     group

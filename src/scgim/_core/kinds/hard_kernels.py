@@ -1,9 +1,7 @@
 """Compiled inner loop of the scores of parent sets under hard interventions (layer `_core`; not from the paper).
 
-The formulas are those of `scgim._core.kinds.hard.HardScore`, whose numpy code is the reference that tests compare with; the
-numbers are the same but for rounding. Baselines are eliminated group by group, so that only the coefficients of parents
-are solved for. Numba looks at the date of this file alone when it takes compiled code from the disk: touch it after a
-change of `numerics`.
+The formulas are those of `scgim._core.kinds.hard.HardScore`, which tests compare with; baselines are eliminated group by group.
+Numba looks at the date of this file alone when it takes compiled code from the disk: touch it after a change of `numerics`.
 """
 
 from __future__ import annotations
@@ -37,8 +35,6 @@ def hard_scores(child, sets, n_functions, data, sizes, prior, prices, n_steps, s
 
     Parameters
     ----------
-    child
-        The gene.
     data
         Means by function ``(F, K)``, scatter of all cells and of each drug set ``(F, F)`` and ``(U, F, F)``, degrees of
         freedom of each set ``(U,)``, cells ``(K,)``, baseline group of each context, weights of controls in the first
@@ -50,8 +46,6 @@ def hard_scores(child, sets, n_functions, data, sizes, prior, prices, n_steps, s
         freedom, ridge, cells that the mechanism's noise counts for where a gene is hit.
     prices
         Of each edge, ``(G, G)``.
-    n_steps
-        Of expectation maximisation.
     scores, coefs
         Results, ``(M,)`` and coefficients then baselines ``(M, p*B + C)``.
     """

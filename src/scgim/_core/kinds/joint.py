@@ -1,9 +1,8 @@
 """Shifts and changes of activity of one drug, chosen together (layer `_core`; not from the paper).
 
-Given the graph, what a drug does is a linear Gaussian model: each gene has a shift and a change psi of the activity of its
-outgoing effects, and each child tells of its own shift and of its parents' activities through its mean and its slopes.
-Which of these 2G variables are not zero is a choice of variables with exact evidence; a changed parent and the shifts of
-its children explain the same means and have to compete. Everything that a drug's contexts tell is one quadratic form.
+Given the graph, each gene has a shift and a change psi of its outgoing effects, and each child tells of its own shift and of its
+parents' activities through its mean and its slopes: a linear Gaussian model, in which 2G variables compete with exact evidence.
+Everything that a drug's contexts tell is one quadratic form.
 """
 
 from __future__ import annotations
@@ -216,8 +215,6 @@ def drug_choice(
 
     Parameters
     ----------
-    forms
-        Of every gene.
     rows
         ``(L,)``; contexts of the drug.
     factor

@@ -1,9 +1,8 @@
 """The expression at which a gene does nothing to its children: "off" (layer `_core`; not from the paper).
 
-A change of activity scales what children read of a gene around the expression at which it is off. That is not zero: logarithms,
-centred values and measurements with a background have their zero elsewhere. It starts where the controls are, so that a change of
-activity moves slopes alone, and is then found from how the means of children moved in contexts whose activities their slopes have
-told: ``r_kj = psi_ki (f_ij(m_ki) - f_ij(off_i)) + error``. Nothing here depends on where the scale of a gene has its zero.
+A change of activity scales what children read around that expression, which is not zero: the zero of a scale is arbitrary. At first
+it is where the controls are; then it is found from how the means of children moved where their slopes have told the activity,
+``r_kj = psi_ki (f_ij(m_ki) - f_ij(off_i)) + error``.
 """
 
 from __future__ import annotations
@@ -35,8 +34,6 @@ def learn_off(
 
     Parameters
     ----------
-    moments
-        Of the cells.
     group
         ``(K,)``; baseline group of each context.
     parents, evidence

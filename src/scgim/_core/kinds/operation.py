@@ -1,7 +1,7 @@
 """What is done to genes from outside, beside any drug (layer `_core`; not from the paper).
 
-To set, shift or scale a gene replaces what it is by an affine function of that, ``x_j -> factor_j x_j + value_j``, and the
-genes that it acts on follow. A gene that is set (factor 0) no longer listens to its parents: Pearl's ``do(x_j = value)``.
+To set, shift or scale a gene is ``x_j -> factor_j x_j + value_j``, and the genes that it acts on follow. A gene that is set (factor
+0) no longer listens to its parents: Pearl's ``do(x_j = value)``.
 """
 
 from __future__ import annotations
@@ -20,18 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Operation:
-    """``x_j -> factor_j x_j + value_j`` for every gene, in units of the causal layer.
+    """``x_j -> factor_j x_j + value_j`` for every gene, in units of the causal layer."""
 
-    Attributes
-    ----------
-    factor
-        ``(G,)``; 1 for genes that are left alone or shifted, 0 for those that are set.
-    value
-        ``(G,)``; 0 for genes that are left alone or scaled.
-    """
-
-    factor: np.ndarray
-    value: np.ndarray
+    factor: np.ndarray  # (G,) 1 for genes that are left alone or shifted, 0 for those that are set
+    value: np.ndarray  # (G,) 0 for genes that are left alone or scaled
 
     @classmethod
     def nothing(cls, n_genes: int) -> Operation:

@@ -1,9 +1,8 @@
 """Which changes of activity the score of the graph pays for (layer `_core`; not from the paper).
 
-Changes of activity are chosen by what they explain beside a background of single effects (:mod:`scgim._core.kinds.joint`). Where
-mechanisms are not linear, or slopes differ between contexts for another reason, that background is large, and a change of activity
-can be more probable than none although the graph explains the cells worse with it than without. The graph is searched under
-activities as they are taken, so each of them has to raise its score, shifts integrated out, by more than it costs.
+Beside a large background of single effects (:mod:`scgim._core.kinds.joint`), as of mechanisms that are not linear, a change of
+activity can be more probable than none although the graph explains the cells worse with it. So each has to raise the score of the
+graph, shifts integrated out, by more than it costs.
 """
 
 from __future__ import annotations
@@ -16,24 +15,13 @@ from scgim._core.kinds.activity import ActiveScore, check_moments, functions_off
 
 
 class Change(NamedTuple):
-    """A change of the activity of one gene by one drug.
+    """A change of the activity of one gene by one drug."""
 
-    Attributes
-    ----------
-    gene
-        Whose activity changes.
-    rows
-        ``(L,)``; contexts of the drug.
-    psi
-        ``(L,)``; change there.
-    price
-        What it costs, in nats: minus the prior log odds, and minus the logarithm of the Occam factor,
-        ``log(sd / prior_sd) - mean**2 / 2 prior_sd**2``.
-    """
-
-    gene: int
-    rows: np.ndarray
-    psi: np.ndarray
+    gene: int  # whose activity changes
+    rows: np.ndarray  # (L,) contexts of the drug
+    psi: np.ndarray  # (L,) change there
+    # what it costs, in nats: minus the prior log odds, and minus the logarithm of the Occam factor, `log(sd / prior_sd)
+    # - mean**2 / 2 prior_sd**2`
     price: float
 
 
@@ -49,8 +37,6 @@ class Scaling:
         Without any change of activity.
     off
         ``(G,)``; standardised expression at which genes are off.
-    parents
-        The graph.
     """
 
     def __init__(self, score: ActiveScore, off: np.ndarray, parents: dict[int, tuple[int, ...]]) -> None:

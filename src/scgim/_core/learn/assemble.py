@@ -92,26 +92,10 @@ def assemble(
 
     Parameters
     ----------
-    score
-        That the structure was learned with.
-    kind
-        Of the interventions.
-    design
-        Of the contexts.
-    order, parents
-        The structure.
-    evidence
-        Of every gene given its parents.
     edge_probability
         ``(G, G)``.
-    genes
-        Names of the G genes.
     known
         ``(D, G)``; known targets, or None.
-    history
-        Of the search.
-    network
-        Of regulators, or None.
     """
     m = score.moments
     effects = linear_effects(m, parents, evidence)

@@ -23,44 +23,25 @@ KICKS = ((50, 20), (150, 3))
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be learned.
+    """What is to be learned."""
 
-    Attributes
-    ----------
-    moments
-        Of the cells; with the scatter of each drug set for hard interventions, of each context for activities.
-    design
-        Drugs and doses of the contexts; with levels of a covariate, effects of shifts and hard interventions may differ
-        between these.
-    genes
-        Names of the G genes.
-    intervention
-        Kinds of intervention that drugs may make, by the name of the setting.
-    graph_prior
-        ``(G, G)``; prior probability of each edge, 0 where it is forbidden.
-    known_targets
-        ``(D, G)``; 1 for known targets, 0 for known others, NaN where nothing is known.
-    network
-        Of regulators whose activity drugs may change, or None.
-    background
-        Standard deviation, in standard deviations of the gene, of differences between contexts that no drug made;
-        ``"auto"`` learns it.
-    n_kicks
-        Restarts that must bring nothing before the search stops; None for what suits the number of genes.
-    watch
-        Ends the search early, and is told how far it is.
-    """
-
+    # of the cells; with the scatter of each drug set for hard interventions, of each context for activities
     moments: Moments
+    # drugs and doses of the contexts; with levels of a covariate, effects of shifts and hard interventions may differ
+    # between these
     design: Design
-    genes: tuple[str, ...]
-    intervention: str = "shift"
-    graph_prior: np.ndarray | None = None
+    genes: tuple[str, ...]  # names of the G genes
+    intervention: str = "shift"  # kinds of intervention that drugs may make, by the name of the setting
+    graph_prior: np.ndarray | None = None  # (G, G) prior probability of each edge, 0 where it is forbidden
+    # (D, G) 1 for known targets, 0 for known others, NaN where nothing is known
     known_targets: np.ndarray | None = None
-    network: Network | None = None
+    network: Network | None = None  # of regulators whose activity drugs may change, or None
+    # standard deviation, in standard deviations of the gene, of differences between contexts that no drug made;
+    # `"auto"` learns it
     background: float | str = "auto"
+    # restarts that must bring nothing before the search stops; None for what suits the number of genes
     n_kicks: int | None = None
-    watch: Watch = field(default_factory=Watch)
+    watch: Watch = field(default_factory=Watch)  # ends the search early, and is told how far it is
 
     def on(self, moments: Moments) -> Task:
         """The same on other moments."""

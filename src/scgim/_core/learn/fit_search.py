@@ -39,8 +39,6 @@ def fit_search(
         Called with the stage and its score; see `scgim._core.structure.watch`.
     timeout
         Seconds after which the best so far is taken; None for as long as it needs.
-    task
-        Further fields of the task.
     """
     asked = Task(moments, design, tuple(genes), **task, watch=Watch(timeout, progress))
     learner = pick(SEARCHES, structure, asked.intervention)

@@ -1,13 +1,11 @@
 """Plates that nobody wrote down: what moves a gene alike at every dose of a drug (layer `_core`; not from the paper).
 
-All doses of a drug often share a plate, or a day, and its shift of every gene. A shift that is as large at the lowest dose as at
-the highest is not what the drug's targets do, which follow its curve. In one baseline group, against the controls,
+All doses of a drug often share a plate and its shift of every gene, which does not follow the drug's curve. Against the controls,
 
 ``y_l = o + a h(dose_l) + w_l + error``,
 
-with the drug's curve h, which all genes share, an amplitude a of any size, and an offset ``o ~ N(0, offset_sd^2)`` of the plate.
-A few genes may have a constant shift of their own, from a part of the drug's action that is complete at the lowest dose: that
-stays. The standard deviation of offsets is learned by evidence, curves integrated out; where it is none nothing is changed.
+with the curve h that all genes share, an amplitude a of any size, and an offset ``o ~ N(0, offset_sd^2)`` of the plate. A few genes may
+have a constant shift of their own, which stays. `offset_sd` is learned by evidence; where it is none nothing is changed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Regulators that vary from cell to cell: what that adds to the covariance of the genes that they act on (layer `_core`; not from the paper).
 
-A regulator whose activity differs between cells of a context correlates its genes, and a search without it explains that by edges between
-them, which then pass on what they should not. What it adds (`scgim._core.posterior.regulation.loadings`) to the genes that the network names or cells
-speak for (`scgim._core.posterior.regulation.edges`) is taken out of the moments as hidden causes are (`scgim._core.structure.hidden`).
+A search without the regulator explains these correlations by edges between its genes, which then pass on what they should not. So what
+it adds (`scgim._core.posterior.regulation.loadings`) is taken out of the moments as hidden causes are (`scgim._core.structure.hidden`).
 """
 
 from __future__ import annotations

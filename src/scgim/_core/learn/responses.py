@@ -1,13 +1,11 @@
 """Cells that follow a drug unequally: what that adds to variances and covariances (layer `_core`; not from the paper).
 
-Where a share s of the cells responds, and the others do not, a mean that moves by m moves by m / s in the cells that respond, and the
-change varies between cells along itself,
+Where a share s of the cells responds, a mean that moves by m moves by m / s in these, and cells vary along the change,
 
-``cov_k = within + spread_d m_k m_k'``, with ``spread_d = (1 - s) / s`` of each drug,
+``cov_k = within + spread_d m_k m_k'``, with ``spread_d = (1 - s) / s`` of each drug.
 
-and likewise where cells respond more or less. Pooled over contexts, this correlates whatever a drug moves, and false edges come
-to explain it; at strong targets it makes means less sure than the pooled variance says. The spread of each drug is learned by the
-evidence of the variances of its contexts, beside differences between contexts of other origin; where it is none nothing is changed.
+Pooled over contexts this correlates whatever a drug moves, and false edges come to explain it. The spread of each drug is learned by the
+evidence of the variances of its contexts; where it is none nothing is changed.
 """
 
 from __future__ import annotations

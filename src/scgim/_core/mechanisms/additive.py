@@ -1,8 +1,7 @@
 """Causal mechanisms x_j = f_j(x_pa(j)) + baseline_j + noise_j that are sums of functions of the parents (layer `_core`).
 
-The structural causal model of :cite:p:`schneider2025`, section 3; additive functions, between linear mechanisms and
-networks, are not from the paper. Outside this file everything is on the modelled expression scale; inside, genes are
-standardised.
+The structural causal model of :cite:p:`schneider2025`, section 3; additive functions are not from the paper. On the modelled
+expression scale outside, standardised inside.
 """
 
 from __future__ import annotations
@@ -57,44 +56,24 @@ BASES: dict[str, Basis] = {basis.name: basis for basis in (Linear(), Additive())
 @savable
 @dataclass
 class Mechanisms:
-    """Mechanisms of G genes along a topological order.
+    """Mechanisms of G genes along a topological order."""
 
-    Attributes
-    ----------
-    mechanism
-        Their form, linear or additive.
-    order
-        ``(G,)``; genes, causes first.
-    parents
-        Of each gene, indices.
-    coef
-        Of each gene, ``(p, B)`` coefficients on the basis functions of its parents, standardised.
-    baseline
-        ``(C, G)``; intercept of each gene in each baseline group.
-    noise_sd
-        ``(G,)``; standard deviation of the noise.
-    loc, scale
-        ``(G,)``; standardisation.
-    strength
-        ``(G, G)``; signed size of each edge: the slope for linear mechanisms, otherwise the standard deviation of the
-        parent's contribution over that of the parent, with the sign of the average slope.
-    cyclic
-        Whether genes act on each other in cycles (linear mechanisms only); then `order` is not topological.
-    off
-        ``(G,)``; expression at which a gene does nothing, around which changes of its activity scale what children see; None
-        for zero.
-    """
-
-    mechanism: Basis
-    order: np.ndarray
-    parents: list[np.ndarray]
-    coef: list[np.ndarray]
-    baseline: np.ndarray
-    noise_sd: np.ndarray
+    mechanism: Basis  # their form, linear or additive
+    order: np.ndarray  # (G,) genes, causes first
+    parents: list[np.ndarray]  # of each gene, indices
+    coef: list[np.ndarray]  # of each gene, `(p, B)` coefficients on the basis functions of its parents, standardised
+    baseline: np.ndarray  # (C, G) intercept of each gene in each baseline group
+    noise_sd: np.ndarray  # (G,) standard deviation of the noise
+    # (G,) standardisation
     loc: np.ndarray
     scale: np.ndarray
+    # (G, G) signed size of each edge: the slope for linear mechanisms, otherwise the standard deviation of the parent's
+    # contribution over that of the parent, with the sign of the average slope
     strength: np.ndarray
+    # whether genes act on each other in cycles (linear mechanisms only); then `order` is not topological
     cyclic: bool = False
+    # (G,) expression at which a gene does nothing, around which changes of its activity scale what children see; None
+    # for zero
     off: np.ndarray | None = None
 
     @property
@@ -162,8 +141,6 @@ def from_standardised(
 
     Parameters
     ----------
-    mechanism
-        Their form.
     baseline
         ``(C, G)`` standardised intercepts.
     variance

@@ -12,21 +12,13 @@ import numpy as np
 
 
 class Mechanism(Protocol):
-    """A form of mechanism; without state.
+    """A form of mechanism; without state."""
 
-    Attributes
-    ----------
-    name
-        As in ``GIM(mechanism=...)``.
-    linear
-        Whether contributions are proportional to parents: means then propagate exactly, cycles have a solution, and moments
-        may be standardised after the pass over the cells.
-    closed_form
-        Whether parents and coefficients follow exactly from moments, so that a training by minibatches is not needed.
-    """
-
-    name: ClassVar[str]
+    name: ClassVar[str]  # as in `GIM(mechanism=...)`
+    # whether contributions are proportional to parents: means then propagate exactly, cycles have a solution, and
+    # moments may be standardised after the pass over the cells
     linear: ClassVar[bool]
+    # whether parents and coefficients follow exactly from moments, so that a training by minibatches is not needed
     closed_form: ClassVar[bool]
 
     @property

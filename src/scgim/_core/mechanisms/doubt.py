@@ -1,11 +1,9 @@
 """How far the graph and its coefficients may be trusted, and what follows for the change that an operation makes (layer `_core`; not from the paper).
 
-An edge is there with its probability, independently of others, and its effect is that of the fit times a factor around 1:
+``w_ij -> b_ij (1 + e_ij) w_ij``, ``b_ij ~ Bernoulli(p_ij)``, ``e_j ~ N(0, R_j)``,
 
-``w_ij -> b_ij (1 + e_ij) w_ij``, ``b_ij ~ Bernoulli(p_ij)``, ``e_j ~ N(0, R_j)``.
-
-``R_j`` is the relative sampling covariance of the coefficients, ``noise_j^2 (n Cov_pa(j))^-1``, with the covariance of the parents that the
-mechanisms themselves imply and n cells, to which the relative error of mechanisms that are only about right is added.
+with the relative sampling covariance of coefficients from n cells, ``R_j = noise_j^2 (n Cov_pa(j))^-1 / w w'``, where the covariance of
+parents is that which the mechanisms imply, and the relative error of mechanisms that are only about right.
 """
 
 from __future__ import annotations
@@ -25,18 +23,10 @@ SMALLEST = 1e-12
 
 @dataclass(frozen=True)
 class Doubt:
-    """Uncertainty of the edges of a fit.
+    """Uncertainty of the edges of a fit."""
 
-    Attributes
-    ----------
-    probability
-        Of the edges from the parents of each gene, ``(p,)`` each.
-    relative
-        Relative covariance ``(p, p)`` of their effects, given that they are there.
-    """
-
-    probability: list[np.ndarray]
-    relative: list[np.ndarray]
+    probability: list[np.ndarray]  # of the edges from the parents of each gene, `(p,)` each
+    relative: list[np.ndarray]  # relative covariance `(p, p)` of their effects, given that they are there
 
     @classmethod
     def of(

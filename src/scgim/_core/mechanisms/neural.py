@@ -1,8 +1,7 @@
 """Neural mechanisms, one small network a gene, as plain arrays (layer `_core`).
 
-The neural mechanisms of :cite:p:`schneider2025`; the linear path beside the hidden layer and the hinges among its units, which keep them
-sane outside the data, are not from the paper. They are trained by the module of layer `model` and used from here, so that
-prediction needs no torch. Standardised inside, on the modelled expression scale outside.
+Those of :cite:p:`schneider2025`; the linear path and the hinges, which keep them sane outside the data, are not from the paper. Layer
+`model` trains them; prediction needs no torch. Standardised inside, on the modelled expression scale outside.
 """
 
 from __future__ import annotations
@@ -14,9 +13,6 @@ import numpy as np
 
 from scgim._core.mechanisms.additive import Additive
 from scgim._core.state import savable
-
-LISTS = ("parents", "inner", "bias", "outer", "skip")
-ARRAYS = ("order", "baseline", "noise_sd", "loc", "scale", "strength")
 
 
 @dataclass(frozen=True)
@@ -54,41 +50,25 @@ def activation_slope(a: np.ndarray, n_hinges: int) -> np.ndarray:
 @savable
 @dataclass
 class NeuralMechanisms:
-    """``f_j(x) = scale_j * (outer @ act(z @ inner + bias) + z @ skip)`` less its value at ``x = 0``, ``z`` standardised.
+    """``f_j(x) = scale_j * (outer @ act(z @ inner + bias) + z @ skip)`` less its value at ``x = 0``, ``z`` standardised."""
 
-    Attributes
-    ----------
-    order
-        ``(G,)``; genes, causes first.
-    parents
-        Of each gene, indices ``(p,)``.
-    inner, bias, outer, skip
-        Of each gene, ``(p, H)``, ``(H,)``, ``(H,)`` and ``(p,)``.
-    baseline
-        ``(C, G)``; intercepts.
-    noise_sd, loc, scale
-        ``(G,)``.
-    strength
-        ``(G, G)``; signed size of each edge.
-    off
-        ``(G,)``; expression at which a gene does nothing, around which changes of its activity scale what children see; None
-        for zero.
-    n_hinges
-        ``(G,)``; hidden units of each network, the last ones, that are hinges, see `activate`; None for none.
-    """
-
-    order: np.ndarray
-    parents: list[np.ndarray]
+    order: np.ndarray  # (G,) genes, causes first
+    parents: list[np.ndarray]  # of each gene, indices `(p,)`
+    # of each gene, `(p, H)`, `(H,)`, `(H,)` and `(p,)`
     inner: list[np.ndarray]
     bias: list[np.ndarray]
     outer: list[np.ndarray]
     skip: list[np.ndarray]
-    baseline: np.ndarray
+    baseline: np.ndarray  # (C, G) intercepts
+    # (G,)
     noise_sd: np.ndarray
     loc: np.ndarray
     scale: np.ndarray
-    strength: np.ndarray
+    strength: np.ndarray  # (G, G) signed size of each edge
+    # (G,) expression at which a gene does nothing, around which changes of its activity scale what children see; None
+    # for zero
     off: np.ndarray | None = None
+    # (G,) hidden units of each network, the last ones, that are hinges, see `activate`; None for none
     n_hinges: np.ndarray | None = None
     mechanism: ClassVar[Neural] = Neural()
 

@@ -56,21 +56,12 @@ def reduce_block(*arrays: Any, task: Any, n_matrices: int, flat: tuple[bool, ...
 
 @dataclass(frozen=True)
 class BlockSums:
-    """Sums for moments, a few thousand rows at a time.
+    """Sums for moments, a few thousand rows at a time."""
 
-    Attributes
-    ----------
-    frame
-        Functions to sum.
-    pool
-        ``(K,)``; pool of each context, or None.
-    covariates
-        Mean ``(q,)`` of covariates whose effect is removed, in their units, and slopes ``(q, G)``, in units of the data a
-        unit of the covariate; or None.
-    """
-
-    frame: Frame
-    pool: np.ndarray | None = None
+    frame: Frame  # functions to sum
+    pool: np.ndarray | None = None  # (K,) pool of each context, or None
+    # mean `(q,)` of covariates whose effect is removed, in their units, and slopes `(q, G)`, in units of the data a
+    # unit of the covariate; or None
     covariates: tuple[np.ndarray, np.ndarray] | None = None
 
     def __call__(self, x: Any, context: np.ndarray, values: np.ndarray | None = None) -> Sums:
@@ -110,14 +101,9 @@ class SummaryPart:
 
 @dataclass(frozen=True)
 class BlockSummary:
-    """Range and sums by context, and whether values are whole.
+    """Range and sums by context, and whether values are whole."""
 
-    Attributes
-    ----------
-    shift
-        ``(G,)``; subtracted from dense values, against cancellation; zero for sparse ones; in units of the data.
-    """
-
+    # (G,) subtracted from dense values, against cancellation; zero for sparse ones; in units of the data
     shift: np.ndarray
 
     def __call__(self, x: Any, context: np.ndarray) -> SummaryPart:

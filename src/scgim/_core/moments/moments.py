@@ -1,8 +1,7 @@
 """Moments of basis functions, per context, from one pass over the cells (layer `_core`; not from the paper).
 
-Everything that the exact engine needs: counts and means per context and one pooled within-context covariance. Sums
-are accumulated in float64 around a fixed origin, so that partial results merge by addition in any order. Linear
-moments are standardised after the pass; those of nonlinear functions need a pass for location and scale before.
+All that the exact engine needs. Sums are float64 around a fixed origin, so that parts merge in any order. Linear moments are
+standardised after the pass; those of nonlinear functions need a pass for location and scale before.
 """
 
 from __future__ import annotations
@@ -26,24 +25,14 @@ ROUNDING_OF_ORIGIN = 1e-28
 
 @dataclass(frozen=True)
 class Hidden:
-    """Factors that were taken out of the moments.
+    """Factors that were taken out of the moments."""
 
-    Attributes
-    ----------
-    loading
-        ``(r, G)``; what a unit of each factor adds to the noise of each gene, in standard deviations of the gene.
-    score
-        ``(K, r)``; mean of the factors in each context, against the controls.
-    error
-        ``(K, G)``; variance that what is not known of `score` adds to residual means.
-    total
-        ``(r, G)``; what a unit of each factor does to the means in the end, along the graph that it was found with; None before
-        it is taken out.
-    """
-
+    # (r, G) what a unit of each factor adds to the noise of each gene, in standard deviations of the gene
     loading: np.ndarray
-    score: np.ndarray
-    error: np.ndarray
+    score: np.ndarray  # (K, r) mean of the factors in each context, against the controls
+    error: np.ndarray  # (K, G) variance that what is not known of `score` adds to residual means
+    # (r, G) what a unit of each factor does to the means in the end, along the graph that it was found with; None
+    # before it is taken out
     total: np.ndarray | None = None
 
     def residual(self, effects: np.ndarray) -> np.ndarray:
@@ -62,94 +51,53 @@ class Hidden:
 
 @dataclass(frozen=True)
 class Plates:
-    """Offsets of plates that nobody wrote down, which were taken out of the means (`scgim._core.learn.plates`).
+    """Offsets of plates that nobody wrote down, which were taken out of the means (`scgim._core.learn.plates`)."""
 
-    Attributes
-    ----------
-    offset
-        ``(K, G)``; what was taken out, in standard deviations of the genes.
-    left
-        ``(K,)``; variance of what is not known of it, which errs in all doses of a drug alike, relative to that of cells.
-    sd
-        Standard deviation of offsets, relative to that of cells.
-    """
-
-    offset: np.ndarray
+    offset: np.ndarray  # (K, G) what was taken out, in standard deviations of the genes
+    # (K,) variance of what is not known of it, which errs in all doses of a drug alike, relative to that of cells
     left: np.ndarray
-    sd: float
+    sd: float  # standard deviation of offsets, relative to that of cells
 
 
 @dataclass(frozen=True)
 class Responses:
-    """How unequally cells follow their drugs, which was taken out of the covariance (`scgim._core.learn.responses`).
+    """How unequally cells follow their drugs, which was taken out of the covariance (`scgim._core.learn.responses`)."""
 
-    Attributes
-    ----------
-    spread
-        ``(K,)``; variance of the change of a cell along the change of the means, relative to its square.
-    variance
-        ``(K, G)``; what that adds to the variances of the genes, in squared standard deviations.
-    """
-
-    spread: np.ndarray
-    variance: np.ndarray
+    spread: np.ndarray  # (K,) variance of the change of a cell along the change of the means, relative to its square
+    variance: np.ndarray  # (K, G) what that adds to the variances of the genes, in squared standard deviations
 
 
 @dataclass
 class Moments:
-    """Sufficient statistics of the cells.
+    """Sufficient statistics of the cells."""
 
-    Attributes
-    ----------
-    n
-        ``(K,)``; cells per context.
-    mean
-        ``(K, G, B)``; mean of the basis functions of the standardised genes; for linear functions in standard deviations.
-    within
-        ``(G*B, G*B)``; covariance of those functions within contexts, pooled over contexts, without units.
-    loc, scale
-        ``(G,)``; mean and standard deviation of each gene over all cells, in units of the modelled expression.
-    slope
-        ``(G, B)``; average derivative of the basis functions, per standard deviation of the gene.
-    mechanism
-        Whose functions these are.
-    scatter
-        ``(U, G*B, G*B)`` or None; within-context scatter (sum of squares of the functions, without units) of each pool of
-        contexts, where asked for.
-    pool
-        ``(K,)`` or None; pool of each context, for `scatter`.
-    spread
-        ``(K, G)`` or None; what observation adds to the variance of the means, beyond that of sampling cells, in squared
-        standard deviations. Means of different genes err independently of each other.
-    pair_cells
-        ``(G, G)`` or None; cells without observation noise that would tell a covariance within contexts as well.
-    square
-        ``(K, G)`` or None; sums of squares of the standardised genes around the means of the contexts.
-    hidden
-        Hidden causes that were taken out of the other fields (`scgim._core.structure.hidden`), or None.
-    plates
-        Offsets of plates that were taken out of the means, or None.
-    responses
-        Unequal responses of cells that were taken out of the covariance within contexts, or None.
-    measured
-        ``(G,)``; variance of the noise of measurement that was taken out of it (`scgim._core.structure.hidden.measured`), or None.
-    """
-
-    n: np.ndarray
+    n: np.ndarray  # (K,) cells per context
+    # (K, G, B) mean of the basis functions of the standardised genes; for linear functions in standard deviations
     mean: np.ndarray
-    within: np.ndarray
+    within: np.ndarray  # (G*B, G*B) covariance of those functions within contexts, pooled over contexts, without units
+    # (G,) mean and standard deviation of each gene over all cells, in units of the modelled expression
     loc: np.ndarray
     scale: np.ndarray
-    slope: np.ndarray
-    mechanism: Basis = Linear()
+    slope: np.ndarray  # (G, B) average derivative of the basis functions, per standard deviation of the gene
+    mechanism: Basis = Linear()  # whose functions these are
+    # (U, G*B, G*B) or None; within-context scatter (sum of squares of the functions, without units) of each pool of
+    # contexts, where asked for
     scatter: np.ndarray | None = None
-    pool: np.ndarray | None = None
+    pool: np.ndarray | None = None  # (K,) or None; pool of each context, for `scatter`
+    # (K, G) or None; what observation adds to the variance of the means, beyond that of sampling cells, in squared
+    # standard deviations. Means of different genes err independently of each other
     spread: np.ndarray | None = None
+    # (G, G) or None; cells without observation noise that would tell a covariance within contexts as well
     pair_cells: np.ndarray | None = None
+    # (K, G) or None; sums of squares of the standardised genes around the means of the contexts
     square: np.ndarray | None = None
+    # hidden causes that were taken out of the other fields (`scgim._core.structure.hidden`), or None
     hidden: Hidden | None = None
-    plates: Plates | None = None
+    plates: Plates | None = None  # offsets of plates that were taken out of the means, or None
+    # unequal responses of cells that were taken out of the covariance within contexts, or None
     responses: Responses | None = None
+    # (G,) variance of the noise of measurement that was taken out of it (`scgim._core.structure.hidden.measured`), or
+    # None
     measured: np.ndarray | None = None
 
     @property
@@ -188,29 +136,14 @@ class Frame:
 
 @dataclass
 class Sums:
-    """Running sums of a pass over all K contexts, or over those named in `contexts` and `pools`.
+    """Running sums of a pass over all K contexts, or over those named in `contexts` and `pools`."""
 
-    Attributes
-    ----------
-    n
-        ``(K,)``; numbers of cells.
-    first
-        ``(K, F)``; sums of the functions, which have no units but those of `frame`.
-    second
-        ``(F, F)`` sums of products, or ``(U, F, F)`` with one for each pool of contexts.
-    slope
-        ``(F,)``; sums of derivatives.
-    square
-        ``(K, F)``; sums of squares.
-    contexts, pools
-        Which contexts and pools the rows stand for; None for all.
-    """
-
-    n: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
-    slope: np.ndarray
-    square: np.ndarray
+    n: np.ndarray  # (K,) numbers of cells
+    first: np.ndarray  # (K, F) sums of the functions, which have no units but those of `frame`
+    second: np.ndarray  # (F, F) sums of products, or `(U, F, F)` with one for each pool of contexts
+    slope: np.ndarray  # (F,) sums of derivatives
+    square: np.ndarray  # (K, F) sums of squares
+    # which contexts and pools the rows stand for; None for all
     contexts: np.ndarray | None = None
     pools: np.ndarray | None = None
 
@@ -245,8 +178,6 @@ def chunk_sums(x: Any, context: np.ndarray, frame: Frame, pool: np.ndarray | Non
         ``(n, G)``; cells in units of the data, dense or sparse.
     context
         ``(n,)``; their contexts.
-    frame
-        Functions to sum.
     pool
         ``(K,)``; pool of each context, or None for one sum of products.
     """
@@ -318,10 +249,6 @@ def compute_moments(
     chunks
         A function without arguments that returns an iterator over ``(cells (n, G), contexts (n,))``. It is called
         once for linear mechanisms or where `loc` and `scale` are given, and twice otherwise.
-    n_contexts
-        Number of contexts K.
-    mechanism
-        Whose functions are averaged.
     pool
         ``(K,)``; keeps the scatter of each pool of contexts apart, for hard and activity interventions.
     loc, scale

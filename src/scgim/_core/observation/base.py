@@ -1,8 +1,7 @@
 """What a noise model is: how cells are observed, and what follows from it (layer `_core`; not from the paper).
 
-The causal layer is what mechanisms and interventions act on. A noise model says how data come from it, learns the moments of
-the layer from the data, and takes predictions back onto the scale of the data. A new one is a file of this folder and a
-line in its ``__init__.py``.
+The causal layer is what mechanisms and interventions act on. A noise model learns its moments from the data, and takes predictions
+back onto the scale of the data. A new one is a file of this folder and a line in its ``__init__.py``.
 """
 
 from __future__ import annotations
@@ -20,34 +19,17 @@ from scgim._core.moments.moments import Chunk, Moments
 
 @dataclass(frozen=True)
 class Values:
-    """What the set-up has seen of the values, on which a noise model is checked.
+    """What the set-up has seen of the values, on which a noise model is checked."""
 
-    Attributes
-    ----------
-    where
-        Where the values are, for messages.
-    counts
-        Whether the values look like raw counts: whole numbers, none negative.
-    smallest, largest
-        Of all values.
-    n_genes
-        Number of modelled genes G.
-    modalities
-        Names of the modalities; one for AnnData.
-    size_factor
-        Column with the size factor of each cell, or None.
-    continuous
-        Columns with continuous covariates.
-    """
-
-    where: str
-    counts: bool
+    where: str  # where the values are, for messages
+    counts: bool  # whether the values look like raw counts: whole numbers, none negative
+    # of all values
     smallest: float
     largest: float
-    n_genes: int
-    modalities: tuple[str | None, ...]
-    size_factor: str | None
-    continuous: tuple[str, ...]
+    n_genes: int  # number of modelled genes G
+    modalities: tuple[str | None, ...]  # names of the modalities; one for AnnData
+    size_factor: str | None  # column with the size factor of each cell, or None
+    continuous: tuple[str, ...]  # columns with continuous covariates
 
 
 class Cells(Protocol):
@@ -95,21 +77,12 @@ class Change(Protocol):
 
 
 class Observation(Protocol):
-    """A noise model, before or after it has been learned.
+    """A noise model, before or after it has been learned."""
 
-    Attributes
-    ----------
-    name
-        As in ``GIM(noise=...)``.
-    direct
-        Whether the data are the causal layer itself, so that mechanisms can be trained on minibatches of them.
-    allows
-        What goes with it.
-    """
-
-    name: ClassVar[str]
+    name: ClassVar[str]  # as in `GIM(noise=...)`
+    # whether the data are the causal layer itself, so that mechanisms can be trained on minibatches of them
     direct: ClassVar[bool]
-    allows: ClassVar[Allowed]
+    allows: ClassVar[Allowed]  # what goes with it
 
     def check(self, values: Values) -> list[str]:
         """What is odd about the values, as sentences to warn with; a ValueError where they do not fit."""
@@ -132,8 +105,6 @@ class Observation(Protocol):
             ``(n,)``; baseline groups.
         size
             ``(n,)``; size factors, where they are given.
-        rng
-            Random generator.
         """
 
     def expect(self, layer: Layer, group: np.ndarray, size: np.ndarray | None) -> np.ndarray:

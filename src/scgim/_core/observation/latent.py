@@ -23,27 +23,13 @@ LINEAR_SHIFTS = Allowed(
 
 @dataclass
 class Latent:
-    """Moments of the latent layer, on its own (log) scale.
+    """Moments of the latent layer, on its own (log) scale."""
 
-    Attributes
-    ----------
-    n
-        ``(K,)``; cells per context.
-    mean
-        ``(K, G)``; means of the latent layer.
-    spread
-        ``(K, G)``; what observation adds to the variance of these means, beyond sampling of cells.
-    within
-        ``(G, G)``; covariance within contexts.
-    pair_variance
-        ``(G, G)``; variance of the entries of `within` for two independent genes.
-    """
-
-    n: np.ndarray
-    mean: np.ndarray
-    spread: np.ndarray
-    within: np.ndarray
-    pair_variance: np.ndarray
+    n: np.ndarray  # (K,) cells per context
+    mean: np.ndarray  # (K, G) means of the latent layer
+    spread: np.ndarray  # (K, G) what observation adds to the variance of these means, beyond sampling of cells
+    within: np.ndarray  # (G, G) covariance within contexts
+    pair_variance: np.ndarray  # (G, G) variance of the entries of `within` for two independent genes
 
 
 def nearest_covariance(within: np.ndarray) -> np.ndarray:

@@ -1,13 +1,9 @@
 """Poisson log-normal counts: moments of the latent layer from moments of the counts (layer `_core`; not from the paper).
 
-A count is Poisson with rate ``size * exp(z)``, and the latent z is Gaussian within a context, around a mean of the
-context and with one covariance in all of them :cite:p:`aitchison1989`. Then ``E[y] = size * m`` with
-``log m = mean + variance / 2``, and ``E[y_i y_j] = size**2 m_i m_j exp(cov_ij)``, with ``y (y - 1)`` for ``i = j``, so
-that means and covariances of counts tell those of the latent layer in closed form, without any cell's posterior.
-
-Where the latent layer of a cell moves by a known amount, its counts need not be drawn anew. A count whose rate falls is
-thinned, which is exact and asks for no prior; one whose rate rises keeps what it had and gains what the posterior of its
-rate expects.
+A count is Poisson with rate ``size * exp(z)``, z Gaussian within a context :cite:p:`aitchison1989`. So ``E[y] = size * m`` with
+``log m = mean + variance / 2``, and ``E[y_i y_j] = size**2 m_i m_j exp(cov_ij)``, with ``y (y - 1)`` for ``i = j``: moments of counts
+tell those of z in closed form. Where z of a cell moves, a count whose rate falls is thinned, which is exact; one whose rate rises
+gains what the posterior of its rate expects.
 """
 
 from __future__ import annotations
@@ -38,21 +34,14 @@ BLOCK = 50_000  # values whose grids are held at once
 
 @dataclass(frozen=True)
 class PoissonLognormal:
-    """``y ~ Poisson(size * exp(z))``: raw counts, whose rates have a Gaussian logarithm z.
-
-    Attributes
-    ----------
-    sizes
-        ``(C, S)``; size factors of control cells of each baseline group, sorted, in units of `size_unit`.
-    size_unit
-        Mean size factor of the cells, in the unit of the data.
-    """
+    """``y ~ Poisson(size * exp(z))``: raw counts, whose rates have a Gaussian logarithm z."""
 
     name: ClassVar[str] = "poisson_lognormal"
     direct: ClassVar[bool] = False
     allows: ClassVar[Allowed] = LINEAR_SHIFTS
+    # (C, S) size factors of control cells of each baseline group, sorted, in units of `size_unit`
     sizes: np.ndarray = field(default_factory=lambda: np.ones((1, 1)))
-    size_unit: float = 1.0
+    size_unit: float = 1.0  # mean size factor of the cells, in the unit of the data
 
     def check(self, values: Values) -> list[str]:
         """Values have to be counts of one modality; missing size factors are pointed out."""
@@ -125,8 +114,6 @@ def poisson_lognormal_moments(chunks: Callable[[], Iterable[CountChunk]], n_cont
     ----------
     chunks
         A function without arguments that returns an iterator over ``(counts (n, G), contexts (n,), size factors (n,))``.
-    n_contexts
-        Number of contexts K.
     """
     n, power, total = np.zeros(n_contexts), np.zeros((3, n_contexts)), None
     for x, context, size in chunks():
@@ -186,8 +173,6 @@ def move_counts(
         ``(n, G)`` and ``(G,)``; of the latent layer of such cells before the change.
     log_size
         ``(n,)``; logarithms of the size factors.
-    rng
-        Random generator.
     """
     change = np.clip(change, -LARGEST_CHANGE, LARGEST_CHANGE)
     count = np.round(count).astype(np.int64)

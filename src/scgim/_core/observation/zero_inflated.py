@@ -1,8 +1,7 @@
 """Zero-inflated log-normal values: moments of their logarithms from the positive ones (layer `_core`; not from the paper).
 
-A value is ``exp(z)``, or zero with a probability that does not depend on z within a context. Means and covariances of z
-come from the values, and pairs of values, that are positive. Where z moves by a known amount, a value that is not zero
-keeps its noise, and only as many zeros come or go as the change of their probability says.
+A value is ``exp(z)``, or zero with a probability that does not depend on z within a context. Where z moves by a known amount, a value
+that is not zero keeps its noise, and only as many zeros come or go as the change of their probability says.
 """
 
 from __future__ import annotations
@@ -28,17 +27,12 @@ LOG_LIKE = 10.0  # normalised values reach beyond it, their logarithms hardly
 
 @dataclass(frozen=True)
 class ZeroInflatedLognormal:
-    """``y = exp(z)``, or zero with a probability that follows the mean of z: normalised values without logarithms.
-
-    Attributes
-    ----------
-    zeros
-        ``(3, G)``; intercept, slope and centre of the logistic regression of zeros on the mean of z.
-    """
+    """``y = exp(z)``, or zero with a probability that follows the mean of z: normalised values without logarithms."""
 
     name: ClassVar[str] = "zero_inflated_lognormal"
     direct: ClassVar[bool] = False
     allows: ClassVar[Allowed] = LINEAR_SHIFTS
+    # (3, G) intercept, slope and centre of the logistic regression of zeros on the mean of z
     zeros: np.ndarray = field(default_factory=lambda: np.zeros((3, 1)))
 
     def check(self, values: Values) -> list[str]:
@@ -104,8 +98,6 @@ def zero_inflated_moments(chunks: Callable[[], Iterable[Chunk]], n_contexts: int
     ----------
     chunks
         A function without arguments that returns an iterator over ``(values (n, G), contexts (n,))``.
-    n_contexts
-        Number of contexts K.
 
     Returns
     -------
@@ -195,8 +187,6 @@ def move_zero_inflated(
         ``(n, G)``; probabilities of a zero.
     mean, variance
         ``(n, G)`` and ``(G,)``; of z before the change, from which values that were zero are drawn.
-    rng
-        Random generator.
     """
     zero = value <= 0
     lost = np.clip((zero_after - zero_before) / np.maximum(1 - zero_before, 1e-12), 0, 1)

@@ -1,12 +1,10 @@
 """Targets among shifts of all sizes: drift and targets of every drug, learned together (layer `_core`; not from the paper).
 
-No gene is quite still under a drug. A gene that is not a target drifts: ``u ~ t(0, a_d b_j)``, with a scale of the drug, in
-which all its genes have a say and so compete, and a factor of the gene, in which all drugs have. Where one drug is all there
-is, the tails of drift are no heavier than the evidence asks for, and two genes are taken to drift as genes usually do: no other
-drug tells that a gene which shifts a little is no target. A target has an effect of its own beside the drift,
-``N(0, effect_sd^2)``. What is seen of either has the errors of `scgim._core.posterior.shifts`, among them that of mechanisms
-which are only about right: each parent passes on what it passes on up to a relative error ``slope_sd``, learned by evidence. Everything is closed form within a step of expectation maximisation; the scale that a pair of
-drug and gene is judged by is learned without that pair, so that one shift cannot make room for itself.
+A gene that is not a target drifts, ``u ~ t(0, a_d b_j)``: in the scale of the drug all its genes have a say, in the factor of the gene all
+drugs. A target has an effect of its own beside that, ``N(0, effect_sd^2)``. Either is seen with the errors of
+`scgim._core.posterior.shifts`, among them a relative error ``slope_sd`` of what each parent passes on, learned by evidence; so are the tails of
+drift where there is one drug alone. Steps of expectation maximisation are closed form; the scale that a pair of drug and gene is judged by
+is learned without that pair, so that a shift cannot make room for itself.
 """
 
 from __future__ import annotations
@@ -43,44 +41,24 @@ BLOCK_VALUES = 30_000  # of components that are held at once, so that they stay 
 
 @dataclass(frozen=True)
 class Background:
-    """What moves genes that are no targets, and the odds of those that are; R rows, one for each drug and level.
+    """What moves genes that are no targets, and the odds of those that are; R rows, one for each drug and level."""
 
-    Attributes
-    ----------
-    log_ratio
-        ``(D, G)``; log likelihood ratio of "target" against "drift".
-    log_odds
-        ``(D, G)``; the same with the prior odds.
-    scale
-        ``(R, G)``; variance scale ``a_d b_j`` of drift.
-    beside
-        ``(R, G)``; expected variance of drift beside a target's effect.
-    variance
-        ``(R, G)``; error variance of the estimates, with that of slopes.
-    mean, sd
-        ``(R, G)``; drift of genes that are no targets: posterior mean and standard deviation.
-    p_target, effect_sd, slope_sd, graph_share
-        Prior probability of a target, standard deviation of effects, relative error of slopes, share of genes that the graph
-        explains.
-    evidence
-        Log marginal likelihood.
-    freedom
-        Degrees of freedom of drift; infinite where it is Gaussian.
-    """
-
-    log_ratio: np.ndarray
-    log_odds: np.ndarray
-    scale: np.ndarray
-    beside: np.ndarray
-    variance: np.ndarray
+    log_ratio: np.ndarray  # (D, G) log likelihood ratio of "target" against "drift"
+    log_odds: np.ndarray  # (D, G) the same with the prior odds
+    scale: np.ndarray  # (R, G) variance scale `a_d b_j` of drift
+    beside: np.ndarray  # (R, G) expected variance of drift beside a target's effect
+    variance: np.ndarray  # (R, G) error variance of the estimates, with that of slopes
+    # (R, G) drift of genes that are no targets: posterior mean and standard deviation
     mean: np.ndarray
     sd: np.ndarray
+    # prior probability of a target, standard deviation of effects, relative error of slopes, share of genes that the
+    # graph explains
     p_target: float
     effect_sd: float
     slope_sd: float
     graph_share: float
-    evidence: float
-    freedom: float = FREEDOM
+    evidence: float  # log marginal likelihood
+    freedom: float = FREEDOM  # degrees of freedom of drift; infinite where it is Gaussian
 
 
 def scales(freedom: float, n: int = N_SCALES) -> np.ndarray:

@@ -1,8 +1,7 @@
 """How much of the sum of its drugs a combination is, by the combinations that were measured (layer `_core`; not from the paper).
 
-Interventions of several drugs superpose, but real combinations often fall short of the sum. Where combinations of drugs that were
-also measured alone are in the data, their share of the sum is found by regression through zero. It is used for new combinations
-where, learned from the others, it predicts measured combinations better than the plain sum does, by two standard errors.
+Real combinations often fall short of the sum. Their share of it is found by regression through zero, and used for new combinations
+where, learned from the others, it predicts measured ones better than the plain sum by two standard errors.
 """
 
 from __future__ import annotations
@@ -20,23 +19,15 @@ LARGEST = 1.5  # share of the sum, at the most; none is the least
 
 @dataclass(frozen=True)
 class Combined:
-    """What measured combinations say of new ones.
+    """What measured combinations say of new ones."""
 
-    Attributes
-    ----------
-    share
-        Of the sum of the drugs that a new combination is given; 1 unless it predicts clearly better than the plain sum.
-    error, error_of_sum
-        Root mean squared error of measured combinations, each predicted by the share of the others, and by the plain sum, in
-        standard deviations of the genes; NaN where there are too few.
-    n_combinations
-        From which the share was learned.
-    """
-
+    # of the sum of the drugs that a new combination is given; 1 unless it predicts clearly better than the plain sum
     share: float
+    # root mean squared error of measured combinations, each predicted by the share of the others, and by the plain sum,
+    # in standard deviations of the genes; NaN where there are too few
     error: float
     error_of_sum: float
-    n_combinations: int
+    n_combinations: int  # from which the share was learned
 
     @property
     def settings(self) -> dict[str, float]:

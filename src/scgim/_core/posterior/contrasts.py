@@ -1,9 +1,8 @@
 """Effects of single drugs as linear contrasts of contexts (layer `_core`; not from the paper).
 
-What a drug does to a gene is one number, the amplitude of its curve, estimated as a weighted difference between the
-drug's contexts and the controls of the same baseline group. The weights are the same for all genes, so that the error
-of a contrast is exact, that of controls that many contexts share included. Baseline groups (batches, patients, lines)
-are replicates: where their estimates differ by more than sampling, the contrast knows it.
+The amplitude of a drug's curve is a weighted difference between its contexts and the controls of the same baseline group. Weights are
+the same for all genes, so that the error of a contrast is exact, that of shared controls included. Baseline groups (batches, patients,
+lines) are replicates: where they differ by more than sampling, the contrast knows it.
 """
 
 from __future__ import annotations
@@ -31,38 +30,22 @@ class Part:
 
 @dataclass(frozen=True)
 class Contrasts:
-    """Amplitudes of drugs at levels of a covariate, as weighted sums of the means of contexts; R rows.
+    """Amplitudes of drugs at levels of a covariate, as weighted sums of the means of contexts; R rows."""
 
-    Attributes
-    ----------
-    weight
-        ``(R, K)``; weights of the contexts.
-    drug, level
-        ``(R,)``; drug and level of each row.
-    scatter, between
-        ``(R, G)``; variance that differences between contexts, and between baseline groups, add.
-    offset
-        ``(R, G)``; the part of `scatter` that is what is left of offsets of plates.
-    identified
-        ``(D,)`` bool; False for drugs that no context tells apart from others.
-    alike
-        ``(D,)``; class of each drug: those measured only together share one.
-    agree, n_groups
-        ``(D, G)`` and ``(D,)``; baseline groups whose own estimate has the sign of the drug's, and all groups.
-    context_sd, group_sd
-        Standard deviations between contexts and between baseline groups that all pairs share.
-    """
-
-    weight: np.ndarray
+    weight: np.ndarray  # (R, K) weights of the contexts
+    # (R,) drug and level of each row
     drug: np.ndarray
     level: np.ndarray
+    # (R, G) variance that differences between contexts, and between baseline groups, add
     scatter: np.ndarray
     between: np.ndarray
-    offset: np.ndarray
-    identified: np.ndarray
-    alike: np.ndarray
+    offset: np.ndarray  # (R, G) the part of `scatter` that is what is left of offsets of plates
+    identified: np.ndarray  # (D,) bool; False for drugs that no context tells apart from others
+    alike: np.ndarray  # (D,) class of each drug: those measured only together share one
+    # (D, G) and (D,); baseline groups whose own estimate has the sign of the drug's, and all groups
     agree: np.ndarray
     n_groups: np.ndarray
+    # standard deviations between contexts and between baseline groups that all pairs share
     context_sd: float
     group_sd: float
 
@@ -215,8 +198,6 @@ def contrasts(
 
     Parameters
     ----------
-    design
-        Of the contexts.
     fraction
         ``(K, D)``; fraction of the full effect of each drug.
     value, error

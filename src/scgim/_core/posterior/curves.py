@@ -61,22 +61,14 @@ class Curves:
 @savable
 @dataclass(frozen=True)
 class DoseCurves:
-    """Dose curves of the drugs, as they are kept.
+    """Dose curves of the drugs, as they are kept."""
 
-    Attributes
-    ----------
-    ec50, hill
-        ``(D,)``; dose of half the full effect, and Hill exponent; ``ec50 = 0`` stands for no dependence on dose.
-    axes
-        ``(2, D, 2)``; principal axes of the posterior of (log ec50, log hill), one standard deviation long; 0 if known.
-    deviation_sd
-        ``(G,)``; standard deviation of effects around the curve, at full effect.
-    """
-
+    # (D,) dose of half the full effect, and Hill exponent; `ec50 = 0` stands for no dependence on dose
     ec50: np.ndarray
     hill: np.ndarray
+    # (2, D, 2) principal axes of the posterior of (log ec50, log hill), one standard deviation long; 0 if known
     axes: np.ndarray
-    deviation_sd: np.ndarray
+    deviation_sd: np.ndarray  # (G,) standard deviation of effects around the curve, at full effect
 
     @classmethod
     def known(cls, ec50: np.ndarray, hill: np.ndarray, n_genes: int) -> DoseCurves:
@@ -114,8 +106,6 @@ def fit_dose_curves(
         ``(K, G)``; residual means and their variances.
     on
         ``(K, G)`` bool; contexts and genes taken as targeted.
-    design
-        Of the contexts.
     p_target
         ``(G,)``; prior probability of a target. With it the form of the effects' distribution is learned, too.
     offset2

@@ -1,10 +1,8 @@
 """What drugs do beyond their targets (layer `_core`; not from the paper).
 
-Where a gene is not a target, its residual means are not quite zero: part of that is the drug's own, follows its dose curve
-and comes back in other batches, part belongs to the context: ``r_kj = h_k u_dj + w_kj + error``. Where targets are weighed
-against drift (`scgim._core.posterior.background`), predictions use the same ``u`` and the same differences between contexts
-(`scgim._core.posterior.drift_beside`); other kinds of intervention leave a remainder, whose two parts have one variance each
-for all genes and drugs (`fit_drift`). Everything is in standard deviations of the gene.
+Where a gene is not a target, part of its residual mean is the drug's own, follows its curve and comes back in other batches, part belongs
+to the context: ``r_kj = h_k u_dj + w_kj + error``. For shifts both are those of `scgim._core.posterior.drift_beside`; other kinds leave a
+remainder whose parts have one variance each (`fit_drift`). Everything is in standard deviations of the gene.
 """
 
 from __future__ import annotations
@@ -29,44 +27,30 @@ BLOCK_VALUES = 500_000  # of which a mixture is held at once
 @savable
 @dataclass(frozen=True)
 class Drift:
-    """Differences that no target makes.
+    """Differences that no target makes."""
 
-    Attributes
-    ----------
-    background_sd
-        ``(G,)``; differences between contexts that the search allowed for.
-    context_sd
-        ``(G,)``; differences between contexts, beyond what the drugs do, that are drawn anew for contexts that were not
-        measured.
-    of_drug
-        ``(D, G)``; small effects of the drugs at full dose, where they apply; their `probability` is that they do: that the
-        gene is not a target of the drug, or one where they apply beside targets, too.
-    at_level
-        ``(D, V, G)``; the same at each level of the covariate by which effects differ; None where levels share them.
-    of_context
-        ``(K, G)``; what each fitted context has beyond all else; None where nothing was kept of it.
-    past_graph
-        ``(D, G)``; probability that a gene which is no target is better explained without its parents, so that what these pass
-        on has to be made up for as if it were a target; None where this was not weighed.
-    group_sd
-        ``(G,)``; differences between baseline groups in what a drug does, at full effect; None where there are none.
-    pairs, of_pair
-        ``(M, 2)`` and ``(M, G)``; drug and baseline group of those that were measured together, and what the drug does more
-        there, at full effect; None where nothing was kept of it.
-    along
-        ``(K, G)``; what contexts of single drugs say of other doses, see :meth:`between_doses`; None where the model misses nothing
-        that returns at doses nearby.
-    """
-
-    background_sd: np.ndarray
+    background_sd: np.ndarray  # (G,) differences between contexts that the search allowed for
+    # (G,) differences between contexts, beyond what the drugs do, that are drawn anew for contexts that were not
+    # measured
     context_sd: np.ndarray
+    # (D, G) small effects of the drugs at full dose, where they apply; their `probability` is that they do: that the
+    # gene is not a target of the drug, or one where they apply beside targets, too
     of_drug: Effects
+    # (D, V, G) the same at each level of the covariate by which effects differ; None where levels share them
     at_level: Effects | None = None
+    # (K, G) what each fitted context has beyond all else; None where nothing was kept of it
     of_context: Effects | None = None
+    # (D, G) probability that a gene which is no target is better explained without its parents, so that what these pass
+    # on has to be made up for as if it were a target; None where this was not weighed
     past_graph: np.ndarray | None = None
+    # (G,) differences between baseline groups in what a drug does, at full effect; None where there are none
     group_sd: np.ndarray | None = None
+    # (M, 2) and (M, G); drug and baseline group of those that were measured together, and what the drug does more
+    # there, at full effect; None where nothing was kept of it
     pairs: np.ndarray | None = None
     of_pair: Effects | None = None
+    # (K, G) what contexts of single drugs say of other doses, see `between_doses`; None where the model misses nothing
+    # that returns at doses nearby
     along: np.ndarray | None = None
 
     @classmethod

@@ -1,8 +1,7 @@
-"""The drift that targets were weighed against, as predictions need it (layer `_core`; not from the paper).
+"""The drift that targets were weighed against (`scgim._core.posterior.background`), as predictions need it (layer `_core`; not from the paper).
 
-A shift that is no target does not vanish: a drug's drift returns at its other doses, along its curve, what it does more in one
-baseline group returns there, and a measured context keeps its own. With the targets this reproduces every fitted context up to
-its sampling error. See `scgim._core.posterior.background` for the model.
+A drug's drift returns at its other doses, what it does more in one baseline group returns there, and a measured context keeps its
+own. With the targets this reproduces every fitted context up to its sampling error.
 """
 
 from __future__ import annotations
@@ -40,8 +39,6 @@ def rebase(odds: Odds, residual: np.ndarray, design: Design, fraction: np.ndarra
         Of targets, with the scale of drift of each drug.
     residual
         ``(K, G)``; residual means.
-    design
-        Of the contexts.
     fraction
         ``(K, D)``; fraction of the full effect of each drug.
     """
@@ -106,8 +103,6 @@ def drift_of_rows(odds: Odds, residual: np.ndarray, baseline_error: np.ndarray, 
         With shifts and background.
     residual, baseline_error
         ``(K, G)`` and ``(C, G)``; residual means from baselines that have these variances, see `rebase`.
-    design
-        Of the contexts.
     """
     shifts, found = odds.shifts, odds.background
     own = shifts.contrasts.weight * ~design.control  # (R, K) counted from the baselines, not from the controls
@@ -162,16 +157,8 @@ def drift_beside(
 
     Parameters
     ----------
-    odds
-        Of targets.
-    rows
-        Drift of each drug and level.
-    kind
-        Effects of the targets.
     residual
         ``(K, G)``; residual means.
-    design
-        Of the contexts.
     fraction
         ``(K, D)``; fraction of the full effect of each drug.
     background_sd

@@ -25,49 +25,26 @@ class GeneFit(NamedTuple):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is left of the means of all genes, and of being a target, in standard deviations of the genes.
+    """What is left of the means of all genes, and of being a target, in standard deviations of the genes."""
 
-    Attributes
-    ----------
-    baseline
-        ``(C, G)``; intercept of each gene in each baseline group.
-    noise
-        ``(G,)``; variance of the noise.
-    residual
-        ``(K, G)``; mean of each context beyond what the mechanisms and the baseline say.
-    error
-        ``(K, G)``; variance of `residual` where the gene is not a target: sampling, and background.
-    log_odds
-        ``(U, G)``; log odds that each drug set targets the gene.
-    score
-        ``(G,)``; log marginal likelihood.
-    coef
-        Coefficients of the parents of each gene, ``(p*B,)``; none where mechanisms are networks.
-    coef_cov
-        Their covariances, ``(p*B, p*B)``.
-    hidden
-        ``(K, G)``; what hidden causes add to the residual means, which do not hold it; 0 where there are none.
-    offset, offset2
-        ``(K, G)``; offsets of plates in the residual means, which do not hold them, as they were taken out, and their variance
-        before anything was seen of them; None where there are none.
-    effects
-        ``(G, G)``; average change of each gene (columns) per unit of each parent (rows); None where this is not known.
-    unsure
-        ``(K, G)``; variance of `residual` as changes of activity that were taken out are not known for certain.
-    """
-
-    baseline: np.ndarray
-    noise: np.ndarray
-    residual: np.ndarray
-    error: np.ndarray
-    log_odds: np.ndarray
-    score: np.ndarray
+    baseline: np.ndarray  # (C, G) intercept of each gene in each baseline group
+    noise: np.ndarray  # (G,) variance of the noise
+    residual: np.ndarray  # (K, G) mean of each context beyond what the mechanisms and the baseline say
+    error: np.ndarray  # (K, G) variance of `residual` where the gene is not a target: sampling, and background
+    log_odds: np.ndarray  # (U, G) log odds that each drug set targets the gene
+    score: np.ndarray  # (G,) log marginal likelihood
+    # coefficients of the parents of each gene, `(p*B,)`; none where mechanisms are networks
     coef: tuple[np.ndarray, ...] = ()
-    coef_cov: tuple[np.ndarray, ...] = ()
+    coef_cov: tuple[np.ndarray, ...] = ()  # their covariances, `(p*B, p*B)`
+    # (K, G) what hidden causes add to the residual means, which do not hold it; 0 where there are none
     hidden: np.ndarray | float = 0.0
+    # (K, G) offsets of plates in the residual means, which do not hold them, as they were taken out, and their variance
+    # before anything was seen of them; None where there are none
     offset: np.ndarray | None = None
     offset2: np.ndarray | None = None
+    # (G, G) average change of each gene (columns) per unit of each parent (rows); None where this is not known
     effects: np.ndarray | None = None
+    # (K, G) variance of `residual` as changes of activity that were taken out are not known for certain
     unsure: np.ndarray | float = 0.0
 
     @classmethod

@@ -24,22 +24,13 @@ Groups = list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 
 
 class CurveFit(NamedTuple):
-    """Dose curves of D drugs.
+    """Dose curves of D drugs."""
 
-    Parameters
-    ----------
-    ec50, slope
-        (D,) parameters.
-    evidence
-        Log evidence.
-    axes
-        (2, D, 2) principal axes of the posterior of (log ec50, log slope), one standard deviation long.
-    """
-
+    # (D,) parameters
     ec50: np.ndarray
     slope: np.ndarray
-    evidence: float
-    axes: np.ndarray
+    evidence: float  # log evidence
+    axes: np.ndarray  # (2, D, 2) principal axes of the posterior of (log ec50, log slope), one standard deviation long
 
 
 def hill(dose: np.ndarray, ec50: np.ndarray | float, slope: np.ndarray | float) -> np.ndarray:
@@ -109,8 +100,6 @@ def fit_curves(
     ----------
     pairs
         One entry for each drug and target: drug, doses ``(L,)``, residual means ``(L,)``, variances ``(L,)``.
-    n_drugs
-        Number of drugs D.
     slab2, deviation2
         Variance of amplitudes and of deviations.
     offset2

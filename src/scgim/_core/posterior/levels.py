@@ -1,8 +1,7 @@
 """Effects that differ between levels of a covariate, such as cell lines (layer `_core`; not from the paper).
 
-Targets belong to the drug. Its amplitude at level l is ``a_l ~ N(a, between_sd^2)``, partial pooling, with one
-`between_sd` for all drugs and genes, learned by empirical Bayes. Given the residual means ``r_k = h_k a_l + error``
-everything is Gaussian and exact.
+The amplitude of a drug at level l is ``a_l ~ N(a, between_sd^2)``, with one `between_sd` for all, learned by empirical Bayes. Given the
+residual means ``r_k = h_k a_l + error`` everything is Gaussian and exact.
 """
 
 from __future__ import annotations
@@ -23,17 +22,10 @@ Blocks = list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 @savable
 @dataclass(frozen=True)
 class Levels:
-    """Levels of the covariate by which effects differ.
+    """Levels of the covariate by which effects differ."""
 
-    Attributes
-    ----------
-    of_group
-        ``(C,)``; level of each baseline group; 0 for all where effects are shared.
-    between_sd
-        ``(G,)``; standard deviation of full effects between levels; 0 where they are shared, or do not differ.
-    """
-
-    of_group: np.ndarray
+    of_group: np.ndarray  # (C,) level of each baseline group; 0 for all where effects are shared
+    # (G,) standard deviation of full effects between levels; 0 where they are shared, or do not differ
     between_sd: np.ndarray
 
     @classmethod
@@ -54,18 +46,10 @@ class Levels:
 
 
 class Offsets(NamedTuple):
-    """What is added to all contexts of a unit alike, of L contexts of one drug.
+    """What is added to all contexts of a unit alike, of L contexts of one drug."""
 
-    Attributes
-    ----------
-    variance
-        ``(G, L)``; of the offset; 0 for contexts without one.
-    unit
-        ``(L,)``; number of the unit that shares it.
-    """
-
-    variance: np.ndarray
-    unit: np.ndarray
+    variance: np.ndarray  # (G, L) of the offset; 0 for contexts without one
+    unit: np.ndarray  # (L,) number of the unit that shares it
 
     def groups(self, e: np.ndarray, at: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """What each unit with contexts among `at` ``(L,)`` bool brings, from variances ``(G, L)`` around a known offset.
@@ -122,8 +106,6 @@ def level_sums(
         ``(L,)``; fraction of the full effect.
     level
         ``(L,)``; level of each context.
-    n_levels
-        Number of levels V.
     offsets
         Of the contexts, none by default.
     """
@@ -179,8 +161,6 @@ def learn_between(blocks: Blocks, n_levels: int, effect_sd: float, deviation_sd:
     ----------
     blocks
         For each drug: residual means and variances ``(G', L)`` at its targets, fractions and levels ``(L,)``.
-    n_levels
-        Number of levels V.
     effect_sd
         Standard deviation of effects at one level, which the levels' mean and their differences share.
     deviation_sd
@@ -216,8 +196,6 @@ def level_blocks(
     ----------
     residual, error, on
         ``(K, G)``; residual means, their variances, and where drugs have targets.
-    design
-        With levels.
     fraction
         ``(K, D)``; fraction of the full effect of each drug.
     """

@@ -20,21 +20,13 @@ SUREST = 1 - 1e-15  # probability whose log odds are still a number
 @savable
 @dataclass(frozen=True)
 class Support:
-    """What the targets of a fit rest on.
+    """What the targets of a fit rest on."""
 
-    Attributes
-    ----------
-    log_odds
-        ``(K, G)``; that any drug of a context has the gene as a target, with all digits where probabilities are 0 or 1;
-        minus infinity for controls.
-    identified
-        ``(D,)`` bool; False for drugs that no context tells apart from others.
-    agree, n_groups
-        ``(D, G)`` and ``(D,)``; baseline groups whose own estimate has the sign of the drug's, and all groups.
-    """
-
+    # (K, G) that any drug of a context has the gene as a target, with all digits where probabilities are 0 or 1; minus
+    # infinity for controls
     log_odds: np.ndarray
-    identified: np.ndarray
+    identified: np.ndarray  # (D,) bool; False for drugs that no context tells apart from others
+    # (D, G) and (D,); baseline groups whose own estimate has the sign of the drug's, and all groups
     agree: np.ndarray
     n_groups: np.ndarray
 
@@ -52,28 +44,15 @@ def odds_of_contexts(log_odds: np.ndarray, design: Design) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Odds:
-    """Which genes are targets, and what that rests on.
+    """Which genes are targets, and what that rests on."""
 
-    Attributes
-    ----------
-    log_odds
-        ``(D, G)``; of being a target.
-    error
-        ``(K, G)``; variance of residual means of contexts, independent of each other.
-    shared
-        ``(D, V, G)``; variance of full effects that errs in all contexts of a drug and level alike.
-    shifts, background
-        What is behind them.
-    regulators
-        Those whose activity drugs change; None without a network.
-    """
-
-    log_odds: np.ndarray
-    error: np.ndarray
-    shared: np.ndarray
+    log_odds: np.ndarray  # (D, G) of being a target
+    error: np.ndarray  # (K, G) variance of residual means of contexts, independent of each other
+    shared: np.ndarray  # (D, V, G) variance of full effects that errs in all contexts of a drug and level alike
+    # what is behind them
     shifts: Shifts
     background: Background
-    regulators: RegulatorFit | None = None
+    regulators: RegulatorFit | None = None  # those whose activity drugs change; None without a network
 
     def on(self, design: Design) -> np.ndarray:
         """``(K, G)`` bool; contexts and genes where some drug has a target that is more probable than not, or moves a regulator of it."""
@@ -124,10 +103,6 @@ def learn_odds(shifts: Shifts, design: Design, known: np.ndarray | None) -> Odds
 
     Parameters
     ----------
-    shifts
-        Of the drugs.
-    design
-        Of the contexts.
     known
         ``(D, G)``; 1 for known targets, 0 for known others, NaN where nothing is known; or None.
     """

@@ -1,8 +1,7 @@
 """Shifts of genes by drugs that mechanisms do not explain, with every error that they have (layer `_core`; not from the paper).
 
-Two explanations of a gene's mean are kept side by side: by its parents in the graph, and by no parent at all. Where an edge
-is false (a hidden common cause, a direction that was guessed), the first one sees a shift that passed the edge by, the
-second one none; where it is true it is the other way round.
+Two explanations of a gene's mean are kept side by side: by its parents, and by no parent at all. Where an edge is false, the first
+one sees a shift that passed the edge by, the second one none; where it is true it is the other way round.
 """
 
 from __future__ import annotations
@@ -29,36 +28,20 @@ SMALLEST_NOISE = 0.2  # of the variance of a gene's noise in one context, of tha
 
 @dataclass(frozen=True)
 class Shifts:
-    """Shifts at full effect, in standard deviations of the genes; R rows, one for each drug and level.
+    """Shifts at full effect, in standard deviations of the genes; R rows, one for each drug and level."""
 
-    Attributes
-    ----------
-    estimate, variance
-        ``(2, R, G)``; beyond what the parents pass on, and as a whole; and their error variances.
-    passed
-        ``(2, R, G)``; sum of squares of what each parent passes on; 0 without parents.
-    contrasts
-        Of the contexts.
-    error
-        ``(K, G)``; sampling variance of the residual means of the contexts.
-    network
-        Regulators that may have caused them, or None.
-    further
-        ``(G, G)``; what each unit of a shift does to the genes further down, row causes column; None where that is not known.
-    doubt
-        ``(R, G)``; error variance of effects, not of whether there are any, as edges that the graph lacks may be there.
-    sampled
-        ``(R,)``; variance that sampling its cells adds to a mean, relative to that between cells.
-    """
-
+    # (2, R, G) beyond what the parents pass on, and as a whole; and their error variances
     estimate: np.ndarray
     variance: np.ndarray
-    passed: np.ndarray
-    contrasts: Contrasts
-    error: np.ndarray
-    network: Network | None = None
+    passed: np.ndarray  # (2, R, G) sum of squares of what each parent passes on; 0 without parents
+    contrasts: Contrasts  # of the contexts
+    error: np.ndarray  # (K, G) sampling variance of the residual means of the contexts
+    network: Network | None = None  # regulators that may have caused them, or None
+    # (G, G) what each unit of a shift does to the genes further down, row causes column; None where that is not known
     further: np.ndarray | None = None
+    # (R, G) error variance of effects, not of whether there are any, as edges that the graph lacks may be there
     doubt: np.ndarray | float = 0.0
+    # (R,) variance that sampling its cells adds to a mean, relative to that between cells
     sampled: np.ndarray | float = 0.0
 
 
@@ -110,12 +93,6 @@ def find_shifts(
 
     Parameters
     ----------
-    moments
-        Of the cells.
-    design
-        Of the contexts.
-    parents, evidence
-        The graph, and what it leaves.
     edge_probability
         ``(G, G)``; an edge of probability q explains what it passes on with an error of ``(1 - q)`` of its square; one that the
         graph lacks leaves the size of effects in doubt, see `doubt_of_others`.
@@ -158,8 +135,6 @@ def passed_on(
 
     Parameters
     ----------
-    n_functions
-        Of a gene, B.
     parents, evidence, edge_probability
         As in `find_shifts`.
     moved

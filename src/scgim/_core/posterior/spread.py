@@ -1,8 +1,7 @@
 """Variances of single contexts, drawn towards those of all contexts (layer `_core`).
 
-A context of 30 cells knows its own variance badly, all contexts together know that of the gene well: empirical Bayes with
-a scaled inverse chi-squared prior, as for microarrays :cite:p:`smyth2004`. Where the variance of a gene follows its mean, as that of
-counts does, a context is also asked how it would vary without its change (`beside_changes`; not from the paper).
+Empirical Bayes with a scaled inverse chi-squared prior, as for microarrays :cite:p:`smyth2004`. Where the variance of a gene follows its
+mean, as that of counts does, a context is also asked how it would vary without its change (`beside_changes`; not from the paper).
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
-"""Posterior of targets and effects given the graph (layer `_core`).
+"""Effects of targets given the graph and the odds of targets (layer `_core`).
 
-Which genes are targets is weighed in `scgim._core.posterior.background`; here are the effects of those that are. Targets
-belong to the drug, effects to the dose: along a drug's Hill curve, with learned deviations from it. Exact where every
-context holds one drug; combinations superpose and are solved by sweeps over the drugs (variational, not from the
-paper). What is not known of the curve is added to the effects' variances along the principal axes of its posterior
-(delta method), and so is what errs in all contexts of a drug alike.
+Targets belong to the drug, effects to the dose: along a drug's Hill curve, with learned deviations from it. Exact where every context
+holds one drug; combinations superpose and are solved by sweeps over the drugs (variational, not from the paper). What is not known of
+the curve is added along the principal axes of its posterior (delta method), and so is what errs in all contexts of a drug alike.
 """
 
 from __future__ import annotations
@@ -97,14 +95,8 @@ def fit_targets(
     residual, error
         ``(K, G)``; residual means against the baseline, and the variances of those of different contexts; under hard
         interventions the means of the genes.
-    design
-        Of the contexts.
-    curves
-        Dose curves and prior of effects.
     log_odds
         ``(D, G)``; posterior log odds that a drug targets a gene.
-    kind
-        Name of the kind.
     shared
         ``(D, V, G)``; variance of full effects that errs in all contexts of a drug and level alike; none by default.
     offset2

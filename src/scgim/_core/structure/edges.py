@@ -32,12 +32,8 @@ def edge_probabilities(
 
     Parameters
     ----------
-    chooser
-        Scores of parent sets.
     state
         The best order found; left as it was.
-    rng
-        Random generator.
     n_samples
         Orders averaged over, as long as the search has not to end; between two of them stand `n_steps` proposals (G by default) to move one gene.
 

@@ -1,15 +1,11 @@
 """An order to start the search from: genes removed last first, where that leaves the least to explain (layer `_core`).
 
-Not from the paper. Take the precision matrix of the cells within contexts, and beside it the response of each context
-multiplied by it. In the true graph a gene that acts on nothing can be removed (its row marginalised out) without any
-new entry in either: its neighbours are its parents, which stop being neighbours of one another on its account, and the
-drugs that move it given all others are those that target it. A gene that acts on others leaves new entries. So the
-gene that leaves the fewest is put last, and so on: the rule of least fill of sparse elimination, with entries that
-cancel recognised by their size against sampling error.
+Not from the paper. A gene that acts on nothing can be marginalised out of the precision matrix of the cells, and of the responses of
+contexts multiplied by it, without new entries in either; one that acts on others leaves some. So the gene that leaves the fewest is put
+last, and so on: the rule of least fill of sparse elimination, with entries that cancel recognised against sampling error.
 
-Where genes are observed with noise (counts, zeros), covariances are known as if from fewer cells, and the mean of a context
-has an error beyond the sampling of cells. Taken for signal, either leaves an entry nearly everywhere, and an order that
-says nothing after a time that grows with the fourth power of the genes.
+Noise of observation has to be part of that error. Taken for signal, it leaves an entry nearly everywhere, and an order that says nothing
+after a time that grows with the fourth power of the genes.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Compiled inner loops of the scores of parent sets (layer `_core`; not from the paper).
 
-The formulas are those of :mod:`scgim._core.structure.score`, whose numpy code is the reference that tests compare with;
-the numbers are the same but for rounding. Parent sets are small and many: what counts here is that nothing is allocated
-and no array is passed over twice. Baselines are eliminated group by group, so that only the coefficients of parents are
-solved for, and logarithms of variances are taken of products. Compiled at the first
-call and kept on disk from then on; numba looks at the date of this file alone: touch it after a change of `numerics`.
+The formulas are those of :mod:`scgim._core.structure.score`, which tests compare with. Parent sets are small and many: nothing is
+allocated for one, no array is passed over twice, baselines are eliminated group by group, and logarithms are taken of products.
+Numba looks at the date of this file alone when it takes compiled code from the disk: touch it after a change of `numerics`.
 """
 
 from __future__ import annotations
@@ -120,8 +118,6 @@ def shift_scores(  # type: ignore[no-untyped-def]
 
     Parameters
     ----------
-    child
-        The gene.
     data
         Means by function ``(F, K)``, covariance ``(F, F)``, that of functions with children ``(F, G)``, variances of
         children ``(G,)``, cells ``(K,)``, observation noise of means ``(G, K)`` or ``(0, 0)``, what a unit coefficient passes
@@ -134,8 +130,6 @@ def shift_scores(  # type: ignore[no-untyped-def]
         of freedom, ridge, and cells in all, which is zero without cycles.
     prices
         Of each edge, ``(G, G)``.
-    n_steps
-        Of expectation maximisation.
     inverse
         Row of the inverse of I - A of the present cyclic system, ``(G,)``.
     scores, coefs

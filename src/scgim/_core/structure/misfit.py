@@ -1,10 +1,8 @@
 """How far the covariance within contexts can be trusted (layer `_core`; not from the paper).
 
-Mechanisms are only about right: curves are fitted by lines, some cells do not respond, unseen causes act on several genes.
-With many cells every trace of that is certain, and false edges come to explain it. So the noises of the genes are not
-taken for independent: their correlation matrix is drawn around the identity, ``inverse Wishart``, as if from `misfit_cells`
-cells, and N cells tell of edges what ``1 / (1 / N + 1 / misfit_cells)`` cells would under independent noises. How many these
-are is learned by the evidence of the correlations that a graph leaves: infinitely many where mechanisms are right.
+Mechanisms are only about right, and with many cells false edges come to explain every trace of that. So noises of genes are not taken
+for independent: their correlation is drawn around the identity, ``inverse Wishart``, as if from `misfit_cells` cells, and N cells tell of
+edges what ``1 / (1 / N + 1 / misfit_cells)`` would. How many these are is learned by the evidence of the correlations that a graph leaves.
 """
 
 from __future__ import annotations
@@ -34,16 +32,11 @@ def noise_correlation(score: ShiftScore, evidence: Evidence, parents: dict[int, 
     return np.asarray(cov / np.outer(sd, sd))
 
 
-def log_evidence(correlation: np.ndarray, n: float, cells: float) -> float:
-    """Log density of a scatter matrix ``n correlation`` of n cells, but for what does not depend on `cells`.
+def log_evidence(eigenvalues: np.ndarray, n: float, cells: float) -> float:
+    """Log density of the scatter matrix of n cells whose correlation has these eigenvalues ``(G,)``, but for constants.
 
     The covariance is inverse Wishart with ``cells + G + 1`` degrees of freedom and mean one; it is integrated out.
     """
-    return _log_evidence(np.linalg.eigvalsh(correlation), n, cells)
-
-
-def _log_evidence(eigenvalues: np.ndarray, n: float, cells: float) -> float:
-    """The same from the eigenvalues ``(G,)`` of the correlation."""
     G = len(eigenvalues)
     m = cells + G + 1
     log_det = float(np.log1p(n / cells * np.maximum(eigenvalues, 0.0)).sum())
@@ -58,11 +51,11 @@ def best_evidence(correlation: np.ndarray, n: float) -> tuple[float, float]:
     Infinitely many where nothing speaks against independent noises.
     """
     eigenvalues = np.linalg.eigvalsh(correlation)
-    infinite = _log_evidence(eigenvalues, n, LARGEST * max(n, START_CELLS))
+    infinite = log_evidence(eigenvalues, n, LARGEST * max(n, START_CELLS))
     if len(correlation) < 2 or n <= START_CELLS:
         return infinite, np.inf
     values = FEWEST_CELLS * STEP ** np.arange(np.ceil(np.log(LARGEST * n / FEWEST_CELLS) / np.log(STEP)))
-    found = np.array([_log_evidence(eigenvalues, n, cells) for cells in values])
+    found = np.array([log_evidence(eigenvalues, n, cells) for cells in values])
     best = int(found.argmax())
     return (float(found[best]), float(values[best])) if found[best] > infinite + WORTH else (infinite, np.inf)
 

@@ -1,13 +1,10 @@
 """Search over gene orders with an exact decomposable score (layer `_core`; not from the paper).
 
-The state is an order of the genes; each gene takes its best parents among earlier genes. Every score that was ever
-computed is kept, so that a proposal costs look-ups. Moves: one gene to any other place, steepest first, until none
-improves; then random kicks, kept where they end higher. It stops by the score, never by the clock.
+Each gene takes its best parents among earlier genes; every score is kept, so that a proposal costs look-ups. Moves: one gene to any
+other place, until none improves; then random kicks, kept where they end higher. It stops by the score, never by the clock.
 
-The effort must not grow with the number of cells. Sharp evidence sees every trace of a wrong order, and a gene that lost
-a parent could take ever more others in its place; so a proposal may give a gene only few more parents than it has. A
-better order has fewer edges, not more, and `settle` chooses without that limit where the search ends. Kicks reach a
-fixed number of places, and only what they touch is mended.
+The effort must not grow with the number of cells. Sharp evidence sees every trace of a wrong order, and a gene that lost a parent could
+take ever more others; so a proposal may give a gene only few more parents than it has, and `settle` chooses without that limit at the end.
 """
 
 from __future__ import annotations

@@ -15,30 +15,16 @@ LARGEST_BONUS = 20.0  # log odds of an edge that is certain
 
 @dataclass
 class Prior:
-    """Prior of the interventions and price of the graph.
+    """Prior of the interventions and price of the graph."""
 
-    Attributes
-    ----------
-    p_target
-        ``(G,)``; prior probability that a drug targets a gene.
-    effect_sd
-        ``(G,)``; standard deviation of effects, in standard deviations of the gene.
-    background_sd
-        ``(G,)``; omega, standard deviation of the differences between contexts where no drug acts.
-    edge_price
-        ``(G, G)``; price of an edge, minus the log prior odds; infinite where it is forbidden.
-    misfit_cells
-        Cells that the covariance within contexts is worth at the most, as mechanisms are only about right; see
-        `scgim._core.structure.misfit`.
-    slope_sd
-        Relative error of what parents pass on to a gene where they change; see `scgim._core.structure.slopes`.
-    """
-
-    p_target: np.ndarray
-    effect_sd: np.ndarray
-    background_sd: np.ndarray
-    edge_price: np.ndarray
+    p_target: np.ndarray  # (G,) prior probability that a drug targets a gene
+    effect_sd: np.ndarray  # (G,) standard deviation of effects, in standard deviations of the gene
+    background_sd: np.ndarray  # (G,) omega, standard deviation of the differences between contexts where no drug acts
+    edge_price: np.ndarray  # (G, G) price of an edge, minus the log prior odds; infinite where it is forbidden
+    # cells that the covariance within contexts is worth at the most, as mechanisms are only about right; see
+    # `scgim._core.structure.misfit`
     misfit_cells: float = np.inf
+    # relative error of what parents pass on to a gene where they change; see `scgim._core.structure.slopes`
     slope_sd: float = 0.0
 
     @classmethod
@@ -47,8 +33,6 @@ class Prior:
 
         Parameters
         ----------
-        n_genes
-            Number of genes G.
         edge_probability
             ``(G, G)``; prior probability of each edge, 0 where it is forbidden, row causes column.
         """

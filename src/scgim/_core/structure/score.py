@@ -1,10 +1,8 @@
 """Exact log marginal likelihood of one gene given its parents, shifts integrated out (layer `_core`).
 
-Not from the paper, which samples. For gene j with parents P the residual means r_k of the contexts are Gaussian given
-the mechanism: "not a target" has variance e_k = v / n_k + omega^2, "target" e_k + tau^2, and all contexts of a drug
-share the choice. Coefficients, baselines and the noise variance v are found by expectation maximisation, because
-contexts that a drug does not shift at j carry most of what is known of its mechanism. Many candidate parent sets of
-one gene are scored in one batch.
+Not from the paper, which samples. Residual means r_k of contexts are Gaussian given the mechanism: "not a target" has variance
+e_k = v / n_k + omega^2, "target" e_k + tau^2, and all contexts of a drug share the choice. Coefficients, baselines and the noise variance
+v are found by expectation maximisation, for contexts that a drug does not shift tell of the mechanism, too.
 """
 
 from __future__ import annotations
@@ -56,8 +54,6 @@ class ShiftScore:
 
     Parameters
     ----------
-    moments
-        Of the cells.
     drug_set
         ``(K,)``; contexts that share targets (the doses of a drug or of a combination), -1 for control.
     group

@@ -1,10 +1,8 @@
 """How far mechanisms pass changes on as they pass noise on (layer `_core`; not from the paper).
 
-Mechanisms are only about right: the slope of a curve is another one where a drug has moved the parent. What a parent passes on of a
-change is right up to a relative error, ``N(0, slope_sd^2)``, drawn for each context anew, which adds
-``slope_sd^2 sum_i coef_i^2 change_i^2`` to the variance of residual means. Without it, many cells make every such difference certain,
-and false edges come to explain it. One number for all genes, learned by evidence; none where mechanisms are right, or where contexts have few
-cells: there it is not certain, and errors of slopes cannot be told from differences between wells, lines and batches.
+The slope of a curve is another one where a drug has moved the parent. What a parent passes on of a change is right up to a relative error
+``N(0, slope_sd^2)``, anew in each context, which adds ``slope_sd^2 sum_i coef_i^2 change_i^2`` to the variance of residual means; else false
+edges come to explain it. One number, learned by evidence; none where contexts have few cells, where differences between wells look alike.
 """
 
 from __future__ import annotations

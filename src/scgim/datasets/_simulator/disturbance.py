@@ -13,18 +13,10 @@ ARRAYS = ("shift", "noise_factor", "loading", "hidden_mean", "hidden_sd", "respo
 
 @dataclass(frozen=True)
 class CellState:
-    """What cells have of their own.
+    """What cells have of their own."""
 
-    Parameters
-    ----------
-    hidden
-        Values of the hidden variables, (n, F), or None where there are none.
-    responds
-        Whether the cell responds to its drugs, (n,) bool, or None where all do.
-    """
-
-    hidden: np.ndarray | None = None
-    responds: np.ndarray | None = None
+    hidden: np.ndarray | None = None  # values of the hidden variables, (n, F), or None where there are none
+    responds: np.ndarray | None = None  # whether the cell responds to its drugs, (n,) bool, or None where all do
 
     def responding(self, n_cells: int) -> np.ndarray:
         """(n,) bool."""
@@ -37,38 +29,18 @@ class CellState:
 
 @dataclass(frozen=True)
 class Disturbance:
-    """What acts on K contexts besides their drugs; None where there is nothing of the sort.
+    """What acts on K contexts besides their drugs; None where there is nothing of the sort."""
 
-    Parameters
-    ----------
-    shift
-        Added to the mechanisms, (K, G).
-    noise_factor
-        Factor of the standard deviation of the noise, (K, G).
-    loading
-        What a unit of each hidden variable adds to each gene, (F, G).
-    hidden_mean
-        Mean of the hidden variables in each context, (K, F).
-    hidden_sd
-        Their standard deviation between the cells of a context, (F,).
-    responding
-        Probability that a cell responds to its drugs, (K,).
-    measured_sd
-        Standard deviation of what measurement adds to each gene, which is passed on to no other, (G,).
-    truth
-        What ``.uns["truth"]["faults"]`` is told.
-    varm, uns
-        What the AnnData gets besides.
-    """
-
-    shift: np.ndarray | None = None
-    noise_factor: np.ndarray | None = None
-    loading: np.ndarray | None = None
-    hidden_mean: np.ndarray | None = None
-    hidden_sd: np.ndarray | None = None
-    responding: np.ndarray | None = None
+    shift: np.ndarray | None = None  # added to the mechanisms, (K, G)
+    noise_factor: np.ndarray | None = None  # factor of the standard deviation of the noise, (K, G)
+    loading: np.ndarray | None = None  # what a unit of each hidden variable adds to each gene, (F, G)
+    hidden_mean: np.ndarray | None = None  # mean of the hidden variables in each context, (K, F)
+    hidden_sd: np.ndarray | None = None  # their standard deviation between the cells of a context, (F,)
+    responding: np.ndarray | None = None  # probability that a cell responds to its drugs, (K,)
+    # standard deviation of what measurement adds to each gene, which is passed on to no other, (G,)
     measured_sd: np.ndarray | None = None
-    truth: dict[str, Any] = field(default_factory=dict)
+    truth: dict[str, Any] = field(default_factory=dict)  # what `.uns["truth"]["faults"]` is told
+    # what the AnnData gets besides
     varm: dict[str, np.ndarray] = field(default_factory=dict)
     uns: dict[str, Any] = field(default_factory=dict)
 

@@ -16,24 +16,12 @@ from scgim.datasets._simulator.rows import Row
 
 @dataclass(frozen=True)
 class World:
-    """A simulated screen before its cells are drawn.
+    """A simulated screen before its cells are drawn."""
 
-    Parameters
-    ----------
-    contexts
-        Table of K contexts.
-    response
-        Fraction of the effect at saturation of each drug in each context, (K, D).
-    gene_sd
-        Standard deviation of the genes among control cells, (G,).
-    settings
-        Arguments of `scgim.datasets.simulate`.
-    """
-
-    contexts: pd.DataFrame
-    response: np.ndarray
-    gene_sd: np.ndarray
-    settings: dict[str, Any]
+    contexts: pd.DataFrame  # table of K contexts
+    response: np.ndarray  # fraction of the effect at saturation of each drug in each context, (K, D)
+    gene_sd: np.ndarray  # standard deviation of the genes among control cells, (G,)
+    settings: dict[str, Any]  # arguments of `scgim.datasets.simulate`
 
     @property
     def perturbed(self) -> np.ndarray:

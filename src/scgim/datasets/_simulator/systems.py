@@ -30,29 +30,15 @@ class System:
     """Structural causal model of G genes.
 
     ``x_j = baseline_j + f_j(x_parents) + noise_sd_j * e_j`` with ``e_j ~ N(0, 1)``.
-
-    Parameters
-    ----------
-    graph
-        (G, G) bool.
-    weights
-        Slope of gene j in gene i, (G, G): the coefficients if linear, else average slopes in control cells.
-    order
-        Causal order, (G,).
-    baseline
-        One row a group of cells, (C, G).
-    noise_sd
-        (G,).
-    mechanisms
-        What parents contribute.
     """
 
-    graph: np.ndarray
+    graph: np.ndarray  # (G, G) bool
+    # slope of gene j in gene i, (G, G): the coefficients if linear, else average slopes in control cells
     weights: np.ndarray
-    order: np.ndarray
-    baseline: np.ndarray
-    noise_sd: np.ndarray
-    mechanisms: Mechanisms
+    order: np.ndarray  # causal order, (G,)
+    baseline: np.ndarray  # one row a group of cells, (C, G)
+    noise_sd: np.ndarray  # (G,)
+    mechanisms: Mechanisms  # what parents contribute
 
     def signal(self, j: int, x: np.ndarray) -> np.ndarray:
         """What the parents contribute to gene j, (n,), for cells x (n, G)."""

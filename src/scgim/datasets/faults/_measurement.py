@@ -13,18 +13,10 @@ from scgim.datasets._simulator.fault import Fault, World, require
 
 @dataclass(frozen=True)
 class Measurement(Fault):
-    """Noise that measurement adds to every gene of every cell, which no other gene follows (not from the paper).
+    """Noise that measurement adds to every gene of every cell, which no other gene follows (not from the paper)."""
 
-    Parameters
-    ----------
-    sd
-        Its standard deviation, in units of the gene's own among controls.
-    spread
-        Standard deviation of its logarithm between genes.
-    """
-
-    sd: float = 0.7
-    spread: float = 0.0
+    sd: float = 0.7  # its standard deviation, in units of the gene's own among controls
+    spread: float = 0.0  # standard deviation of its logarithm between genes
 
     def check(self, settings: dict[str, Any]) -> None:
         """Standard deviations."""

@@ -16,13 +16,9 @@ class OneBatch(Fault):
     """All contexts of some drugs are in one batch, so that a batch effect returns at each of their doses.
 
     Not from the paper. Controls are in all batches, as always.
-
-    Parameters
-    ----------
-    n_drugs
-        Number of such drugs, the first ones; each is in a batch of its own choice. None: all drugs.
     """
 
+    # number of such drugs, the first ones; each is in a batch of its own choice. None: all drugs
     n_drugs: int | None = 1
 
     def check(self, settings: dict[str, Any]) -> None:

@@ -16,14 +16,10 @@ class Penetrance(Fault):
     """Cells that escape their perturbation, as under CRISPR or in resistant lines (not from the paper).
 
     ``.obs["true_responder"]`` says which cells respond; controls do not.
-
-    Parameters
-    ----------
-    share
-        Probability that a cell responds: one for all drugs, or the lowest and the highest of a uniform distribution over
-        drugs. Cells under several drugs respond to all or to none, with the smallest of their probabilities.
     """
 
+    # probability that a cell responds: one for all drugs, or the lowest and the highest of a uniform distribution over
+    # drugs. Cells under several drugs respond to all or to none, with the smallest of their probabilities
     share: float | tuple[float, float] = 0.4
 
     def check(self, settings: dict[str, Any]) -> None:

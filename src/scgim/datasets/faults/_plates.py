@@ -17,20 +17,13 @@ class Plates(Fault):
     """Batch effects of plates, with drugs nested in plates and controls on all of them (not from the paper).
 
     All doses of a drug are on one plate, so that they share its shift.
-
-    Parameters
-    ----------
-    n
-        Number of plates; None is a plate for each drug.
-    sd
-        Standard deviation of the shift of each gene on each plate, in units of the gene's own among controls.
-    key
-        Whether ``.obs["plate"]`` says which plate a cell is from. Otherwise only ``.obs["true_plate"]`` does, which a
-        method is not to see.
     """
 
-    n: int | None = None
+    n: int | None = None  # number of plates; None is a plate for each drug
+    # standard deviation of the shift of each gene on each plate, in units of the gene's own among controls
     sd: float = 0.2
+    # whether `.obs["plate"]` says which plate a cell is from. Otherwise only `.obs["true_plate"]` does, which a method
+    # is not to see
     key: bool = True
 
     def check(self, settings: dict[str, Any]) -> None:

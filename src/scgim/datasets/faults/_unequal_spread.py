@@ -13,18 +13,10 @@ from scgim.datasets._simulator.fault import Fault, World, require
 
 @dataclass(frozen=True)
 class UnequalSpread(Fault):
-    """More noise in some pairs of a perturbed context and a gene; means are as they were (not from the paper).
+    """More noise in some pairs of a perturbed context and a gene; means are as they were (not from the paper)."""
 
-    Parameters
-    ----------
-    share
-        Share of the pairs.
-    factor
-        Factor of the standard deviation of the noise there.
-    """
-
-    share: float = 0.15
-    factor: float = 4.0
+    share: float = 0.15  # share of the pairs
+    factor: float = 4.0  # factor of the standard deviation of the noise there
 
     def check(self, settings: dict[str, Any]) -> None:
         """A share and a positive factor."""

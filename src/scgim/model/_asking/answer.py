@@ -75,27 +75,13 @@ def has_closed_form(predictor: Predictor, components: Components) -> bool:
 
 @dataclass(frozen=True)
 class DrawnAnswer:
-    """Cells that the model draws under one row of columns.
+    """Cells that the model draws under one row of columns."""
 
-    Attributes
-    ----------
-    predictor
-        Of the model.
-    request
-        One row.
-    components
-        What happens there.
-    operation
-        What is done to genes, in units of the causal layer.
-    absent
-        ``(G,)`` bool; genes of which nothing is to be seen.
-    """
-
-    predictor: Predictor
-    request: Request
-    components: Components
-    operation: Operation
-    absent: np.ndarray
+    predictor: Predictor  # of the model
+    request: Request  # one row
+    components: Components  # what happens there
+    operation: Operation  # what is done to genes, in units of the causal layer
+    absent: np.ndarray  # (G,) bool; genes of which nothing is to be seen
 
     @cached_property
     def _after(self) -> PredictedCells:
@@ -147,28 +133,15 @@ class DrawnAnswer:
 
 @dataclass(frozen=True)
 class GivenAnswer:
-    """Given cells, which keep their noise and the drugs that they are under.
+    """Given cells, which keep their noise and the drugs that they are under."""
 
-    Attributes
-    ----------
-    predictor
-        Of the model.
-    given
-        The cells.
-    components
-        What happens in the distinct rows that the cells are under.
-    operation, absent
-        See `DrawnAnswer`.
-    rng
-        For counts and zeros.
-    """
-
-    predictor: Predictor
-    given: Given
-    components: Components
+    predictor: Predictor  # of the model
+    given: Given  # the cells
+    components: Components  # what happens in the distinct rows that the cells are under
+    # see `DrawnAnswer`
     operation: Operation
     absent: np.ndarray
-    rng: np.random.Generator
+    rng: np.random.Generator  # for counts and zeros
 
     @cached_property
     def _moved(self) -> Moved:

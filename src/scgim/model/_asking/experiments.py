@@ -31,26 +31,16 @@ N_NAMED, TOLD = 3, 0.05
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of genes between which edges are uncertain.
+    """Pairs of genes between which edges are uncertain."""
 
-    Attributes
-    ----------
-    first, second
-        ``(n,)``; genes.
-    probability
-        ``(n, 3)``; of no edge, one forward, one backward.
-    forward, backward
-        ``(n,)``; size of either edge if it is there.
-    total
-        ``(G, G)``; total effects in the fitted graph.
-    """
-
+    # (n,) genes
     first: np.ndarray
     second: np.ndarray
-    probability: np.ndarray
+    probability: np.ndarray  # (n, 3) of no edge, one forward, one backward
+    # (n,) size of either edge if it is there
     forward: np.ndarray
     backward: np.ndarray
-    total: np.ndarray
+    total: np.ndarray  # (G, G) total effects in the fitted graph
 
     @classmethod
     def of(cls, predictor: Predictor) -> Pairs:

@@ -24,28 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Move:
-    """One intervention.
+    """One intervention."""
 
-    Attributes
-    ----------
-    kind
-        ``"shift"``, ``"knockout"``, ``"regulator"`` or ``"drug"``.
-    name
-        Gene, regulator, or drugs.
-    at
-        Index of the gene or regulator, or of the drug among those that may be given.
-    low, high
-        Limits of its size: of a shift, in units of the causal layer; of an activity; 1 for moves whose size is fixed.
-    text
-        In words, with a place for the size.
-    """
-
-    kind: str
-    name: str
-    at: int
+    kind: str  # `"shift"`, `"knockout"`, `"regulator"` or `"drug"`
+    name: str  # gene, regulator, or drugs
+    at: int  # index of the gene or regulator, or of the drug among those that may be given
+    # limits of its size: of a shift, in units of the causal layer; of an activity; 1 for moves whose size is fixed
     low: float
     high: float
-    text: str
+    text: str  # in words, with a place for the size
 
     @property
     def free(self) -> bool:
@@ -55,24 +42,12 @@ class Move:
 
 @dataclass(frozen=True)
 class Steps:
-    """What moves do in a state.
+    """What moves do in a state."""
 
-    Attributes
-    ----------
-    predictor
-        Of the model.
-    state
-        Where the cells are.
-    absent
-        ``(G,)``; what genes are set to where they are knocked out.
-    doses
-        ``(M, D)``; drugs that may be given.
-    """
-
-    predictor: Predictor
-    state: State
-    absent: np.ndarray
-    doses: np.ndarray
+    predictor: Predictor  # of the model
+    state: State  # where the cells are
+    absent: np.ndarray  # (G,) what genes are set to where they are knocked out
+    doses: np.ndarray  # (M, D) drugs that may be given
 
     @cached_property
     def regulated(self) -> np.ndarray:

@@ -20,15 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Operated(Components):
-    """What drugs do in rows whose mechanisms are operated on.
+    """What drugs do in rows whose mechanisms are operated on."""
 
-    Attributes
-    ----------
-    operation
-        What was done to the mechanisms.
-    """
-
-    operation: Operation
+    operation: Operation  # what was done to the mechanisms
 
     @classmethod
     def by(cls, operation: Operation, components: Components) -> Operated:
@@ -52,21 +46,11 @@ class Operated(Components):
 
 @dataclass(frozen=True)
 class KnownLayer:
-    """The causal layer of rows to which known things happen, for a noise model to take to the data.
+    """The causal layer of rows to which known things happen, for a noise model to take to the data."""
 
-    Attributes
-    ----------
-    mechanisms
-        Of the genes.
-    moved
-        What happens to the r rows.
-    group
-        ``(r,)``; baseline groups.
-    """
-
-    mechanisms: Mechanisms | NeuralMechanisms
-    moved: Moved
-    group: np.ndarray
+    mechanisms: Mechanisms | NeuralMechanisms  # of the genes
+    moved: Moved  # what happens to the r rows
+    group: np.ndarray  # (r,) baseline groups
 
     def mean(self) -> np.ndarray:
         """Means ``(r, G)``; where they are averages over draws, these are the same in every call."""

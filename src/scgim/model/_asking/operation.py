@@ -21,23 +21,14 @@ FORMS = {"set": "{} = {:g}", "shift": "{} {:+g}", "scale": "{} x {:g}"}
 
 @dataclass(frozen=True)
 class Asked:
-    """Interventions on genes, as asked for.
+    """Interventions on genes, as asked for."""
 
-    Attributes
-    ----------
-    set, shift, scale
-        Numbers by gene.
-    knockout
-        Genes.
-    regulators
-        Changes of activity by regulator.
-    """
-
+    # numbers by gene
     set: Mapping[str, float]
     shift: Mapping[str, float]
     scale: Mapping[str, float]
-    knockout: tuple[str, ...]
-    regulators: Mapping[str, float] = field(default_factory=dict)
+    knockout: tuple[str, ...]  # Genes
+    regulators: Mapping[str, float] = field(default_factory=dict)  # changes of activity by regulator
 
     @classmethod
     def read(

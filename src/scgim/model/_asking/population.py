@@ -23,31 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Given:
-    """Cells that are given, n of them.
+    """Cells that are given, n of them."""
 
-    Attributes
-    ----------
-    x
-        ``(n, G)``; in units of the data.
-    held
-        ``(n, G)``; effect of continuous covariates.
-    request
-        Distinct rows of what the cells are under.
-    row, group
-        ``(n,)``; row and baseline group of each cell.
-    size
-        ``(n,)`` size factors, or None.
-    obs
-        Table of the cells.
-    """
-
-    x: np.ndarray
-    held: np.ndarray
-    request: Request
+    x: np.ndarray  # (n, G) in units of the data
+    held: np.ndarray  # (n, G) effect of continuous covariates
+    request: Request  # distinct rows of what the cells are under
+    # (n,) row and baseline group of each cell
     row: np.ndarray
     group: np.ndarray
-    size: np.ndarray | None
-    obs: pd.DataFrame
+    size: np.ndarray | None  # (n,) size factors, or None
+    obs: pd.DataFrame  # table of the cells
 
 
 def ask_for(

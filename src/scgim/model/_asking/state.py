@@ -29,20 +29,13 @@ RIDGE = 0.05
 
 @dataclass(frozen=True)
 class State:
-    """Mean expression of cells.
+    """Mean expression of cells."""
 
-    Attributes
-    ----------
-    mean
-        ``(G,)``; in units of the causal layer, at the mean of continuous covariates; NaN for genes of which nothing is said.
-    rows
-        What drugs do to the cells, where they are known: one row for each distinct combination, or None.
-    group, weight
-        ``(r,)``; baseline groups of the rows, and their shares.
-    """
-
+    # (G,) in units of the causal layer, at the mean of continuous covariates; NaN for genes of which nothing is said
     mean: np.ndarray
+    # what drugs do to the cells, where they are known: one row for each distinct combination, or None
     rows: Moved | None
+    # (r,) baseline groups of the rows, and their shares
     group: np.ndarray
     weight: np.ndarray
 

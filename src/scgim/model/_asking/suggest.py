@@ -91,27 +91,13 @@ class SuggestMixin:
 
 @dataclass(frozen=True)
 class Search:
-    """Moves from a state, and where they should lead.
+    """Moves from a state, and where they should lead."""
 
-    Attributes
-    ----------
-    steps
-        What moves do.
-    moves
-        M of them.
-    metric
-        ``(G, Q)``; distances are plain in its units.
-    difference
-        ``(Q,)``; from the start to the goal.
-    step
-        ``(G,)``; shift by which responses are measured where they are not lines.
-    """
-
-    steps: Steps
-    moves: list[Move]
-    metric: np.ndarray
-    difference: np.ndarray
-    step: np.ndarray
+    steps: Steps  # what moves do
+    moves: list[Move]  # M of them
+    metric: np.ndarray  # (G, Q) distances are plain in its units
+    difference: np.ndarray  # (Q,) from the start to the goal
+    step: np.ndarray  # (G,) shift by which responses are measured where they are not lines
 
     def left(self, change: np.ndarray) -> float:
         """Distance that a change of the means ``(G,)`` leaves."""

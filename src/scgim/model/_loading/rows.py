@@ -25,24 +25,12 @@ WINDOW_VALUES = 16_000_000
 
 @dataclass(frozen=True)
 class Draws:
-    """How often the cells of each context are drawn in an epoch.
+    """How often the cells of each context are drawn in an epoch."""
 
-    Attributes
-    ----------
-    rows
-        ``(n,)``; the training cells.
-    context
-        ``(n,)``; their contexts.
-    count
-        ``(K,)``; training cells of each context.
-    draws
-        ``(K,)``; how many of them an epoch shows, repeats included.
-    """
-
-    rows: np.ndarray
-    context: np.ndarray
-    count: np.ndarray
-    draws: np.ndarray
+    rows: np.ndarray  # (n,) the training cells
+    context: np.ndarray  # (n,) their contexts
+    count: np.ndarray  # (K,) training cells of each context
+    draws: np.ndarray  # (K,) how many of them an epoch shows, repeats included
 
     @classmethod
     def make(cls, rows: np.ndarray, context: np.ndarray, balance: float = 0.0) -> Draws:

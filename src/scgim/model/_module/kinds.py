@@ -18,23 +18,14 @@ PULL = 20.0  # cells by which the noise of a cut gene is drawn towards that of i
 class TrainedKind(Protocol):
     """What the expectation step and the loss ask of a kind of intervention.
 
-    Attributes
-    ----------
-    name
-        That of the kind.
-    reads_genes
-        Whether it needs the means of the genes themselves, beside those of the residuals.
-    first_factor
-        Factor of the prior of targets with which the published estimator begins.
-
     Notes
     -----
     Cells, residuals, effects and noise are in standard deviations of a gene, variances in their squares, log densities in nats.
     """
 
-    name: str
-    reads_genes: bool
-    first_factor: float
+    name: str  # that of the kind
+    reads_genes: bool  # whether it needs the means of the genes themselves, beside those of the residuals
+    first_factor: float  # factor of the prior of targets with which the published estimator begins
 
     def branches(self, stats: Residuals, state: Expectation, background2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log density of every context where the gene is not a target, and where it is, ``(K, M)`` each."""

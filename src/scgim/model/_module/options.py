@@ -141,31 +141,16 @@ def refuse_further(further: Iterable[str], function: Callable[..., Any]) -> None
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Settings of a training, sorted by who reads them.
+    """Settings of a training, sorted by who reads them."""
 
-    Attributes
-    ----------
-    max_epochs
-        Epochs; None lets the model choose, 0 is no training.
-    accelerator, devices
-        Of Lightning.
-    plan
-        Of the training plan.
-    loader
-        Of the minibatches.
-    trainer
-        Of scvi-tools' trainer.
-    checkpoint
-        Folder for checkpoints; None for none.
-    """
-
-    max_epochs: int | None = None
+    max_epochs: int | None = None  # epochs; None lets the model choose, 0 is no training
+    # of Lightning
     accelerator: str = "auto"
     devices: int | list[int] | str = "auto"
-    plan: dict[str, Any] = field(default_factory=dict)
-    loader: dict[str, Any] = field(default_factory=dict)
-    trainer: dict[str, Any] = field(default_factory=dict)
-    checkpoint: str | os.PathLike[str] | None = None
+    plan: dict[str, Any] = field(default_factory=dict)  # of the training plan
+    loader: dict[str, Any] = field(default_factory=dict)  # of the minibatches
+    trainer: dict[str, Any] = field(default_factory=dict)  # of scvi-tools' trainer
+    checkpoint: str | os.PathLike[str] | None = None  # folder for checkpoints; None for none
 
     @classmethod
     def sort(

@@ -65,29 +65,14 @@ class Residuals:
 
 @dataclass
 class Expectation:
-    """Posterior of the interventions given the mechanisms, in standard deviations of the genes.
+    """Posterior of the interventions given the mechanisms, in standard deviations of the genes."""
 
-    Attributes
-    ----------
-    evidence
-        What the contexts tell of every gene.
-    probability
-        ``(K, M)``; that the drugs of the context target the gene, 0 for controls.
-    effect
-        ``(K, M)``; given a target.
-    own_noise
-        ``(M,)``; variance of the noise of a gene whose mechanism is cut.
-    prior
-        Of the interventions, learned along the way.
-    mean, variance
-        ``(K, M)`` and ``(M,)``; means of the genes themselves, and their variances within contexts.
-    """
-
-    evidence: Evidence
-    probability: np.ndarray
-    effect: np.ndarray
-    own_noise: np.ndarray
-    prior: Prior
+    evidence: Evidence  # what the contexts tell of every gene
+    probability: np.ndarray  # (K, M) that the drugs of the context target the gene, 0 for controls
+    effect: np.ndarray  # (K, M) given a target
+    own_noise: np.ndarray  # (M,) variance of the noise of a gene whose mechanism is cut
+    prior: Prior  # of the interventions, learned along the way
+    # (K, M) and (M,); means of the genes themselves, and their variances within contexts
     mean: np.ndarray
     variance: np.ndarray
 

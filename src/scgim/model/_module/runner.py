@@ -47,24 +47,13 @@ def held_out_loss(cells: Cells, module: GIMModule, index: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Training:
-    """Training by minibatches with scvi-tools, split and sized.
+    """Training by minibatches with scvi-tools, split and sized."""
 
-    Attributes
-    ----------
-    host
-        The scvi-tools model whose `history_`, `is_trained_` and `trainer` the training sets; nothing else is asked of it.
-    cells
-        Registered cells.
-    options
-        What the user asked for.
-    loader
-        Settings of the minibatches, with their size and with the split of the cells.
-    """
-
+    # the scvi-tools model whose `history_`, `is_trained_` and `trainer` the training sets; nothing else is asked of it
     host: BaseModelClass
-    cells: Cells
-    options: TrainOptions
-    loader: dict[str, Any]
+    cells: Cells  # registered cells
+    options: TrainOptions  # what the user asked for
+    loader: dict[str, Any]  # settings of the minibatches, with their size and with the split of the cells
 
     @classmethod
     def of(

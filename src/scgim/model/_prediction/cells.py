@@ -33,24 +33,12 @@ LARGEST_MOVE = 50.0
 
 @dataclass(frozen=True)
 class PredictedCells:
-    """The cells that a request asks for.
+    """The cells that a request asks for."""
 
-    Attributes
-    ----------
-    mechanisms
-        Of the fit.
-    observation
-        From the causal layer to the data.
-    request
-        Rows m, with their baseline groups.
-    components
-        What happens in them.
-    """
-
-    mechanisms: Mechanisms | NeuralMechanisms
-    observation: Observation
-    request: Request
-    components: Components
+    mechanisms: Mechanisms | NeuralMechanisms  # of the fit
+    observation: Observation  # from the causal layer to the data
+    request: Request  # rows m, with their baseline groups
+    components: Components  # what happens in them
 
     def sample(self, n_cells: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Blocks of ``(cells (n, G), row (n,), group (n,))``; all cells of a row before those of the next.
@@ -80,20 +68,11 @@ class PredictedCells:
 
 @dataclass(frozen=True)
 class PredictedLayer:
-    """The causal layer of rows in baseline groups, for a noise model to take to the data.
+    """The causal layer of rows in baseline groups, for a noise model to take to the data."""
 
-    Attributes
-    ----------
-    mechanisms
-        Of the fit.
-    components
-        What happens in the rows of a request.
-    row, group
-        ``(r,)`` each; row of the request and baseline group.
-    """
-
-    mechanisms: Mechanisms | NeuralMechanisms
-    components: Components
+    mechanisms: Mechanisms | NeuralMechanisms  # of the fit
+    components: Components  # what happens in the rows of a request
+    # (r,) each; row of the request and baseline group
     row: np.ndarray
     group: np.ndarray
 

@@ -17,24 +17,12 @@ NEVER = 1e-6  # probability by which nothing is divided; single precision has no
 
 @dataclass(frozen=True)
 class Part:
-    """What one kind of intervention does in rows, c of them; those of one row superpose.
+    """What one kind of intervention does in rows, c of them; those of one row superpose."""
 
-    Attributes
-    ----------
-    kind
-        Of the interventions.
-    row
-        ``(c,)``; row that each acts in.
-    effects
-        ``(c, G)``; targets, and effects given these, in the units of the kind (`Kind.units`).
-    origin
-        ``(G,)``; what effects that are values are counted from; None for changes.
-    """
-
-    kind: Kind
-    row: np.ndarray
-    effects: Effects
-    origin: np.ndarray | None = None
+    kind: Kind  # of the interventions
+    row: np.ndarray  # (c,) row that each acts in
+    effects: Effects  # (c, G) targets, and effects given these, in the units of the kind (`Kind.units`)
+    origin: np.ndarray | None = None  # (G,) what effects that are values are counted from; None for changes
 
     @classmethod
     def of(
@@ -62,24 +50,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Components:
-    """What happens in each row of a request.
+    """What happens in each row of a request."""
 
-    Attributes
-    ----------
-    n_rows
-        Rows m.
-    parts
-        One for each kind of intervention that was found.
-    drift
-        Small effects beyond the targets, which add up, in units of the causal layer. The first of a row belongs to the first interventions of the row, and so
-        on: a gene that these leave alone is moved by drift first, see `beside`.
-    responding
-        ``(m,)``; share of the cells of each row at whose targets something happens, which is as much more there; None for all.
-    """
-
-    n_rows: int
-    parts: tuple[Part, ...]
+    n_rows: int  # rows m
+    parts: tuple[Part, ...]  # one for each kind of intervention that was found
+    # small effects beyond the targets, which add up, in units of the causal layer. The first of a row belongs to the
+    # first interventions of the row, and so on: a gene that these leave alone is moved by drift first, see `beside`
     drift: Part
+    # (m,) share of the cells of each row at whose targets something happens, which is as much more there; None for all
     responding: np.ndarray | None = field(default=None, kw_only=True)
 
     @property

@@ -84,24 +84,14 @@ def counterfactual_cells(
 
 @dataclass(frozen=True)
 class MovedCells:
-    """Interventions on given cells before and after, for a noise model to move their data.
+    """Interventions on given cells before and after, for a noise model to move their data."""
 
-    Attributes
-    ----------
-    mechanisms
-        Of the fit.
-    before, after
-        Interventions on the n cells, in units of the causal layer.
-    group
-        ``(n,)``; baseline groups.
-    operated
-        Mechanisms afterwards, where these are changed as well; None for the same.
-    """
-
-    mechanisms: Mechanisms | NeuralMechanisms
+    mechanisms: Mechanisms | NeuralMechanisms  # of the fit
+    # interventions on the n cells, in units of the causal layer
     before: Moved
     after: Moved
-    group: np.ndarray
+    group: np.ndarray  # (n,) baseline groups
+    # mechanisms afterwards, where these are changed as well; None for the same
     operated: Mechanisms | NeuralMechanisms | None = None
 
     @property

@@ -51,18 +51,10 @@ def say_weights(settings: Mapping[str, object]) -> None:
 
 @dataclass
 class Mixed:
-    """Simple baselines beside a fit by shifts, in what is added to the genes, in units of the causal layer.
+    """Simple baselines beside a fit by shifts, in what is added to the genes, in units of the causal layer."""
 
-    Attributes
-    ----------
-    fit
-        The fitted model, whose settings hold the weights.
-    design
-        Of the fitted contexts.
-    """
-
-    fit: Fit
-    design: Design
+    fit: Fit  # the fitted model, whose settings hold the weights
+    design: Design  # of the fitted contexts
 
     @cached_property
     def seen(self) -> np.ndarray:

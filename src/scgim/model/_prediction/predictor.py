@@ -22,27 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Predictor:
-    """Prediction from a fit, without the data and without a torch module.
+    """Prediction from a fit, without the data and without a torch module."""
 
-    Attributes
-    ----------
-    fit
-        The fitted model.
-    data
-        What was registered.
-    feature_model
-        Map from features to interventions, or None.
-    observation
-        From the causal layer to the data.
-    mixes
-        Whether predictions of what was not measured are mixed with simple baselines, see `Resolver`.
-    """
-
-    fit: Fit
-    data: Study
-    feature_model: Any = None
-    observation: Observation = field(default_factory=Gaussian)
-    mixes: bool = True
+    fit: Fit  # the fitted model
+    data: Study  # what was registered
+    feature_model: Any = None  # map from features to interventions, or None
+    observation: Observation = field(default_factory=Gaussian)  # from the causal layer to the data
+    mixes: bool = True  # whether predictions of what was not measured are mixed with simple baselines, see `Resolver`
 
     @property
     def n_genes(self) -> int:

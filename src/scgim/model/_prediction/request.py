@@ -21,30 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """Perturbations to predict, m rows.
+    """Perturbations to predict, m rows."""
 
-    Attributes
-    ----------
-    table
-        Registered columns as asked for; covariate columns that were left out are missing.
-    drugs
-        The fitted drugs, then unknown ones.
-    dose
-        ``(m, D')``; doses of all those drugs.
-    group
-        ``(m, C)``; weight of each baseline group, 1 for one group unless covariates were left out.
-    offset
-        ``(m, G)`` effect of continuous covariates, or None.
-    size
-        ``(m,)`` size factors of the cells to predict, or None.
-    """
-
-    table: pd.DataFrame
-    drugs: tuple[str, ...]
-    dose: np.ndarray
-    group: np.ndarray
-    offset: np.ndarray | None
-    size: np.ndarray | None = None
+    table: pd.DataFrame  # registered columns as asked for; covariate columns that were left out are missing
+    drugs: tuple[str, ...]  # the fitted drugs, then unknown ones
+    dose: np.ndarray  # (m, D') doses of all those drugs
+    group: np.ndarray  # (m, C) weight of each baseline group, 1 for one group unless covariates were left out
+    offset: np.ndarray | None  # (m, G) effect of continuous covariates, or None
+    size: np.ndarray | None = None  # (m,) size factors of the cells to predict, or None
 
     def rows(self, index: np.ndarray | slice) -> Request:
         """Some of the rows."""

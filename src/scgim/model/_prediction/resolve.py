@@ -34,49 +34,26 @@ NO_VARIANCE = 1e-12
 
 @dataclass
 class Read:
-    """What was read for the rows of a request, each by its own way.
+    """What was read for the rows of a request, each by its own way."""
 
-    Attributes
-    ----------
-    found
-        Row, and its interventions by kind.
-    drift
-        Row, and what adds to it beyond targets.
-    asked
-        Row, row of features, dose, and label of a drug that is to be read from its features.
-    mapped
-        Rows that the maps of the published estimator are asked for.
-    shares
-        Of the sum of the drugs, of rows that are read from the fitted drugs alone.
-    """
-
-    found: list[tuple[int, list[Effects]]] = field(default_factory=list)
-    drift: list[tuple[int, Effects]] = field(default_factory=list)
+    found: list[tuple[int, list[Effects]]] = field(default_factory=list)  # row, and its interventions by kind
+    drift: list[tuple[int, Effects]] = field(default_factory=list)  # row, and what adds to it beyond targets
+    # row, row of features, dose, and label of a drug that is to be read from its features
     asked: list[tuple[int, int, float, int]] = field(default_factory=list)
-    mapped: list[int] = field(default_factory=list)
+    mapped: list[int] = field(default_factory=list)  # rows that the maps of the published estimator are asked for
+    # of the sum of the drugs, of rows that are read from the fitted drugs alone
     shares: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass
 class Resolver:
-    """What a fit says of any perturbation, by drug, dose, level and features.
+    """What a fit says of any perturbation, by drug, dose, level and features."""
 
-    Attributes
-    ----------
-    fit
-        The fitted model; effects are in units of the modelled expression.
-    data
-        What was registered.
-    feature_model
-        Map from features to interventions, or None.
-    mixes
-        Whether predictions of what was not measured are mixed with simple baselines, as far as left-out contexts favour these, and
-        allow for what the model misses at doses nearby.
-    """
-
-    fit: Fit
-    data: Study
-    feature_model: Any = None
+    fit: Fit  # the fitted model; effects are in units of the modelled expression
+    data: Study  # what was registered
+    feature_model: Any = None  # map from features to interventions, or None
+    # whether predictions of what was not measured are mixed with simple baselines, as far as left-out contexts favour
+    # these, and allow for what the model misses at doses nearby
     mixes: bool = True
 
     @cached_property

@@ -25,25 +25,18 @@ if TYPE_CHECKING:
 
 CONSTANT = 1e-9
 """Features that vary less than this over contexts, in their units, are taken as constant."""
-KIND = "amortised"
 
 
 @savable
 @dataclass(frozen=True)
 class Gamma:
-    """Features of contexts as the maps read them, ``(m, Q)``.
+    """Features of contexts as the maps read them, ``(m, Q)``."""
 
-    Attributes
-    ----------
-    rows_are
-        ``"context"``: registered features of contexts. ``"drug"``: registered features of drugs, summed over the drugs of
-        a context, once as they are and once times their doses, and the sum of the doses. ``"none"``: one-hot drugs, and
-        their doses.
-    loc, scale
-        ``(Q,)``; standardisation over the perturbed contexts.
-    """
-
+    # `"context"`: registered features of contexts. `"drug"`: registered features of drugs, summed over the drugs of a
+    # context, once as they are and once times their doses, and the sum of the doses. `"none"`: one-hot drugs, and their
+    # doses
     rows_are: str
+    # (Q,) standardisation over the perturbed contexts
     loc: np.ndarray
     scale: np.ndarray
 
@@ -95,26 +88,16 @@ def _table(design: Design, features: Features) -> np.ndarray:
 @savable
 @dataclass(frozen=True)
 class AmortisedMaps:
-    """Both maps, without torch.
+    """Both maps, without torch."""
 
-    Attributes
-    ----------
-    gamma
-        How features are put together.
-    g, h
-        Weights and biases of two layers each, ``(H, in)``, ``(H,)``, ``(G, H)`` and ``(G,)``.
-    loc, scale
-        ``(G,)``; from standardised effects to those of the fit: ``loc + scale * effect``.
-    bound
-        Largest absolute value of target logits.
-    """
-
-    gamma: Gamma
+    gamma: Gamma  # how features are put together
+    # weights and biases of two layers each, `(H, in)`, `(H,)`, `(G, H)` and `(G,)`
     g: tuple[np.ndarray, ...]
     h: tuple[np.ndarray, ...]
+    # (G,) from standardised effects to those of the fit: `loc + scale * effect`
     loc: np.ndarray
     scale: np.ndarray
-    bound: float
+    bound: float  # largest absolute value of target logits
 
     @property
     def score(self) -> dict[str, float]:

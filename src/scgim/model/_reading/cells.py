@@ -29,18 +29,10 @@ DENSE_ROWS = 4096
 @savable
 @dataclass(frozen=True)
 class Adjustment:
-    """Linear effect of q continuous covariates.
+    """Linear effect of q continuous covariates."""
 
-    Attributes
-    ----------
-    mean
-        ``(q,)``; value to which expression is adjusted, in the units of the covariates.
-    coef
-        ``(q, G)``; change of expression per unit of a covariate, on the scale of the data.
-    """
-
-    mean: np.ndarray
-    coef: np.ndarray
+    mean: np.ndarray  # (q,) value to which expression is adjusted, in the units of the covariates
+    coef: np.ndarray  # (q, G) change of expression per unit of a covariate, on the scale of the data
 
     def effect(self, values: np.ndarray) -> np.ndarray:
         """Expression above that at the mean, ``(n, q)`` -> ``(n, G)``, in units of the data."""
@@ -56,32 +48,17 @@ class Cells:
     """Registered cells with their contexts: all that reads expression starts here. N cells, G genes, q covariates.
 
     Expression is in units of the data (`transform` may give others); nothing is standardised here.
-
-    Attributes
-    ----------
-    data
-        AnnData or MuData.
-    spec
-        What was registered.
-    index
-        ``(N,)``; context of each cell.
-    adjustment
-        Effect of continuous covariates that blocks are freed of; None where there are none.
-    covariates
-        ``(N, q)``; continuous covariates, in the user's units.
-    transform
-        From cells ``(n, G)`` to as many on another scale, or None for the scale of the data.
-    kept
-        ``(N,)`` bool; cells that are shown, or None for all of them.
     """
 
-    data: Any
-    spec: Spec
-    index: np.ndarray
+    data: Any  # AnnData or MuData
+    spec: Spec  # what was registered
+    index: np.ndarray  # (N,) context of each cell
+    # effect of continuous covariates that blocks are freed of; None where there are none
     adjustment: Adjustment | None = None
-    covariates: np.ndarray | None = None
+    covariates: np.ndarray | None = None  # (N, q) continuous covariates, in the user's units
+    # from cells `(n, G)` to as many on another scale, or None for the scale of the data
     transform: Transform | None = None
-    kept: np.ndarray | None = None
+    kept: np.ndarray | None = None  # (N,) bool; cells that are shown, or None for all of them
 
     @property
     def n_cells(self) -> int:

@@ -40,37 +40,20 @@ def _optional_name(argument: str, value: Any) -> str | None:
 
 @dataclass(frozen=True)
 class Spec:
-    """Registered columns and keys.
+    """Registered columns and keys."""
 
-    Attributes
-    ----------
-    perturbation
-        The P columns that name drugs; several for combinations.
-    control
-        The label of "no drug".
-    dose
-        Their P dose columns, or empty.
-    covariates
-        Batch and categorical covariates: contexts of equal values share a baseline.
-    continuous
-        Continuous covariates.
-    batch, size_factor, features
-        Single keys or None.
-    layers
-        Layer of each modality; ``{None: layer}`` for AnnData.
-    modalities
-        For MuData: modality of the columns of an argument, where it was given.
-    """
-
-    perturbation: tuple[str, ...]
-    control: str
-    dose: tuple[str, ...] = ()
-    covariates: tuple[str, ...] = ()
-    continuous: tuple[str, ...] = ()
+    perturbation: tuple[str, ...]  # the P columns that name drugs; several for combinations
+    control: str  # the label of "no drug"
+    dose: tuple[str, ...] = ()  # their P dose columns, or empty
+    covariates: tuple[str, ...] = ()  # batch and categorical covariates: contexts of equal values share a baseline
+    continuous: tuple[str, ...] = ()  # continuous covariates
+    # single keys or None
     batch: str | None = None
     size_factor: str | None = None
     features: str | None = None
+    # layer of each modality; `{None: layer}` for AnnData
     layers: Mapping[str | None, str | None] = field(default_factory=lambda: {None: None})
+    # for MuData: modality of the columns of an argument, where it was given
     modalities: Mapping[str, str] = field(default_factory=dict)
 
     @property

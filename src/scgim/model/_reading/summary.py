@@ -16,26 +16,16 @@ from scgim.model._reading.passes import map_cells
 
 @dataclass
 class Summary:
-    """What one pass over the expression tells.
+    """What one pass over the expression tells."""
 
-    Attributes
-    ----------
-    low, high
-        ``(G,)``; smallest and largest value of each gene, on the scale of the data.
-    within
-        ``(G,)``; variance within contexts, pooled, in squared units of the data.
-    n_bad
-        Number of NaN or infinite values in the first block that holds any; there the pass has stopped, at `bad_gene`.
-    counts
-        Whether all values are whole and none is negative, with some above 1.
-    """
-
+    # (G,) smallest and largest value of each gene, on the scale of the data
     low: np.ndarray
     high: np.ndarray
-    within: np.ndarray
+    within: np.ndarray  # (G,) variance within contexts, pooled, in squared units of the data
+    # number of NaN or infinite values in the first block that holds any; there the pass has stopped, at `bad_gene`
     n_bad: int = 0
     bad_gene: int = -1
-    counts: bool = False
+    counts: bool = False  # whether all values are whole and none is negative, with some above 1
 
 
 def _shift(cells: Cells) -> np.ndarray:

@@ -51,21 +51,11 @@ DAMAGE = (
 
 @dataclass
 class Saved:
-    """What a file holds.
+    """What a file holds."""
 
-    Attributes
-    ----------
-    attributes
-        Those of the model whose names end in ``_``.
-    parameters
-        Arrays of the torch module.
-    var_names
-        Names of the variables; of each modality for a MuData.
-    """
-
-    attributes: dict[str, Any]
-    parameters: dict[str, np.ndarray]
-    var_names: Any
+    attributes: dict[str, Any]  # those of the model whose names end in `_`
+    parameters: dict[str, np.ndarray]  # arrays of the torch module
+    var_names: Any  # names of the variables; of each modality for a MuData
 
 
 def write_archive(path: Path, tree: Any, arrays: dict[str, np.ndarray]) -> None:

@@ -21,21 +21,11 @@ ABSENT = -1
 
 @dataclass(frozen=True)
 class Rows:
-    """Registered columns in canonical form, one row a cell or a requested perturbation.
+    """Registered columns in canonical form, one row a cell or a requested perturbation."""
 
-    Attributes
-    ----------
-    drugs
-        Names of the drugs that the codes stand for.
-    codes
-        ``(n, P)``; drugs of each row, sorted, `ABSENT` last.
-    dose
-        ``(n, P)``; their doses in the user's unit, 0 where absent, 1 where no dose was registered.
-    """
-
-    drugs: tuple[str, ...]
-    codes: np.ndarray
-    dose: np.ndarray
+    drugs: tuple[str, ...]  # names of the drugs that the codes stand for
+    codes: np.ndarray  # (n, P) drugs of each row, sorted, `ABSENT` last
+    dose: np.ndarray  # (n, P) their doses in the user's unit, 0 where absent, 1 where no dose was registered
 
     def matrix(self, n_drugs: int | None = None) -> np.ndarray:
         """Doses as ``(n, D)`` in the user's unit, 0 where a drug is absent."""
@@ -128,24 +118,12 @@ def _doses(frame: pd.DataFrame, spec: Spec, labels: np.ndarray, absent: np.ndarr
 
 @dataclass(frozen=True)
 class Contexts:
-    """The contexts of a data set.
+    """The contexts of a data set."""
 
-    Attributes
-    ----------
-    table
-        One row a context: registered columns (canonical) and `n_cells`.
-    design
-        Drugs, doses and baseline groups of the contexts.
-    groups
-        ``(C, covariates)``; covariate values of each baseline group, as str.
-    index
-        ``(N,)``; context of each cell; empty where the data are not at hand.
-    """
-
-    table: pd.DataFrame
-    design: Design
-    groups: pd.DataFrame
-    index: np.ndarray
+    table: pd.DataFrame  # one row a context: registered columns (canonical) and `n_cells`
+    design: Design  # drugs, doses and baseline groups of the contexts
+    groups: pd.DataFrame  # (C, covariates) covariate values of each baseline group, as str
+    index: np.ndarray  # (N,) context of each cell; empty where the data are not at hand
 
     def to_state(self) -> dict[str, Any]:
         """Plain lists and arrays for the registry; without the cells."""

@@ -16,24 +16,12 @@ ARGUMENT = "features_key"
 
 @dataclass(frozen=True)
 class Features:
-    """Registered features.
+    """Registered features."""
 
-    Attributes
-    ----------
-    rows_are
-        ``"drug"`` (rows are drugs) or ``"context"`` (rows are contexts).
-    rows
-        Names of the drugs; empty for contexts, whose order is that of the contexts table.
-    names
-        Names of the Q features.
-    values
-        ``(rows, Q)`` float64, in the user's units; 0 in control contexts.
-    """
-
-    rows_are: str
-    rows: tuple[str, ...]
-    names: tuple[str, ...]
-    values: np.ndarray
+    rows_are: str  # `"drug"` (rows are drugs) or `"context"` (rows are contexts)
+    rows: tuple[str, ...]  # names of the drugs; empty for contexts, whose order is that of the contexts table
+    names: tuple[str, ...]  # names of the Q features
+    values: np.ndarray  # (rows, Q) float64, in the user's units; 0 in control contexts
 
     def to_state(self) -> dict[str, Any]:
         """Plain lists and arrays."""

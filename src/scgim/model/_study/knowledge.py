@@ -20,21 +20,13 @@ HIGHEST = 0.999
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What is known of a system before its cells are looked at.
+    """What is known of a system before its cells are looked at."""
 
-    Attributes
-    ----------
-    edges
-        ``(G, G)``; prior probability of each edge, row causes column, 0 where forbidden; None where nothing is known.
-    targets
-        ``(D, G)``; 1 where a drug is known to act, NaN elsewhere; None where nothing is known.
-    network
-        Regulators whose activity drugs may change; None where none is given.
-    """
-
+    # (G, G) prior probability of each edge, row causes column, 0 where forbidden; None where nothing is known
     edges: np.ndarray | None = None
+    # (D, G) 1 where a drug is known to act, NaN elsewhere; None where nothing is known
     targets: np.ndarray | None = None
-    network: Network | None = None
+    network: Network | None = None  # regulators whose activity drugs may change; None where none is given
 
     @classmethod
     def of(

@@ -47,25 +47,14 @@ def registered_values(data: Study) -> Values:
 
 @dataclass(frozen=True)
 class ObservedCells:
-    """The registered cells with their size factors; see `scgim._core.observation.base.Cells`.
+    """The registered cells with their size factors; see `scgim._core.observation.base.Cells`."""
 
-    Attributes
-    ----------
-    chunks
-        The cells.
-    n_contexts
-        Number of contexts K.
-    mechanism, pool
-        Functions and scatter of `moments`, see :func:`scgim._core.moments.moments.compute_moments`.
-    size
-        ``(N,)``; registered size factors, or None.
-    """
-
-    chunks: Cells
-    n_contexts: int
+    chunks: Cells  # the cells
+    n_contexts: int  # number of contexts K
+    # functions and scatter of `moments`, see `scgim._core.moments.moments.compute_moments`
     mechanism: Basis
     pool: np.ndarray | None
-    size: np.ndarray | None
+    size: np.ndarray | None  # (N,) registered size factors, or None
 
     @property
     def index(self) -> np.ndarray:

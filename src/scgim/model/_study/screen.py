@@ -14,24 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Screen:
-    """The training data of a model.
+    """The training data of a model."""
 
-    Attributes
-    ----------
-    cells
-        Registered cells, adjusted for continuous covariates.
-    design
-        Drugs, doses, groups and levels of the contexts.
-    genes
-        Names of the G genes.
-    features
-        Features of drugs or contexts, or None.
-    knowledge
-        What is known of edges and targets.
-    """
-
-    cells: Cells
-    design: Design
-    genes: tuple[str, ...]
-    features: Features | None
-    knowledge: Knowledge
+    cells: Cells  # registered cells, adjusted for continuous covariates
+    design: Design  # drugs, doses, groups and levels of the contexts
+    genes: tuple[str, ...]  # names of the G genes
+    features: Features | None  # features of drugs or contexts, or None
+    knowledge: Knowledge  # what is known of edges and targets

@@ -110,38 +110,17 @@ def spec_of(registry: dict) -> Spec:
 
 @dataclass(frozen=True)
 class Study:
-    """What a registry tells without the data: N cells in K contexts, of C baseline groups, with G genes.
+    """What a registry tells without the data: N cells in K contexts, of C baseline groups, with G genes."""
 
-    Attributes
-    ----------
-    spec
-        What was registered.
-    table
-        One row a context: the registered columns, with doses in the user's unit, and `n_cells`.
-    design
-        Drugs, doses and baseline groups of the contexts.
-    groups
-        ``(C, covariates)``; covariate values of each baseline group, as str.
-    features
-        Features of drugs or contexts, or None.
-    genes
-        Names of the G modelled variables.
-    modality
-        Modality of each of them; None for AnnData.
-    counts
-        Whether the values are raw counts.
-    smallest, largest
-        Range of the values, in units of the modelled expression; NaN where a registry does not tell.
-    """
-
-    spec: Spec
-    table: pd.DataFrame
-    design: Design
-    groups: pd.DataFrame
-    features: Features | None
-    genes: list[str]
-    modality: list[str | None]
-    counts: bool
+    spec: Spec  # what was registered
+    table: pd.DataFrame  # one row a context: the registered columns, with doses in the user's unit, and `n_cells`
+    design: Design  # drugs, doses and baseline groups of the contexts
+    groups: pd.DataFrame  # (C, covariates) covariate values of each baseline group, as str
+    features: Features | None  # features of drugs or contexts, or None
+    genes: list[str]  # names of the G modelled variables
+    modality: list[str | None]  # modality of each of them; None for AnnData
+    counts: bool  # whether the values are raw counts
+    # range of the values, in units of the modelled expression; NaN where a registry does not tell
     smallest: float = float("nan")
     largest: float = float("nan")
 

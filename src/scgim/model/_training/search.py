@@ -31,23 +31,12 @@ LEAST_TIME = 1e-3
 
 @dataclass(frozen=True)
 class Search:
-    """A search by moments.
+    """A search by moments."""
 
-    Attributes
-    ----------
-    screen
-        What was measured, and what is known.
-    size
-        ``(N,)``; size factors of the cells, or None.
-    penetrance
-        Whether the share of cells that respond is learned.
-    progress, timeout
-        See `GIM.train`.
-    """
-
-    screen: Screen
-    size: Any
-    penetrance: bool
+    screen: Screen  # what was measured, and what is known
+    size: Any  # (N,) size factors of the cells, or None
+    penetrance: bool  # whether the share of cells that respond is learned
+    # see `GIM.train`
     progress: Progress | None
     timeout: float | None
 

@@ -1,14 +1,12 @@
 """Edges of regulators that cells speak for (layer `_core`; not from the paper).
 
-A network lacks edges and says nothing of their sizes. The activity of a regulator varies from cell to cell by ``s``, in units of what its
-average gene moves by, and gives gene j a loading (`scgim._core.posterior.regulation.loadings`)
+The activity of a regulator varies between cells by ``s``, which gives gene j a loading (`scgim._core.posterior.regulation.loadings`)
 
 ``l_j ~ N(s w_j u_j, e^2)`` with ``u_j ~ N(1, RELATIVE_SD^2)`` where there is an edge, else ``l_j ~ t(0, e^2)``,
 
-with an error e no less than what most genes show that the network does not name, and tails as heavy as these ask for. A gene that is not
-named has a loading of either sign where an edge is lacking; as many are expected to lack as to be wrong. Probabilities and sizes
-of edges are averages over a grid of s, among them zero, where cells say nothing. They speak for edges, never against those that are named:
-the graph may explain what an edge adds to the covariance.
+with errors and tails that most genes show which the network does not name. As many edges are expected to lack as to be wrong.
+Probabilities and sizes are averages over a grid of s, with zero, where cells say nothing. They speak for edges, never against those that
+are named: the graph may explain what an edge adds to the covariance.
 """
 
 from __future__ import annotations
@@ -35,22 +33,13 @@ TINY = 1e-12
 
 @dataclass(frozen=True)
 class Edges:
-    """Edges of one regulator to G genes, as cells tell them.
+    """Edges of one regulator to G genes, as cells tell them."""
 
-    Attributes
-    ----------
-    right
-        ``(G,)``; probability.
-    weight, sd
-        ``(G,)``; expected signed size if there is one, and its standard deviation.
-    variance
-        Of the activity between cells.
-    """
-
-    right: np.ndarray
+    right: np.ndarray  # (G,) probability
+    # (G,) expected signed size if there is one, and its standard deviation
     weight: np.ndarray
     sd: np.ndarray
-    variance: float
+    variance: float  # of the activity between cells
 
 
 def weigh_edges(network: Network, moments: Moments, effects: np.ndarray) -> Network:
@@ -60,8 +49,6 @@ def weigh_edges(network: Network, moments: Moments, effects: np.ndarray) -> Netw
     ----------
     network
         As it was given.
-    moments
-        Of the cells.
     effects
         ``(G, G)``; of genes on each other.
     """

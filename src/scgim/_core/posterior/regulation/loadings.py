@@ -1,13 +1,11 @@
 """What regulators that vary from cell to cell add to a covariance (layer `_core`; not from the paper).
 
-A regulator whose activity differs between cells of a context correlates its genes. Whom it acts on is told by the network; how strongly
-is learned here, by one factor a regulator whose loadings are zero elsewhere,
+The network tells whom a regulator acts on; how strongly is told by one factor a regulator, whose loadings are zero elsewhere,
 
 ``correlation = loading' loading + rest``,
 
-by the pairs of its genes, one loading after the other. A few pairs act on one another besides, so that what is left has the heavy tails of a
-Cauchy distribution. A gene that the network names by mistake has a loading near zero, and a regulator that explains no more than
-chance has none.
+one loading after the other. Some pairs act on one another besides, so that the rest has the heavy tails of a Cauchy distribution. A
+regulator that explains no more than chance has no loadings.
 """
 
 from __future__ import annotations

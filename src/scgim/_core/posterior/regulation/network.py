@@ -15,32 +15,18 @@ RELATIVE_SD = 0.4  # of the size of an edge
 @savable
 @dataclass(frozen=True)
 class Network:
-    """What regulators act on: E edges from T regulators to genes.
+    """What regulators act on: E edges from T regulators to genes."""
 
-    Attributes
-    ----------
-    names
-        Of the regulators.
-    source, target
-        ``(E,)``; regulator and gene of each edge.
-    weight
-        ``(E,)``; signed size, of root mean square one for each regulator.
-    variance
-        ``(T,)``; of the activity between the cells of a context, in units of what the average target gene moves by; None where it is
-        not known.
-    right
-        ``(E,)``; probability of the edge; None for `RIGHT`.
-    sd
-        ``(E,)``; standard deviation of `weight`; None for `RELATIVE_SD` of it.
-    """
-
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # of the regulators
+    # (E,) regulator and gene of each edge
     source: np.ndarray
     target: np.ndarray
-    weight: np.ndarray
+    weight: np.ndarray  # (E,) signed size, of root mean square one for each regulator
+    # (T,) of the activity between the cells of a context, in units of what the average target gene moves by; None where
+    # it is not known
     variance: np.ndarray | None = None
-    right: np.ndarray | None = None
-    sd: np.ndarray | None = None
+    right: np.ndarray | None = None  # (E,) probability of the edge; None for `RIGHT`
+    sd: np.ndarray | None = None  # (E,) standard deviation of `weight`; None for `RELATIVE_SD` of it
 
     @property
     def probability(self) -> np.ndarray:

@@ -1,18 +1,13 @@
 """Regulators whose activity drugs change, judged together with shifts of genes (layer `_core`; not from the paper).
 
-A regulator is a node without a measured value; a network says which genes it acts on, and how. A drug that changes its activity by
-a moves the genes of its edges by ``a w_j``. An edge is right with a probability, and its size is known up to a standard deviation (which cells
-tell where they can, `scgim._core.posterior.regulation.edges`), so that wrong edges cost little and sizes need not be given. Each gene is then still (up to drift),
-moved by the regulator, or a target of its own; with the edges summed out gene by gene the likelihood of the activity is a product over
-genes, and its evidence one sum over a grid: exact, whatever the genes do.
+A regulator is a node without a measured value. A drug that changes its activity by a moves the genes of its edges by ``a w_j``, where
+edges are right with a probability and sizes are known up to a standard deviation. Each gene is still (up to drift), moved by the regulator,
+or a target of its own; with edges summed out gene by gene, the evidence of an activity is one sum over a grid: exact.
 
-A regulator that no drug touches varies from cell to cell all the same, with a variance ``v`` that the covariance within contexts tells
-(`scgim._core.posterior.regulation.loadings`). The mean over a drug's n cells then has a chance activity ``a ~ N(0, v / n)``, which moves all
-genes of the regulator together: as errors of single genes it would be taken for an act of the drug. A drug that acts on it adds to that,
-``a ~ N(0, v / n + s^2)``.
+Untouched, a regulator varies between cells with a variance ``v`` (`scgim._core.posterior.regulation.loadings`), so that the mean over n cells
+has a chance activity ``a ~ N(0, v / n)``, which moves all its genes together; a drug that acts on it adds to that, ``N(0, v / n + s^2)``.
 
-Regulators of a drug are found one effect at a time, each a choice of one regulator or none, given the others
-:cite:p:`wang2020`: regulators that share genes share the probability, and one explains the other away.
+Regulators of a drug are found one effect at a time, each a choice of one or none given the others :cite:p:`wang2020`.
 """
 
 from __future__ import annotations
@@ -41,25 +36,16 @@ CLEAR = 2.0  # standard deviations of what a regulator adds to a gene
 @savable
 @dataclass(frozen=True)
 class RegulatorFit:
-    """Regulators whose activity drugs change.
+    """Regulators whose activity drugs change."""
 
-    Attributes
-    ----------
-    network
-        T regulators.
-    probability, log_odds
-        ``(D, T)``; that the drug changes the activity of the regulator.
-    activity, activity_sd
-        ``(D, T)``; change if so, and its standard deviation, in units of what the average target gene moves by.
-    shift, shift_sd
-        ``(D, G)``; what regulators add to the genes, in expectation, and its standard deviation.
-    """
-
-    network: Network
+    network: Network  # T regulators
+    # (D, T) that the drug changes the activity of the regulator
     probability: np.ndarray
     log_odds: np.ndarray
+    # (D, T) change if so, and its standard deviation, in units of what the average target gene moves by
     activity: np.ndarray
     activity_sd: np.ndarray
+    # (D, G) what regulators add to the genes, in expectation, and its standard deviation
     shift: np.ndarray
     shift_sd: np.ndarray
 
@@ -200,8 +186,6 @@ def fit_regulators(
         Of R rows, each a drug at a level.
     network
         What regulators act on.
-    n_drugs
-        Number of drugs D.
 
     Returns
     -------

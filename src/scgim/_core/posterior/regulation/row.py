@@ -15,30 +15,14 @@ TINY = 1e-300
 
 @dataclass(frozen=True)
 class Row:
-    """Likelihoods of one row of shifts, a drug at a level; drift is a mixture of C Gaussians, under each of two explanations.
+    """Likelihoods of one row of shifts, a drug at a level; drift is a mixture of C Gaussians, under each of two explanations."""
 
-    Attributes
-    ----------
-    shift
-        ``(2, G)``; beyond what is fixed, as its parents leave it and as a whole.
-    spread
-        ``(C, 2, G)``; variances of `shift`, if nothing but drift moves the gene.
-    share
-        ``(C, 2)``; of the components.
-    target
-        ``(G,)``; likelihood if the gene is a target of its own.
-    p_target
-        Prior probability of that.
-    variance
-        ``(G,)``; of the shift that parents leave, with that of drift.
-    """
-
-    shift: np.ndarray
-    spread: np.ndarray
-    share: np.ndarray
-    target: np.ndarray
-    p_target: float
-    variance: np.ndarray
+    shift: np.ndarray  # (2, G) beyond what is fixed, as its parents leave it and as a whole
+    spread: np.ndarray  # (C, 2, G) variances of `shift`, if nothing but drift moves the gene
+    share: np.ndarray  # (C, 2) of the components
+    target: np.ndarray  # (G,) likelihood if the gene is a target of its own
+    p_target: float  # prior probability of that
+    variance: np.ndarray  # (G,) of the shift that parents leave, with that of drift
 
     @classmethod
     def of(cls, shifts: Shifts, background: Background, r: int, genes: np.ndarray, fixed: np.ndarray) -> Row:

@@ -1,11 +1,9 @@
 """Penetrance: the share of the cells that responds to a drug (layer `_core`; not from the paper).
 
-Where a share s of the cells responds, all targets together, and the others do not, a mean that moves by m moves by m / s in the cells that
-respond, and variances there grow by ``m^2 (1 - s) / s``. The variance of a gene in a context then is scaled inverse chi-squared around
-that of the gene elsewhere, with this added at the targets of the drug; the share of each drug has its posterior on a grid. A share of
-one has a prior probability of its own, which is learned from all drugs and starts at one half, so that shares are drawn towards one.
-A context tells the share of its own cells, once for all its targets: binomial around that of the drug.
-Where variances differ between contexts for other reasons, they have few degrees of freedom, and say little of the share.
+Where a share s of the cells responds, a mean that moves by m moves by m / s in these, and the variance grows by ``m^2 (1 - s) / s``. The
+variance of a gene in a context is scaled inverse chi-squared around that elsewhere, with this added at targets; the share of each drug
+has its posterior on a grid, the share of a context is binomial around it. That all cells respond has a prior probability of its own, learned from
+all drugs, which draws shares towards one.
 """
 
 from __future__ import annotations
@@ -33,14 +31,9 @@ PRIOR_DRUGS = 4.0  # drugs that this counts for, half of them with all cells
 @savable
 @dataclass(frozen=True)
 class Penetrance:
-    """The share of the cells that respond.
+    """The share of the cells that respond."""
 
-    Attributes
-    ----------
-    share, low, high
-        ``(D,)``; posterior mean of each drug, and the ends of its 90 % interval; empty where it was not asked for.
-    """
-
+    # (D,) posterior mean of each drug, and the ends of its 90 % interval; empty where it was not asked for
     share: np.ndarray
     low: np.ndarray
     high: np.ndarray
@@ -69,8 +62,6 @@ def learn_penetrance(moments: Moments, design: Design, targets: Effects, weights
     ----------
     moments
         Of the cells, with `square`.
-    design
-        Of the contexts.
     targets
         ``(K, G)``; of the contexts, in units of the expression.
     weights

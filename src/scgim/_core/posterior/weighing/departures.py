@@ -1,12 +1,11 @@
 """What the model misses at one dose it misses at doses nearby (layer `_core`; not from the paper).
 
-Where mechanisms or a curve are only about right, what is left of a fitted context is no noise: it changes smoothly as the effect
-grows. What a drug leaves of a gene is a random walk along the fraction h of its full effect, which starts at none:
+What a drug leaves of a gene is a random walk along the fraction h of its full effect,
 
 ``left_l = s(h_l) + error_l``,  ``cov(s(h), s(h')) = walk_sd^2 min(h, h')``.
 
 Each pair of drug and gene has one of a few `walk_sd`, whose shares are learned from all pairs by maximum likelihood: where the model is
-right no pair walks. The mean of a walk is an interpolation between doses, drawn to zero as far as what was left may be an error.
+right no pair walks. The mean of a walk interpolates between doses, drawn to zero as far as what was left may be an error.
 """
 
 from __future__ import annotations
@@ -28,15 +27,9 @@ SAFE = 1e-12  # variance, or weight
 
 @dataclass(frozen=True)
 class Departures:
-    """Shares of the pairs of drug and gene that walk.
+    """Shares of the pairs of drug and gene that walk."""
 
-    Attributes
-    ----------
-    share
-        ``(C,)``; of each of `WALKS`.
-    """
-
-    share: np.ndarray
+    share: np.ndarray  # (C,) of each of `WALKS`
 
     def coefficients(self, height: np.ndarray, left: np.ndarray, error: np.ndarray) -> np.ndarray:
         """Contexts of one drug: ``(L, G)`` by which ``min(height, h)`` says what is missed at a fraction h, ``min(height, h) @ out``.
@@ -101,8 +94,6 @@ def learn_departures(left: np.ndarray, error: np.ndarray, design: Design, fracti
     ----------
     left, error
         ``(K, G)``; what targets and drift of drugs leave of the contexts, and the variances of their errors, in standard deviations of the genes.
-    design
-        Of the contexts.
     fraction
         ``(K, D)``; fraction of the full effect of each drug.
     """

@@ -1,9 +1,8 @@
 """Contexts predicted from the others: new doses, new baseline groups, new combinations (layer `_core`; not from the paper).
 
-Everything is in what is added to the genes, beyond what the graph passes on: with linear mechanisms, to mix it is to mix means. Errors
-are compared where they are seen, in mean changes of all genes. The model's rule for a context that is left out is the plain estimate of
-the full effect from the other contexts, times what the fit keeps of the plain estimate from all, times the fraction of the full effect at
-the dose, and what this misses at the other doses. Graph, curves and shrinkage stay as they are.
+Rules mix what is added to the genes, beyond what the graph passes on; errors are compared in mean changes of all genes. The model's rule
+is the plain estimate of the full effect from the other contexts, times what the fit keeps of the plain estimate from all, times the
+fraction at the dose, and what this misses at other doses. Graph, curves and shrinkage stay as they are.
 """
 
 from __future__ import annotations

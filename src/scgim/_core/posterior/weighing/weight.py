@@ -1,7 +1,7 @@
 """How much of a prediction is the model's, and how much that of a simple baseline (layer `_core`; not from the paper).
 
-Measured contexts are left out in turn, each is predicted from the others by the model's rule and by a baseline, and the share of the
-model follows by regression between the two: ``y - b = w (m - b)``, with w between 0 and 1. Nothing is fitted again.
+Contexts that are left out are predicted by both, and the share of the model follows by regression, ``y - b = w (m - b)``, with w
+between 0 and 1. Nothing is fitted again.
 """
 
 from __future__ import annotations
@@ -16,26 +16,16 @@ CLEAR = 1.0  # standard errors by which the mixture has to predict better than t
 
 @dataclass(frozen=True)
 class Weighed:
-    """What left-out contexts say of a kind of prediction.
+    """What left-out contexts say of a kind of prediction."""
 
-    Attributes
-    ----------
-    weight
-        Share of the model; 1 unless mixing predicts better.
-    error, error_of_model, error_of_baseline
-        Root mean squared error of contexts that were left out, in standard deviations of the genes; NaN where there are too few.
-    n_units
-        Drugs, contexts or combinations that were left out together.
-    baseline
-        Name of the baseline.
-    """
-
-    weight: float
+    weight: float  # share of the model; 1 unless mixing predicts better
+    # root mean squared error of contexts that were left out, in standard deviations of the genes; NaN where there are
+    # too few
     error: float
     error_of_model: float
     error_of_baseline: float
-    n_units: int
-    baseline: str
+    n_units: int  # drugs, contexts or combinations that were left out together
+    baseline: str  # name of the baseline
 
     def settings(self, of: str) -> dict[str, float | str]:
         """For the settings of a fit; nothing where too little was measured."""

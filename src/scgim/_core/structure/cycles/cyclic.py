@@ -1,10 +1,8 @@
 """Score and search of linear systems with cycles (layer `_core`; not from the paper).
 
-With ``x = x A + baseline + shift + noise`` the log likelihood of N cells is that of the residuals of each gene, as without
-cycles, plus ``N log|det(I - A)|``. In one column of A, the coefficients of one gene, the determinant is linear, so that
-the best coefficients given those of all other genes have a closed form; coordinate ascent over the genes and greedy
-changes of their parents do the rest, from several starts (`cyclic_start`). Only stable systems (spectral radius below 1) are allowed: without that, a
-cycle and its reverse, with rescaled coefficients, describe the same cells.
+With ``x = x A + baseline + shift + noise`` the log likelihood of N cells gains ``N log|det(I - A)|``, which is linear in the coefficients of
+one gene, so that the best ones given all others have a closed form. Coordinate ascent and greedy changes of parents do the rest, from
+several starts (`cyclic_start`). Only stable systems are allowed: else a cycle and its reverse describe the same cells.
 """
 
 from __future__ import annotations

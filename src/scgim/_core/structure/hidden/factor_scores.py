@@ -47,8 +47,6 @@ def factor_scores(residual: np.ndarray, error: np.ndarray, loading: np.ndarray, 
         ``(K, G)``; means that the mechanisms leave, against the controls, and their variances.
     loading
         ``(r, G)``.
-    design
-        Of the contexts.
     """
     targets, acts, r = Targets(error, design), ~design.control, len(loading)
     spread = np.ones(r)

@@ -1,11 +1,9 @@
 """Hidden causes that move several genes at once: latent factors of the noises (layer `_core`; not from the paper).
 
-With factors z the noises of a cell are ``e = L z + own noise``, so that their covariance within contexts is ``L L' + D``, and a
-drug may move a factor, which moves the means of a context by ``L f``. Given a graph, L and D are those of a factor analysis of
-what the mechanisms leave, and f that of a regression in which sparse targets are integrated out. Given the factors,
-the graph is searched in moments from which they were taken out. In between both are moved together (`fit_together`). It begins
-with factors of a covariance whose inverse is sparse without them (`sparse_and_low_rank`), from several prices. What is kept is what has most
-evidence, the graph without factors among it.
+With factors z noises are ``e = L z + own noise``, with covariance ``L L' + D`` within contexts, and a drug may move the means by ``L f``.
+Given a graph, L and D are those of a factor analysis of what it leaves, f that of a regression beside sparse targets; given the factors,
+the graph is searched in moments without them. In between both are moved together (`fit_together`); it begins with
+`sparse_and_low_rank`. What has most evidence is kept, the graph without factors among it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """How much noise of measurement there is, by evidence (layer `_core`; not from the paper).
 
-First one share of the variance of all genes, from none upwards, as long as the evidence grows; then a variance for each gene, in turn
-with the graph. See `scgim._core.structure.hidden.measured`. Noise of each gene for itself makes slopes small and correlates nothing: where
-correlations misfit beside it, something else is the cause, and it is not kept.
+First one share of the variance of all genes, then a variance for each gene, in turn with the graph; see
+`scgim._core.structure.hidden.measured`. Such noise correlates nothing: where correlations misfit beside it, it is not kept.
 """
 
 from __future__ import annotations

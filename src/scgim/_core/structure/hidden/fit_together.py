@@ -1,10 +1,8 @@
 """Effects of genes on each other and hidden factors, moved together (layer `_core`; not from the paper).
 
-A graph found beside factors that are a little wrong has false edges for what these lack, and factors found beside a graph with
-false edges are wrong: taken in turn, neither ever moves. Here an order of the genes is given, every earlier gene may act
-on every later one, and effects, loadings and noises climb the likelihood of the covariance within contexts and of the means
-together. Effects pay ``price * log(a^2 + width^2)`` each, with a width that falls step by step: nearly a ridge at first, nearly
-a price for each edge at last.
+Taken in turn, a graph beside slightly wrong factors and factors beside false edges never move. Here every earlier gene may act on
+every later one, and effects, loadings and noises climb the likelihood of covariance and means together. Effects pay
+``price * log(a^2 + width^2)`` each, with a width that falls: nearly a ridge at first, nearly a price for each edge at last.
 """
 
 from __future__ import annotations
@@ -54,8 +52,6 @@ class Climb:
         Cells that it is from.
     allowed
         ``(G, G)`` bool; effects that are possible, without cycles.
-    n_factors
-        Number of factors r.
     """
 
     def __init__(self, within: np.ndarray, n: float, allowed: np.ndarray, n_factors: int) -> None:
@@ -111,8 +107,6 @@ def fit_together(
         ``(G, G)``; covariance within contexts.
     mean
         ``(K, G)``; means of contexts against the controls.
-    design
-        Of the contexts.
     allowed
         ``(G, G)`` bool; effects that are possible, without cycles.
     start

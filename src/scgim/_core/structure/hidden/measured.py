@@ -1,8 +1,7 @@
 """Noise of measurement: what is seen of a gene varies more than the gene (layer `_core`; not from the paper).
 
-Of what is seen, ``x = y + m``, the genes y act on one another, and the noise m, with a variance of each gene, on nothing. Slopes between noisy
-genes are too small, means are passed on whole: a gene that follows another one falls further than the graph explains, and is
-taken for a target of its own. The covariance within contexts is ``A' D A + M`` with ``A = inv(I - effects)`` and diagonal D and M.
+Of what is seen, ``x = y + m``, the genes y act on one another, and the noise m on nothing: slopes between noisy genes are too small, while
+means are passed on whole. The covariance within contexts is ``A' D A + M`` with ``A = inv(I - effects)`` and diagonal D and M.
 """
 
 from __future__ import annotations
@@ -124,8 +123,6 @@ def climb(
     ----------
     usual, moments
         Without the noise that all genes share, and that was found so far.
-    design
-        Of the contexts.
     weights, evidence
         Effects ``(G, G)`` of genes on each other in a graph, and what it leaves.
     mean

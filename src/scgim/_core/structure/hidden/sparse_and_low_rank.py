@@ -1,8 +1,7 @@
 """Factors of a covariance whose inverse is sparse without them (layer `_core`).
 
-Of genes that act on one another while factors act on some of them, the inverse covariance is a sparse matrix less one of
-low rank :cite:p:`chandrasekaran2012`. Both are found together by a convex programme, without a graph. Shrunk as they are, they are a
-start.
+The inverse covariance of genes that act on one another beside factors is a sparse matrix less one of low rank
+:cite:p:`chandrasekaran2012`; a convex programme finds both, without a graph.
 """
 
 from __future__ import annotations
