@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # before numpy
@@ -18,10 +19,12 @@ import logging
 
 import numpy as np
 import pandas as pd
-from _store import append, drop, finished, need, parsed, read, versions
+from _store import append, command, drop, finished, need, parsed, read, versions
 
 __all__ = [
     "append",
+    "cases",
+    "command",
     "complete",
     "data_file",
     "drop",
@@ -61,16 +64,32 @@ def record(path: Path, keys: dict[str, object], table: pd.DataFrame, made_by: st
     append(path, pd.concat([pd.DataFrame(keys, index=table.index), table], axis=1).assign(versions=made_by))
 
 
-def complete(path: Path, cases: list[dict[str, object]], score: Callable[..., dict[str, float]]) -> None:
-    """Add a row with ``score(**case)`` of each case that has none yet."""
-    quiet()
-    made_by = versions()
-    done = finished(path, list(cases[0])) if cases else set()
-    for case in cases:
-        if tuple(case.values()) not in done:
-            values = score(**case)
-            record(path, case, pd.DataFrame([values]), made_by)
-            print(*case.values(), {name: round(float(value), 1) for name, value in values.items()}, flush=True)
+def cases(**values: Iterable[object]) -> list[dict[str, object]]:
+    """All combinations; the last value changes first."""
+    return [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
+
+
+def complete(
+    arguments: argparse.Namespace,
+    name: str,
+    script: str,
+    cases: list[dict[str, object]],
+    score: Callable[..., pd.DataFrame | dict[str, float]],
+) -> Path:
+    """The file of the rows, to which ``score(**case)``, a row or a table, is added of each case that is not there yet."""
+
+    def make(path: Path) -> None:
+        quiet()
+        made_by = versions()
+        for case in cases:
+            if tuple(case.values()) not in finished(path, list(case)):
+                values = score(**case)
+                table = values if isinstance(values, pd.DataFrame) else pd.DataFrame([values])
+                record(path, case, table, made_by)
+                print(*case.values(), flush=True)
+                print(table.round(3).to_string(index=False), flush=True)
+
+    return rows_of(arguments, name, script, make)
 
 
 def log_normalise(counts: object) -> np.ndarray:

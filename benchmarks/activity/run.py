@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import argparse
 import time
+from functools import partial
 
 import _real
 import numpy as np
@@ -27,20 +28,16 @@ BACKGROUNDS = (0.0, 0.2)
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--method", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--quick", action="store_true", help="tiny systems, to see that everything runs")
-    return _real.parsed(parser, argv, HERE)
+    return _real.parsed(_real.command(__doc__, seeds=5, quick="tiny systems", method=METHODS), argv, HERE)
 
 
-def score(method: str, background: float, seed: int, *, quick: bool) -> pd.DataFrame:
+def score(method: str, background_sd: float, seed: int, *, quick: bool) -> pd.DataFrame:
     """One row a metric."""
     import scgim
 
     size = {"n_genes": 6, "n_drugs": 4, "n_control": 200} if quick else {"n_genes": 20, "n_drugs": 20}
     adata = scgim.datasets.simulate(
-        **size, intervention="activity", new_doses=(), n_new_drugs=0, background_sd=background, rng=seed
+        **size, intervention="activity", new_doses=(), n_new_drugs=0, background_sd=background_sd, rng=seed
     )
     truth = adata.uns["truth"]
     for slot in (adata.uns, adata.obsm):
@@ -70,28 +67,10 @@ def score(method: str, background: float, seed: int, *, quick: bool) -> pd.DataF
     return pd.DataFrame({"metric": list(values), "value": list(values.values())})
 
 
-def make_rows(arguments: argparse.Namespace, path: Path) -> None:
-    """Add to the rows what is not among them yet."""
-    _real.quiet()
-    made_by = _real.versions()
-    for seed in arguments.seeds:
-        for background in BACKGROUNDS:
-            for method in arguments.method:
-                if (background, seed, method) in _real.finished(path, ["background_sd", "seed", "method"]):
-                    continue
-                table = score(method, background, seed, quick=arguments.quick)
-                keys = {"background_sd": background, "seed": seed, "method": method}
-                _real.record(path, keys, table, made_by)
-                print(background, seed, method, table.set_index("metric")["value"].round(3).to_dict(), flush=True)
-
-
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    path = arguments.out / "seeds.csv"
-    if arguments.summary:
-        _real.need(path, __file__)
-    else:
-        make_rows(arguments, path)
+    cases = _real.cases(background_sd=BACKGROUNDS, seed=arguments.seeds, method=arguments.method)
+    path = _real.complete(arguments, "seeds.csv", __file__, cases, partial(score, quick=arguments.quick))
     wide = _real.summarise(path, ["background_sd"], arguments.tables / "median.csv", list(METHODS), "median")
     print(wide.round(3).to_string())
 

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import argparse
 import warnings
+from functools import partial
 
 import _real
 import numpy as np
@@ -29,11 +30,7 @@ ORDER = ["scgim", "scgim_alone", "best_baseline"]
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--case", nargs="+", choices=list(CASES), default=list(CASES))
-    parser.add_argument("--quick", action="store_true", help="tiny screens, to see that everything runs")
-    return _real.parsed(parser, argv, HERE)
+    return _real.parsed(_real.command(__doc__, seeds=3, quick="tiny screens", case=CASES), argv, HERE)
 
 
 def means(model: object, case: Case) -> np.ndarray:
@@ -79,11 +76,7 @@ def make_rows(arguments: argparse.Namespace, path: Path) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    path = arguments.out / "seeds.csv"
-    if arguments.summary:
-        _real.need(path, __file__)
-    else:
-        make_rows(arguments, path)
+    path = _real.rows_of(arguments, "seeds.csv", __file__, partial(make_rows, arguments))
     print(_real.summarise(path, ["case"], arguments.tables / "average.csv", ORDER).round(3).to_string())
 
 

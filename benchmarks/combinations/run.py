@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import argparse
 import time
+from functools import partial
 
 import _real
 import numpy as np
@@ -29,11 +30,7 @@ ORDER = [*METHODS, "additive_baseline", "ridge", "knn", "training_mean", "contro
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--system", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS))
-    parser.add_argument("--quick", action="store_true", help="tiny systems, to see that everything runs")
-    return _real.parsed(parser, argv, HERE)
+    return _real.parsed(_real.command(__doc__, seeds=5, quick="tiny systems", system=SYSTEMS), argv, HERE)
 
 
 def simulate(system: str, seed: int, *, quick: bool):
@@ -87,27 +84,10 @@ def score(system: str, seed: int, *, quick: bool) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def make_rows(arguments: argparse.Namespace, path: Path) -> None:
-    """Add to the rows what is not among them yet."""
-    _real.quiet()
-    made_by = _real.versions()
-    for seed in arguments.seeds:
-        for system in arguments.system:
-            if (system, seed) in _real.finished(path, ["system", "seed"]):
-                continue
-            table = score(system, seed, quick=arguments.quick)
-            _real.record(path, {"system": system, "seed": seed}, table, made_by)
-            values = table.set_index(["method", "metric"])["value"].xs("mean_distance", level="metric")
-            print(system, seed, (values / values["additive_baseline"]).round(3).to_dict(), flush=True)
-
-
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    path = arguments.out / "seeds.csv"
-    if arguments.summary:
-        _real.need(path, __file__)
-    else:
-        make_rows(arguments, path)
+    cases = _real.cases(system=arguments.system, seed=arguments.seeds)
+    path = _real.complete(arguments, "seeds.csv", __file__, cases, partial(score, quick=arguments.quick))
     wide = _real.summarise(path, ["system"], arguments.tables / "median.csv", ORDER, "median")
     base = wide[wide["method"] == "additive_baseline"].set_index("system")["mean_distance"]
     wide.insert(3, "ratio_to_additive_baseline", wide["mean_distance"] / wide["system"].map(base).to_numpy())

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import argparse
 import time
+from functools import partial
 from typing import Any
 
 import _real
@@ -33,11 +34,7 @@ RADIUS = 0.8
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--method", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--quick", action="store_true", help="tiny systems, to see that everything runs")
-    return _real.parsed(parser, argv, HERE)
+    return _real.parsed(_real.command(__doc__, seeds=5, quick="tiny systems", method=METHODS), argv, HERE)
 
 
 def coefficients(n_genes: int, rng: np.random.Generator, n_cycles: int = 2) -> np.ndarray:
@@ -109,26 +106,10 @@ def score(method: str, seed: int, *, quick: bool) -> pd.DataFrame:
     return pd.DataFrame({"metric": list(values), "value": list(values.values())})
 
 
-def make_rows(arguments: argparse.Namespace, path: Path) -> None:
-    """Add to the rows what is not among them yet."""
-    _real.quiet()
-    made_by = _real.versions()
-    for seed in arguments.seeds:
-        for method in arguments.method:
-            if (seed, method) in _real.finished(path, ["seed", "method"]):
-                continue
-            table = score(method, seed, quick=arguments.quick)
-            _real.record(path, {"seed": seed, "method": method}, table, made_by)
-            print(seed, method, table.set_index("metric")["value"].round(3).to_dict(), flush=True)
-
-
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    path = arguments.out / "seeds.csv"
-    if arguments.summary:
-        _real.need(path, __file__)
-    else:
-        make_rows(arguments, path)
+    cases = _real.cases(seed=arguments.seeds, method=arguments.method)
+    path = _real.complete(arguments, "seeds.csv", __file__, cases, partial(score, quick=arguments.quick))
     wide = _real.summarise(path, [], arguments.tables / "average.csv", list(METHODS))
     print(wide.round(3).to_string())
 

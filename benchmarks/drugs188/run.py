@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import argparse
 import time
+from functools import partial
 
 import _real
 import numpy as np
@@ -30,11 +31,8 @@ N_HELD_OUT = 30
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--rules", nargs="+", choices=["structure", "unrelated"], default=["structure", "unrelated"])
+    parser = _real.command(__doc__, seeds=3, quick="few drugs and cells", rules=["structure", "unrelated"])
     parser.add_argument("--bits", type=int, default=1024, help="length of the fingerprints")
-    parser.add_argument("--quick", action="store_true", help="few drugs and cells, to see that everything runs")
     return _real.parsed(parser, argv, HERE)
 
 
@@ -114,11 +112,7 @@ def make_rows(arguments: argparse.Namespace, path: Path) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    path = arguments.out / "seeds.csv"
-    if arguments.summary:
-        _real.need(path, __file__)
-    else:
-        make_rows(arguments, path)
+    path = _real.rows_of(arguments, "seeds.csv", __file__, partial(make_rows, arguments))
     print(_real.summarise(path, ["rule"], arguments.tables / "median.csv", ORDER, "median").round(3).to_string())
 
 

@@ -31,8 +31,7 @@ SCREENS = ("simulated", "gbm")
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--screens", nargs="+", choices=SCREENS, default=list(SCREENS))
+    parser = _real.command(__doc__, screens=SCREENS)
     parser.add_argument("--genes", type=int, default=100)
     parser.add_argument("--patients", nargs="+", help="only these")
     return _real.parsed(parser, argv, HERE)

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import argparse
 import time
 import warnings
+from functools import partial
 
 import _real
 import numpy as np
@@ -33,10 +34,9 @@ N_CELLS = 500
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _real.command(__doc__, noise=NOISES)
     parser.add_argument("--genes", type=int, default=300)
     parser.add_argument("--patients", nargs="+", help="only these")
-    parser.add_argument("--noise", nargs="+", choices=list(NOISES), default=list(NOISES))
     parser.add_argument("--again", action="store_true", help="replace what is in the table already")
     parser.add_argument("--models", type=Path, help="folder for the fitted models")
     return _real.parsed(parser, argv, HERE)
@@ -105,11 +105,7 @@ def make_rows(arguments: argparse.Namespace, path: Path) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    path = arguments.out / "patients.csv"
-    if arguments.summary:
-        _real.need(path, __file__)
-    else:
-        make_rows(arguments, path)
+    path = _real.rows_of(arguments, "patients.csv", __file__, partial(make_rows, arguments))
     print(_real.summarise(path, [], arguments.tables / "average.csv", ORDER).round(3).to_string())
 
 

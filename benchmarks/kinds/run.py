@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import argparse
 import time
 import warnings
+from functools import partial
 from typing import Any
 
 import _real
@@ -38,11 +39,7 @@ QUICK = {"n_genes": 5, "n_drugs": 3, "n_control": 150, "n_cells": 40}
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--screen", nargs="+", choices=list(SCREENS), default=list(SCREENS))
-    parser.add_argument("--quick", action="store_true", help="tiny systems, to see that everything runs")
-    return _real.parsed(parser, argv, HERE)
+    return _real.parsed(_real.command(__doc__, seeds=5, quick="tiny systems", screen=SCREENS), argv, HERE)
 
 
 def simulate(screen: str, mechanism: str, background: float, seed: int, *, quick: bool):
@@ -101,40 +98,26 @@ def score_doses(mechanism: str, seed: int, method: str, *, quick: bool) -> dict[
     return {"target_f1_shift" if name == "target_f1" else name: values[name] for name in kept}
 
 
-def make_rows(arguments: argparse.Namespace, path: Path) -> None:
-    """Add to the rows what is not among them yet."""
-    _real.quiet()
-    made_by = _real.versions()
-    cases = [
-        {"screen": screen, "mechanism": mechanism, "background_sd": background, "seed": seed, "method": method}
-        for screen in arguments.screen
-        for mechanism in ("linear", "neural")
-        for background in SCREENS[screen]
-        for seed in arguments.seeds
-        for method in METHODS
-    ]
-    done = _real.finished(path, list(cases[0]))
-    for keys in cases:
-        if tuple(keys.values()) in done:
-            continue
-        screen, mechanism, background, seed, method = keys.values()
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="features")
-            if screen == "doses":
-                values = score_doses(mechanism, seed, method, quick=arguments.quick)
-            else:
-                values = score_targets(screen, mechanism, background, seed, method, quick=arguments.quick)
-        _real.record(path, keys, pd.DataFrame({"metric": list(values), "value": list(values.values())}), made_by)
-        print(keys, {name: round(value, 3) for name, value in values.items()}, flush=True)
+def score(screen: str, mechanism: str, background_sd: float, seed: int, method: str, *, quick: bool) -> pd.DataFrame:
+    """One row a metric."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="features")
+        if screen == "doses":
+            values = score_doses(mechanism, seed, method, quick=quick)
+        else:
+            values = score_targets(screen, mechanism, background_sd, seed, method, quick=quick)
+    return pd.DataFrame({"metric": list(values), "value": list(values.values())})
 
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    path = arguments.out / "seeds.csv"
-    if arguments.summary:
-        _real.need(path, __file__)
-    else:
-        make_rows(arguments, path)
+    rest = {"seed": arguments.seeds, "method": METHODS}
+    cases = [
+        case
+        for screen in arguments.screen
+        for case in _real.cases(screen=[screen], mechanism=("linear", "neural"), background_sd=SCREENS[screen], **rest)
+    ]
+    path = _real.complete(arguments, "seeds.csv", __file__, cases, partial(score, quick=arguments.quick))
     by = ["screen", "mechanism", "background_sd"]
     print(_real.summarise(path, by, arguments.tables / "average.csv", list(METHODS)).round(3).to_string())
 

@@ -7,6 +7,7 @@ import io
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,18 @@ from typing import Any
 import pandas as pd
 
 RUNS, RELIABILITY = "runs.csv", "reliability.csv"
+
+
+def command(about: str | None, *, seeds: int = 0, quick: str = "", **choices: Iterable[str]) -> argparse.ArgumentParser:
+    """A command that says what it is for; each of `choices` is an option that takes some of its values, by default all."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if seeds:
+        parser.add_argument("--seeds", type=int, nargs="+", default=list(range(seeds)))
+    for name, values in choices.items():
+        parser.add_argument(f"--{name}", nargs="+", choices=list(values), default=list(values))
+    if quick:
+        parser.add_argument("--quick", action="store_true", help=f"{quick}, to see that everything runs")
+    return parser
 
 
 def parsed(

@@ -37,14 +37,12 @@ SHOWN = [
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser = _store.command(__doc__, seeds=3, quick="tiny systems")
     parser.add_argument("--system", default="er-linear-shift-principal_components")
     parser.add_argument("--method", nargs="+", default=["mean_shift", "control", "ridge", "gp", "scgim"])
     parser.add_argument("--vary", nargs="+", choices=sorted(AMOUNTS), default=list(AMOUNTS))
     parser.add_argument("--fewest", action="store_true", help="only the smallest amount of each")
     parser.add_argument("--again", action="store_true", help="replace what is in the table already")
-    parser.add_argument("--quick", action="store_true", help="tiny systems, to see that everything runs")
     return _store.parsed(parser, argv, Path(__file__).parent)
 
 

@@ -214,13 +214,10 @@ def score(name: str, graph: str, weights: float, bend: str, seed: int, methods: 
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--system", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS))
+    parser = _real.command(__doc__, seeds=1, system=SYSTEMS, method=METHODS)
     parser.add_argument("--graph", nargs="+", choices=list(GRAPHS), default=list(GRAPHS)[:1])
     parser.add_argument("--weights", nargs="+", type=float, default=[1.0], help="multiples of the weights")
     parser.add_argument("--features", nargs="+", choices=list(FEATURES), default=list(FEATURES)[:1])
-    parser.add_argument("--method", nargs="+", choices=list(METHODS), default=list(METHODS))
     return _real.parsed(parser, argv, HERE)
 
 

@@ -53,8 +53,7 @@ ALPHAS = (1e-2, 1e-3, 1e-5)
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser = _store.command(__doc__, seeds=3, quick="tiny systems")
     systems = [f"{kind}-principal_components" for kind in SYSTEMS]
     parser.add_argument("--system", nargs="+", default=systems, help="patterns; only cellflow reads features")
     parser.add_argument("--method", nargs="+", choices=sorted(REQUIREMENTS), default=["ges", "gnies", "gies"])
@@ -63,7 +62,6 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--timeout", type=float, default=1800, help="seconds for one run")
     parser.add_argument("--iterations", type=int, default=ITERATIONS, help="of the training of cellflow")
-    parser.add_argument("--quick", action="store_true", help="tiny systems, to see that everything runs")
     return parser.parse_args(argv)
 
 

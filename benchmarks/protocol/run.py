@@ -36,12 +36,10 @@ SLOW = ("published", "scgim_no_features", "bacadi_style")  # the same on all fea
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser = _store.command(__doc__, seeds=5, quick="tiny systems")
     parser.add_argument("--system", nargs="+", default=["*"], help="patterns, such as 'er-*-shift-*'")
     parser.add_argument("--method", nargs="+", help="only these, see _methods.py")
     parser.add_argument("--out", type=Path, default=HERE / "results")
-    parser.add_argument("--quick", action="store_true", help="tiny systems, to see that everything runs")
     parser.add_argument("--again", action="store_true", help="replace what is in the table already")
     return parser.parse_args(argv)
 

@@ -10,7 +10,6 @@ tables in one page (``tables.md``), and the pictures for print.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -118,7 +117,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _store.command(__doc__)
     arguments = _store.parsed(parser, argv, HERE, summary=False)
     out = arguments.out
     _store.need(out / _store.RUNS, HERE / "run.py")

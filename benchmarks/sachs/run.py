@@ -30,13 +30,10 @@ KEYS = ["mechanism", "intervention", "prior"]
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _real.command(__doc__, mechanism=MECHANISMS, intervention=KINDS, prior=PRIORS)
     parser.add_argument(
         "--out", type=Path, default=HERE / "tables", help="folder of the table (default: tables beside the script)"
     )
-    parser.add_argument("--mechanism", nargs="+", choices=MECHANISMS, default=list(MECHANISMS))
-    parser.add_argument("--intervention", nargs="+", choices=KINDS, default=list(KINDS))
-    parser.add_argument("--prior", nargs="+", choices=PRIORS, default=list(PRIORS))
     return parser.parse_args(argv)
 
 

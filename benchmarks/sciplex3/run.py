@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import argparse
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import _real
 import numpy as np
@@ -42,8 +43,7 @@ N_FOR_GENES = (
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", nargs="+", choices=["doses", "drugs"], default=["doses", "drugs"])
+    parser = _real.command(__doc__, task=["doses", "drugs"])
     parser.add_argument("--directory", type=Path, help="folder of the file; otherwise SCGIM_DATA_DIR or the cache")
     parser.add_argument("--structures", type=Path, help="table with the columns product_name and SMILES")
     parser.add_argument("--cell-lines", nargs="+", default=["A549", "K562", "MCF7"])
@@ -174,11 +174,7 @@ def make_rows(arguments: argparse.Namespace, path: Path) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    path = arguments.out / "runs.csv"
-    if arguments.summary:
-        _real.need(path, __file__)
-    else:
-        make_rows(arguments, path)
+    path = _real.rows_of(arguments, "runs.csv", __file__, partial(make_rows, arguments))
     print(_real.summarise(path, ["task"], arguments.tables / "average.csv", ORDER).round(3).to_string())
 
 

@@ -31,10 +31,8 @@ SIZES: dict[str, dict[str, Any]] = {"usual": {}, "weak": {"effect_size": (0.3, 1
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", nargs="+", choices=list(SIZES), default=list(SIZES))
+    parser = _real.command(__doc__, quick="two drugs of few cells", size=SIZES)
     parser.add_argument("--seeds", type=int, nargs="+", default=[100, 101, 102, 103, 104])
-    parser.add_argument("--quick", action="store_true", help="two drugs of few cells, to see that everything runs")
     return _real.parsed(parser, argv, HERE)
 
 
@@ -77,9 +75,9 @@ def summarise(path: Path) -> pd.DataFrame:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    cases = [{"size": size, "seed": seed} for size in arguments.size for seed in arguments.seeds]
+    cases = _real.cases(size=arguments.size, seed=arguments.seeds)
     one = partial(score, quick=arguments.quick)
-    path = _real.rows_of(arguments, ROWS, __file__, lambda path: _real.complete(path, cases, one))
+    path = _real.complete(arguments, ROWS, __file__, cases, one)
     _real.keep(summarise(path), arguments.tables / "alone.csv")
 
 

@@ -30,12 +30,8 @@ COLUMNS = ("method", "drug", "absent", "rank", "calls_0.5", "true_0.5", "calls_0
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--screen", nargs="+", choices=list(SCREENS), default=list(SCREENS))
-    parser.add_argument("--alteration", nargs="+", choices=list(ALTERATIONS), default=list(ALTERATIONS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser = _real.command(__doc__, seeds=3, quick="few cells and genes", screen=SCREENS, alteration=ALTERATIONS)
     _judge.add_choices(parser)
-    parser.add_argument("--quick", action="store_true", help="few cells and genes, to see that everything runs")
     return _judge.checked(parser, _real.parsed(parser, argv, HERE), HERE)
 
 

@@ -86,12 +86,9 @@ def case(fault: str) -> dict[str, Any]:
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fault", nargs="+", choices=list(DESCRIPTION), default=list(DESCRIPTION))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser = _real.command(__doc__, seeds=5, quick="tiny systems", fault=DESCRIPTION)
     parser.add_argument("--cells", type=Path, help="folder that keeps the simulated cells")
     _judge.add_choices(parser)
-    parser.add_argument("--quick", action="store_true", help="tiny systems, to see that everything runs")
     return _judge.checked(parser, _real.parsed(parser, argv, HERE), HERE)
 
 
@@ -204,9 +201,9 @@ def summarise(path: Path) -> pd.DataFrame:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    cases = [{"fault": fault, "seed": seed} for fault in arguments.fault for seed in arguments.seeds]
+    cases = _real.cases(fault=arguments.fault, seed=arguments.seeds)
     one = partial(row, arguments)
-    path = _real.rows_of(arguments, ROWS, __file__, lambda path: _real.complete(path, cases, one))
+    path = _real.complete(arguments, ROWS, __file__, cases, one)
     _real.keep(summarise(path), arguments.tables / "faults.csv", unseen=("what",))
 
 

@@ -82,12 +82,9 @@ BACKGROUNDS: dict[str, Callable[[], tuple[np.ndarray, np.ndarray, np.ndarray]]] 
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--background", nargs="+", choices=list(BACKGROUNDS), default=list(BACKGROUNDS))
-    parser.add_argument("--case", nargs="+", choices=list(CASES), default=list(CASES))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
-    parser.add_argument("--quick", action="store_true", help="few genes and cells, to see that everything runs")
-    return _real.parsed(parser, argv, HERE)
+    return _real.parsed(
+        _real.command(__doc__, seeds=4, quick="few genes and cells", background=BACKGROUNDS, case=CASES), argv, HERE
+    )
 
 
 def first_component(logarithms: np.ndarray, batch: np.ndarray) -> np.ndarray:
@@ -182,10 +179,9 @@ def summarise(path: Path) -> pd.DataFrame:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    choices = ((b, c, s) for b in arguments.background for c in arguments.case for s in arguments.seeds)
-    cases = [{"background": b, "case": c, "seed": s} for b, c, s in choices]
+    cases = _real.cases(background=arguments.background, case=arguments.case, seed=arguments.seeds)
     one = partial(score, quick=arguments.quick, loaded={})
-    path = _real.rows_of(arguments, ROWS, __file__, lambda path: _real.complete(path, cases, one))
+    path = _real.complete(arguments, ROWS, __file__, cases, one)
     _real.keep(summarise(path), arguments.tables / "implanted.csv")
 
 

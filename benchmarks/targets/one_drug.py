@@ -34,10 +34,8 @@ DRIFTS = (0.0, 0.1)
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _real.command(__doc__, seeds=5, quick="few genes and cells")
     parser.add_argument("--drift", type=float, nargs="+", default=list(DRIFTS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--quick", action="store_true", help="few genes and cells, to see that everything runs")
     return _real.parsed(parser, argv, HERE)
 
 
@@ -126,9 +124,9 @@ def score(drift: float, seed: int, *, quick: bool) -> dict[str, float]:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    cases = [{"drift": drift, "seed": seed} for drift in arguments.drift for seed in arguments.seeds]
+    cases = _real.cases(drift=arguments.drift, seed=arguments.seeds)
     one = partial(score, quick=arguments.quick)
-    path = _real.rows_of(arguments, ROWS, __file__, lambda path: _real.complete(path, cases, one))
+    path = _real.complete(arguments, ROWS, __file__, cases, one)
     rows = _real.read(path)
     table = rows.groupby("drift").agg(seeds=("seed", "nunique"), recall_at_precision=("recall", "mean"))
     total = rows.groupby("drift").sum(numeric_only=True)

@@ -29,10 +29,7 @@ BATCHES = {"patient_id": {"batch_key": "patient_id"}, "none": {}}
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", nargs="+", choices=list(BATCHES), default=list(BATCHES))
-    parser.add_argument("--quick", action="store_true", help="few genes and cells, to see that everything runs")
-    return _real.parsed(parser, argv, HERE)
+    return _real.parsed(_real.command(__doc__, quick="few genes and cells", batch=BATCHES), argv, HERE)
 
 
 def cells(*, quick: bool = False):

@@ -34,13 +34,11 @@ ROWS, BINS = "real_drugs.csv", "real_bins.csv"
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--screen", nargs="+", choices=list(SCREENS), default=list(SCREENS))
+    parser = _real.command(__doc__, quick="few cells and genes", screen=SCREENS)
     parser.add_argument("--method", nargs="+", choices=(*DEFAULT, *_others.REQUIREMENTS), default=list(DEFAULT))
     parser.add_argument("--cache", type=Path, default=_others.CACHE, help="folder of other packages' environments")
     parser.add_argument("--python", default=sys.executable, help="interpreter of these environments")
     _judge.add_choices(parser)
-    parser.add_argument("--quick", action="store_true", help="few cells and genes, to see that everything runs")
     return _judge.checked(parser, _real.parsed(parser, argv, HERE), HERE)
 
 

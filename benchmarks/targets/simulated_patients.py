@@ -41,11 +41,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--case", nargs="+", choices=list(CASES), default=list(CASES))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--quick", action="store_true", help="few genes and cells, to see that everything runs")
-    return _real.parsed(parser, argv, HERE)
+    return _real.parsed(_real.command(__doc__, seeds=5, quick="few genes and cells", case=CASES), argv, HERE)
 
 
 def simulate(case: str, seed: int, *, quick: bool = False):
@@ -102,9 +98,9 @@ def summarise(path: Path) -> pd.DataFrame:
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse(argv)
-    cases = [{"case": case, "seed": seed} for case in arguments.case for seed in arguments.seeds]
+    cases = _real.cases(case=arguments.case, seed=arguments.seeds)
     one = partial(score, quick=arguments.quick)
-    path = _real.rows_of(arguments, ROWS, __file__, lambda path: _real.complete(path, cases, one))
+    path = _real.complete(arguments, ROWS, __file__, cases, one)
     _real.keep(summarise(path), arguments.tables / "simulated_patients.csv")
 
 
