@@ -14,33 +14,15 @@ INDISTINCT = 1e-6
 
 @dataclass(frozen=True)
 class Design:
-    """Drugs, doses and baseline groups of the K contexts; arrays always.
+    """Drugs, doses and baseline groups of the K contexts; arrays always."""
 
-    Attributes
-    ----------
-    drugs
-        Names of the D atomic drugs, control excluded.
-    dose
-        ``(K, D)``; dose of each drug in each context, 0 where the drug is absent. Without registered doses: 1 where
-        the drug is present.
-    group
-        ``(K,)``; baseline group (batch x categorical covariates) of each context.
-    group_names
-        Names of the C groups.
-    n_cells
-        ``(K,)``; number of cells.
-    has_dose
-        Whether doses were registered; without them effects have no dose curve.
-    level
-        ``(K,)``; level of the covariate by which effects differ; 0 in all contexts where they are shared, the default.
-    """
-
-    drugs: tuple[str, ...]
-    dose: np.ndarray
-    group: np.ndarray
-    group_names: tuple[str, ...]
-    n_cells: np.ndarray
-    has_dose: bool = True
+    drugs: tuple[str, ...]  # D names, control excluded
+    dose: np.ndarray  # (K, D) of each drug, 0 where it is absent; without registered doses 1 where it is present
+    group: np.ndarray  # (K,) baseline group: batch x categorical covariates
+    group_names: tuple[str, ...]  # C names
+    n_cells: np.ndarray  # (K,)
+    has_dose: bool = True  # whether doses were registered; without them effects have no dose curve
+    # (K,) level of the covariate by which effects differ; 0 in all contexts where they are shared, the default
     level: np.ndarray = None  # type: ignore[assignment]  # zeros, once made
 
     def __post_init__(self) -> None:

@@ -16,6 +16,10 @@ Propagate = Callable[[np.ndarray], np.ndarray]
 MAPS = ("none", "forward", "backward")
 DEPENDENT = 0.005  # p value at which features count as dependent on the interventions
 FEW = 12  # with fewer drugs, five pairs can be exchanged in only 32 ways
+PARTS = np.linspace(0, 1, 11)  # of the population's mean effect
+LIKELY, SURE = 1.0, 2.0  # standard errors by which an error has to be less
+LARGEST_SHARE = 0.98  # of the error of the population, that features may leave
+N_FOLDS = 5
 
 
 @savable
@@ -30,9 +34,9 @@ class Choice:
     informative: bool  # whether the features beat the population
 
 
-def folds(n_drugs: int, rng: np.random.Generator, *, n_folds: int = 5) -> list[np.ndarray]:
+def folds(n_drugs: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Random folds of at least two drugs, so that held-out drugs can be exchanged."""
-    return np.array_split(rng.permutation(n_drugs), max(min(n_folds, n_drugs // 2), 1))
+    return np.array_split(rng.permutation(n_drugs), max(min(N_FOLDS, n_drugs // 2), 1))
 
 
 def dependence(log: list[np.ndarray], rng: np.random.Generator, *, n_permutations: int = 4000) -> float:
@@ -77,55 +81,74 @@ def choose(
         `forward_dependence`. With few drugs, many targets of a held-out drug are targets of no other, and the error says
         little; these tests still tell whether a map holds.
     """
-    drug = np.repeat(np.arange(len(truth)), [len(c) for c in contexts])
-    factor = np.concatenate(contexts)[:, None]
-    size = np.bincount(drug, minlength=len(truth))
-    used = size > 0
-
-    def change(shift: np.ndarray) -> np.ndarray:
-        return np.asarray(propagate(shift[drug] * factor), float)
-
-    target = change(truth)
-
-    def errors(predicted: np.ndarray) -> np.ndarray:
-        distance = np.linalg.norm(predicted - target, axis=1)
-        return (np.bincount(drug, distance, len(truth)) / np.maximum(size, 1))[used]
-
-    grid = np.linspace(0, 1, 11)
-    by_shrink = [errors(change(s * shifts["none"])) for s in grid]
-    shrink = float(grid[int(np.argmin([e.mean() for e in by_shrink]))])
-    shrink = shrink if _clearly_less(by_shrink[round(10 * shrink)], by_shrink[0], 1.0) else 0.0
-    names = [m for m in MAPS if m in shifts]
-    changes = {m: change(shift * (shrink if m == "none" else 1.0)) for m, shift in shifts.items()}
-    single = {m: errors(changes[m]) for m in names}
-    score = {"control": float(errors(np.zeros_like(target)).mean()), **{m: float(e.mean()) for m, e in single.items()}}
-    levels = {"backward": DEPENDENT if len(truth) >= FEW else 1.1 / 32, "forward": DEPENDENT}
-    holds = [m for m, p in (p_value or {}).items() if m in names and p < levels[m]]
-    holds = [m for m in holds if not _clearly_less(single["none"], single[m], 2.0)]
-    depends = bool(holds)
-    best = min(names, key=lambda m: score[m])
-    if depends:
-        first = min(holds, key=lambda m: score[m])
-        best = best if _clearly_less(single[best], single[first], 2.0) else first
-    weights, error = {m: float(m == best) for m in names}, single[best]
+    errors = _Errors(truth, contexts, propagate)
+    shrink = _shrinkage(shifts["none"], errors)
+    names = [name for name in MAPS if name in shifts]
+    changes = {name: errors.change(shift * (shrink if name == "none" else 1.0)) for name, shift in shifts.items()}
+    single = {name: errors.of(changes[name]) for name in names}
+    score = {name: float(error.mean()) for name, error in single.items()}
+    holds = _holding(p_value or {}, single, len(truth))
+    best = min(names, key=lambda name: score[name])
+    if holds:
+        first = min(holds, key=lambda name: score[name])
+        best = best if _clearly_less(single[best], single[first], SURE) else first
+    weights, error = {name: float(name == best) for name in names}, single[best]
     mixed, mixed_error = _best_mixture(names, changes, errors)
-    if _clearly_less(mixed_error, error, 1.0 if not depends else 2.0):
+    if _clearly_less(mixed_error, error, SURE if holds else LIKELY):
         weights, error = mixed, mixed_error
-    gain = weights["none"] < 1 and _clearly_less(error, single["none"], 2.0) and error.mean() < 0.98 * score["none"]
-    informative = bool(depends or gain)
+    gain = _clearly_less(error, single["none"], SURE) and error.mean() < LARGEST_SHARE * score["none"]
+    informative = bool(holds or (weights["none"] < 1 and gain))
     if not informative:
-        weights, error = {m: float(m == "none") for m in names}, single["none"]
-    return Choice(weights, shrink, {**score, "chosen": float(error.mean())}, informative)
+        weights, error = {name: float(name == "none") for name in names}, single["none"]
+    control = float(errors.of(np.zeros_like(errors.target)).mean())
+    return Choice(weights, shrink, {"control": control} | score | {"chosen": float(error.mean())}, informative)
+
+
+class _Errors:
+    """Mean changes of the contexts of each drug, and the errors with which they are predicted."""
+
+    def __init__(self, truth: np.ndarray, contexts: list[np.ndarray], propagate: Propagate) -> None:
+        self.drug = np.repeat(np.arange(len(truth)), [len(c) for c in contexts])  # (n,)
+        self.factor = np.concatenate(contexts)[:, None]  # (n, 1) of the dose
+        self.size = np.bincount(self.drug, minlength=len(truth))  # (D,) contexts
+        self.propagate = propagate
+        self.target = self.change(truth)
+
+    def change(self, shift: np.ndarray) -> np.ndarray:
+        """Mean changes ``(n, G)`` by saturating effects ``(D, G)``."""
+        return np.asarray(self.propagate(shift[self.drug] * self.factor), float)
+
+    def of(self, predicted: np.ndarray) -> np.ndarray:
+        """Mean distance of predicted changes ``(n, G)``, of each drug that has contexts."""
+        distance = np.linalg.norm(predicted - self.target, axis=1)
+        total = np.bincount(self.drug, distance, len(self.size))
+        return (total / np.maximum(self.size, 1))[self.size > 0]
+
+
+def _shrinkage(population: np.ndarray, errors: _Errors) -> float:
+    """Factor of the population's mean effect with the least error; 0 where it is not clearly better than no effect."""
+    by_factor = [errors.of(errors.change(by * population)) for by in PARTS]
+    best = int(np.argmin([error.mean() for error in by_factor]))
+    return float(PARTS[best]) if _clearly_less(by_factor[best], by_factor[0], LIKELY) else 0.0
+
+
+def _holding(p_value: dict[str, float], error: dict[str, np.ndarray], n_drugs: int) -> list[str]:
+    """Maps whose features depend on the interventions, and that are not clearly worse than the population."""
+    level = {"backward": DEPENDENT if n_drugs >= FEW else 1.1 / 32, "forward": DEPENDENT}
+    depends = [name for name, p in p_value.items() if name in error and p < level[name]]
+    return [name for name in depends if not _clearly_less(error["none"], error[name], SURE)]
 
 
 def _best_mixture(
-    names: list[str], changes: dict[str, np.ndarray], errors: Callable[[np.ndarray], np.ndarray]
+    names: list[str], changes: dict[str, np.ndarray], errors: _Errors
 ) -> tuple[dict[str, float], np.ndarray]:
+    """Weights of the maps with the least error, in tenths, and the errors of the drugs."""
     best: tuple[dict[str, float], np.ndarray] | None = None
+    stacked = np.stack([changes[name] for name in names])
     for parts in itertools.product(range(11), repeat=len(names)):
         if sum(parts) != 10:
             continue
-        error = errors(np.tensordot(np.array(parts) / 10, np.stack([changes[m] for m in names]), 1))
+        error = errors.of(np.tensordot(np.array(parts) / 10, stacked, 1))
         if best is None or error.mean() < best[1].mean():
             best = {m: p / 10 for m, p in zip(names, parts, strict=True)}, error
     if best is None:

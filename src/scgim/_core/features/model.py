@@ -7,7 +7,7 @@ regression) and the population of interventions, and weighs them by cross-valida
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,12 +17,17 @@ from scgim._core.features.backward_map import BackwardMap, learn_backward
 from scgim._core.features.choose import Choice, Propagate, calibrate_effects, calibrate_targets, choose, soften
 from scgim._core.features.forward import ForwardMap, learn_forward
 from scgim._core.features.prior import PopulationPrior
-from scgim._core.features.rows import Reader
+from scgim._core.features.rows import Description, Reader, Rows
 from scgim._core.features.validate import Table, Training, cross_validate, read_rows, repeat
 from scgim._core.mechanisms.total import total_effects
+from scgim._core.posterior.curves import DoseCurves
 from scgim._core.posterior.hill import hill
 from scgim._core.state import savable
 from scgim._warnings import warn_user
+
+FEWEST_DRUGS = 4  # from which maps are learned
+HOLDS = 1.3  # inflation of errors up to which a map holds as well as it claims
+SMALLEST_SD = 1e-6  # of effects
 
 WARNING = (
     "features: they do not predict the interventions of held-out drugs (cross-validated error {chosen:.3g}, against "
@@ -115,30 +120,21 @@ class FeatureModel:
         ValueError
             If the shape of `features` fits neither drugs nor contexts, or values are not finite.
         """
-        rng = np.random.default_rng(rng)
-        dose, has_dose = np.asarray(design.dose, float), bool(getattr(design, "has_dose", True))
         features = None if features is None else np.asarray(features, float)
-        rows_are = _rows_are(features, rows_are, dose.shape)
-        acting = fit.acting
-        beliefs = Beliefs(acting.probability, acting.mean, np.maximum(acting.sd, 1e-6) ** 2)
-        ec50, exponent = fit.curves.ec50, fit.curves.hill
-        propagate = _default_propagate(fit) if propagate is None else propagate
-        context, drug = np.nonzero((dose > 0) & ((dose > 0).sum(1) == 1)[:, None])
-        factor = hill(dose[context, drug], ec50[drug], exponent[drug]) if has_dose else np.ones(len(drug))
-        table = Table([], np.zeros((0, 0)), np.zeros(0, int), np.zeros(0), acting.expected)
-        if features is not None and rows_are == "drug":
-            ones = np.ones(len(ec50))
-            table = Table.of(features, rows_are, np.arange(len(ec50)), 0 * ones, ones, acting.expected)
-        elif features is not None:
-            table = Table.of(features[context], rows_are, drug, dose[context, drug], factor, acting.expected)
-        readers, rows, x = table.read(np.arange(len(ec50)))
-        axes = fit.curves.axes if fit.curves.axes.any() else None
-        doses = np.unique(dose[context, drug]) if has_dose else None
-        data = Training(rows, x, beliefs, ec50, exponent, axes, doses)
-        contexts = [factor[drug == d] if (drug == d).any() else np.ones(1) for d in range(len(ec50))]
-        usable = bool(readers) and len(ec50) >= 4 and bool((beliefs.probability > 0.5).any())
-        again = table if any(reader.bend is not None for reader in readers) else None
-        model = _learn(cls, data, contexts, propagate, rng, usable=usable, again=again)
+        rows_are = _rows_are(features, rows_are, np.shape(design.dose))
+        has_dose = bool(getattr(design, "has_dose", True))
+        single = _Singles.of(fit.curves, np.asarray(design.dose, float), has_dose=has_dose)
+        table = _table(features, rows_are, single, fit.acting.expected)
+        readers, rows, x = table.read(np.arange(len(single.n_contexts)))
+        model = _learn(
+            cls,
+            _training(fit, single, rows, x),
+            [single.factor[single.drug == d] if n else np.ones(1) for d, n in enumerate(single.n_contexts)],
+            _default_propagate(fit) if propagate is None else propagate,
+            np.random.default_rng(rng),
+            usable=bool(readers),
+            again=table if any(reader.bend is not None for reader in readers) else None,
+        )
         model = replace(
             model,
             rows_are=rows_are,
@@ -197,26 +193,12 @@ class FeatureModel:
         -------
         Posterior of the distinct drugs in the order of their first rows, and (n,) the position of each row's drug in it.
         """
-        n = (
-            len(features)
-            if features is not None
-            else len(drug if drug is not None else dose if dose is not None else [])
-        )
-        labels = np.arange(n) if drug is None else np.asarray(drug)
-        _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-        rank = np.argsort(np.argsort(first))
-        position, n_drugs = rank[inverse.ravel()], len(first)
+        n = next((len(given) for given in (features, drug, dose) if given is not None), 0)
+        position, n_drugs = _positions(np.arange(n) if drug is None else np.asarray(drug))
         if self.rows_are == "none" or not self.informative:
             return self._population(n_drugs), position
-        if features is None:
-            raise ValueError("features: needed for new drugs, found None; pass one row for each row of perturbations.")
-        features = np.asarray(features, float)
-        if features.ndim != 2 or features.shape[1] != self.n_features or not np.isfinite(features).all():
-            raise ValueError(
-                f"features: expected finite numbers of shape (n, {self.n_features}), found {features.shape}."
-            )
-        factor = np.ones(n) if dose is None or self.rows_are == "drug" else self._factor(np.asarray(dose, float))[0]
-        rows, x = read_rows(self.readers, features, position, factor, n_drugs)
+        factor = np.ones(n) if dose is None or self.rows_are == "drug" else self.fraction(dose)
+        rows, x = read_rows(self.readers, self._checked(features), position, factor, n_drugs)
         parts = {"none": self._population(n_drugs)}
         if self.choice.weights.get("forward", 0) > 0 and self.forward is not None:
             smooth = self.forward(x, self.prior)
@@ -231,6 +213,17 @@ class FeatureModel:
         weights = np.array([self.choice.weights[m] for m in parts])
         return Effects.mix(weights / weights.sum(), list(parts.values())), position
 
+    def _checked(self, features: np.ndarray | None) -> np.ndarray:
+        """Features of new drugs ``(n, Q)``; a ValueError where they do not fit."""
+        if features is None:
+            raise ValueError("features: needed for new drugs, found None; pass one row for each row of perturbations.")
+        features = np.asarray(features, float)
+        if features.ndim != 2 or features.shape[1] != self.n_features or not np.isfinite(features).all():
+            raise ValueError(
+                f"features: expected finite numbers of shape (n, {self.n_features}), found {features.shape}."
+            )
+        return features
+
     def _population(self, n_drugs: int) -> Effects:
         return repeat(self.prior, n_drugs, shrink=self.choice.shrink)
 
@@ -238,7 +231,14 @@ class FeatureModel:
         return self.prior.factor(dose) if self.has_dose else (np.ones(len(dose)), np.zeros(len(dose)))
 
 
-def _rows_are(features: np.ndarray | None, rows_are: str | None, shape: tuple[int, int]) -> str:
+def _positions(labels: np.ndarray) -> tuple[np.ndarray, int]:
+    """Number of each row's label ``(n,)`` in the order of first rows, and how many there are."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))
+    return rank[inverse.ravel()], len(first)
+
+
+def _rows_are(features: np.ndarray | None, rows_are: str | None, shape: tuple[int, ...]) -> str:
     """Whether rows of features are drugs or contexts."""
     if features is None:
         return "none"
@@ -258,7 +258,48 @@ def _rows_are(features: np.ndarray | None, rows_are: str | None, shape: tuple[in
     return rows_are
 
 
+class _Singles(NamedTuple):
+    """Contexts with one drug, n of them."""
+
+    context: np.ndarray  # (n,)
+    drug: np.ndarray  # (n,)
+    dose: np.ndarray  # (n,)
+    factor: np.ndarray  # (n,) fraction of the full effect
+    n_contexts: np.ndarray  # (D,) of each drug
+    doses: np.ndarray | None  # measured; None without doses
+
+    @classmethod
+    def of(cls, curves: DoseCurves, dose: np.ndarray, *, has_dose: bool) -> _Singles:
+        """From doses ``(K, D)``."""
+        present = dose > 0
+        context, drug = np.nonzero(present & (present.sum(1) == 1)[:, None])
+        own = dose[context, drug]
+        factor = hill(own, curves.ec50[drug], curves.hill[drug]) if has_dose else np.ones(len(drug))
+        n_contexts = np.bincount(drug, minlength=dose.shape[1])
+        return cls(context, drug, own, factor, n_contexts, np.unique(own) if has_dose else None)
+
+
+def _table(features: np.ndarray | None, rows_are: str, single: _Singles, effects: np.ndarray) -> Table:
+    """Features of the drugs, or of their contexts, beside expected effects ``(D, G)``."""
+    if features is None:
+        return Table([], np.zeros((0, 0)), np.zeros(0, int), np.zeros(0), effects)
+    if rows_are == "drug":
+        ones = np.ones(len(effects))
+        return Table.of(features, rows_are, np.arange(len(effects)), 0 * ones, ones, effects)
+    return Table.of(features[single.context], rows_are, single.drug, single.dose, single.factor, effects)
+
+
+def _training(fit: Any, single: _Singles, rows: list[Rows], x: Description) -> Training:
+    """What maps are learned from: features, and what drugs change in single genes."""
+    acting, curves = fit.acting, fit.curves
+    beliefs = Beliefs(acting.probability, acting.mean, np.maximum(acting.sd, SMALLEST_SD) ** 2)
+    return Training(
+        rows, x, beliefs, curves.ec50, curves.hill, curves.axes if curves.axes.any() else None, single.doses
+    )
+
+
 def _default_propagate(fit: Any) -> Propagate:
+    """Linear propagation along the fitted graph."""
     mechanisms = getattr(fit, "mechanisms", None)
     n_genes = fit.of_drug.shape[1]
     weights = np.zeros((n_genes, n_genes)) if mechanisms is None else np.asarray(mechanisms.weights(), float)
@@ -277,9 +318,9 @@ def _learn(
     again: Table | None,
 ) -> FeatureModel:
     """Cross-validate, choose, calibrate, and learn on all drugs."""
-    prior = data.prior()
+    prior, on = data.prior(), data.beliefs.probability > 0.5
+    usable = usable and len(on) >= FEWEST_DRUGS and bool(on.any())
     held = cross_validate(data, rng, usable=usable, again=again)
-    on = data.beliefs.probability > 0.5
     choice = choose(
         {m: p.expected for m, p in held.posterior.items()}, data.shift, contexts, propagate, p_value=held.p_value
     )
@@ -289,7 +330,7 @@ def _learn(
     backward, refined = learn_backward(data.rows, data.beliefs, rng)
     back, smooth, sd = held.posterior["backward"], held.posterior["forward"], np.sqrt(data.beliefs.variance)
     known = None
-    if choice.weights["backward"] > 0.5 and held.inflation < 1.3:  # the map holds as well as it claims
+    if choice.weights["backward"] > 0.5 and held.inflation < HOLDS:
         sure = np.minimum(data.beliefs.probability, refined.probability)
         known = Effects(sure, refined.mean, np.sqrt(refined.variance))
     return replace(

@@ -207,30 +207,25 @@ def contrasts(
         Offsets that all doses of a drug in a group share; what is left of them after they were taken out.
     """
     offset2 = 0.0 if plates is None else plates.sd**2
-    n, alike, G = design.n_cells, classes(design), value.shape[1]
-    rows = _rows(design, fraction, 0.0, offset2)
-    cells = np.median(error * np.maximum(n, 1.0)[:, None], axis=0)  # (G,) variance of a cell
-    unit = float(np.median(error * np.maximum(n, 1.0)[:, None]))
-    context2, per_context = _between_contexts(rows, value, error)
-    rows = _rows(design, fraction, context2 / max(unit, 1e-12), offset2)
+    n, alike = design.n_cells, classes(design)
+    of_cells = error * np.maximum(n, 1.0)[:, None]  # (K, G) variance of a cell
+    of_gene, usual = np.median(of_cells, axis=0), max(float(np.median(of_cells)), 1e-12)
+    context2, per_context = _between_contexts(_rows(design, fraction, 0.0, offset2), value, error)
+    rows = _rows(design, fraction, context2 / usual, offset2)
     group2, per_group = _between_groups(rows, value, error, per_context)
     weight = np.zeros((len(rows.drug), len(n)))
-    scatter, between, offset = np.zeros((3, len(rows.drug), G))
-    agree, n_groups = np.zeros((len(design.drugs), G)), np.zeros(len(design.drugs), dtype=int)
-    relative = context2 / max(unit, 1e-12), group2 / max(unit, 1e-12)
+    scatter, between, offset = np.zeros((3, len(rows.drug), value.shape[1]))
     for r, parts in enumerate(rows.parts):
-        share, weight[r] = _sum_parts(parts, n, relative[1], relative[0])
+        share, weight[r] = _sum_parts(parts, n, group2 / usual, context2 / usual)
         own = sum(s**2 * (p.weight[p.rows] ** 2).sum() for s, p in zip(share, parts, strict=True))
         scatter[r], between[r] = per_context[r] * own, per_group[r] * (share**2).sum()
         if plates is not None:
             left = np.array([plates.left[p.rows[0]] for p in parts])
-            offset[r] = cells * float((share**2 * left) @ np.square([p.weight[p.rows].sum() for p in parts]))
+            shared = float((share**2 * left) @ np.square([p.weight[p.rows].sum() for p in parts]))
+            offset[r] = of_gene * shared
             scatter[r] += offset[r]
-        each = np.array([p.weight @ value for p in parts])  # (P, G)
-        agree[rows.drug[r]] += (np.sign(each) == np.sign(weight[r] @ value)).sum(axis=0)
-        n_groups[rows.drug[r]] += len(parts)
+    agree, n_groups = _agreement(rows, weight, value, len(design.drugs))
     weight, identified = _without_others(weight, rows, design, fraction, alike)
-    sd = np.sqrt(context2), np.sqrt(group2)
     return Contrasts(
         weight,
         rows.drug,
@@ -242,9 +237,19 @@ def contrasts(
         alike,
         agree,
         n_groups,
-        float(sd[0]),
-        float(sd[1]),
+        float(np.sqrt(context2)),
+        float(np.sqrt(group2)),
     )
+
+
+def _agreement(rows: _Rows, weight: np.ndarray, value: np.ndarray, n_drugs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Baseline groups whose own estimate has the sign of the drug's ``(D, G)``, and all its groups ``(D,)``."""
+    agree, n_groups = np.zeros((n_drugs, value.shape[1])), np.zeros(n_drugs, dtype=int)
+    for r, parts in enumerate(rows.parts):
+        each = np.array([p.weight @ value for p in parts])  # (P, G)
+        agree[rows.drug[r]] += (np.sign(each) == np.sign(weight[r] @ value)).sum(axis=0)
+        n_groups[rows.drug[r]] += len(parts)
+    return agree, n_groups
 
 
 def _between_contexts(rows: _Rows, value: np.ndarray, error: np.ndarray) -> tuple[float, np.ndarray]:

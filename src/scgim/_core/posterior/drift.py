@@ -177,41 +177,45 @@ def fit_drift(
     probability
         ``(D, G)``; that the gene is a target: it then says nothing of the other genes.
     """
-    error = np.maximum(error, 1e-12)
+    error, off, n_genes = np.maximum(error, 1e-12), 1 - probability, residual.shape[1]
+    effects, drug_sd, context_sd = _average(*against_controls(residual, error, design), design, fraction, off)
+    if drug_sd < NEGLIGIBLE:
+        effects = Effects(off, np.zeros(off.shape), np.zeros(off.shape))
+    if context_sd < NEGLIGIBLE:
+        context_sd = 0.0
+    left = residual - fraction @ effects.expected  # (K, G)
+    own = t_posterior(left, error, context_sd * ~design.control[:, None])
+    return Drift(np.zeros(n_genes), np.full(n_genes, context_sd), effects, of_context=own)
+
+
+def _average(
+    residual: np.ndarray, error: np.ndarray, design: Design, fraction: np.ndarray, off: np.ndarray
+) -> tuple[Effects, float, float]:
+    """Effects of drugs ``(D, G)`` on genes that are no targets, and both standard deviations, averaged over a grid of these.
+
+    With precisions ``w = 1 / (error + context_sd^2)`` the effect u has precision ``sum h^2 w + 1 / drug_sd^2``, mean ``variance sum h w r``.
+    """
     single = np.flatnonzero(design.single)
     drug = design.present[single].argmax(axis=1)
-    all_residual, all_error = residual, error
-    residual, error = against_controls(residual, error, design)
     r, e, h = residual[single], error[single], fraction[single, drug][:, None]
-    D, G = probability.shape
-    off = 1 - probability
-    log_weight, means, squares = [], [], []
-    for context in CONTEXT_SD:
-        precision = 1 / (e + context**2)  # (K', G)
-        a, b, c = (
-            sum_by(values, drug, D)
-            for values in (h**2 * precision, h * precision * r, np.log(precision) - precision * r**2)
+    log_weight, means, variances = [], [], []
+    for context_sd in CONTEXT_SD:
+        w = 1 / (e + context_sd**2)  # (K', G)
+        hwh, hwr, rest = (
+            sum_by(values, drug, len(off)) for values in (h**2 * w, h * w * r, np.log(w) - w * r**2)
         )  # (D, G)
-        for wide in DRUG_SD:
-            shrunk = wide**2 / (1 + wide**2 * a)  # posterior variance
-            log = 0.5 * c - 0.5 * np.log1p(wide**2 * a) + 0.5 * shrunk * b**2
+        for drug_sd in DRUG_SD:
+            variance = drug_sd**2 / (1 + drug_sd**2 * hwh)
+            log = 0.5 * rest - 0.5 * np.log1p(drug_sd**2 * hwh) + 0.5 * variance * hwr**2
             log_weight.append(float((off * log).sum()))
-            means.append(shrunk * b)
-            squares.append(shrunk)
+            means.append(variance * hwr)
+            variances.append(variance)
     weight = np.exp(np.array(log_weight) - max(log_weight))
     weight /= weight.sum()
-    mean, second = np.zeros((D, G)), np.zeros((D, G))
-    for w, m, s in zip(weight, means, squares, strict=True):
-        mean += w * m
-        second += w * (s + m**2)
-    sds = weight.reshape(len(CONTEXT_SD), len(DRUG_SD))
-    drug_sd, context_sd = (
-        float(np.sqrt(sds.sum(axis=axis) @ grid**2)) for axis, grid in ((0, DRUG_SD), (1, CONTEXT_SD))
-    )
-    if drug_sd < NEGLIGIBLE:
-        mean, second, drug_sd = np.zeros((D, G)), np.zeros((D, G)), 0.0
-    spread = np.sqrt(np.maximum(second - mean**2, 0.0))
-    context_sd = context_sd if context_sd >= NEGLIGIBLE else 0.0
-    left = all_residual - fraction @ (off * mean)  # (K, G)
-    own = t_posterior(left, all_error, context_sd * ~design.control[:, None])
-    return Drift(np.zeros(G), np.full(G, context_sd), Effects(off, mean, spread), of_context=own)
+    mean, second = np.zeros((2, *off.shape))
+    for share, m, variance in zip(weight, means, variances, strict=True):
+        mean += share * m
+        second += share * (variance + m**2)
+    shares = weight.reshape(len(CONTEXT_SD), len(DRUG_SD))
+    sds = (float(np.sqrt(shares.sum(axis=axis) @ grid**2)) for axis, grid in ((0, DRUG_SD), (1, CONTEXT_SD)))
+    return Effects(off, mean, np.sqrt(np.maximum(second - mean**2, 0.0))), *sds

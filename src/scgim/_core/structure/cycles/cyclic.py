@@ -81,27 +81,13 @@ class CyclicScore(ShiftScore):
 
 @dataclass
 class CyclicSearch:
-    """Greedy search over the parents of all genes, cycles allowed.
-
-    Attributes
-    ----------
-    score
-        Of the genes.
-    candidates
-        Genes that may act on each gene.
-    parents
-        Of each gene.
-    watch
-        Ends the search early.
-    max_parents
-        Of a gene.
-    """
+    """Greedy search over the parents of all genes, cycles allowed."""
 
     score: CyclicScore
-    candidates: list[np.ndarray]
+    candidates: list[np.ndarray]  # genes that may act on each gene
     parents: dict[int, tuple[int, ...]]
-    watch: Watch = field(default_factory=Watch)
-    max_parents: int = 20
+    watch: Watch = field(default_factory=Watch)  # ends the search early
+    max_parents: int = 20  # of a gene
     weight: np.ndarray = field(init=False)  # (G, G) standardised coefficients
 
     def __post_init__(self) -> None:
