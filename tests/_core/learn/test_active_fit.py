@@ -13,7 +13,7 @@ from scgim._core.structure.prior import Prior
 def test_background_of_effects_is_the_best_of_the_grid_wherever_it_starts(make_study, start):
     study = make_study(n_genes=6, n_drugs=6, n_cells=80, n_control=300, intervention="activity", seed=1)
     moments, design = study.moments(pool=np.arange(len(study.design.dose))), study.design
-    run = ActiveFit(moments, design, Prior.default(6), shifts=True, background="auto", known=None)
+    run = ActiveFit(moments, design, Prior.default(6), shifts=True, background=None, known=None)
     run.parents = {j: tuple(np.flatnonzero(study.graph[:, j]).tolist()) for j in range(6)}
     score = ActiveScore(moments, design.drug_set, design.group, run.prior)
     run.update(evidence_given(score, run.parents), np.random.default_rng(0))

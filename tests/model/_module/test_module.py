@@ -1,16 +1,14 @@
 """The torch module: likelihood, starts, devices."""
 
-import inspect
-
 import numpy as np
 import pytest
 import torch
 from scipy.stats import norm
 
 from scgim._core.design import Design
-from scgim._core.learn.order import learn_structure
 from scgim._core.mechanisms import MECHANISMS
 from scgim._core.mechanisms.additive import Mechanisms
+from scgim._core.structure.parents import Parents
 from scgim.model._module.module import GIMModule, as_residuals, context_names
 from scgim.model._reading.keys import CONTEXT_KEY
 
@@ -128,7 +126,7 @@ def test_start_from_mechanisms_keeps_their_predictions(design, kind):
 @pytest.mark.parametrize("kind", ["linear", "additive"])
 def test_as_many_parents_fit_in_as_the_search_gives(design, kind):
     """Dense expression of real cells: some genes have more than a dozen parents."""
-    most = inspect.signature(learn_structure).parameters["max_parents"].default
+    most = Parents.max_parents
     module = GIMModule(most + 1, design, mechanism=kind)
     module.mechanisms.set_parents([list(range(j)) for j in range(most + 1)])
     assert int(module.mechanisms.mask.sum(1).max()) == most

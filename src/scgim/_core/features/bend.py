@@ -19,6 +19,7 @@ from scgim._core.state import savable
 
 STEPS = (0.03, 0.1, 0.3, 1.0)  # variances of the steps of the log slope
 N_KNOTS = 8
+WIDTH = 1e-4  # of differences of gradients
 MOST_COLUMNS = 60  # with more, principal components are read
 FEWEST_FREE = 10  # degrees of freedom that effects leave: where they explain any column, they tell nothing of a bend
 WORTH = 3.0  # nats that a bend has to gain
@@ -121,10 +122,10 @@ class Column:
         return grid[int(np.argmin([self.loss(p)[0] for p in grid]))]
 
 
-def _curvature(loss: Loss, at: np.ndarray, *, width: float = 1e-4) -> np.ndarray:
+def _curvature(loss: Loss, at: np.ndarray) -> np.ndarray:
     """Second derivatives in the steps, (K - 1, K - 1), by differences of the gradient."""
-    change = width * np.eye(len(at))[:-1]
-    out = np.array([loss(at + c)[1][:-1] - loss(at - c)[1][:-1] for c in change]) / (2 * width)
+    change = WIDTH * np.eye(len(at))[:-1]
+    out = np.array([loss(at + c)[1][:-1] - loss(at - c)[1][:-1] for c in change]) / (2 * WIDTH)
     return 0.5 * (out + out.T)
 
 

@@ -14,6 +14,7 @@ from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Rows
 from scgim._core.posterior.slab import log_mixture, tilted_moments
 
+CHUNK = 2000  # supports scored at a time
 SHRINKAGE = 0.2  # of the sampled covariance of the weights' errors
 
 
@@ -143,17 +144,18 @@ class Scores:
         self.of, self.prior, self.log_size = (evidence.rough if rough else evidence), prior, prior.log_support()
         self.found: dict[Support, tuple[float, np.ndarray, np.ndarray]] = {}
 
-    def visit(self, supports: list[Support], *, chunk: int = 2000) -> None:
+    def visit(self, supports: list[Support]) -> None:
         """Score supports that were not seen before."""
         new = [s for s in dict.fromkeys(supports) if s not in self.found and len(s) < len(self.log_size)]
         for size in sorted({len(s) for s in new}):
             group = [s for s in new if len(s) == size]
-            for low in range(0, len(group), chunk):
-                array = np.array(group[low : low + chunk], int).reshape(len(group[low : low + chunk]), size)
+            for low in range(0, len(group), CHUNK):
+                part = group[low : low + CHUNK]
+                array = np.array(part, int).reshape(len(part), size)
                 mean, cov, log = self.of(array)
                 log = log + self.log_size[size] + self.prior.log_odds[array].sum(1)
                 results = _slab(log, mean, cov, self.prior)
-                for s, v, m, w in zip(group[low : low + chunk], *results, strict=True):
+                for s, v, m, w in zip(part, *results, strict=True):
                     self.found[s] = (float(v), m, w)
 
     def best(self, number: int, size: int | None = None) -> list[Support]:

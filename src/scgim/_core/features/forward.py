@@ -28,7 +28,7 @@ def _radial(a: np.ndarray, b: np.ndarray, scale: float) -> np.ndarray:
     return np.exp(-0.5 * np.maximum(square, 0) / scale)
 
 
-def tanimoto(a: np.ndarray, b: np.ndarray, scale: float = 1.0) -> np.ndarray:
+def tanimoto(a: np.ndarray, b: np.ndarray, scale: float) -> np.ndarray:
     """Similarity of counts or bits: sum of minima over sum of maxima, (n, Q) and (m, Q) -> (n, m)."""
     both = np.stack([np.minimum(row, b).sum(1) for row in a])
     either = a.sum(1)[:, None] + b.sum(1) - both

@@ -14,6 +14,9 @@ from scgim._core.posterior.hill import hill
 from scgim._core.posterior.slab import learn_slab
 from scgim._core.state import savable
 
+MOST_TARGETS = 10  # of a drug
+POISSON_DRUGS = 2.0  # drugs that a Poisson distribution of numbers of targets counts for
+
 
 @savable
 @dataclass(frozen=True)
@@ -124,12 +127,12 @@ def _curves(ec50: np.ndarray, exponent: np.ndarray, axes: np.ndarray | None, dos
     return np.concatenate(out)
 
 
-def _log_size(sizes: np.ndarray, n_genes: int, *, most: int = 10, strength: float = 2.0) -> np.ndarray:
+def _log_size(sizes: np.ndarray, n_genes: int) -> np.ndarray:
     """Log probabilities of the number of targets: training counts, smoothed by a Poisson distribution of their mean."""
-    top = int(min(n_genes, most, sizes.max(initial=0) + 2))
+    top = int(min(n_genes, MOST_TARGETS, sizes.max(initial=0) + 2))
     k = np.arange(top + 1)
     mean = max(float(np.minimum(sizes, top).mean()), 0.1)
     poisson = k * np.log(mean) - mean - np.cumsum(np.log(np.maximum(k, 1)))
     poisson = np.exp(poisson) / np.exp(poisson).sum()
     counts = np.bincount(np.minimum(sizes, top), minlength=top + 1)
-    return np.log((counts + strength * poisson) / (len(sizes) + strength))
+    return np.log((counts + POISSON_DRUGS * poisson) / (len(sizes) + POISSON_DRUGS))

@@ -13,6 +13,8 @@ import numpy as np
 from scgim._core.features.bend import Bend, learn_bend
 from scgim._core.state import savable
 
+MOST_COMPONENTS = 60  # principal components of the columns
+
 
 @savable
 @dataclass(frozen=True)
@@ -121,14 +123,14 @@ def _group_means(values: np.ndarray, group: np.ndarray) -> np.ndarray:
     return (sums / np.maximum(size, 1)[:, None])[group]
 
 
-def make_reader(features: np.ndarray, columns: np.ndarray, describes: str, n_drugs: int, *, most: int = 60) -> Reader:
+def make_reader(features: np.ndarray, columns: np.ndarray, describes: str, n_drugs: int) -> Reader:
     """Centre, scale (unless the columns are counts or bits) and, where there are too many, keep principal components."""
     values = features[:, columns]
     loc = values.mean(0)
     counts = bool((values >= 0).all() and (values == np.round(values)).all())
     scale = values.std(0)
     scale[counts | (scale <= 1e-6 * np.abs(values).max(0))] = 1.0  # a column may be constant in some drugs
-    keep = min(len(columns), most, max(2, n_drugs - 2))
+    keep = min(len(columns), MOST_COMPONENTS, max(2, n_drugs - 2))
     standard = (values - loc) / scale
     _, s, vt = np.linalg.svd(standard, full_matrices=False)
     rank = int((s > 1e-8 * s[0]).sum())

@@ -29,9 +29,7 @@ class SupportsMechanisms(Protocol):
         """``(n,)``."""
 
 
-def propagate(
-    mechanisms: SupportsMechanisms, moved: Moved, group: np.ndarray, noise: np.ndarray | None, dtype: type = float
-) -> np.ndarray:
+def propagate(mechanisms: SupportsMechanisms, moved: Moved, group: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
     """Cells along the causal order for given noise.
 
     Parameters
@@ -48,8 +46,8 @@ def propagate(
     ``(n, G)`` cells on the modelled expression scale; those of a cyclic system are at its fixed point.
     """
     if getattr(mechanisms, "cyclic", False):
-        return _fixed_point(mechanisms, moved, group, noise).astype(dtype, copy=False)
-    x: np.ndarray = np.zeros(moved.add.shape, dtype=dtype)
+        return _fixed_point(mechanisms, moved, group, noise)
+    x: np.ndarray = np.zeros(moved.add.shape)
     for j in np.asarray(mechanisms.order):
         followed = mechanisms.baseline[group, j] + incoming(mechanisms, moved, x, j)
         x[:, j] = column(moved.listen, j) * followed + moved.add[:, j]

@@ -85,7 +85,7 @@ class ActiveFit:
     """
 
     def __init__(
-        self, moments: Moments, design: Design, prior: Prior, *, shifts: bool, background: float | str, known: Any
+        self, moments: Moments, design: Design, prior: Prior, *, shifts: bool, background: float | None, known: Any
     ) -> None:
         self.moments, self.design, self.prior = moments, design, prior
         self.shifts, self.background, self.known = shifts, background, known
@@ -170,7 +170,7 @@ class ActiveFit:
             again = self.settle(*found, strict=strict)
             self.take(*found)
             self.update_prior(forms, found[0][:, : m.n_genes])
-            if self.background == "auto":
+            if self.background is None:
                 kind.background = self.edge_background(children, expected, found[0] > 0.5)
             if pass_ + 1 >= N_PASSES and not again:
                 break

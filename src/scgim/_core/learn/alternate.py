@@ -19,9 +19,9 @@ from scgim._core.fit import Fit, Graph
 from scgim._core.kinds.activity import ActiveScore, Children
 from scgim._core.kinds.joint import ACTIVITY
 from scgim._core.learn.active_fit import SHIFT, ActiveFit
-from scgim._core.learn.assemble import assemble, assemble_mechanisms
+from scgim._core.learn.assemble import Structure, assemble, assemble_mechanisms
 from scgim._core.learn.base import Task
-from scgim._core.learn.order import learn_structure
+from scgim._core.learn.order import Searched, learn_structure
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.curves import Curves, DoseCurves
 from scgim._core.posterior.drift import Drift, fit_drift
@@ -44,9 +44,6 @@ FEW_GENES = 50  # up to which a search from another start costs little
 START_BACKGROUND = 0.2  # at first, small drifts of children are not taken for targets
 BY_SHIFTS = "new_dose_weight", "new_dose_error", "new_dose_baseline", "new_group", "new_combination", "combination"
 """Settings that begin so weigh predictions by shifts against simple baselines."""
-
-Searched = tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]]
-"""What a search for shifts ended with."""
 
 
 class Ended(NamedTuple):
@@ -165,7 +162,8 @@ def assemble_both(task: Task, ended: Ended, probability: np.ndarray) -> Fit:
     still = copy(score)
     still.moments = without_activity(score.moments, dict(state.parents), evidence, design)
     evidence = replace(evidence, unsure=unsure_of(run.psi, activity.of_context, run.children(evidence)))
-    fit = assemble(still, SHIFT, design, state.order, state.parents, evidence, probability, task.genes, known, history)
+    structure = Structure(still, state.order, state.parents, evidence, probability, history)
+    fit = assemble(structure, SHIFT, replace(task, known_targets=known))
     either = log_odds_of_any(np.stack([fit.support.log_odds, as_log_odds(activity.of_context.probability)]))
     learned = {name: value for name, value in fit.settings.items() if not name.startswith(BY_SHIFTS)}
     return replace(
@@ -237,7 +235,7 @@ def unsure_of(psi: np.ndarray, found: Effects, children: list[Children]) -> np.n
 def begun_anew(task: Task, run: ActiveFit | None = None, trusted: float = np.inf) -> ActiveFit:
     """An alternation with the prior that nothing is learned of yet."""
     run = new_run(task) if run is None else run
-    if task.background == "auto":
+    if task.background is None:
         run.prior = replace(task.prior, background_sd=np.full(task.moments.n_genes, START_BACKGROUND))
     run.prior = run.prior.trusting(trusted)
     return run
@@ -287,10 +285,9 @@ def weigh_beside_shifts(task: Task, found: Searched, evidence: Evidence, rng: np
 
 def assemble_shifts(task: Task, found: Searched, evidence: Evidence, run: ActiveFit, rng: np.random.Generator) -> Fit:
     """The fit by shifts alone, from a learned structure."""
-    design, known = task.design, task.known_targets
     score, chooser, state, history = found
     probability = edge_probabilities(chooser, state, rng=rng)
-    fit = assemble(score, SHIFT, design, state.order, state.parents, evidence, probability, task.genes, known, history)
+    fit = assemble(Structure(score, state.order, state.parents, evidence, probability, history), SHIFT, task)
     settings = {"p_activity": run.activity.p_target, "activity_background_sd": run.activity.background}
     return replace(fit, settings=fit.settings | settings)
 

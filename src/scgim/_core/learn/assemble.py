@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from scgim._core.design import Design
 from scgim._core.fit import Fit, Graph
 from scgim._core.kinds import ScoredKind
+from scgim._core.learn.base import Task
 from scgim._core.mechanisms.additive import Mechanisms, from_standardised
 from scgim._core.mechanisms.total import total_effects
 from scgim._core.moments.moments import Moments
@@ -75,40 +75,38 @@ def learned_prior(prior: Prior, curves: Curves) -> dict[str, float]:
     }
 
 
-def assemble(
-    score: ShiftScore,
-    kind: ScoredKind,
-    design: Design,
-    order: list[int],
-    parents: dict[int, tuple[int, ...]],
-    evidence: Evidence,
-    edge_probability: np.ndarray,
-    genes: tuple[str, ...],
-    known: np.ndarray | None,
-    history: list[dict[str, Any]],
-    network: Network | None = None,
-) -> Fit:
-    """Posterior of targets and effects, and everything on the expression scale.
-
-    Parameters
-    ----------
-    edge_probability
-        ``(G, G)``.
-    known
-        ``(D, G)``; known targets, or None.
-    """
-    m = score.moments
-    effects = linear_effects(m, parents, evidence)
+def given_back(evidence: Evidence, moments: Moments, effects: np.ndarray) -> Evidence:
+    """Evidence that knows the effects of genes on each other ``(G, G)``, and what hidden causes and plates add to residual means."""
     evidence = replace(evidence, effects=effects)
-    if m.hidden is not None:
-        evidence = replace(evidence, hidden=m.hidden.residual(effects))
-    if m.plates is not None:
-        offset = m.plates.offset @ (np.eye(m.n_genes) - effects)
-        evidence = replace(evidence, offset=offset, offset2=offset_variance(offset, m))
+    if moments.hidden is not None:
+        evidence = replace(evidence, hidden=moments.hidden.residual(effects))
+    if moments.plates is not None:
+        offset = moments.plates.offset @ (np.eye(moments.n_genes) - effects)
+        evidence = replace(evidence, offset=offset, offset2=offset_variance(offset, moments))
+    return evidence
+
+
+class Structure(NamedTuple):
+    """A learned structure, and what it leaves of every gene."""
+
+    score: ShiftScore  # that it was learned with
+    order: list[int]
+    parents: dict[int, tuple[int, ...]]
+    evidence: Evidence
+    edge_probability: np.ndarray  # (G, G)
+    history: list[dict[str, Any]]  # of the search
+
+
+def assemble(structure: Structure, kind: ScoredKind, task: Task, *, network: Network | None = None) -> Fit:
+    """Posterior of targets and effects of one kind, beside regulators of a network, and everything on the expression scale."""
+    score, order, parents, evidence, edge_probability, history = structure
+    design, genes, m = task.design, task.genes, score.moments
+    effects = linear_effects(m, parents, evidence)
+    evidence = given_back(evidence, m, effects)
     own = m.mean[:, :, 0] + m.loc / m.scale  # (K, G)
     network = None if network is None else weigh_edges(network, m, effects)
     shifts = partial(find_shifts, m, design, parents, evidence, edge_probability, network=network)
-    learned = kind.posterior(evidence, own, design, score.prior, known, shifts)
+    learned = kind.posterior(evidence, own, design, score.prior, task.known_targets, shifts)
     if learned.baseline is not None:
         evidence = replace(evidence, baseline=evidence.baseline + learned.baseline)
     taken_out = {} if m.plates is None else {"plate_sd": m.plates.sd}

@@ -37,8 +37,8 @@ class Task:
     known_targets: np.ndarray | None = None
     network: Network | None = None  # of regulators whose activity drugs may change, or None
     # standard deviation, in standard deviations of the gene, of differences between contexts that no drug made;
-    # `"auto"` learns it
-    background: float | str = "auto"
+    # None learns it
+    background: float | None = None
     # restarts that must bring nothing before the search stops; None for what suits the number of genes
     n_kicks: int | None = None
     watch: Watch = field(default_factory=Watch)  # ends the search early, and is told how far it is

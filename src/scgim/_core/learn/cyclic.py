@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from scgim._core.fit import Fit
 from scgim._core.kinds.shift import Shift
-from scgim._core.learn.assemble import assemble
+from scgim._core.learn.assemble import Structure, assemble
 from scgim._core.learn.base import Task
 from scgim._core.learn.order import learn_structure
 from scgim._core.mechanisms.additive import Mechanisms
@@ -74,7 +74,7 @@ def fit_cyclic(task: Task, rng: np.random.Generator) -> Fit:
     order, cyclic = causal_order(parents)
     evidence = evidence_given(score, parents)
     probability = edge_probabilities(search)
-    fit = assemble(score, Shift(), design, order, parents, evidence, probability, genes, task.known_targets, history)
+    fit = assemble(Structure(score, order, parents, evidence, probability, history), Shift(), task)
     return replace(
         fit,
         mechanisms=replace(cast("Mechanisms", fit.mechanisms), cyclic=cyclic),  # those of moments

@@ -11,7 +11,7 @@ from scgim._core.allowed import Allowed
 from scgim._core.fit import Fit
 from scgim._core.kinds import INTERVENTIONS, ScoredKind
 from scgim._core.learn.alternate import fit_active
-from scgim._core.learn.assemble import assemble
+from scgim._core.learn.assemble import Structure, assemble
 from scgim._core.learn.base import Learner, Task
 from scgim._core.learn.cyclic import fit_cyclic
 from scgim._core.learn.order import learn_structure
@@ -62,19 +62,8 @@ class SearchOrders:
         )
         evidence = evidence_given(score, state.parents)
         probability = edge_probabilities(chooser, state, rng=rng)
-        fit = assemble(
-            score,
-            kind,
-            task.design,
-            state.order,
-            state.parents,
-            evidence,
-            probability,
-            task.genes,
-            task.known_targets,
-            history,
-            task.network,
-        )
+        structure = Structure(score, state.order, state.parents, evidence, probability, history)
+        fit = assemble(structure, kind, task, network=task.network)
         found = {"log_evidence": state.total}
         if kind.scatter == "none":  # whatever the covariance within contexts was trusted
             prices = state.total - float(evidence.score.sum())

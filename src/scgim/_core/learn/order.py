@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from scgim._core.moments.moments import Moments
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.regulation.network import Network
 from scgim._core.structure.elimination import eliminate
-from scgim._core.structure.hidden.find_hidden import Search, effects_of, find_hidden
+from scgim._core.structure.hidden.find_hidden import Found, Graphed, effects_of, find_hidden
 from scgim._core.structure.hidden.find_measured import find_measured
 from scgim._core.structure.learn_prior import evidence_given, learn_prior
 from scgim._core.structure.misfit import START_CELLS, total_evidence
@@ -29,13 +29,39 @@ from scgim._core.structure.slopes import learn_slopes
 from scgim._core.structure.watch import Watch
 
 SHIFT = Shift()
-MOST_ELIMINATED = (
-    2_000  # genes up to which elimination, whose time grows with their cube, is worth the order that it gives
-)
-FEW_CANDIDATES = 2  # times those that are screened for: so many are taken as the prior gives them
+N_ROUNDS = 3  # of searches, each but the first under a prior that was learned before; the last one is thorough
+FEW_GENES = 50  # up to which every search is thorough, and hidden causes are looked for
+N_CANDIDATES = 40  # parents of a gene that are screened for
+FEW_CANDIDATES = 2  # times these: so many are taken as the prior gives them
+MOST_ELIMINATED = 2_000  # genes up to which elimination, whose time grows with their cube, is worth its order
+
+
+class Searched(NamedTuple):
+    """Where a search ended."""
+
+    score: ShiftScore
+    chooser: Parents
+    state: OrderSearch
+    history: list[dict[str, Any]]
+
+
+class Judged(NamedTuple):
+    """A graph, by the prior that was learned from it."""
+
+    prior: Prior
+    order: np.ndarray  # (G,)
+    evidence: float = 0.0  # log marginal likelihood, where graphs are compared
+    cells: float = np.inf  # that its covariance within contexts is worth
+
+    def trusting(self, cells: float | None = None) -> Prior:
+        """The prior, with the trust in covariances that suits the graph, or another one."""
+        return self.prior.trusting(self.cells if cells is None else cells)
 
 
 def _report(watch: Watch, stage: str, history: list[dict[str, Any]]) -> Callable[[float], None]:
+    """What a search tells of its score, in this stage from now on."""
+    watch.stage = stage
+
     def report(value: float) -> None:
         history.append({"stage": stage, "score": value})
         watch.tell(stage, value)
@@ -43,7 +69,7 @@ def _report(watch: Watch, stage: str, history: list[dict[str, Any]]) -> Callable
     return report
 
 
-def start(score: ShiftScore, n_candidates: int, watch: Watch) -> tuple[np.ndarray, list[np.ndarray]]:
+def start(score: ShiftScore, watch: Watch) -> tuple[np.ndarray, list[np.ndarray]]:
     """Order ``(G,)`` to start from, and candidate parents of each gene.
 
     Beyond `MOST_ELIMINATED` genes, those that few drugs move come first, and where the prior leaves few candidates these are taken as
@@ -55,44 +81,63 @@ def start(score: ShiftScore, n_candidates: int, watch: Watch) -> tuple[np.ndarra
         order, likely = eliminate(score, watch)
     else:
         order = response_order(score)
-        if (allowed.sum(axis=0) <= FEW_CANDIDATES * n_candidates).all():
+        if (allowed.sum(axis=0) <= FEW_CANDIDATES * N_CANDIDATES).all():
             return order, [np.setdiff1d(np.flatnonzero(allowed[:, j]), j) for j in range(G)]
-    candidates = [np.union1d(*lists) for lists in zip(screen(score, n_candidates), likely, strict=True)]
+    candidates = [np.union1d(*lists) for lists in zip(screen(score, N_CANDIDATES), likely, strict=True)]
     return order, [c[allowed[c, j]] for j, c in enumerate(candidates)]
 
 
-def _judged(
-    kind: ScoredKind, score: ShiftScore, design: Design, learned: Prior, found: Evidence, state: OrderSearch
-) -> tuple[float, float]:
-    """Log evidence of a graph, and the cells that suit it, under the prior that was learned from it."""
-    parents = dict(state.parents)
-    same = kind.score(score.moments, design, learned.trusting(total_evidence(score, found, parents)[1]))
-    return total_evidence(same, evidence_given(same, parents), parents)
-
-
-def _searching(
-    design: Design,
-    prior: Prior,
+def _judge(
     kind: ScoredKind,
-    candidates: list[np.ndarray],
-    background: float | str,
-    rng: np.random.Generator,
-    watch: Watch,
-) -> Search:
-    """Searches of `find_hidden`, which hand on the prior that they learn."""
-    learned = [prior]
+    design: Design,
+    score: ShiftScore,
+    state: OrderSearch,
+    evidence: Evidence,
+    background: float | None,
+    *,
+    doubts: bool,
+) -> Judged:
+    """What a graph teaches of the prior, and with `doubts` how far its covariances can be trusted under that."""
+    learned, order = learn_prior(score, evidence, background=background), np.array(state.order)
+    if not doubts:
+        return Judged(learned, order)
+    slope_sd = learn_slopes(score, evidence, state.parents, learned.background_sd)
+    learned, parents = replace(learned, slope_sd=slope_sd), dict(state.parents)
+    same = kind.score(score.moments, design, learned.trusting(total_evidence(score, evidence, parents)[1]))
+    return Judged(learned, order, *total_evidence(same, evidence_given(same, parents), parents))
 
-    def run(moments: Moments, cells: float, order: np.ndarray | None) -> Any:
+
+class _Searcher:
+    """Searches of `find_hidden`, which hand on the prior that they learn."""
+
+    def __init__(
+        self,
+        design: Design,
+        prior: Prior,
+        kind: ScoredKind,
+        candidates: list[np.ndarray],
+        background: float | None,
+        rng: np.random.Generator,
+        watch: Watch,
+    ) -> None:
+        self.design, self.prior, self.learned, self.kind, self.background = design, prior, prior, kind, background
+        self.candidates, self.rng, self.watch = candidates, rng, watch
+
+    def __call__(self, moments: Moments, cells: float, order: np.ndarray | None) -> Graphed:
+        """From an order, or from none and the prior that nothing is learned of; see `find_hidden.Search`."""
         if order is None:
-            learned[0] = prior
-        score = kind.score(moments, design, learned[0].trusting(cells))
-        first = eliminate(score, watch)[0] if order is None else order
-        state = search(Parents(score, candidates), rng=rng, order=first, n_kicks=0, watch=watch)
+            self.learned = self.prior
+        score = self.kind.score(moments, self.design, self.learned.trusting(cells))
+        first = eliminate(score, self.watch)[0] if order is None else order
+        state = search(Parents(score, self.candidates), rng=self.rng, order=first, n_kicks=0, watch=self.watch)
         evidence = evidence_given(score, state.parents)
-        learned[0] = learn_prior(score, evidence, background=background)
+        self.learned = learn_prior(score, evidence, background=self.background)
         return score, dict(state.parents), state.order, evidence
 
-    return run
+    def find_causes(self, moments: Moments, least: float) -> Found | None:
+        """Noise of measurement or hidden causes, by which the graph has more than the `least` evidence."""
+        noisy = find_measured(moments, self.design, self, least)
+        return find_hidden(moments, self.design, self, least if noisy is None else noisy.evidence) or noisy
 
 
 def learn_structure(
@@ -102,16 +147,14 @@ def learn_structure(
     *,
     rng: np.random.Generator,
     kind: ScoredKind = SHIFT,
-    background: float | str = "auto",
+    background: float | None = None,
     doubts: bool = False,
     hidden: bool = True,
     network: Network | None = None,
     n_kicks: int = 20,
-    n_candidates: int = 40,
-    max_parents: int = 20,
     watch: Watch | None = None,
     enough: Callable[[ShiftScore, OrderSearch], bool] | None = None,
-) -> tuple[ShiftScore, Parents, OrderSearch, list[dict[str, Any]]]:
+) -> Searched:
     """Order and parents under priors that are learned along the way, or what was found when the watch said that it is over.
 
     With `doubts`, it is learned how far the covariance within contexts can be trusted (`scgim._core.structure.misfit`), and
@@ -121,45 +164,40 @@ def learn_structure(
     """
     watch = Watch() if watch is None else watch
     history: list[dict[str, Any]] = []
-    few = moments.n_genes <= 50
+    few = moments.n_genes <= FEW_GENES
+    plain = moments.mechanism.linear and doubts  # mechanisms whose covariance can be trusted less
     score = kind.score(moments, design, prior.trusting(START_CELLS if doubts else np.inf))
-    order, candidates = start(score, n_candidates, watch)
-    best, total, cells, first = -np.inf, 0.0, np.inf, np.inf
-    for round_ in range(3):
-        chooser = Parents(score, candidates, max_parents)
-        watch.stage = f"search {round_ + 1}"
-        report = _report(watch, watch.stage, history)
-        last = round_ == 2
-        kicks = n_kicks if last else 0
-        state = search(chooser, rng=rng, order=order, n_kicks=kicks, thorough=last or few, progress=report, watch=watch)
+    order, candidates = start(score, watch)
+    best: Judged | None = None
+    misfits = False  # covariances of the graph before
+    for round_ in range(N_ROUNDS):
+        last, chooser = round_ == N_ROUNDS - 1, Parents(score, candidates)
+        report, kicks, thorough = _report(watch, f"search {round_ + 1}", history), n_kicks if last else 0, last or few
+        state = search(chooser, rng=rng, order=order, n_kicks=kicks, thorough=thorough, progress=report, watch=watch)
         report(state.total)
         if last:
             break
-        found = evidence_given(score, state.parents)
-        learned = learn_prior(score, found, background=background)
-        if doubts:
-            learned = replace(learned, slope_sd=learn_slopes(score, found, state.parents, learned.background_sd))
-            total, cells = _judged(kind, score, design, learned, found, state)
-        if not doubts or total > best:
-            best, best_cells, best_prior, order = total, cells, learned, np.array(state.order)
+        evidence = evidence_given(score, state.parents)
+        found = _judge(kind, design, score, state, evidence, background, doubts=doubts)
+        if best is None or not doubts or found.evidence > best.evidence:
+            best = found
         if watch.over():
-            score = kind.score(moments, design, learned.trusting(cells))
+            score = kind.score(moments, design, found.trusting())
             break
-        if doubts and not round_ and network is not None and moments.mechanism.linear:
-            moments = take_out_activities(moments, network, effects_of(dict(state.parents), found))
-            best = -np.inf if moments.hidden is not None else best  # of other moments
-        if round_ and few and hidden and moments.hidden is None and moments.mechanism.linear and np.isfinite(first):
-            again = _searching(design, prior, kind, candidates, background, rng, watch)
-            noisy = find_measured(moments, design, again, best)
-            causes = find_hidden(moments, design, again, best if noisy is None else noisy.evidence) or noisy
+        if round_ == 0 and network is not None and plain:
+            moments = take_out_activities(moments, network, effects_of(dict(state.parents), evidence))
+            if moments.hidden is not None:  # evidence of other moments
+                best = best._replace(evidence=-np.inf)
+        if round_ and few and hidden and moments.hidden is None and plain and misfits:
+            searcher = _Searcher(design, prior, kind, candidates, background, rng, watch)
+            causes = searcher.find_causes(moments, best.evidence)
             if causes is not None:
-                moments, order, best_cells = causes.moments, causes.order, causes.cells
-        first = cells
+                moments, best = causes.moments, best._replace(order=causes.order, cells=causes.cells)
+        order, misfits = best.order, bool(np.isfinite(found.cells))
         # where mechanisms seem to misfit, the graph may be wrong instead: the second round trusts all cells, unless means misfit, too
-        trusted = best_cells if round_ or best_prior.slope_sd else np.inf
-        score = kind.score(moments, design, best_prior.trusting(trusted))
+        score = kind.score(moments, design, best.trusting(None if round_ or best.prior.slope_sd else np.inf))
         if round_ and enough is not None and enough(score, state):
             break
         if not few:
             candidates = widen(score, candidates, state.parents)
-    return score, chooser, state, history
+    return Searched(score, chooser, state, history)

@@ -14,6 +14,8 @@ import numpy as np
 from scgim._core.mechanisms.additive import Additive
 from scgim._core.state import savable
 
+N_NODES = 16  # of the quadrature that shares a contribution out between parents
+
 
 @dataclass(frozen=True)
 class Neural:
@@ -103,15 +105,15 @@ class NeuralMechanisms:
         seen[:, pa] = off + speak * (seen[:, pa] - off)
         return self.contribution(j, seen)
 
-    def parent_contributions(self, j: int, x: np.ndarray, n_nodes: int = 16) -> np.ndarray:
+    def parent_contributions(self, j: int, x: np.ndarray) -> np.ndarray:
         """Contribution of each parent, by integrated gradients from zero: cells ``(n, G)`` -> ``(n, p)``.
 
-        The rows sum to :meth:`contribution`, up to the error of a quadrature with `n_nodes` nodes.
+        The rows sum to :meth:`contribution`, up to the error of the quadrature.
         """
         pa = self.parents[j]
         if len(pa) == 0:
             return np.zeros((len(x), 0))
-        node, weight = np.polynomial.legendre.leggauss(n_nodes)
+        node, weight = np.polynomial.legendre.leggauss(N_NODES)
         gradient = np.zeros((len(x), len(pa)))
         for t, w in zip((node + 1) / 2, weight / 2, strict=True):
             gradient += w * self.slopes(j, t * x)

@@ -21,6 +21,7 @@ from scgim._core.observation.base import Cells, Change, Layer, Mean, Values, unu
 from scgim._core.observation.latent import LINEAR_SHIFTS, SMALLEST_VARIANCE, Latent, check_latent, latent_moments
 
 UNKNOWN = 100.0  # variance of the mean of a gene without any positive value in a context, over the gene's variance
+N_STEPS = 20  # of Newton
 RIDGE = 1.0  # of the slope of zeros on means
 LOG_LIKE = 10.0  # normalised values reach beyond it, their logarithms hardly
 
@@ -133,7 +134,7 @@ def zero_inflated_moments(chunks: Callable[[], Iterable[Chunk]], n_contexts: int
     return Latent(n, mean, spread, within, np.outer(variance, variance) / freedom), 1 - share
 
 
-def fit_zeros(n: np.ndarray, zeros: np.ndarray, mean: np.ndarray, n_steps: int = 20) -> tuple[np.ndarray, ...]:
+def fit_zeros(n: np.ndarray, zeros: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, ...]:
     """Logistic regression of zeros on the mean of the context, gene by gene, by Newton steps with a ridge on the slope.
 
     Parameters
@@ -154,7 +155,7 @@ def fit_zeros(n: np.ndarray, zeros: np.ndarray, mean: np.ndarray, n_steps: int =
     d = mean - centre
     p = np.clip((weight * zeros).sum(axis=0) / weight.sum(axis=0), 1e-4, 1 - 1e-4)
     a, b = logit(p), np.zeros_like(p)
-    for _ in range(n_steps):
+    for _ in range(N_STEPS):
         q = expit(np.clip(a + b * d, -30, 30))
         w = weight * np.maximum(q * (1 - q), 1e-6)
         r = weight * (zeros - q)

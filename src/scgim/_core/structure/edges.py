@@ -26,7 +26,7 @@ def inclusion(chooser: Parents, j: int, parents: tuple[int, ...], allowed: np.nd
 
 
 def edge_probabilities(
-    chooser: Parents, state: OrderSearch, *, rng: np.random.Generator, n_samples: int = 100, n_steps: int | None = None
+    chooser: Parents, state: OrderSearch, *, rng: np.random.Generator, n_samples: int = 100
 ) -> np.ndarray:
     """Posterior edge probabilities, averaged over orders drawn by Metropolis moves from the best one.
 
@@ -35,7 +35,7 @@ def edge_probabilities(
     state
         The best order found; left as it was.
     n_samples
-        Orders averaged over, as long as the search has not to end; between two of them stand `n_steps` proposals (G by default) to move one gene.
+        Orders averaged over, as long as the search has not to end; between two of them stand G proposals.
 
     Returns
     -------
@@ -43,7 +43,6 @@ def edge_probabilities(
     """
     kept = state.state()
     G = state.G
-    n_steps = G if n_steps is None else n_steps
     n_samples = n_samples if G <= 50 else max(1, 5000 // G)
     rows: dict[tuple[int, tuple[int, ...], int], np.ndarray] = {}
     total = np.zeros((G, G))
@@ -61,7 +60,7 @@ def edge_probabilities(
         if state.watch.over():
             break
         if drawn < n_samples:
-            for _ in range(n_steps):
+            for _ in range(G):
                 _metropolis(state, rng, most)
     state.restore(kept)
     return total / drawn

@@ -21,8 +21,8 @@ def evidence_given(score: ShiftScore, parents: dict[int, tuple[int, ...]]) -> Ev
     return Evidence.of([score.gene(j, parents[j]) for j in range(score.n_genes)])
 
 
-def learn_prior(score: ShiftScore, evidence: Evidence, *, background: float | str) -> Prior:
-    """Empirical Bayes: prior of targets, size of effects, and background variance per gene, given residuals."""
+def learn_prior(score: ShiftScore, evidence: Evidence, *, background: float | None) -> Prior:
+    """Empirical Bayes: prior of targets, size of effects, and, where it is not given, the background of each gene."""
     residual = evidence.residual[score.sorted][score.n_control :]  # (K', G)
     error = evidence.error[score.sorted][score.n_control :]
     rho = expit(evidence.log_odds)  # (U, G)
@@ -35,7 +35,7 @@ def learn_prior(score: ShiftScore, evidence: Evidence, *, background: float | st
     slab = sd if rho_k.sum() > 1 else score.prior.effect_sd
     prior = replace(score.prior, p_target=np.full(G, p), effect_sd=slab)
     prior.background_sd = (
-        _background(score, prior, residual, error) if background == "auto" else np.full(G, float(background))
+        _background(score, prior, residual, error) if background is None else np.full(G, float(background))
     )
     return prior
 

@@ -22,6 +22,8 @@ from scgim._core.structure.watch import Watch
 
 __all__ = ["EXTRA", "GAIN", "OrderSearch", "search"]
 
+MOST_TURNS = 10  # later genes that a gene tries as parents at once
+MOST_NEAR = 200  # genes that are moved after a kick
 REACH = 20  # places that a kick moves a gene by, at the most
 SWEEP_GAIN = 0.05  # of a sweep, in nats a gene, where more sweeps will follow anyway
 State = tuple[np.ndarray, ...]  # order, place, parents, their numbers, scores, usual numbers
@@ -124,14 +126,14 @@ class OrderSearch:
         moves.commit(best, n, self.arrays, self.touched)
         return float(gain)
 
-    def reorient(self, g: int, most: int = 10) -> float:
+    def reorient(self, g: int) -> float:
         """Lets gene g take a parent that stands later in the order, if the score rises; the gain."""
         found, gains = np.empty(self.G, dtype=np.int64), np.empty(self.G)
         chooser = self.chooser
         while (n := moves.openings(g, self.arrays, chooser.tables, chooser.ask, found, gains)) < 0:
             chooser.answer()
         hope = float(gains[:n].sum())
-        for k in np.argsort(-gains[:n], kind="stable")[:most]:
+        for k in np.argsort(-gains[:n], kind="stable")[:MOST_TURNS]:
             delta = self.turn(g, int(found[k]), hope)
             if delta > 0:
                 return delta
@@ -200,10 +202,10 @@ class OrderSearch:
             moved = moved and not self.watch.over()
         self.note()
 
-    def climb_near(self, genes: set[int], most: int = 200) -> None:
+    def climb_near(self, genes: set[int]) -> None:
         """Moves of some genes, and of those that these change, until none improves."""
         queue = sorted(genes)
-        for _ in range(most):
+        for _ in range(MOST_NEAR):
             if not queue or self.watch.over():
                 break
             g = queue.pop()

@@ -188,7 +188,7 @@ def start_run(screen: Screen, fit: Fit, scale: np.ndarray, n: np.ndarray) -> Neu
         design,
         prior,
         shifts=len(fit.kinds) > 1,
-        background="auto",
+        background=None,
         known=screen.knowledge.targets,
     )
     sd = settings["activity_sd"]

@@ -14,6 +14,8 @@ from scgim._core.structure.score import ShiftScore
 
 BACKGROUNDS = (1.0, 0.5, 0.2, 0.1, 0.03, 0.0)
 """Standard deviations of differences between contexts, withdrawn step by step."""
+N_STEPS = 60
+"""Of L-BFGS for each background."""
 PENALTY = 0.01
 """Weight of the absolute coefficients, in nats a cell."""
 SMALLEST = 0.08
@@ -104,7 +106,7 @@ class DenseLikelihood:
         )
 
 
-def dense_start(score: ShiftScore, allowed: np.ndarray, start: np.ndarray, n_steps: int = 60) -> np.ndarray:
+def dense_start(score: ShiftScore, allowed: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Coefficients ``(G, G)`` of a system with every allowed edge, small ones set to zero.
 
     Parameters
@@ -113,8 +115,6 @@ def dense_start(score: ShiftScore, allowed: np.ndarray, start: np.ndarray, n_ste
         See `DenseLikelihood`.
     start
         ``(G, G)``; coefficients to start from.
-    n_steps
-        Steps of L-BFGS for each background.
     """
     objective = DenseLikelihood(score, allowed)
     weight = torch.tensor(np.where(allowed, start, 0.0), dtype=torch.float64, requires_grad=True)
@@ -122,7 +122,7 @@ def dense_start(score: ShiftScore, allowed: np.ndarray, start: np.ndarray, n_ste
     baseline = torch.tensor(score.start_baseline @ score.flat, requires_grad=True)
     for background in BACKGROUNDS:
         steps = torch.optim.LBFGS(
-            [weight, log_v, baseline], max_iter=n_steps, history_size=20, line_search_fn="strong_wolfe"
+            [weight, log_v, baseline], max_iter=N_STEPS, history_size=20, line_search_fn="strong_wolfe"
         )
 
         def closure(background: float = background) -> torch.Tensor:

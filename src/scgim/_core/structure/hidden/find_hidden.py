@@ -33,10 +33,10 @@ N_SEARCHES = 2  # of a round
 SMALLEST_EIGENVALUE = 1e-8  # of correlations, below which genes are sums of others
 WORTH = 1.0  # nats that another round has to gain
 
-Search = Callable[
-    [Moments, float, np.ndarray | None], "tuple[ShiftScore, dict[int, tuple[int, ...]], list[int], Evidence]"
-]
-"""From moments, the cells that the covariance counts for and an order, to a graph with its score, order and evidence."""
+Graphed = tuple[ShiftScore, dict[int, tuple[int, ...]], list[int], Evidence]
+"""A graph with its score, order and evidence."""
+Search = Callable[[Moments, float, np.ndarray | None], Graphed]
+"""From moments, the cells that the covariance counts for and an order, to a graph."""
 
 
 @dataclass(frozen=True)
