@@ -34,6 +34,15 @@ def functions_off(moments: Moments, off: np.ndarray) -> np.ndarray:
     return np.asarray(moments.mechanism.functions(off).ravel())
 
 
+def children_of(parents: dict[int, tuple[int, ...]]) -> dict[int, list[int]]:
+    """Children of every gene."""
+    children: dict[int, list[int]] = {gene: [] for gene in parents}
+    for child, of_child in parents.items():
+        for gene in of_child:
+            children[gene].append(child)
+    return children
+
+
 class ActiveScore(ShiftScore):
     """Shift score in which parents act scaled by 1 + psi in each context.
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scgim._core.kinds.activity import children_of
+
 if TYPE_CHECKING:
     from scgim._core.moments.moments import Moments
     from scgim._core.posterior.evidence import Evidence
@@ -45,31 +47,26 @@ def learn_off(
     off
         ``(G,)``; as found before.
     """
-    B, G = moments.n_functions, moments.n_genes
+    B = moments.n_functions
     spread = np.sqrt(np.maximum(np.diag(moments.within)[::B], 0.0))  # (G,)
-    flat = moments.mean.reshape(len(psi), -1)
-    children: dict[int, list[int]] = {i: [] for i in range(G)}
-    for j, pa in parents.items():
-        for parent in pa:
-            children[parent].append(j)
-    out = off.copy()
+    flat, children, out = moments.mean.reshape(len(psi), -1), children_of(parents), off.copy()
     for i in np.flatnonzero((np.abs(psi) > STRONGEST).any(axis=0)).tolist():
-        rows = np.flatnonzero(np.abs(psi[:, i]) > STRONGEST)
+        rows = np.flatnonzero(np.abs(psi[:, i]) > STRONGEST)  # (k,)
         at = controls[i] + REACH * spread[i]  # (R,)
         functions = _functions_at(moments, i, at)  # (R, B)
         loss = 0.5 * (REACH / PRIOR_SD) ** 2
         for j in children[i]:
-            own_parents, coef = np.array(parents[j], dtype=int), evidence.coef[j].reshape(-1, B)
-            left = flat[rows, j * B] - evidence.baseline[group[rows], j]
-            for q, c in zip(own_parents.tolist(), coef, strict=True):
+            coef = dict(zip(parents[j], evidence.coef[j].reshape(-1, B), strict=True))
+            left = (
+                flat[rows, j * B] - evidence.baseline[group[rows], j]
+            )  # (k,) what the activity of gene i makes, and error
+            for q, c in coef.items():
                 seen = flat[rows, q * B : (q + 1) * B] @ c
                 left = left - seen
                 if q != i:
                     left = left - psi[rows, q] * (seen - float(_functions_at(moments, q, out[q : q + 1])[0] @ c))
-            own = coef[int(np.flatnonzero(own_parents == i)[0])]
-            told = flat[rows, i * B : (i + 1) * B] @ own - (functions @ own)[:, None]  # (R, k)
-            error = evidence.error[rows, j]
-            square = (left - psi[rows, i] * told) ** 2 / error
+            told = flat[rows, i * B : (i + 1) * B] @ coef[i] - (functions @ coef[i])[:, None]  # (R, k)
+            square = (left - psi[rows, i] * told) ** 2 / evidence.error[rows, j]
             loss = loss + 0.5 * (FREEDOM + 1) * np.log1p(square / FREEDOM).sum(axis=1)
         out[i] = at[int(np.argmin(loss))]
     return out

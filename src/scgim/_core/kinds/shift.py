@@ -61,7 +61,7 @@ class Shift:
     ) -> Learned:
         """Dose curves, targets along them, and the drift that they were weighed against."""
         curves, odds = _weigh(evidence, design, prior, known, shifts)
-        fraction, residual = curves.fraction(design.dose), evidence.residual
+        fraction, residual = curves.fraction(design.dose), evidence.residual  # (K, D), (K, G)
         if odds.regulators is not None:  # what they do is neither the genes' own effect nor drift
             residual = residual - fraction @ odds.regulators.shift
         baseline, baseline_error = rebase(odds, residual, design, fraction)
@@ -74,27 +74,33 @@ class Shift:
         residual = whole - offset
         hidden = np.broadcast_to(evidence.hidden, residual.shape)  # (K, G) no target's, and to be predicted
         everywhere = odds.shifts.contrasts.weight @ hidden
-        moved = rows._replace(everywhere=everywhere if everywhere.any() else None)
-        drift = drift_beside(odds, moved, kind, residual + hidden, design, fraction, prior.background_sd)
+        rows = rows._replace(everywhere=everywhere if everywhere.any() else None)
+        drift = drift_beside(odds, rows, kind, residual + hidden, design, fraction, prior.background_sd)
         if evidence.offset is not None:  # measured contexts keep their plates; new ones are predicted without any
             drift = drift.moved(offset)
-        left = residual + hidden - _along_curves(kind, drift, design, fraction)
-        departures = learn_departures(left, odds.error, design, fraction)
         change = _change_alone(odds, curves, drift, residual, design)
-        plain = Plain(
-            residual + hidden,
-            kind.of_drug.expected + drift.of_drug.expected,
-            fraction,
-            departures,
-            odds.error,
-            evidence.effects,
-        )
-        weights, returns = _weights(plain, change, drift, design)
-        if returns:  # what is missed at one dose, at others
-            drift = replace(drift, along=departures_along(departures, left, odds.error, design, fraction))
-            weights |= {"new_dose_missed": departures.walking if departures is not None else 0.0}
-        found = dict(odds.settings) | weights
-        return Learned(kind, curves, drift, odds.support(design), odds.regulators, found, baseline)
+        full = kind.of_drug.expected + drift.of_drug.expected
+        plain = Plain(residual + hidden, full, fraction, error=odds.error, effects=evidence.effects)
+        drift, weights = _judge(plain, kind, drift, change, design)
+        settings = dict(odds.settings) | weights
+        return Learned(kind, curves, drift, odds.support(design), odds.regulators, settings, baseline)
+
+
+def _judge(
+    plain: Plain, kind: KindFit, drift: Drift, change: np.ndarray, design: Design
+) -> tuple[Drift, dict[str, float | str]]:
+    """How predictions of what was not measured are weighed, and the drift with what the model misses at one dose, if that returns at others.
+
+    `change` ``(D, G)`` is what drugs do at full effect where they are alone.
+    """
+    left, error = plain.seen - _along_curves(kind, drift, design, plain.fraction), np.asarray(plain.error)
+    departures = learn_departures(left, error, design, plain.fraction)
+    weights, returns = _weights(plain._replace(departures=departures), change, drift, design)
+    if not returns:
+        return drift, weights
+    missed = departures.walking if departures is not None else 0.0
+    along = departures_along(departures, left, error, design, plain.fraction)
+    return replace(drift, along=along), weights | {"new_dose_missed": missed}
 
 
 def _offsets(residual: np.ndarray, error: np.ndarray, design: Design, kind: KindFit, evidence: Evidence) -> np.ndarray:

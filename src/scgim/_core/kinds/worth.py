@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scgim._core.kinds.activity import ActiveScore, check_moments, functions_off
+from scgim._core.kinds.activity import ActiveScore, check_moments, children_of, functions_off
 
 
 class Change(NamedTuple):
@@ -48,10 +48,7 @@ class Scaling:
         self.flat = m.mean.reshape(len(m.n), -1)  # (K, F)
         self.zero = functions_off(m, off)  # (F,)
         self.scale = np.ones_like(self.flat)
-        self.children: dict[int, list[int]] = {i: [] for i in range(m.n_genes)}
-        for j, pa in parents.items():
-            for i in pa:
-                self.children[i].append(j)
+        self.children = children_of(parents)
         self.value = {j: self.of(j) for j in range(m.n_genes) if parents[j]}
 
     def of(self, j: int) -> float:
