@@ -217,5 +217,5 @@ def _average(
         mean += share * m
         second += share * (variance + m**2)
     shares = weight.reshape(len(CONTEXT_SD), len(DRUG_SD))
-    sds = (float(np.sqrt(shares.sum(axis=axis) @ grid**2)) for axis, grid in ((0, DRUG_SD), (1, CONTEXT_SD)))
-    return Effects(off, mean, np.sqrt(np.maximum(second - mean**2, 0.0))), *sds
+    drug_sd, context_sd = (np.sqrt(shares.sum(axis=axis) @ sds**2) for axis, sds in ((0, DRUG_SD), (1, CONTEXT_SD)))
+    return Effects(off, mean, np.sqrt(np.maximum(second - mean**2, 0.0))), float(drug_sd), float(context_sd)
