@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from scgim._core.features.backward import LinearBlock
-from scgim._core.features.decode import SHRINKAGE, Evidence, Scores, search
+from scgim._core.features.decode import SHARES, SIZES, Evidence, Scores, search
 from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Rows
 
@@ -56,8 +56,12 @@ def dense_log_evidence(block, rows, support, tau2, effect, variance):
     for v, gene in zip(variance, s, strict=True):
         own = np.concatenate([by * dev[G + gene] for by in rows.by], 1)
         cov += v * own.T @ own / T
-    cov = (1 - SHRINKAGE) * cov + SHRINKAGE * np.diag(np.diag(cov)) + 0.01 * np.eye(2 * L)
-    return multivariate_normal(np.concatenate(mean), cov + tau2 * m.T @ m).logpdf(rows.value.ravel())
+    off = ~np.eye(2 * L, dtype=bool)
+    error = (np.outer(np.diag(cov), np.diag(cov)) + cov**2)[off].sum() / T
+    cov[off] *= max(0, 1 - error / (cov[off] ** 2).sum())
+    effects = 0.01 * np.eye(2 * L) + tau2 * m.T @ m
+    logs = [multivariate_normal(np.concatenate(mean), c * cov + effects).logpdf(rows.value.ravel()) for c in SIZES]
+    return np.log(SHARES @ np.exp(logs))
 
 
 def test_evidence_matches_dense_gaussian():

@@ -67,7 +67,7 @@ def test_networks_survive_being_stored(mechanisms):
 def test_sampling_and_means_agree(mechanisms):
     shift = np.zeros((1, 3))
     shift[0, 1] = 2.0
-    mean = mean_cells(mechanisms, Moved.adding(shift), np.array([0]), n_draws=4000)
+    mean = mean_cells(mechanisms, Moved.adding(shift), np.array([0]), n_draws=4096)
     cells = sample_cells(
         mechanisms, Moved.adding(np.repeat(shift, 4000, 0)), np.zeros(4000, int), np.random.default_rng(0)
     )

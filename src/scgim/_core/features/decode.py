@@ -15,7 +15,8 @@ from scgim._core.features.rows import Rows
 from scgim._core.posterior.slab import log_mixture, tilted_moments
 
 CHUNK = 2000  # supports scored at a time
-SHRINKAGE = 0.2  # of the sampled covariance of the weights' errors
+SIZES, SHARES = np.array([0.25, 0.5, 1.0, 2.0, 4.0]), np.array([0.1, 0.2, 0.4, 0.2, 0.1])
+"""Multiples of the weights' covariance, and what is believed of each: effects whose weights are unknown may be small or large."""
 
 
 class Evidence:
@@ -77,11 +78,7 @@ class Evidence:
                 each = own[supports[:, k]]
                 cov += variance[:, k, None, None] * (each.transpose(0, 2, 1) @ each)
         cov *= self.inflation / joint.shape[1]
-        diagonal = np.arange(cov.shape[1])
-        spread = cov[:, diagonal, diagonal]
-        cov *= 1 - SHRINKAGE
-        cov[:, diagonal, diagonal] = spread + self.noise
-        return cov
+        return _shrunk(cov, joint.shape[1]) + np.diag(self.noise)
 
     def rough(self, supports: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Like a call, with the errors of different features and genes taken as independent."""
@@ -99,14 +96,18 @@ class Evidence:
         """Mean (n, k) and covariance (n, k, k) of the effects of supports (n, k), and log evidence (n,) up to a constant."""
         residual, slope = self.y - self.offset[supports].sum(1), self.slope[supports]
         mean, spread, _ = self.rough(supports)
-        for _ in range(2):
-            cov = self.covariance(supports, mean, np.diagonal(spread, axis1=1, axis2=2))
-            whole = np.linalg.solve(
-                cov, np.concatenate([slope, residual[:, None]], 1).transpose(0, 2, 1)
-            )  # (n, L, k + 1)
+        both = np.concatenate([slope, residual[:, None]], 1).transpose(0, 2, 1)  # (n, L, k + 1)
+
+        def solve(cov: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            whole = np.linalg.solve(cov, both)
             mean, spread, log = _gaussian(slope @ whole[..., :-1], (slope @ whole[..., -1:])[..., 0], self.tau2)
-        fit = (residual * whole[..., -1]).sum(1) + np.linalg.slogdet(cov)[1]
-        return mean, spread, log - 0.5 * fit
+            return mean, spread, log - 0.5 * ((residual * whole[..., -1]).sum(1) + np.linalg.slogdet(cov)[1])
+
+        cov = self.covariance(supports, mean, np.diagonal(spread, axis1=1, axis2=2))
+        mean, spread, _ = solve(cov)
+        cov = self.covariance(supports, mean, np.diagonal(spread, axis1=1, axis2=2))
+        noise = np.diag(self.noise)
+        return _mixed([solve(noise + size * (cov - noise)) for size in SIZES], SHARES)
 
     def screen(self, support: np.ndarray, mean: np.ndarray) -> np.ndarray:
         """(G,) approximate gain of one more gene, the other effects held."""
@@ -123,6 +124,33 @@ class Evidence:
         precision = (weighted * self.slope).sum(1) + 1 / self.tau2
         fit = (weighted * left).sum(1) ** 2 / precision
         return 0.5 * (fit - np.log(precision * self.tau2) - (left**2 / variance + np.log(variance / base)).sum(1))
+
+
+def _shrunk(cov: np.ndarray, n_draws: int) -> np.ndarray:
+    """Sampled covariances (n, L, L), off the diagonal as small as their sampling error asks (Schäfer and Strimmer 2005).
+
+    Weights of a gene that no training drug hits are independent: what a few draws say of products is chance.
+    """
+    spread = np.diagonal(cov, axis1=1, axis2=2)  # (n, L)
+    on = spread[:, :, None] * np.eye(cov.shape[1])
+    square = ((cov - on) ** 2).sum((1, 2))
+    chance = (spread.sum(1) ** 2 - (spread**2).sum(1) + square) / n_draws
+    keep = np.maximum(1 - chance / np.maximum(square, 1e-300), 0)
+    return on + keep[:, None, None] * (cov - on)
+
+
+def _mixed(
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], shares: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means (n, k), covariances and log evidence (n,) of a mixture of posteriors."""
+    mean, spread, log = (np.stack(values) for values in zip(*parts, strict=True))
+    joint = log + np.log(shares)[:, None]
+    total = np.logaddexp.reduce(joint, axis=0)
+    weight = np.exp(joint - total)  # (C, n)
+    centre = np.einsum("cn,cnk->nk", weight, mean)
+    apart = mean - centre
+    square = spread + apart[..., :, None] * apart[..., None, :]
+    return centre, np.einsum("cn,cnkl->nkl", weight, square), total
 
 
 def _gaussian(precision: np.ndarray, right: np.ndarray, tau2: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

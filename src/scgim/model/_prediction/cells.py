@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scgim._core.effects import Effects
 from scgim._core.kinds.base import Moved
-from scgim._core.kinds.cells import mean_cells, propagate, sample_cells
+from scgim._core.kinds.cells import even_noise, mean_cells, propagate, sample_cells
 from scgim._core.mechanisms.total import total_effects
 from scgim._core.observation import Observation
 from scgim.model._prediction.components import Components, beside
@@ -25,8 +25,10 @@ BLOCK_VALUES = 2_000_000
 """Values of predicted expression held at once."""
 SMALLEST_PROBABILITY = 1e-4
 """Targets less probable than this do not enter means of observed data."""
-MEAN_DRAWS = 256
+FEWEST_DRAWS, MOST_DRAWS = 256, 1024
 """Cells averaged where the mean has no closed form."""
+MEAN_VALUES = 2**16
+"""Values of these cells, where more cells than the fewest keep within it: 1024 cells of up to 64 genes."""
 LARGEST_MOVE = 50.0
 """Moves of a logarithm are kept within it: its exponential stays finite."""
 
@@ -83,13 +85,18 @@ class PredictedLayer:
             return mean_cells(self.mechanisms, moved, self.group)
         return np.stack([self.average(int(r), int(g)) for r, g in zip(self.row, self.group, strict=True)])
 
+    @cached_property
+    def noise(self) -> np.ndarray:
+        """``(n, G)``; the same for every row, so that rows differ smoothly."""
+        n_genes = self.components.n_genes
+        most = np.clip(MEAN_VALUES // n_genes, FEWEST_DRAWS, MOST_DRAWS)
+        return even_noise(2 ** int(np.log2(most)), n_genes)
+
     def average(self, row: int, group: int) -> np.ndarray:
-        """Mean cell ``(G,)``, in units of the causal layer; random numbers are those of every row, so that rows differ smoothly."""
-        rng = np.random.default_rng(0)
-        half = rng.standard_normal((MEAN_DRAWS // 2, self.components.n_genes))
-        noise = np.concatenate([half, -half])
-        moved = self.components.alike.draw(np.full(len(noise), row), rng)
-        return propagate(self.mechanisms, moved, np.full(len(noise), group), noise).mean(axis=0)
+        """Mean cell ``(G,)``, in units of the causal layer."""
+        every = np.full(len(self.noise), row)
+        moved = self.components.alike.draw(every, np.random.default_rng(0))
+        return propagate(self.mechanisms, moved, np.full(len(every), group), self.noise).mean(axis=0)
 
     def log_mean(self) -> tuple[np.ndarray, np.ndarray]:
         """Means, and logarithms of the means of the exponential, ``(r, G)`` each in units of the causal layer (logarithms).
