@@ -23,5 +23,5 @@ def test_compiled_and_numpy_scores_are_the_same(make_study, mechanism, steps, n_
         sets = np.stack([rng.choice(others, n_parents, replace=False) for _ in range(4)]).astype(int)
         scores, coefs = score.solutions(j, sets, steps)
         expected = score._solve(j, sets, steps)
-        np.testing.assert_allclose(scores, expected["score"], rtol=1e-7, atol=1e-5)
-        np.testing.assert_allclose(coefs, expected["coef"], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(scores, expected.score, rtol=1e-7, atol=1e-5)
+        np.testing.assert_allclose(coefs, expected.coef, rtol=1e-5, atol=1e-6)

@@ -46,16 +46,16 @@ def test_observed_means_are_less_certain(rng):
     moments.pair_cells = np.full((2, 2), 10.0)
     score = ShiftScore(moments, np.array([-1, 0, 1]), np.zeros(3, int), Prior.default(2))
     found = score._solve(1, np.array([[0]]))
-    c = found["coef"][0, 0]
-    expected = found["v"][0] / moments.n + moments.spread[:, 1] + c**2 * moments.spread[:, 0]
-    np.testing.assert_allclose(found["error"][0], expected)
+    c = found.coef[0, 0]
+    expected = found.noise[0] / moments.n + moments.spread[:, 1] + c**2 * moments.spread[:, 0]
+    np.testing.assert_allclose(found.error[0], expected)
     fit = score.gene(1, (0,))
     bare = fit.noise / moments.n + moments.spread[:, 1] + fit.coef[0] ** 2 * moments.spread[:, 0]
     assert fit.error[0] == pytest.approx(bare[0])  # the control is the baseline
     sets = np.array([[0]])
     last = score._maximise(1, sets, 1, score.solutions(1, sets, score.n_steps_final - 1)[1])
     x = np.column_stack([moments.mean[:, 0, 0], np.ones(3)])  # the coefficient and the baseline are uncertain
-    uncertain = np.einsum("kf,fg,kg->k", x, np.linalg.inv(last["lhs"][0]), x)
+    uncertain = np.einsum("kf,fg,kg->k", x, np.linalg.inv(last.products[0]), x)
     np.testing.assert_allclose(fit.error[1:], bare[1:] + uncertain[1:])
     assert (uncertain > 0).all()
     p, sd = score.prior.p_target[1], score.prior.effect_sd[1]

@@ -41,8 +41,8 @@ def test_compiled_scores_are_those_of_numpy(make_study, mechanism, noisy, slope_
         array = np.array(sets, dtype=int).reshape(len(sets), -1)
         plain = score._solve(2, array)
         scores, coef = score.solutions(2, array)
-        np.testing.assert_allclose(scores, plain["score"], rtol=1e-9)
-        np.testing.assert_allclose(coef, plain["coef"], rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(scores, plain.score, rtol=1e-9)
+        np.testing.assert_allclose(coef, plain.coef, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize(("mechanism", "noisy", "slope_sd"), CASES)
@@ -51,11 +51,11 @@ def test_coarse_scores_are_those_without_steps(make_study, mechanism, noisy, slo
     score = make_score(study, mechanism, noisy=noisy, slope_sd=slope_sd)
     free = np.array([0, 1, 3, 4])
     sets = free[:, None]
-    np.testing.assert_allclose(score.coarse_added(2, (), free), score._solve(2, sets, 0)["score"], atol=0.05)
+    np.testing.assert_allclose(score.coarse_added(2, (), free), score._solve(2, sets, 0).score, atol=0.05)
     if noisy or slope_sd:
         return  # the noise of parents is taken at coefficients without the candidate
     free, sets = np.array([1, 3]), np.array([[0, 4, 1], [0, 4, 3]])
-    np.testing.assert_allclose(score.coarse_added(2, (0, 4), free), score._solve(2, sets, 0)["score"], atol=0.05)
+    np.testing.assert_allclose(score.coarse_added(2, (0, 4), free), score._solve(2, sets, 0).score, atol=0.05)
 
 
 @pytest.mark.parametrize("mechanism", ["linear", "additive"])
@@ -69,9 +69,9 @@ def test_compiled_scores_of_scaled_parents_are_those_of_numpy(make_study, mechan
     )
     for sets in SETS:
         array = np.array(sets, dtype=int).reshape(len(sets), -1)
-        np.testing.assert_allclose(score.solutions(2, array)[0], score._solve(2, array)["score"], rtol=1e-9)
+        np.testing.assert_allclose(score.solutions(2, array)[0], score._solve(2, array).score, rtol=1e-9)
     free = np.array([0, 1, 3, 4])
-    plain = score._solve(2, free[:, None], 0)["score"]
+    plain = score._solve(2, free[:, None], 0).score
     np.testing.assert_allclose(score.coarse_added(2, (), free), plain, atol=0.05)
 
 
@@ -84,8 +84,8 @@ def test_compiled_scores_with_cycles_are_those_of_numpy(make_study):
         array = np.array(sets, dtype=int).reshape(len(sets), -1)
         plain = score._solve(2, array)
         scores, coef = score.solutions(2, array)
-        np.testing.assert_allclose(scores, plain["score"], rtol=1e-9)
-        np.testing.assert_allclose(coef, plain["coef"], rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(scores, plain.score, rtol=1e-9)
+        np.testing.assert_allclose(coef, plain.coef, rtol=1e-6, atol=1e-8)
 
 
 def test_prior_that_was_exchanged_counts_at_once(study):
@@ -94,7 +94,7 @@ def test_prior_that_was_exchanged_counts_at_once(study):
     score.prior = Prior.default(6)
     after = score.score_sets(2, np.array([[0]]))
     assert before != after
-    assert after == pytest.approx(score._solve(2, np.array([[0]]))["score"])
+    assert after == pytest.approx(score._solve(2, np.array([[0]])).score)
 
 
 @pytest.mark.parametrize("mechanism", ["linear", "additive"])

@@ -7,7 +7,7 @@ parents around a mean of their own.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.special import expit
@@ -25,7 +25,7 @@ from scgim._core.posterior.odds import Support, odds_of_contexts
 from scgim._core.posterior.shifts import ShiftsAt
 from scgim._core.posterior.targets import fit_targets
 from scgim._core.structure.prior import Prior
-from scgim._core.structure.score import ShiftScore
+from scgim._core.structure.score import RIDGE, SMALLEST, ShiftScore, Solved
 
 PSEUDO_CELLS = 20.0  # prior weight of the mechanism's noise for the noise of a hit gene
 
@@ -47,6 +47,24 @@ def weighted_sum(weight: np.ndarray, parts: np.ndarray) -> np.ndarray:
     return flat.reshape(len(parts), *parts.shape[2:])
 
 
+class Products(NamedTuple):
+    """A gene and M sets of parents: means of contexts, and products around these, over all cells and in each drug set."""
+
+    y: np.ndarray  # (K,) of the gene
+    x: np.ndarray  # (M, K, F + C) of parents, then baseline groups
+    gram: np.ndarray  # (M, F, F) of parents
+    right: np.ndarray  # (M, F) of parents with the gene
+    spread: float  # of the gene
+    gram_sets: np.ndarray  # (M, U, F, F)
+    right_sets: np.ndarray  # (M, U, F)
+    spread_sets: np.ndarray  # (U,)
+
+    def without(self, share: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Products over the cells that are left where a share ``(M, U)`` of each drug set is taken out."""
+        gram, right = weighted_sum(share, self.gram_sets), weighted_sum(share, self.right_sets)
+        return self.gram - gram, self.right - right, self.spread - share @ self.spread_sets
+
+
 class HardScore(ShiftScore):
     """Score of parent sets under hard interventions; needs moments with the scatter of each drug set."""
 
@@ -64,77 +82,78 @@ class HardScore(ShiftScore):
         self.set_dof = np.add.reduceat(counts, self.starts)  # (U,)
         self._hard_arrays: tuple[tuple[np.ndarray, ...], np.ndarray] | None = None
 
-    def _on(self, j: int, s2: np.ndarray) -> np.ndarray:
-        """Log density of the drug sets when gene j is hit, for noise variances ``(M,)`` -> ``(M, U)``."""
+    def _on(self, j: int, noise: np.ndarray) -> np.ndarray:
+        """Log density of the drug sets when gene j is hit, for noise variances ``(M,)`` of its cells -> ``(M, U)``."""
         target = j * self.n_functions
         spread = self.scatter[:, target, target]  # (U,)
         mean = self.flat[self.n_control :, target]  # (K',)
-        wide = s2[:, None] / self.n[self.n_control :] + self.prior.effect_sd[j] ** 2
+        wide = noise[:, None] / self.n[self.n_control :] + self.prior.effect_sd[j] ** 2
         means = np.add.reduceat(np.log(wide) + mean**2 / wide, self.starts, axis=1)
-        within = self.set_dof * np.log(s2)[:, None] + spread / s2[:, None]
+        within = self.set_dof * np.log(noise)[:, None] + spread / noise[:, None]
         return np.log(self.prior.p_target[j]) - 0.5 * (means + within)
 
-    def _off(self, j: int, gram: np.ndarray, right: np.ndarray, fit: dict[str, np.ndarray]) -> np.ndarray:
+    def _off(
+        self, j: int, own: Products, coef: np.ndarray, noise: np.ndarray, residual: np.ndarray, error: np.ndarray
+    ) -> np.ndarray:
         """Log density of the drug sets when the mechanism of gene j is intact, ``(M, U)``."""
-        target = j * self.n_functions
-        F = right.shape[-1]
-        c = fit["coef"][:, :F]
-        spread = self.scatter[:, target, target] + quadratic(gram, right, c[:, None])  # (M, U)
-        square, error = fit["residual"][:, self.n_control :] ** 2, fit["error"][:, self.n_control :]
+        spread = own.spread_sets + quadratic(own.gram_sets, own.right_sets, coef[:, None])  # (M, U)
+        square, error = residual[:, self.n_control :] ** 2, error[:, self.n_control :]
         means = np.add.reduceat(np.log(error) + square / error, self.starts, axis=1)
-        within = self.set_dof * np.log(fit["v"])[:, None] + spread / fit["v"][:, None]
+        within = self.set_dof * np.log(noise)[:, None] + spread / noise[:, None]
         return np.log1p(-self.prior.p_target[j]) - 0.5 * (means + within)
 
     def effects(self, residual: np.ndarray, error: np.ndarray) -> np.ndarray:
         """Squared values of the perturbed contexts, ``(K', G)``."""
         return self.flat[self.n_control :, :: self.n_functions] ** 2 - error
 
-    def _solve(self, j: int, sets: np.ndarray, n_steps: int | None = None) -> dict[str, np.ndarray]:
-        n_steps = self.n_steps if n_steps is None else n_steps
-        cols, target = self.columns(sets), j * self.n_functions
-        M, F = cols.shape
-        C = self.groups.shape[1]
-        y = self.flat[:, target]
-        gram_u = self.scatter[:, cols[:, :, None], cols[:, None, :]].swapaxes(0, 1)  # (M, U, F, F)
-        right_u = self.scatter[:, cols, target].swapaxes(0, 1)  # (M, U, F)
-        total = self.within * self.dof
-        x = np.concatenate(
-            [np.moveaxis(self.flat[:, cols], 1, 0), np.broadcast_to(self.groups, (M, *self.groups.shape))], axis=2
-        )
-        gram_all, right_all = total[cols[:, :, None], cols[:, None, :]], total[cols, target]
-        spread_all, spread_u = total[target, target], self.scatter[:, target, target]
-        ridge = self.ridge * self.dof * np.eye(F)
-        omega2 = self.prior.background_sd[j] ** 2
-        rho = np.zeros((M, len(self.starts)))
-        fit: dict[str, np.ndarray] = {"coef": np.zeros((M, F + C)), "v": np.ones(M)}
+    def _solve(self, j: int, sets: np.ndarray, n_steps: int | None = None) -> Solved:
+        own, n_steps = self._products(j, sets), self.n_steps if n_steps is None else n_steps
+        (M, F), n_groups = own.right.shape, self.groups.shape[1]
+        ridge, omega2 = self.ridge * self.dof * np.eye(F), self.prior.background_sd[j] ** 2
+        coef, noise, error = np.zeros((M, F + n_groups)), np.ones(M), np.ones((M, len(own.y)))
+        hit = np.zeros((M, len(self.starts)))  # probability of each drug set
         for step in range(n_steps + 1):
-            gram = gram_all - weighted_sum(rho, gram_u) + ridge
-            right = right_all - weighted_sum(rho, right_u)
-            spread = spread_all - rho @ spread_u
-            dof = np.maximum(self.dof - rho @ self.set_dof, 2.0)
+            gram, right, spread = own.without(hit)
+            gram = gram + ridge
             if step == 0:
-                lhs = self._start(fit, gram, right, x, y, F)
+                coef, products = self._start(own, gram, right)
             else:
-                lhs = self._weighted(fit, gram, right, x, y, rho)
-            c = fit["coef"][:, :F]
-            fit["v"] = np.maximum((spread + quadratic(gram, right, c)) / dof, 1e-8)
-            fit["residual"] = y - (x @ fit["coef"][:, :, None])[..., 0]
-            fit["error"] = fit["v"][:, None] / self.n + omega2 * self.perturbed
-            hit = rho @ self.set_dof
-            s2 = (rho @ spread_u + PSEUDO_CELLS * fit["v"]) / (hit + PSEUDO_CELLS)
-            off, on = self._off(j, gram_u, right_u, fit), self._on(j, s2)
-            rho = expit(on - off)
-        control = slice(0, self.n_control)
-        rest = self.dof - self.set_dof.sum()  # degrees of freedom of the controls
-        c = fit["coef"][:, :F]
-        gram_c, right_c = gram_all - gram_u.sum(axis=1), right_all - right_u.sum(axis=1)
-        spread = spread_all - spread_u.sum() + quadratic(gram_c, right_c, c)
-        square, error = fit["residual"][:, control] ** 2, fit["error"][:, control]
-        score = -0.5 * (rest * np.log(fit["v"]) + spread / fit["v"]) - 0.5 * (np.log(error) + square / error).sum(
-            axis=1
-        )
+                coef, products = self._weighted(own, gram, right, noise, error, hit)
+            dof = np.maximum(self.dof - hit @ self.set_dof, 2.0)
+            noise = np.maximum((spread + quadratic(gram, right, coef[:, :F])) / dof, SMALLEST)
+            residual = own.y - (own.x @ coef[:, :, None])[..., 0]
+            error = noise[:, None] / self.n + omega2 * self.perturbed
+            of_hit = hit @ own.spread_sets + PSEUDO_CELLS * noise
+            on = self._on(j, of_hit / (hit @ self.set_dof + PSEUDO_CELLS))
+            off = self._off(j, own, coef[:, :F], noise, residual, error)
+            hit = expit(on - off)
+        score = self._of_controls(own, coef[:, :F], noise, residual, error)
         score = score + np.logaddexp(off, on).sum(axis=1) - self.price(j, sets)
-        return {"score": score, "odds": on - off, "lhs": lhs, **fit}
+        return Solved(score, coef, noise, residual, error, on - off, products)
+
+    def _products(self, j: int, sets: np.ndarray) -> Products:
+        cols, target, total = self.columns(sets), j * self.n_functions, self.within * self.dof
+        groups = np.broadcast_to(self.groups, (len(cols), *self.groups.shape))
+        return Products(
+            self.flat[:, target],
+            np.concatenate([np.moveaxis(self.flat[:, cols], 1, 0), groups], axis=2),
+            total[cols[:, :, None], cols[:, None, :]],
+            total[cols, target],
+            total[target, target],
+            self.scatter[:, cols[:, :, None], cols[:, None, :]].swapaxes(0, 1),
+            self.scatter[:, cols, target].swapaxes(0, 1),
+            self.scatter[:, target, target],
+        )
+
+    def _of_controls(
+        self, own: Products, coef: np.ndarray, noise: np.ndarray, residual: np.ndarray, error: np.ndarray
+    ) -> np.ndarray:
+        """Log density of the controls, whose mechanisms are intact, ``(M,)``."""
+        dof = self.dof - self.set_dof.sum()
+        gram, right = own.gram - own.gram_sets.sum(axis=1), own.right - own.right_sets.sum(axis=1)
+        spread = own.spread - own.spread_sets.sum() + quadratic(gram, right, coef)
+        square, error = residual[:, : self.n_control] ** 2, error[:, : self.n_control]
+        return -0.5 * (dof * np.log(noise) + spread / noise) - 0.5 * (np.log(error) + square / error).sum(axis=1)
 
     def solutions(self, j: int, sets: np.ndarray, n_steps: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Scores ``(M,)`` and coefficients, then baselines, of parent sets ``(M, p)`` of gene j."""
@@ -161,39 +180,30 @@ class HardScore(ShiftScore):
         """Scores ``(M,)`` with each candidate added, with no context taken as hit when coefficients are found."""
         return self.score_added(j, base, candidates, n_steps=0)
 
-    def _start(
-        self, fit: dict[str, np.ndarray], gram: np.ndarray, right: np.ndarray, x: np.ndarray, y: np.ndarray, F: int
-    ) -> np.ndarray:
-        """Coefficients within contexts alone, and baselines of the controls."""
+    def _start(self, own: Products, gram: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients within contexts alone, and baselines of the controls; products that stand for none."""
+        (M, F), P = right.shape, own.x.shape[2]
+        coef = np.zeros((M, P))
         if F:
-            fit["coef"][:, :F] = np.linalg.solve(gram, right[..., None])[..., 0]
-        free = y - (x[:, :, :F] @ fit["coef"][:, :F, None])[..., 0]
-        fit["coef"][:, F:] = free @ self.start_baseline.T
-        return np.broadcast_to(np.eye(x.shape[2]), (len(x), x.shape[2], x.shape[2]))
+            coef[:, :F] = np.linalg.solve(gram, right[..., None])[..., 0]
+        coef[:, F:] = (own.y - (own.x[:, :, :F] @ coef[:, :F, None])[..., 0]) @ self.start_baseline.T
+        return coef, np.broadcast_to(np.eye(P), (M, P, P))
 
     def _weighted(
-        self,
-        fit: dict[str, np.ndarray],
-        gram: np.ndarray,
-        right: np.ndarray,
-        x: np.ndarray,
-        y: np.ndarray,
-        rho: np.ndarray,
-    ) -> np.ndarray:
-        """Coefficients from the cells and contexts where the mechanism is intact."""
-        M, _, P = x.shape
-        F = right.shape[1]
-        weight = 1 / fit["error"]
-        weight[:, self.n_control :] *= 1 - np.repeat(rho, self.sizes, axis=1)
-        lhs = np.zeros((M, P, P))
-        lhs[:, :F, :F] = gram / fit["v"][:, None, None]
-        scaled = np.moveaxis(x, 1, 2) * weight[:, None, :]
-        lhs += scaled @ x
-        rhs = scaled @ y
-        rhs[:, :F] += right / fit["v"][:, None]
-        lhs += 1e-10 * np.eye(P) * np.trace(lhs, axis1=1, axis2=2)[:, None, None]
-        fit["coef"] = np.linalg.solve(lhs, rhs[..., None])[..., 0]
-        return lhs
+        self, own: Products, gram: np.ndarray, right: np.ndarray, noise: np.ndarray, error: np.ndarray, hit: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients from the cells and contexts where the mechanism is intact, and products of the normal equations."""
+        (M, F), P = right.shape, own.x.shape[2]
+        weight = 1 / error
+        weight[:, self.n_control :] *= 1 - np.repeat(hit, self.sizes, axis=1)
+        products = np.zeros((M, P, P))
+        products[:, :F, :F] = gram / noise[:, None, None]
+        scaled = np.moveaxis(own.x, 1, 2) * weight[:, None, :]
+        products += scaled @ own.x
+        rhs = scaled @ own.y
+        rhs[:, :F] += right / noise[:, None]
+        products += RIDGE * np.eye(P) * np.trace(products, axis1=1, axis2=2)[:, None, None]
+        return np.linalg.solve(products, rhs[..., None])[..., 0], products
 
 
 class Hard:

@@ -7,7 +7,7 @@ v are found by expectation maximisation, for contexts that a drug does not shift
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import expit
@@ -17,6 +17,8 @@ from scgim._core.posterior.evidence import GeneFit
 from scgim._core.structure import kernels
 from scgim._core.structure.prior import Prior
 
+SMALLEST = 1e-8  # variance of a gene, standardised
+RIDGE = 1e-10  # of the trace of normal equations
 WITHIN_SHARE = 0.5  # of the cells that noisy covariances are worth, for what is left of a gene beside its parents
 COMPILED = (
     "solutions",
@@ -47,6 +49,18 @@ def precision(dof: float, pair_cells: np.ndarray | None) -> tuple[float, np.ndar
     if typical >= dof:
         return dof, None
     return max(WITHIN_SHARE * typical, 1.0), EDGE_FACTOR * np.maximum(typical / pair_cells, 1.0)
+
+
+class Solved(NamedTuple):
+    """M parent sets of one gene, by expectation maximisation; K contexts, controls first."""
+
+    score: np.ndarray  # (M,)
+    coef: np.ndarray  # (M, F + C) coefficients, then baselines
+    noise: np.ndarray  # (M,) variance
+    residual: np.ndarray  # (M, K) of the means
+    error: np.ndarray  # (M, K) their variances, where the gene is not a target
+    odds: np.ndarray  # (M, U) log odds that drug sets target the gene
+    products: np.ndarray  # (M, F + C, F + C) of the normal equations
 
 
 class ShiftScore:
@@ -158,57 +172,48 @@ class ShiftScore:
         """Log determinant of cells in noise: zero without cycles."""
         return 0.0
 
-    def _solve(self, j: int, sets: np.ndarray, n_steps: int | None = None) -> dict[str, np.ndarray]:
+    def _solve(self, j: int, sets: np.ndarray, n_steps: int | None = None) -> Solved:
         """Expectation maximisation for M parent sets of equal size p: sets (M, p)."""
         return self._maximise(j, sets, self.n_steps if n_steps is None else n_steps)
 
-    def _maximise(
-        self, j: int, sets: np.ndarray, n_steps: int, start: np.ndarray | None = None
-    ) -> dict[str, np.ndarray]:
+    def _maximise(self, j: int, sets: np.ndarray, n_steps: int, start: np.ndarray | None = None) -> Solved:
         """So many steps, from coefficients and baselines `start` ``(M, F + C)``, or from those within contexts."""
         cols = self.columns(sets)
         F, y = cols.shape[1], self.self_mean[:, j]  # of the gene (K,)
         x, gram, right = self._regression(j, cols)
         coef = self._within_contexts(y, x, gram, right, F) if start is None else start
-        omega2, slab2 = self.prior.background_sd[j] ** 2, self.prior.effect_sd[j] ** 2
         xt = np.ascontiguousarray(np.moveaxis(x, 1, 2))  # (M, F+C, K)
-        lhs, dof = gram, self.within_dof
+        omega2, perturbed, products = self.prior.background_sd[j] ** 2, slice(self.n_control, None), gram
         for step in range(n_steps + 1):
-            v = self.self_variance[j] - 2 * np.einsum("mf,mf->m", coef, right)
-            v = np.maximum(v + np.einsum("mf,mfg,mg->m", coef, gram, coef), 1e-8)
+            noise = self.self_variance[j] - 2 * np.einsum("mf,mf->m", coef, right)
+            noise = np.maximum(noise + np.einsum("mf,mfg,mg->m", coef, gram, coef), SMALLEST)
             residual = y - np.einsum("mfk,mf->mk", xt, coef)
-            error = v[:, None] / self.n + omega2 * self.perturbed + self.observed(j, cols, coef[:, :F])  # (M, K)
-            off, on = self.branches(residual[:, self.n_control :] ** 2, error[:, self.n_control :], j)
-            rho = expit(on - off)  # (M, U)
+            error = noise[:, None] / self.n + omega2 * self.perturbed + self.observed(j, cols, coef[:, :F])  # (M, K)
+            off, on = self.branches(residual[:, perturbed] ** 2, error[:, perturbed], j)
             if step == n_steps:
                 break
-            weight = 1 / error
-            rho_k = np.repeat(rho, self.sizes, axis=1)
-            tail = weight[:, self.n_control :]
-            weight[:, self.n_control :] = (1 - rho_k) * tail + rho_k / (1 / tail + slab2)
-            scaled = xt * weight[:, None, :]
-            lhs = gram * (dof / v)[:, None, None] + scaled @ x
-            rhs = right * (dof / v)[:, None] + scaled @ y
-            lhs += 1e-10 * np.eye(lhs.shape[1]) * np.trace(lhs, axis1=1, axis2=2)[:, None, None]
-            coef = self.maximum(lhs, rhs, j, sets)
-        control = error[:, : self.n_control]
-        square = residual[:, : self.n_control] ** 2
+            scaled, known = xt * self._weights(j, error, expit(on - off))[:, None, :], self.within_dof / noise
+            products = gram * known[:, None, None] + scaled @ x
+            rhs = right * known[:, None] + scaled @ y
+            products += RIDGE * np.eye(x.shape[2]) * np.trace(products, axis1=1, axis2=2)[:, None, None]
+            coef = self.maximum(products, rhs, j, sets)
+        square, control = residual[:, : self.n_control] ** 2, error[:, : self.n_control]
         total = (
-            -0.5 * dof * (np.log(v) + 1)
+            -0.5 * self.within_dof * (np.log(noise) + 1)
             - 0.5 * (np.log(control) + square / control).sum(axis=1)
             + np.logaddexp(off, on).sum(axis=1)
             + self.volume(coef, j, sets)
             - self.price(j, sets)
         )
-        return {
-            "score": total,
-            "coef": coef,
-            "v": v,
-            "residual": residual,
-            "error": error,
-            "odds": on - off,
-            "lhs": lhs,
-        }
+        return Solved(total, coef, noise, residual, error, on - off, products)
+
+    def _weights(self, j: int, error: np.ndarray, hit: np.ndarray) -> np.ndarray:
+        """Weights of contexts in the regression ``(M, K)``, by the probabilities ``(M, U)`` that drug sets hit the gene."""
+        weight, hit = 1 / error, np.repeat(hit, self.sizes, axis=1)
+        perturbed = weight[:, self.n_control :]
+        wide = 1 / perturbed + self.prior.effect_sd[j] ** 2
+        weight[:, self.n_control :] = (1 - hit) * perturbed + hit / wide
+        return weight
 
     def _regression(self, j: int, cols: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Means of parents `cols` ``(M, F)``, then groups, ``(M, K, F+C)``; covariances within contexts of these, and with gene j, 0 for groups."""
@@ -332,22 +337,20 @@ class ShiftScore:
             out = self._maximise(j, sets, 1, self.solutions(j, sets, self.n_steps_final - 1)[1])
         else:
             out = self._solve(j, sets, self.n_steps_final)
-        F = len(parents) * self.n_functions
-        back = np.argsort(self.sorted)
-        cov = np.linalg.inv(out["lhs"][0])
+        F, back = len(parents) * self.n_functions, np.argsort(self.sorted)
+        cov = np.linalg.inv(out.products[0])
         if self.spread is not None:  # coefficients are known less well: what large changes of parents make of that
             x = np.hstack([self.flat[:, self.columns(np.array(parents, dtype=int))], self.groups])
-            out["error"] = out["error"] + np.einsum("kf,fg,kg->k", x, cov, x) * self.perturbed
-            c = self.n_control
-            off, on = self.branches(out["residual"][:, c:] ** 2, out["error"][:, c:], j)
-            out["odds"] = on - off
+            error = out.error + np.einsum("kf,fg,kg->k", x, cov, x) * self.perturbed
+            off, on = self.branches(out.residual[:, self.n_control :] ** 2, error[:, self.n_control :], j)
+            out = out._replace(error=error, odds=on - off)
         return GeneFit(
-            out["coef"][0, :F],
-            out["coef"][0, F:],
-            float(out["v"][0]),
-            out["residual"][0, back],
-            out["error"][0, back],
-            out["odds"][0],
-            float(out["score"][0]),
+            out.coef[0, :F],
+            out.coef[0, F:],
+            float(out.noise[0]),
+            out.residual[0, back],
+            out.error[0, back],
+            out.odds[0],
+            float(out.score[0]),
             cov[:F, :F],
         )
