@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scgim.datasets._simulator.drugs import ACTIONS
 from scgim.datasets._simulator.fault import check_faults
 from scgim.datasets._simulator.mechanisms import ACTIVATIONS, CURVES
 
@@ -15,7 +16,7 @@ GRAPHS = ("erdos_renyi", "scale_free")
 CHOICES = {
     "mechanism": ("linear", "neural", *CURVES),
     "activation": tuple(ACTIVATIONS),
-    "intervention": ("shift", "hard", "activity"),
+    "intervention": tuple(ACTIONS),
     "noise": ("gaussian", "counts", "zero_inflated_lognormal"),
     "features": ("principal_components", "projection", "noise"),
 }
@@ -30,7 +31,9 @@ def check(settings: dict[str, Any]) -> None:
         raise ValueError(f"features must be one of {list(CHOICES['features'])} or a DataFrame, found {features!r}.")
     if settings["max_targets"] > settings["n_genes"]:
         raise ValueError(f"max_targets must lie between 1 and n_genes, found {settings['max_targets']}.")
-    if settings["cell_line_effect_sd"] > 0 and (settings["n_cell_lines"] < 2 or settings["intervention"] == "activity"):
+    if settings["cell_line_effect_sd"] > 0 and (
+        settings["n_cell_lines"] < 2 or ACTIONS[settings["intervention"]].relative
+    ):
         raise ValueError(
             "cell_line_effect_sd must be 0 with one cell line or intervention='activity', found "
             f"{settings['cell_line_effect_sd']}."
@@ -88,7 +91,7 @@ def _check_sizes(settings: dict[str, Any]) -> None:
         raise TypeError(f"effect_size: expected two positive numbers, found {size!r}.")
     if size is not None and not (len(size) == 2 and 0 < size[0] <= size[1] < np.inf):
         raise ValueError(f"effect_size must be two positive numbers in ascending order, found {size!r}.")
-    if settings["intervention"] == "activity" and size is not None and size[1] > 1:
+    if ACTIONS[settings["intervention"]].relative and size is not None and size[1] > 1:
         raise ValueError(f"effect_size must be at most 1 with intervention='activity', found {size!r}.")
 
 

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
 EC50, HILL = 0.75, 4.0  # of every drug; from the paper
-EFFECT = {
-    "shift": (2.0, 6.0),
-    "hard": (2.0, 6.0),
-    "activity": (0.5, 1.0),
-}  # size at saturation; activity not from the paper
+
+
+@dataclass(frozen=True)
+class Action:
+    """What drugs of a kind of intervention do to their targets."""
+
+    size: tuple[float, float]  # of effects at saturation
+    # from targets and effects (K, G) to arguments of the sampler
+    sample: Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
+    relative: bool = False  # whether effects take a share, at most all, of what children hear: these are what is seen
+
+    def possible(self, graph: np.ndarray) -> np.ndarray:
+        """Genes that may be targets: those with children, if there are any, where these are what is seen."""
+        heard = graph.any(1)
+        return np.flatnonzero(heard) if self.relative and heard.any() else np.arange(len(graph))
+
+
+ACTIONS = {
+    "shift": Action((2.0, 6.0), lambda targets, effects: {"shift": effects}),
+    "hard": Action((2.0, 6.0), lambda targets, effects: {"value": np.where(targets, effects, np.nan)}),
+    "activity": Action((0.5, 1.0), lambda targets, effects: {"activity": effects}, relative=True),  # not from the paper
+}
 
 
 def dose_response(dose: np.ndarray) -> np.ndarray:
@@ -28,18 +48,14 @@ def random_drugs(
 ) -> np.ndarray:
     """Effects at saturation, (D, G), zero where the gene is not a target; 1 to `max_targets` targets a drug.
 
-    Their sizes lie between the two numbers of `size`; None is what `EFFECT` says.
-
-    An activity intervention is seen only through children, so its targets are genes that have some (any gene if none has).
+    Their sizes lie between the two numbers of `size`; None is what `ACTIONS` says.
     """
-    low, high = EFFECT[intervention] if size is None else size
-    possible = np.arange(len(graph))
-    if intervention == "activity" and graph.any():
-        possible = np.flatnonzero(graph.any(1))
-    effect = np.zeros((n_drugs, len(graph)))
+    action = ACTIONS[intervention]
+    low, high = action.size if size is None else size
+    effect, possible = np.zeros((n_drugs, len(graph))), action.possible(graph)
     for d in range(n_drugs):
         chosen = rng.choice(possible, size=min(len(possible), int(rng.integers(1, max_targets + 1))), replace=False)
-        sign = -1.0 if intervention == "activity" else rng.choice([-1.0, 1.0], len(chosen))
+        sign = -1.0 if action.relative else rng.choice([-1.0, 1.0], len(chosen))
         effect[d, chosen] = sign * rng.uniform(low, high, len(chosen))
     return effect
 
@@ -93,7 +109,8 @@ def hidden_rule(
     The features' first principal axes are mixed at random into one score a gene. The genes with the largest scores are the
     targets, 1 to `max_targets` by how large the scores are; sign and size of the effect follow the score.
     """
-    low, high = EFFECT[intervention] if size is None else size
+    action = ACTIONS[intervention]
+    low, high = action.size if size is None else size
     centred = table - table.mean(0)
     u, strengths, _ = np.linalg.svd(centred, full_matrices=False)
     n_axes = min(n_axes, int((strengths > 1e-8 * max(strengths[0], 1e-300)).sum()))
@@ -101,14 +118,13 @@ def hidden_rule(
         raise ValueError("features must differ between drugs, found the same row for all.")
     axes = u[:, :n_axes] * len(table) ** 0.5  # (D, n_axes), unit variance
     score = axes @ rng.normal(0, n_axes**-0.5, (n_axes, len(graph)))
-    if intervention == "activity" and graph.any():
-        score[:, ~graph.any(1)] = 0
+    score[:, np.setdiff1d(np.arange(len(graph)), action.possible(graph))] = 0
     strength = np.abs(score)
     rank = np.argsort(-strength, axis=1)
     effect = np.zeros_like(score)
     for d in range(len(table)):
         enough = strength[d, rank[d, :max_targets]] >= 0.75 * strength[d, rank[d, 0]]
         for j in rank[d, :max_targets][enough]:
-            sign = -1.0 if intervention == "activity" else np.sign(score[d, j])
+            sign = -1.0 if action.relative else np.sign(score[d, j])
             effect[d, j] = sign * (low + (high - low) * np.clip((strength[d, j] - 1) / 2, 0, 1))
     return effect

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scgim.datasets._simulator.disturbance import CellState, Disturbance, read_disturbance
+from scgim.datasets._simulator.drugs import ACTIONS
 from scgim.datasets._simulator.mechanisms import read_mechanisms
 from scgim.datasets._simulator.systems import System, sample
 
@@ -27,19 +28,12 @@ def read_system(truth: Mapping[str, Any]) -> System:
 
 def read_interventions(truth: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """What drugs do, and the background: arguments ``shift``, ``value`` or ``activity`` of the sampler, (K, G) each."""
-    kind, targets, effects = (
-        truth["intervention"],
-        np.asarray(truth["targets"], bool),
-        np.asarray(truth["effects"], float),
-    )
+    targets, effects = np.asarray(truth["targets"], bool), np.asarray(truth["effects"], float)
     background = np.asarray(truth.get("background", np.zeros_like(effects)), float)
     if "disturbance" in truth:  # which then holds the background, as it acts on all cells
         background = np.zeros_like(effects)
-    if kind == "hard":
-        return {"value": np.where(targets, effects, np.nan), "shift": background}
-    if kind == "activity":
-        return {"activity": effects, "shift": background}
-    return {"shift": effects + background}
+    done = ACTIONS[truth["intervention"]].sample(targets, effects)
+    return done | {"shift": done.get("shift", 0.0) + background}
 
 
 def draw(

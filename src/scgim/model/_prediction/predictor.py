@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from scgim.model._prediction.request import Request
 from scgim.model._prediction.resolve import Resolver
 
 if TYPE_CHECKING:
+    from scgim._core.features.model import FeatureModel
+    from scgim.model._published.maps import AmortisedMaps
     from scgim.model._study.study import Study
 
 
@@ -26,7 +28,7 @@ class Predictor:
 
     fit: Fit  # the fitted model
     data: Study  # what was registered
-    feature_model: Any = None  # map from features to interventions, or None
+    feature_model: FeatureModel | AmortisedMaps | None = None  # from features to interventions
     observation: Observation = field(default_factory=Gaussian)  # from the causal layer to the data
     mixes: bool = True  # whether predictions of what was not measured are mixed with simple baselines, see `Resolver`
 

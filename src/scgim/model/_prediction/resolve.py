@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from scgim._core.effects import Effects, strongest
+from scgim._core.features.model import FeatureModel
 from scgim._core.fit import Fit
 from scgim._core.kinds import KINDS
 from scgim._core.kinds.shift import Shift
@@ -51,7 +52,7 @@ class Resolver:
 
     fit: Fit  # the fitted model; effects are in units of the modelled expression
     data: Study  # what was registered
-    feature_model: Any = None  # map from features to interventions, or None
+    feature_model: FeatureModel | AmortisedMaps | None = None  # from features to interventions
     # whether predictions of what was not measured are mixed with simple baselines, as far as left-out contexts favour
     # these, and allow for what the model misses at doses nearby
     mixes: bool = True
@@ -277,12 +278,13 @@ class Resolver:
         self, asked: list[tuple[int, int, float, int]], features: np.ndarray | None
     ) -> list[tuple[int, Effects]]:
         """Interventions ``(G,)`` of unknown drugs from their features, in the units of the usual kind."""
-        if self.feature_model is None or features is None:
+        feature_model = self.feature_model
+        if feature_model is None or isinstance(feature_model, AmortisedMaps) or features is None:
             raise RuntimeError("model: no map from features was fitted; run train() first.")
         row, source, dose, label = (np.array(column) for column in zip(*asked, strict=True))
-        probability, mean, sd = self.feature_model.decode(features[source], dose, label)
+        probability, mean, sd = feature_model.decode(features[source], dose, label)
         if self.fit.levels.differ:
-            sd = np.hypot(sd, self.feature_model.fraction(dose)[:, None] * self.fit.levels.between_sd)
+            sd = np.hypot(sd, feature_model.fraction(dose)[:, None] * self.fit.levels.between_sd)
         origin = self.fit.kinds[self._usual].origin
         found = Effects(probability, mean if origin is None else origin + mean, sd)
         return [(int(r), found[i]) for i, r in enumerate(row)]
