@@ -17,6 +17,10 @@ from scgim._core.posterior.slab import log_mixture, tilted_moments
 CHUNK = 2000  # supports scored at a time
 SIZES, SHARES = np.array([0.25, 0.5, 1.0, 2.0, 4.0]), np.array([0.1, 0.2, 0.4, 0.2, 0.1])
 """Multiples of the weights' covariance, and what is believed of each: effects whose weights are unknown may be small or large."""
+MOST_BRANCHES, FEW_BRANCHES = 30, 12  # genes that a support grows by, in the beam and when genes are exchanged
+WIDTHS = 8, 400  # supports of a beam, at the least and at the most
+LOST = 6.0  # nats below the best at which larger supports are not tried
+N_LEADERS = 4  # supports whose genes are exchanged
 
 
 class Evidence:
@@ -213,8 +217,8 @@ def search(
     Posterior of one drug, arrays (1, G).
     """
     n_genes, largest = len(prior.log_odds), len(prior.log_size) - 1
-    branches = min(n_genes, 30)
-    width = int(np.clip(budget // branches, 8, 400))
+    branches = min(n_genes, MOST_BRANCHES)
+    width = int(np.clip(budget // branches, *WIDTHS))
     rough, exact = Scores(evidence, prior, rough=True), Scores(evidence, prior, rough=False)
 
     def grow(scores: Scores, s: Support, most: int) -> list[Support]:
@@ -229,14 +233,14 @@ def search(
         beam = rough.best(width, size)
         rough.visit([c for s in beam for c in grow(rough, s, branches if size else n_genes)])
         longer, shorter = rough.best(1, size + 1), rough.best(1)
-        if size >= 2 and longer and rough.found[longer[0]][0] < rough.found[shorter[0]][0] - 6:
+        if size >= 2 and longer and rough.found[longer[0]][0] < rough.found[shorter[0]][0] - LOST:
             break  # more genes than needed
     exact.visit([(), *rough.best(rescored)])
     for _ in range(exchanges):
-        leaders = exact.best(4)
+        leaders = exact.best(N_LEADERS)
         reduced = list(dict.fromkeys([*leaders, *(s[:i] + s[i + 1 :] for s in leaders for i in range(len(s)))]))
         exact.visit(reduced)
-        exact.visit([c for s in reduced if len(s) < largest for c in grow(exact, s, min(branches, 12))])
+        exact.visit([c for s in reduced if len(s) < largest for c in grow(exact, s, min(branches, FEW_BRANCHES))])
     return _average(exact.found, prior)
 
 

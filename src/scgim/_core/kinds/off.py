@@ -57,9 +57,7 @@ def learn_off(
         loss = 0.5 * (REACH / PRIOR_SD) ** 2
         for j in children[i]:
             coef = dict(zip(parents[j], evidence.coef[j].reshape(-1, B), strict=True))
-            left = (
-                flat[rows, j * B] - evidence.baseline[group[rows], j]
-            )  # (k,) what the activity of gene i makes, and error
+            left = flat[rows, j * B] - evidence.baseline[group[rows], j]  # (k,) what gene i makes, and error
             for q, c in coef.items():
                 seen = flat[rows, q * B : (q + 1) * B] @ c
                 left = left - seen

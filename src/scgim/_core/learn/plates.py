@@ -127,9 +127,9 @@ class Amplitudes:
         self.passed = along @ units.change  # (U, T, G)
         self.square = self.passed**2
         alone = np.linalg.slogdet(self.inverse)[1][:, None] - (units.change * (self.inverse @ units.change)).sum(axis=1)
-        self.without = (np.log(prior / len(AMPLITUDES)) + 0.5 * alone)[
-            :, None
-        ]  # (U, 1, G), log density without an amplitude
+        self.without = (
+            np.log(prior / len(AMPLITUDES)) + 0.5 * alone[:, None]
+        )  # (U, 1, G) log density without an amplitude
         self.bound = self.without + 0.5 * self.share(max(AMPLITUDES))[:, :, None] * self.square
 
     def share(self, a: float) -> np.ndarray:

@@ -20,24 +20,8 @@ from scgim._core.moments.moments import Moments, Responses
 from scgim._core.posterior.contrasts import references
 from scgim._core.posterior.spread import FEWEST_CONTEXTS, log_density, log_evidence
 
-SPREADS = (
-    0.0,
-    0.05,
-    0.1,
-    0.2,
-    0.35,
-    0.5,
-    0.7,
-    1.0,
-    1.3,
-    1.6,
-    2.0,
-    2.5,
-    3.2,
-    4.0,
-    6.0,
-    9.0,
-)  # that are tried: 95 to 10 % of the cells respond
+# that are tried: 95 to 10 % of the cells respond
+SPREADS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.3, 1.6, 2.0, 2.5, 3.2, 4.0, 6.0, 9.0)
 WORTH = 10.0  # nats that unequal responses have to gain
 N_STEPS = 30  # of expectation maximisation, for how many drugs have which spread
 KEPT = 0.2  # of the variance within contexts in any direction, at the least

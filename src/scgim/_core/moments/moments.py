@@ -292,9 +292,7 @@ def finish(
         for k, u in enumerate(pool):
             scatter[u] -= n[k] * np.outer(mean[k], mean[k])
         pooled = scatter.sum(axis=0)
-    square = np.maximum(total.square - n[:, None] * mean**2, 0.0)[
-        :, :: frame.n_functions
-    ]  # (K, G) of the genes themselves
+    square = np.maximum(total.square - n[:, None] * mean**2, 0.0)[:, :: frame.n_functions]  # (K, G) of the genes
     loc, scale = frame.loc, frame.scale
     if frame.mechanism.linear:
         loc, scale = location_scale(total, frame) if standardisation is None else standardisation

@@ -22,6 +22,8 @@ from scgim._core.posterior.slab import learn_hidden_slab, single_slab
 from scgim._core.state import savable
 
 DEVIATIONS = (0.0, 0.05, 0.1, 0.2, 0.4)  # standard deviation around the curve, relative to the slab
+SMALLEST_EFFECT, SMALLEST_VARIANCE = 0.1, 0.01  # standard deviation and variance of full effects
+SMALLEST_SHARE = 0.05  # of the largest squared effect
 UNKNOWN_CURVE = np.diag([1.0, 0.5])  # axes of (log ec50, log slope) where all contexts have one dose
 
 
@@ -33,9 +35,7 @@ class Curves:
     slope: np.ndarray  # (D,)
     effect_sd: float
     deviation_sd: float
-    slab: np.ndarray | None = (
-        None  # (C, 3) components of the amplitudes' distribution; one Gaussian of effect_sd if None
-    )
+    slab: np.ndarray | None = None  # (C, 3) components of the amplitudes' distribution; None for one Gaussian
     axes: np.ndarray | None = None  # (2, D, 2) of the posterior of (log ec50, log slope)
     between_sd: float = 0.0  # of amplitudes between levels of a covariate
 
@@ -141,12 +141,15 @@ def _fit_curves(residual: np.ndarray, error: np.ndarray, on: np.ndarray, design:
             pairs += [(d, dose[rows, d], residual[rows, j], error[rows, j]) for j in genes]
             shared += [offset2[rows, j].mean() for j in genes]
     if not design.has_dose or len(levels) == 0:
-        return Curves(np.zeros(D), np.ones(D), max(slab, 0.1), _deviation(pairs, max(slab, 0.1), 1.0))
+        full = max(slab, SMALLEST_EFFECT)
+        return Curves(np.zeros(D), np.ones(D), full, _deviation(pairs, full, 1.0))
     if len(levels) == 1:  # nothing is known of the curve: half the full effect at the one dose
-        axes, full = np.repeat(UNKNOWN_CURVE[:, None], D, axis=1), max(2 * slab, 0.1)
+        axes, full = np.repeat(UNKNOWN_CURVE[:, None], D, axis=1), max(2 * slab, SMALLEST_EFFECT)
         return Curves(np.full(D, levels[0]), np.ones(D), full, _deviation(pairs, full, 0.5), axes=axes)
     top = max(float(np.max(np.abs(p[2]))) ** 2 for p in pairs) if pairs else slab**2
-    slab2 = max(np.mean([np.max(p[2] ** 2) for p in pairs]) if pairs else slab**2, 0.01, 0.05 * top)
+    slab2 = max(
+        np.mean([np.max(p[2] ** 2) for p in pairs]) if pairs else slab**2, SMALLEST_VARIANCE, SMALLEST_SHARE * top
+    )
     fits = [(fit_curves(pairs, D, slab2, slab2 * k**2, np.array(shared)), k) for k in DEVIATIONS]
     best, k = max(fits, key=lambda fit: fit[0].evidence)
     return Curves(best.ec50, best.slope, float(np.sqrt(slab2)), float(k * np.sqrt(slab2)), axes=best.axes)

@@ -10,6 +10,8 @@ import numpy as np
 
 BROAD_WEIGHT = 0.05  # mass of the wide component
 N_STEPS = 20
+FEWEST = 8  # effects that show whether they keep clear of zero
+LEAST_SPREAD = 0.1  # of effects of one sign, relative to their mean
 
 
 def single_slab(variance: float) -> np.ndarray:
@@ -35,11 +37,11 @@ def learn_slab(effects: np.ndarray, tau2: float) -> np.ndarray:
     tau2
         Their second moment.
     """
-    if len(effects) < 8:
+    if len(effects) < FEWEST:
         return single_slab(tau2)
     size, up = np.abs(effects), (effects > 0).mean()
     up = np.clip(up, 1 / len(effects), 1 - 1 / len(effects))
-    gap = gap_slab(up, size.mean(), max(size.var(), (0.1 * size.mean()) ** 2), tau2)
+    gap = gap_slab(up, size.mean(), max(size.var(), (LEAST_SPREAD * size.mean()) ** 2), tau2)
     zero = np.zeros_like(effects)
     bic = [-2 * log_mixture(effects, zero, s).sum() for s in (single_slab(tau2), gap)]
     return gap if bic[1] + 2 * np.log(len(effects)) < bic[0] else single_slab(tau2)
@@ -70,7 +72,7 @@ def learn_hidden_slab(estimate: np.ndarray, variance: np.ndarray, p_target: np.n
 
     single = single_slab(tau2)
     rho, plain = fit(single)
-    if rho.sum() < 8:
+    if rho.sum() < FEWEST:
         return single
     size = np.abs(estimate)
     best, score = single, -np.inf
@@ -79,7 +81,7 @@ def learn_hidden_slab(estimate: np.ndarray, variance: np.ndarray, p_target: np.n
         up = float(np.clip((rho * (estimate > 0)).sum() / total, 1 / total, 1 - 1 / total))
         level = float((rho * size).sum() / total)
         spread = float((rho * ((size - level) ** 2 - variance)).sum() / total)
-        slab = gap_slab(up, level, max(spread, (0.1 * level) ** 2), tau2)
+        slab = gap_slab(up, level, max(spread, (LEAST_SPREAD * level) ** 2), tau2)
         rho, value = fit(slab)
         if value < score + 1e-3:
             break

@@ -10,6 +10,9 @@ from scipy.special import expit
 from scgim._core.structure.order import EXTRA, OrderSearch
 from scgim._core.structure.parents import Parents
 
+FEW_GENES, MOST_PROPOSALS = 50, 5000  # from more genes on, orders are fewer
+REACH = 3  # places between two genes that change places
+
 
 def inclusion(chooser: Parents, j: int, parents: tuple[int, ...], allowed: np.ndarray) -> np.ndarray:
     """Probability of each edge into gene j given the other parents, ``(G,)``; zero for genes that are not allowed."""
@@ -43,7 +46,7 @@ def edge_probabilities(
     """
     kept = state.state()
     G = state.G
-    n_samples = n_samples if G <= 50 else max(1, 5000 // G)
+    n_samples = n_samples if G <= FEW_GENES else max(1, MOST_PROPOSALS // G)
     rows: dict[tuple[int, tuple[int, ...], int], np.ndarray] = {}
     total = np.zeros((G, G))
     most = np.minimum(state.arrays[3] + EXTRA, chooser.max_parents)
@@ -69,7 +72,7 @@ def edge_probabilities(
 def _metropolis(state: OrderSearch, rng: np.random.Generator, most: np.ndarray) -> None:
     """Proposes that two genes near each other change places, each with at most so many parents."""
     i = int(rng.integers(state.G - 1)) if state.G > 1 else 0
-    q = min(state.G - 1, i + 1 + int(rng.integers(0, 3)))
+    q = min(state.G - 1, i + 1 + int(rng.integers(0, REACH)))
     if q <= i:
         return
     state.exchange(i, q, most, float(np.log(rng.random())))

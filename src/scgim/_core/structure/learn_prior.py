@@ -13,7 +13,9 @@ from scgim._core.structure.score import ShiftScore
 
 BACKGROUNDS = np.array([0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7])
 CLEAR = 2.0  # times that a variance within contexts has to be usual ones, to say that effects are larger
-MOST_TARGETS = 3.0  # targets a drug that the prior allows for, at the most: sparse mechanism shifts
+FEWEST_TARGETS, MOST_TARGETS = 0.2, 3.0  # targets a drug that the prior allows for: sparse mechanism shifts
+SMALLEST_EFFECT, LARGEST_EFFECT = 0.05, 25.0  # variance of effects
+ALL_GENES = 5.0  # genes that all of them together count for in the background of each
 
 
 def evidence_given(score: ShiftScore, parents: dict[int, tuple[int, ...]]) -> Evidence:
@@ -27,13 +29,14 @@ def learn_prior(score: ShiftScore, evidence: Evidence, *, background: float | No
     error = evidence.error[score.sorted][score.n_control :]
     rho = expit(evidence.log_odds)  # (U, G)
     G = score.n_genes
-    p = float(np.clip((rho.sum() + 1.0) / (rho.size + G / 2.0), 0.2 / G, MOST_TARGETS / max(G, FEWEST_GENES)))
-    rho_k = np.repeat(rho, score.sizes, axis=0)
-    size = score.effects(residual, error)
-    slab2 = (rho_k * np.maximum(size, 0)).sum() / max(rho_k.sum(), 1e-9)
-    sd = np.sqrt(np.clip(slab2, 0.05, 25.0)) * wider(score.self_variance, rho_k)
-    slab = sd if rho_k.sum() > 1 else score.prior.effect_sd
-    prior = replace(score.prior, p_target=np.full(G, p), effect_sd=slab)
+    least, most = FEWEST_TARGETS / G, MOST_TARGETS / max(G, FEWEST_GENES)
+    p_target = float(np.clip((rho.sum() + 1.0) / (rho.size + G / 2.0), least, most))
+    of_context = np.repeat(rho, score.sizes, axis=0)  # (K', G)
+    size = np.maximum(score.effects(residual, error), 0)
+    usual = (of_context * size).sum() / max(of_context.sum(), 1e-9)
+    sd = np.sqrt(np.clip(usual, SMALLEST_EFFECT, LARGEST_EFFECT)) * wider(score.self_variance, of_context)
+    effect_sd = sd if of_context.sum() > 1 else score.prior.effect_sd
+    prior = replace(score.prior, p_target=np.full(G, p_target), effect_sd=effect_sd)
     prior.background_sd = (
         _background(score, prior, residual, error) if background is None else np.full(G, float(background))
     )
@@ -62,5 +65,5 @@ def _background(score: ShiftScore, prior: Prior, residual: np.ndarray, error: np
         off, on = score.branches(square, base + omega**2, genes)  # (G, U)
         loglik[k] = np.logaddexp(off, on).sum(axis=1)
     score.prior = old
-    pooled = loglik.mean(axis=1, keepdims=True) * 5.0
+    pooled = loglik.mean(axis=1, keepdims=True) * ALL_GENES
     return BACKGROUNDS[(loglik + pooled).argmax(axis=0)]

@@ -25,6 +25,9 @@ __all__ = ["EXTRA", "GAIN", "OrderSearch", "search"]
 MOST_TURNS = 10  # later genes that a gene tries as parents at once
 MOST_NEAR = 200  # genes that are moved after a kick
 REACH = 20  # places that a kick moves a gene by, at the most
+MOST_KICKED = 3  # genes of a kick
+LEAST_WINDOW, PLACES = 10, 20_000  # places that a gene is tried at, at the least, and those of all genes, about
+FEW_GENES, MOST_WISHES = 50, 50  # from more genes on, so many wishes are granted against the score
 SWEEP_GAIN = 0.05  # of a sweep, in nats a gene, where more sweeps will follow anyway
 State = tuple[np.ndarray, ...]  # order, place, parents, their numbers, scores, usual numbers
 
@@ -279,9 +282,10 @@ def search(
     """Best order found: climb, then kicks until `n_kicks` in a row brought nothing, or until the watch says that it is over."""
     start = response_order(chooser.score) if order is None else order
     G = chooser.score.n_genes
-    state = OrderSearch(chooser, start, min(G, max(10, 20_000 // G)) if window is None else window, watch)
+    usual = min(G, max(LEAST_WINDOW, PLACES // G))
+    state = OrderSearch(chooser, start, usual if window is None else window, watch)
     state.climb(thorough=thorough)
-    most = min(50, G // 4) if G > 50 else 0  # small systems are kicked more
+    most = min(MOST_WISHES, G // 4) if G > FEW_GENES else 0  # small systems are kicked more
     while thorough and n_kicks and most and state.grant(most) > SWEEP_GAIN * G:
         state.climb()
     failed = 0
@@ -290,7 +294,7 @@ def search(
             progress(state.total)
         state.watch.share("restarts in a row that brought nothing", failed, n_kicks)
         kept, total = state.state(), state.total
-        state.climb_near(state.kick(rng, size=int(rng.integers(1, 4))))
+        state.climb_near(state.kick(rng, size=int(rng.integers(1, MOST_KICKED + 1))))
         if state.total > total + GAIN:
             failed = 0
             state.climb()

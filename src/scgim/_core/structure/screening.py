@@ -6,6 +6,9 @@ import numpy as np
 
 from scgim._core.structure.score import ShiftScore
 
+CLEAR = 5  # standard errors by which a drug moves a gene
+N_ADDED = 10  # candidates of each gene, of those that were not screened
+
 
 def screen(score: ShiftScore, most: int) -> list[np.ndarray]:
     """Candidate parents of each gene: strong partial and strong plain correlations within contexts, and joint responses.
@@ -38,7 +41,7 @@ def screen(score: ShiftScore, most: int) -> list[np.ndarray]:
 
 
 def widen(
-    score: ShiftScore, candidates: list[np.ndarray], parents: dict[int, tuple[int, ...]], most: int = 10
+    score: ShiftScore, candidates: list[np.ndarray], parents: dict[int, tuple[int, ...]], most: int = N_ADDED
 ) -> list[np.ndarray]:
     """Adds to the candidates of each gene those of all genes that it would most gain from beside its parents."""
     out = []
@@ -53,8 +56,8 @@ def widen(
 def response_order(score: ShiftScore) -> np.ndarray:
     """Genes that few drugs move first: ancestors move less often than descendants."""
     B = score.n_functions
-    y = score.flat[:, ::B]
-    base = score.groups @ (score.start_baseline @ y)
-    z = np.abs(y - base) / np.sqrt(np.diag(score.within)[::B] / score.n[:, None])
-    moved = np.maximum.reduceat(z[score.n_control :], score.starts, axis=0) > 5  # (U, G)
+    mean = score.flat[:, ::B]  # (K, G)
+    base = score.groups @ (score.start_baseline @ mean)
+    z = np.abs(mean - base) / np.sqrt(np.diag(score.within)[::B] / score.n[:, None])
+    moved = np.maximum.reduceat(z[score.n_control :], score.starts, axis=0) > CLEAR  # (U, G)
     return np.argsort(moved.sum(axis=0) + 1e-3 * z.mean(axis=0) / (1 + z.mean()), kind="stable")

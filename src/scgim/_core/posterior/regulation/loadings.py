@@ -62,10 +62,8 @@ def regulator_loadings(correlation: np.ndarray, effects: np.ndarray, n: float, w
         rest, own = _rest(correlation, loading, r, members[r]), loading[r, members[r]]
         left = rest - np.outer(own, own)
         np.fill_diagonal(left, 0.0)
-        gain = (
-            0.25 * TAILS**2 * (np.log1p(rest**2 / width2) - np.log1p(left**2 / width2)).sum()
-        )  # pairs stand there twice
-        if not gain > worth * len(own):
+        gain = 0.5 * TAILS**2 * (np.log1p(rest**2 / width2) - np.log1p(left**2 / width2)).sum()
+        if not gain / 2 > worth * len(own):  # pairs stand there twice
             loading[r] = 0.0
     return loading
 
