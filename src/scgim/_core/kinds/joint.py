@@ -112,58 +112,61 @@ class Choice:
 
     def conditional(self, on: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Log odds of each variable given the others, and its mean and variance if it is chosen, ``(V,)`` each."""
-        S, B = np.flatnonzero(on), self.n_bounded
-        if len(S):
-            M = np.linalg.inv(self.square[np.ix_(S, S)] + np.diag(1 / self.prior[S]))
-            cross = self.square[:, S] @ M  # (V, s)
-            schur = np.diag(self.square) + 1 / self.prior - (cross * self.square[:, S]).sum(axis=1)
+        chosen, bounded = np.flatnonzero(on), slice(self.n_bounded)
+        if len(chosen):
+            inverse = self._inverse(chosen)
+            cross = self.square[:, chosen] @ inverse  # (V, s)
+            schur = np.diag(self.square) + 1 / self.prior - (cross * self.square[:, chosen]).sum(axis=1)
             variance = 1 / np.maximum(schur, TINY)
-            mean = (self.linear - cross @ self.linear[S]) * variance
-            variance[S], mean[S] = np.diag(M), M @ self.linear[S]
+            mean = (self.linear - cross @ self.linear[chosen]) * variance
+            variance[chosen], mean[chosen] = np.diag(inverse), inverse @ self.linear[chosen]
         else:
             variance = 1 / (np.diag(self.square) + 1 / self.prior)
             mean = self.linear * variance
         odds = 0.5 * mean**2 / variance + 0.5 * np.log(variance / self.prior) + self.log_odds
-        if B:
-            odds[:B] += self.kept(mean[:B], variance[:B], self.prior[:B])
-            if len(S) and S[0] < B:
-                odds += self._others_kept(S, M, cross, mean, variance)
-            mean[:B], variance[:B] = truncated(mean[:B], variance[:B], self.lower, self.upper)
+        if self.n_bounded:
+            odds[bounded] += self.kept(mean[bounded], variance[bounded], self.prior[bounded])
+            if len(chosen) and chosen[0] < self.n_bounded:
+                odds += self._others_kept(chosen, inverse, cross, mean, variance)
+            mean[bounded], variance[bounded] = truncated(mean[bounded], variance[bounded], self.lower, self.upper)
         return odds, mean, variance
 
+    def _inverse(self, chosen: np.ndarray) -> np.ndarray:
+        """Posterior covariance ``(s, s)`` of chosen variables, without bounds."""
+        return np.linalg.inv(self.square[np.ix_(chosen, chosen)] + np.diag(1 / self.prior[chosen]))
+
     def _others_kept(
-        self, S: np.ndarray, M: np.ndarray, cross: np.ndarray, mean: np.ndarray, variance: np.ndarray
+        self, chosen: np.ndarray, inverse: np.ndarray, cross: np.ndarray, mean: np.ndarray, variance: np.ndarray
     ) -> np.ndarray:
         """What having each variable, or not, changes in the mass of the chosen bounded ones, ``(V,)``."""
-        A = np.flatnonzero(S < self.n_bounded)  # of the chosen ones
-        bounds = (self.lower, self.upper)
-        now = log_mass(mean[S[A]], np.diag(M)[A], *bounds)  # (a,)
-        moved = mean[S[A]] - cross[:, A] * mean[:, None]  # (V, a), if the variable is added
-        wider = np.diag(M)[A] + cross[:, A] ** 2 * variance[:, None]
+        at, spread = np.flatnonzero(chosen < self.n_bounded), np.diag(inverse)  # (a,) of the chosen ones, (s,)
+        bounds, centre = (self.lower, self.upper), mean[chosen[at]]
+        now = log_mass(centre, spread[at], *bounds)  # (a,)
+        moved = centre - cross[:, at] * mean[:, None]  # (V, a), if the variable is added
+        wider = spread[at] + cross[:, at] ** 2 * variance[:, None]
         out = log_mass(moved, wider, *bounds) - now
-        ratio = M[np.ix_(np.arange(len(S)), A)] / np.diag(M)[:, None]  # (s, a), if a chosen one is taken away
-        without = mean[S[A]] - ratio * mean[S][:, None]
-        left = np.maximum(np.diag(M)[A] - ratio**2 * np.diag(M)[:, None], TINY)
+        ratio = inverse[:, at] / spread[:, None]  # (s, a), if a chosen one is taken away
+        without = centre - ratio * mean[chosen][:, None]
+        left = np.maximum(spread[at] - ratio**2 * spread[:, None], TINY)
         change = now - log_mass(without, left, *bounds)
-        change[A, np.arange(len(A))] = 0.0
-        out[S] = change
+        change[at, np.arange(len(at))] = 0.0
+        out[chosen] = change
         return np.asarray(out.sum(axis=1))
 
     def evidence(self, on: np.ndarray) -> float:
         """Log posterior of a choice, up to a constant."""
-        S = np.flatnonzero(on)
-        if not len(S):
+        chosen = np.flatnonzero(on)
+        if not len(chosen):
             return 0.0
-        M = np.linalg.inv(self.square[np.ix_(S, S)] + np.diag(1 / self.prior[S]))
-        mean = M @ self.linear[S]
-        bounded = S < self.n_bounded
-        within = self.kept(mean[bounded], np.diag(M)[bounded], self.prior[S[bounded]]).sum() if bounded.any() else 0.0
+        inverse, bounded = self._inverse(chosen), chosen < self.n_bounded
+        mean = inverse @ self.linear[chosen]
+        kept = self.kept(mean[bounded], np.diag(inverse)[bounded], self.prior[chosen[bounded]])
         return float(
-            0.5 * self.linear[S] @ mean
-            + 0.5 * np.linalg.slogdet(M)[1]
-            - 0.5 * np.log(self.prior[S]).sum()
-            + self.log_odds[S].sum()
-            + within
+            0.5 * self.linear[chosen] @ mean
+            + 0.5 * np.linalg.slogdet(inverse)[1]
+            - 0.5 * np.log(self.prior[chosen]).sum()
+            + self.log_odds[chosen].sum()
+            + (kept.sum() if bounded.any() else 0.0)
         )
 
     def arrays(self) -> tuple[np.ndarray, ...]:
