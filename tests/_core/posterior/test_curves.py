@@ -6,7 +6,7 @@ from scipy.stats import multivariate_normal
 
 from scgim._core.design import Design
 from scgim._core.posterior.curves import UNKNOWN_CURVE, Curves, DoseCurves, fit_dose_curves
-from scgim._core.posterior.hill import fit_curves, hill
+from scgim._core.posterior.hill import Pair, fit_curves, hill
 from scgim._core.posterior.slab import learn_hidden_slab
 
 AXES = np.array([[[0.3, 0.1], [0.2, 0.0]], [[-0.1, 0.2], [0.0, 0.4]]])  # (2, D, 2)
@@ -97,7 +97,7 @@ def test_one_large_effect_makes_room_for_itself(rng):
     found = fit_dose_curves(fewer, error[:, :4], fewer != 0, design_of(dose))
     slab2 = (fewer[3] ** 2).mean()
     assert found.effect_sd == pytest.approx(np.sqrt(slab2))
-    pairs = [(0, dose[1:, 0], fewer[1:, j], error[1:, j]) for j in range(4)]
+    pairs = [Pair(0, dose[1:, 0], fewer[1:, j], error[1:, j]) for j in range(4)]
     fits = {k: fit_curves(pairs, 1, slab2, slab2 * k**2) for k in (0.0, 0.05, 0.1, 0.2, 0.4)}
     k = max(fits, key=lambda one: fits[one].evidence)
     assert found.deviation_sd == pytest.approx(k * np.sqrt(slab2))

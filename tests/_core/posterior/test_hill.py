@@ -6,6 +6,7 @@ from scgim._core.posterior import hill as module
 from scgim._core.posterior.hill import (
     SLOPES,
     WIDE,
+    Pair,
     _axes,
     _curvature,
     curve_grid,
@@ -53,18 +54,18 @@ def test_log_density_with_offsets_equals_the_dense_gaussian(rng, deviation):
 
 def test_offsets_are_not_taken_for_curves(rng):
     pairs = pairs_of(rng, np.full(10, 0.75), np.full(10, 4.0), 0.1)
-    shifted = [(d, dose, r + 0.5 * rng.normal(), e) for d, dose, r, e in pairs]
+    shifted = [pair._replace(residual=pair.residual + 0.5 * rng.normal()) for pair in pairs]
     blind, aware = (fit_curves(shifted, 10, 9.0, 0.0, offset) for offset in (None, np.full(len(pairs), 0.25)))
     off = [np.abs(np.log(fit.ec50 / 0.75)).mean() for fit in (blind, aware)]
     assert off[1] < 0.7 * off[0]
 
 
-def pairs_of(rng, ec50: np.ndarray, slope: np.ndarray, noise: float) -> list:
+def pairs_of(rng, ec50: np.ndarray, slope: np.ndarray, noise: float) -> list[Pair]:
     out = []
     for d in range(len(ec50)):
         for _ in range(2):
             r = rng.choice([-1, 1]) * rng.uniform(2, 4) * hill(DOSES, ec50[d], slope[d])
-            out.append((d, DOSES, r + noise * rng.normal(size=len(DOSES)), np.full(len(DOSES), noise**2)))
+            out.append(Pair(d, DOSES, r + noise * rng.normal(size=len(DOSES)), np.full(len(DOSES), noise**2)))
     return out
 
 

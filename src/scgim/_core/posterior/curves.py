@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from scgim._core.design import Design
-from scgim._core.posterior.hill import Pairs, fit_curves, hill, rank_one_log_density
+from scgim._core.posterior.hill import Pair, fit_curves, hill, rank_one_log_density
 from scgim._core.posterior.levels import (
     Offsets,
     learn_between,
@@ -138,7 +138,7 @@ def _fit_curves(residual: np.ndarray, error: np.ndarray, on: np.ndarray, design:
         drug = design.alone(d)
         for rows in [drug[apart[drug] == v] for v in np.unique(apart[drug])]:
             genes = np.flatnonzero(on[rows].any(axis=0))
-            pairs += [(d, dose[rows, d], residual[rows, j], error[rows, j]) for j in genes]
+            pairs += [Pair(d, dose[rows, d], residual[rows, j], error[rows, j]) for j in genes]
             shared += [offset2[rows, j].mean() for j in genes]
     if not design.has_dose or len(levels) == 0:
         full = max(slab, SMALLEST_EFFECT)
@@ -146,18 +146,20 @@ def _fit_curves(residual: np.ndarray, error: np.ndarray, on: np.ndarray, design:
     if len(levels) == 1:  # nothing is known of the curve: half the full effect at the one dose
         axes, full = np.repeat(UNKNOWN_CURVE[:, None], D, axis=1), max(2 * slab, SMALLEST_EFFECT)
         return Curves(np.full(D, levels[0]), np.ones(D), full, _deviation(pairs, full, 0.5), axes=axes)
-    top = max(float(np.max(np.abs(p[2]))) ** 2 for p in pairs) if pairs else slab**2
+    top = max(float(np.max(np.abs(pair.residual))) ** 2 for pair in pairs) if pairs else slab**2
     slab2 = max(
-        np.mean([np.max(p[2] ** 2) for p in pairs]) if pairs else slab**2, SMALLEST_VARIANCE, SMALLEST_SHARE * top
+        np.mean([np.max(pair.residual**2) for pair in pairs]) if pairs else slab**2,
+        SMALLEST_VARIANCE,
+        SMALLEST_SHARE * top,
     )
     fits = [(fit_curves(pairs, D, slab2, slab2 * k**2, np.array(shared)), k) for k in DEVIATIONS]
     best, k = max(fits, key=lambda fit: fit[0].evidence)
     return Curves(best.ec50, best.slope, float(np.sqrt(slab2)), float(k * np.sqrt(slab2)), axes=best.axes)
 
 
-def _deviation(pairs: Pairs, effect_sd: float, fraction: float) -> float:
+def _deviation(pairs: list[Pair], effect_sd: float, fraction: float) -> float:
     """Standard deviation between contexts of one drug and dose; none where no drug was measured twice."""
-    twice = [p for p in pairs if len(p[1]) > 1]
+    twice = [pair for pair in pairs if len(pair.dose) > 1]
     if not twice:
         return 0.0
 

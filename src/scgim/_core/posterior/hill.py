@@ -19,8 +19,24 @@ STEP = np.array([0.02, 0.04])  # of log ec50 and log slope in the second differe
 
 CHUNK = 1_000_000  # values held at once
 
-Pairs = list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]
-Groups = list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+
+class Pair(NamedTuple):
+    """A drug and one of its targets."""
+
+    drug: int
+    dose: np.ndarray  # (L,)
+    residual: np.ndarray  # (L,) means
+    error: np.ndarray  # (L,) variances
+
+
+class Alike(NamedTuple):
+    """P pairs with the same doses."""
+
+    drug: np.ndarray  # (P,)
+    dose: np.ndarray  # (L,)
+    residual: np.ndarray  # (P, L)
+    error: np.ndarray  # (P, L)
+    offset2: np.ndarray  # (P,)
 
 
 class CurveFit(NamedTuple):
@@ -92,14 +108,12 @@ def curve_grid(dose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit_curves(
-    pairs: Pairs, n_drugs: int, slab2: float, deviation2: float, offset2: np.ndarray | None = None
+    pairs: list[Pair], n_drugs: int, slab2: float, deviation2: float, offset2: np.ndarray | None = None
 ) -> CurveFit:
     """Ec50 and slope of each drug, drawn together by a Gaussian on the logarithms whose width is learned.
 
     Parameters
     ----------
-    pairs
-        One entry for each drug and target: drug, doses ``(L,)``, residual means ``(L,)``, variances ``(L,)``.
     slab2, deviation2
         Variance of amplitudes and of deviations.
     offset2
@@ -108,9 +122,9 @@ def fit_curves(
     if not pairs:
         return CurveFit(np.zeros(n_drugs), np.ones(n_drugs), 0.0, np.zeros((2, n_drugs, 2)))
     groups = _grouped(pairs, np.zeros(len(pairs)) if offset2 is None else offset2)
-    grid = curve_grid(np.concatenate([p[1] for p in pairs]))
+    grid = curve_grid(np.concatenate([pair.dose for pair in pairs]))
     loglik = _by_drug(groups, n_drugs, grid, slab2, deviation2)
-    informed = np.unique([p[0] for p in pairs])
+    informed = np.unique([pair.drug for pair in pairs])
     evidence, centre, spread = _centre_and_spread(loglik[informed], *grid)
     middle = np.array([grid[0][centre], grid[1][centre]])
     if spread == SPREADS[0]:  # one curve for all
@@ -135,25 +149,20 @@ def fit_curves(
     return CurveFit(np.exp(mean[:, 0]), np.exp(mean[:, 1]), evidence, axes)
 
 
-def _grouped(pairs: Pairs, offset2: np.ndarray) -> Groups:
+def _grouped(pairs: list[Pair], offset2: np.ndarray) -> list[Alike]:
     """Pairs with the same doses, stacked."""
     found: dict[tuple[float, ...], list[int]] = {}
-    for i, (_, dose, _, _) in enumerate(pairs):
-        found.setdefault(tuple(np.asarray(dose, float)), []).append(i)
-    return [
-        (
-            np.array([pairs[i][0] for i in rows]),
-            np.array(dose),
-            np.stack([pairs[i][2] for i in rows]),
-            np.stack([pairs[i][3] for i in rows]),
-            offset2[rows],
-        )
-        for dose, rows in found.items()
-    ]
+    for i, pair in enumerate(pairs):
+        found.setdefault(tuple(np.asarray(pair.dose, float)), []).append(i)
+    out = []
+    for dose, rows in found.items():
+        drug, _, residual, error = zip(*(pairs[i] for i in rows), strict=True)
+        out.append(Alike(np.array(drug), np.array(dose), np.stack(residual), np.stack(error), offset2[rows]))
+    return out
 
 
 def _by_drug(
-    groups: Groups, n_drugs: int, grid: tuple[np.ndarray, np.ndarray], slab2: float, deviation2: float
+    groups: list[Alike], n_drugs: int, grid: tuple[np.ndarray, np.ndarray], slab2: float, deviation2: float
 ) -> np.ndarray:
     """Log density ratio of each drug's targets along each curve of a grid, ``(D, T)``."""
     out = np.zeros((n_drugs, len(grid[0])))
@@ -187,13 +196,13 @@ def _centre_and_spread(loglik: np.ndarray, log_ec50: np.ndarray, log_slope: np.n
     return best
 
 
-def _shared_cost(groups: Groups, slab2: float, deviation2: float, at: np.ndarray) -> np.ndarray:
+def _shared_cost(groups: list[Alike], slab2: float, deviation2: float, at: np.ndarray) -> np.ndarray:
     """Minus the log density ratio of all targets along shared curves with log parameters ``(T, 2)`` -> ``(T,)``."""
-    one = [(np.zeros_like(g[0]), *g[1:]) for g in groups]
+    one = [group._replace(drug=np.zeros_like(group.drug)) for group in groups]
     return -_by_drug(one, 1, (at[:, 0], at[:, 1]), slab2, deviation2)[0]
 
 
-def _polish(groups: Groups, slab2: float, deviation2: float, start: np.ndarray) -> np.ndarray:
+def _polish(groups: list[Alike], slab2: float, deviation2: float, start: np.ndarray) -> np.ndarray:
     """Log ec50 and log slope of a curve shared by all drugs, between the points of the grid."""
     step = np.array([[0.0, 0.0], [0.05, 0.0], [0.0, 0.1]])
     found = minimize(
@@ -205,7 +214,7 @@ def _polish(groups: Groups, slab2: float, deviation2: float, start: np.ndarray) 
     return found.x
 
 
-def _curvature(groups: Groups, slab2: float, deviation2: float, at: np.ndarray) -> np.ndarray:
+def _curvature(groups: list[Alike], slab2: float, deviation2: float, at: np.ndarray) -> np.ndarray:
     """Covariance ``(2, 2)`` of a shared curve's logarithms, from second differences of the log density."""
     signs = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [-1, -1], [1, -1], [-1, 1]])
     f = _shared_cost(groups, slab2, deviation2, at + STEP * signs)
