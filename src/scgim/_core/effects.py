@@ -41,6 +41,11 @@ class Effects:
         """Some of them."""
         return Effects(self.probability[index], self.mean[index], self.sd[index])
 
+    @classmethod
+    def join(cls, parts: Sequence[Effects]) -> Effects:
+        """Posteriors ``(m, G)`` one after the other."""
+        return cls(*(np.concatenate(values) for values in zip(*map(_arrays, parts), strict=True)))
+
     def scale(self, by: np.ndarray | float) -> Effects:
         """The effects in other units, or at a fraction of the dose."""
         return Effects(self.probability, self.mean * by, self.sd * by)
@@ -84,6 +89,10 @@ class Effects:
         return cls(probability, mean, np.sqrt(np.maximum(square / safe - mean**2, 0)))
 
 
+def _arrays(effects: Effects) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return effects.probability, effects.mean, effects.sd
+
+
 def strongest(parts: Sequence[Effects]) -> tuple[Effects, np.ndarray]:
     """Several kinds of intervention on the same genes, as a table shows them, and which of them is shown, ``(..., G)``.
 
@@ -91,9 +100,7 @@ def strongest(parts: Sequence[Effects]) -> tuple[Effects, np.ndarray]:
     """
     if len(parts) == 1:
         return parts[0], np.zeros(parts[0].shape, dtype=int)
-    probability, mean, sd = (
-        np.stack(values) for values in ([p.probability for p in parts], [p.mean for p in parts], [p.sd for p in parts])
-    )
+    probability, mean, sd = (np.stack(values) for values in zip(*map(_arrays, parts), strict=True))
     which = probability.argmax(axis=0)
     with np.errstate(divide="ignore"):
         any_ = -np.expm1(np.log1p(-np.minimum(probability, 1.0)).sum(axis=0))

@@ -25,13 +25,10 @@ class BackwardMap:
     def decode(self, rows: list[Rows], n_drugs: int, prior: PopulationPrior, *, quick: bool = False) -> Effects:
         """Posterior of drugs 0, ..., n_drugs - 1 given the rows of each block; `quick` visits fewer supports."""
         effort = {"budget": 1500, "rescored": 50, "exchanges": 1} if quick else {}
-        found = []
-        for d in range(n_drugs):
-            own = [r.of(np.array([d])) for r in rows]
-            found.append(
-                search(Evidence(self.blocks, own, prior.second_moment, inflation=self.inflation), prior, **effort)
-            )
-        return Effects(*(np.concatenate([getattr(f, k) for f in found]) for k in ("probability", "mean", "sd")))
+        moment, inflation = prior.second_moment, self.inflation
+        each = [[r.of(np.array([d])) for r in rows] for d in range(n_drugs)]
+        found = [search(Evidence(self.blocks, own, moment, inflation=inflation), prior, **effort) for own in each]
+        return Effects.join(found)
 
     def likelihood(
         self, rows: list[Rows], n_drugs: int, beliefs: Beliefs, prior: PopulationPrior

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from scgim._core.features.choose import dependence, folds
 from scgim._core.features.forward import forward_dependence, learn_forward
 from scgim._core.features.prior import PopulationPrior, learn_prior
 from scgim._core.features.rows import Description, Reader, Rows, compress, make_reader, slopes, split_columns
+
+EFFORT = 0.5  # of the sampler in each fold
+MOST_INFLATION = 100.0  # of variances
 
 
 @dataclass(frozen=True)
@@ -61,37 +65,50 @@ class Held:
     p_value: dict[str, float]
 
 
+class _Fold(NamedTuple):
+    """Drugs that were held out, and what was learned without them."""
+
+    out: np.ndarray  # (m,)
+    train: Training
+    test: Training
+    prior: PopulationPrior
+
+    @classmethod
+    def of(cls, data: Training, out: np.ndarray, again: Table | None) -> _Fold:
+        """With bends that are learned without these drugs, where a table is given."""
+        rest = np.setdiff1d(np.arange(len(data.ec50)), out)
+        if again is not None:
+            _, rows, x = again.read(rest)
+            data = replace(data, rows=rows, x=x)
+        train = data.of(rest)
+        return cls(out, train, data.of(out), train.prior() if len(train.ec50) else data.prior())
+
+
 def cross_validate(data: Training, rng: np.random.Generator, *, usable: bool, again: Table | None = None) -> Held:
     """Predict every drug from the others; with a table, bends are learned from these, too."""
-    n_drugs = len(data.ec50)
-    learned, parts = [], []
-    for out in folds(n_drugs, rng):
-        rest = np.setdiff1d(np.arange(n_drugs), out)
-        _, rows, x = ([], data.rows, data.x) if again is None else again.read(rest)
-        fold = replace(data, rows=rows, x=x)
-        train, test = fold.of(rest), fold.of(out)
-        prior = train.prior() if len(train.ec50) else data.prior()
-        found = {"none": repeat(prior, len(out))}
-        if usable:
-            forward = learn_forward(train.x, train.beliefs.probability, train.shift, prior)
-            found["forward"] = forward(test.x, prior)
-            backward = learn_backward(train.rows, train.beliefs, rng, effort=0.5)[0]
-            learned.append((backward, prior, test, *backward.likelihood(test.rows, len(out), test.beliefs, prior)))
-        parts.append((out, found))
+    parts = [_Fold.of(data, out, again) for out in folds(len(data.ec50), rng)]
+    found = {"none": [repeat(fold.prior, len(fold.out)) for fold in parts]}
     inflation, p_value = 1.0, {"forward": 1.0, "backward": 1.0}
     if usable:
-        misfit = np.concatenate([np.diag(entry[4]) for entry in learned])
-        p_value["backward"] = dependence([entry[3] for entry in learned], rng)
+        found["forward"] = [
+            learn_forward(train.x, train.beliefs.probability, train.shift, prior)(test.x, prior)
+            for _, train, test, prior in parts
+        ]
+        maps = [learn_backward(fold.train.rows, fold.train.beliefs, rng, effort=EFFORT)[0] for fold in parts]
+        likelihoods = [
+            learned.likelihood(test.rows, len(out), test.beliefs, prior)
+            for learned, (out, _, test, prior) in zip(maps, parts, strict=True)
+        ]
+        p_value["backward"] = dependence([log for log, _ in likelihoods], rng)
         p_value["forward"] = forward_dependence(data.x, data.shift, rng)
-        inflation = float(np.clip(np.median(misfit), 1.0, 100.0))
-        for (backward, prior, test, *_), (out, found) in zip(learned, parts, strict=True):
-            found["backward"] = replace(backward, inflation=inflation).decode(test.rows, len(out), prior, quick=True)
-    order = np.argsort(np.concatenate([out for out, _ in parts]))
-    posterior = {}
-    for m in parts[0][1]:
-        stacked = (np.concatenate([getattr(f[m], k) for _, f in parts])[order] for k in ("probability", "mean", "sd"))
-        posterior[m] = Effects(*stacked)
-    return Held(posterior, inflation, p_value)
+        misfit = np.concatenate([np.diag(each) for _, each in likelihoods])
+        inflation = float(np.clip(np.median(misfit), 1.0, MOST_INFLATION))
+        found["backward"] = [
+            replace(learned, inflation=inflation).decode(test.rows, len(out), prior, quick=True)
+            for learned, (out, _, test, prior) in zip(maps, parts, strict=True)
+        ]
+    order = np.argsort(np.concatenate([fold.out for fold in parts]))
+    return Held({name: Effects.join(each)[order] for name, each in found.items()}, inflation, p_value)
 
 
 def repeat(prior: PopulationPrior, n_drugs: int, *, shrink: float = 1.0) -> Effects:
