@@ -57,7 +57,8 @@ class Effects:
     def superpose(self, row: np.ndarray, n_rows: int) -> Effects:
         """What acts together in each row: ``(c, G)`` -> ``(n_rows, G)``.
 
-        Targets are independent: ``p = 1 - prod(1 - p_c)``, and ``mean = sum(p_c mean_c) / p``, ``sd^2 = sum(p_c sd_c^2) / p``.
+        Targets are independent: ``p = 1 - prod(1 - p_c)``, and ``mean = sum(p_c mean_c) / p``,
+        ``sd^2 = sum(p_c sd_c^2) / p``.
 
         Parameters
         ----------

@@ -37,7 +37,8 @@ class Graph:
 class Fit:
     """A fitted generative intervention model.
 
-    Effects are in units of the modelled expression, or of their kind (`scgim._core.kinds`), once `to_expression` was called.
+    Effects are in units of the modelled expression, or of their kind (`scgim._core.kinds`), once `to_expression` was
+    called.
     """
 
     # names, G and D
@@ -89,7 +90,8 @@ class Fit:
     def acting(self) -> Effects:
         """``(D, G)``; what drugs change in single genes, given the graph: at their targets, and where the graph does not hold.
 
-        A shift that an edge should have passed on, and did not, is no target; but predictions along the graph need it like one.
+        A shift that an edge should have passed on, and did not, is no target; but predictions along the graph need it
+        like one.
         """
         found, past = strongest([kind.change_of_drug for kind in self.kinds])[0], self.drift.past_graph
         if past is None:
@@ -142,8 +144,9 @@ class Fit:
     ) -> Effects:
         """What one drug does by one kind at doses ``(m,)``, ``(m, G)``.
 
-        With the fraction h of the full effect a, ``mean = h a`` and ``sd^2 = h^2 (s^2 + deviation^2)``, to which every axis
-        of what is not known of the curve adds ``(h da + dh a)^2``. Values go from their origin at no dose to the full value.
+        With the fraction h of the full effect a, ``mean = h a`` and ``sd^2 = h^2 (s^2 + deviation^2)``, to which every
+        axis of what is not known of the curve adds ``(h da + dh a)^2``. Values go from their origin at no dose to the
+        full value.
 
         Parameters
         ----------

@@ -80,9 +80,9 @@ def register(cls: type, *, name: str, fields: Callable[[Any], Mapping[str, Any]]
 def savable(cls: type[T]) -> type[T]:
     """Class decorator: dataclasses and named tuples whose objects :func:`pack` takes, under their name.
 
-    Fields that a tree lacks take their default, so that a class may get new ones; fields that are not of the constructor
-    (``init=False``) are not kept. A class whose older trees need more has a class method ``stored``, which is called with the
-    fields in place of the constructor.
+    Fields that a tree lacks take their default, so that a class may get new ones; fields that are not of the
+    constructor (``init=False``) are not kept. A class whose older trees need more has a class method ``stored``, which
+    is called with the fields in place of the constructor.
     """
     if dataclasses.is_dataclass(cls):
         names = tuple(f.name for f in dataclasses.fields(cls) if f.init)
@@ -104,8 +104,8 @@ def pack(value: Any, *, name: str = "") -> tuple[Tree, dict[str, np.ndarray]]:
     Parameters
     ----------
     value
-        None, booleans, numbers, text, arrays, sparse matrices, objects of registered classes, and lists, tuples and dicts
-        of these. Numbers of numpy become those of Python.
+        None, booleans, numbers, text, arrays, sparse matrices, objects of registered classes, and lists, tuples and
+        dicts of these. Numbers of numpy become those of Python.
     name
         Start of the names of the arrays.
 

@@ -4,8 +4,9 @@ One block of features, in the rows of :mod:`.rows`, follows
 
 .. math:: x = o (c + I V_I) + h (b + \psi V_\psi) + \epsilon
 
-with Gaussian weights `V` and Gaussian noise of full covariance. Interventions of the training drugs are drawn with the weights
-by Gibbs sampling, the fit being their prior (errors in variables), so that features without noise correct the fit.
+with Gaussian weights `V` and Gaussian noise of full covariance. Interventions of the training drugs are drawn with the
+weights by Gibbs sampling, the fit being their prior (errors in variables), so that features without noise correct the
+fit.
 """
 
 from __future__ import annotations

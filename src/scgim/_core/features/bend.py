@@ -2,9 +2,9 @@ r"""Bent features: monotone functions that make columns linear in interventions 
 
 .. math:: y_q = T_q(x_q), \qquad T_q' = \exp(\theta_q) > 0,
 
-with a log slope :math:`\theta_q` that is linear between knots. Given the effects of the training drugs, :math:`y_q` is Gaussian with
-covariance :math:`K + \nu I`, and the column has its log likelihood plus :math:`\sum_i \theta_q(x_{iq})`. Evidence chooses the variance
-of the steps of :math:`\theta` between knots (Laplace); zero leaves features as they are.
+with a log slope :math:`\theta_q` that is linear between knots. Given the effects of the training drugs, :math:`y_q` is
+Gaussian with covariance :math:`K + \nu I`, and the column has its log likelihood plus :math:`\sum_i \theta_q(x_{iq})`.
+Evidence chooses the variance of the steps of :math:`\theta` between knots (Laplace); zero leaves features as they are.
 """
 
 from __future__ import annotations

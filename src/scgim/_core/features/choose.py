@@ -45,8 +45,8 @@ def dependence(log: list[np.ndarray], rng: np.random.Generator, *, n_permutation
     Parameters
     ----------
     log
-        One (m, m) array a fold: log density of the features of drug i under the intervention of drug j, by a map learned
-        without either.
+        One (m, m) array a fold: log density of the features of drug i under the intervention of drug j, by a map
+        learned without either.
     """
     observed = sum(float(np.trace(part)) for part in log)
     drawn = np.zeros(n_permutations)
@@ -77,9 +77,9 @@ def choose(
     propagate
         Mean change of all genes under shifts (n, G).
     p_value
-        Of "features and interventions are independent", by the map that the test is made with, see :func:`dependence` and
-        `forward_dependence`. With few drugs, many targets of a held-out drug are targets of no other, and the error says
-        little; these tests still tell whether a map holds.
+        Of "features and interventions are independent", by the map that the test is made with, see :func:`dependence`
+        and `forward_dependence`. With few drugs, many targets of a held-out drug are targets of no other, and the error
+        says little; these tests still tell whether a map holds.
     """
     errors = _Errors(truth, contexts, propagate)
     shrink = _shrinkage(shifts["none"], errors)

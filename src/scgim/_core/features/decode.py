@@ -1,7 +1,7 @@
 """Posterior of a drug's intervention given its features: search over supports (layer `_core`; not from the paper).
 
-Given a support, effects are Gaussian and integrate out. A beam grows supports by one gene at a time, then exchanges genes; the
-posterior is averaged over all that were visited.
+Given a support, effects are Gaussian and integrate out. A beam grows supports by one gene at a time, then exchanges
+genes; the posterior is averaged over all that were visited.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Evidence:
     def covariance(self, supports: np.ndarray, effect: np.ndarray, variance: np.ndarray | None = None) -> np.ndarray:
         """(n, L, L) covariance of the features' errors: noise, and the weights' uncertainty times effects (n, k).
 
-        Effects with a variance (n, k) count with their mean square, so that a gene whose weights are unknown, and whose effect the
-        features therefore cannot tell, explains what effects of the usual size would.
+        Effects with a variance (n, k) count with their mean square, so that a gene whose weights are unknown, and whose
+        effect the features therefore cannot tell, explains what effects of the usual size would.
         """
         g, out = len(self.slope), []
         for dev, on, by in self.parts:

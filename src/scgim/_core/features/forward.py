@@ -1,7 +1,8 @@
 """The forward map: kernel regression from features to interventions (layer `_core`).
 
-The part of g and h in :cite:p:`schneider2025`, without networks. Kernel, scaling of the columns and ridge are chosen by the
-marginal likelihood of the effects of all genes, which tells features from noise with few drugs, too. Not from the paper.
+The part of g and h in :cite:p:`schneider2025`, without networks. Kernel, scaling of the columns and ridge are chosen by
+the marginal likelihood of the effects of all genes, which tells features from noise with few drugs, too. Not from the
+paper.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """From feature tables to rows per drug (layer `_core`; not from the paper).
 
-Columns that are constant within every drug describe the drug, others its contexts, where they are ``c + I V_I + h psi V_psi`` with
-the dose factor h. All that a drug's contexts say lies in two rows: their projections on h and on the part of 1 orthogonal to it.
+Columns that are constant within every drug describe the drug, others its contexts, where they are
+``c + I V_I + h psi V_psi`` with the dose factor h. All that a drug's contexts say lies in two rows: their projections
+on h and on the part of 1 orthogonal to it.
 """
 
 from __future__ import annotations

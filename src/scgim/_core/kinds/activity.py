@@ -1,7 +1,8 @@
 """Activity interventions: a drug scales the outgoing effects of its target (layer `_core`; not from the paper).
 
-Given the graph, the change psi of a gene's outgoing effects is a quadratic problem in the second moments of a context, summed over
-the children. Activities are chosen together with shifts (:mod:`scgim._core.kinds.joint`), in turn with the structure.
+Given the graph, the change psi of a gene's outgoing effects is a quadratic problem in the second moments of a context,
+summed over the children. Activities are chosen together with shifts (:mod:`scgim._core.kinds.joint`), in turn with the
+structure.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Compiled inner loop of the scores of parent sets under hard interventions (layer `_core`; not from the paper).
 
-The formulas are those of `scgim._core.kinds.hard.HardScore`, which tests compare with; baselines are eliminated group by group.
-Numba looks at the date of this file alone when it takes compiled code from the disk: touch it after a change of `numerics`.
+The formulas are those of `scgim._core.kinds.hard.HardScore`, which tests compare with; baselines are eliminated group
+by group. Numba looks at the date of this file alone when it takes compiled code from the disk: touch it after a change
+of `numerics`.
 """
 
 from __future__ import annotations
@@ -144,8 +145,8 @@ def hard_scores(child, sets, n_functions, data, sizes, prior, prices, n_steps, s
     sizes
         Contexts of each drug set, after the controls.
     prior
-        ``(7,)``; background variance, variance of values, log prior probability of no target and of a target, degrees of
-        freedom, ridge, cells that the mechanism's noise counts for where a gene is hit.
+        ``(7,)``; background variance, variance of values, log prior probability of no target and of a target, degrees
+        of freedom, ridge, cells that the mechanism's noise counts for where a gene is hit.
     prices
         Of each edge, ``(G, G)``.
     scores, coefs

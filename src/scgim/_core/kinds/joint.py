@@ -1,8 +1,8 @@
 """Shifts and changes of activity of one drug, chosen together (layer `_core`; not from the paper).
 
-Given the graph, each gene has a shift and a change psi of its outgoing effects, and each child tells of its own shift and of its
-parents' activities through its mean and its slopes: a linear Gaussian model, in which 2G variables compete with exact evidence.
-Everything that a drug's contexts tell is one quadratic form.
+Given the graph, each gene has a shift and a change psi of its outgoing effects, and each child tells of its own shift
+and of its parents' activities through its mean and its slopes: a linear Gaussian model, in which 2G variables compete
+with exact evidence. Everything that a drug's contexts tell is one quadratic form.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ ACTIVITY = (-1.0, 1.0)  # of a change psi: outgoing effects are between none and
 class LocalForm:
     """What one gene tells in each context of its parents' activities and its own shift, background integrated out.
 
-    ``variables`` (p+1,): psi of the parents, then G + j for the shift. ``square`` (K, p+1, p+1) and ``linear`` (K, p+1) of
-    the quadratic form; ``evidence`` (K,) of the background, against none.
+    ``variables`` (p+1,): psi of the parents, then G + j for the shift. ``square`` (K, p+1, p+1) and ``linear`` (K, p+1)
+    of the quadratic form; ``evidence`` (K,) of the background, against none.
     """
 
     variables: np.ndarray
@@ -93,9 +93,10 @@ def truncated(mean: np.ndarray, variance: np.ndarray, lower: float, upper: float
 class Choice:
     """Choice of variables of one drug: ``square`` (V, V), ``linear`` (V,), ``prior`` variances and ``log_odds`` (V,).
 
-    The first `n_bounded` variables lie between `lower` and `upper`; the normal prior is cut there. The mass of the joint
-    posterior within the bounds is taken as the product of that of each variable, which is exact for a single bounded one.
-    `conditional` and `evidence` are the formulas; climbing and sampling run compiled ones (`joint_kernels`).
+    The first `n_bounded` variables lie between `lower` and `upper`; the normal prior is cut there. The mass of the
+    joint posterior within the bounds is taken as the product of that of each variable, which is exact for a single
+    bounded one. `conditional` and `evidence` are the formulas; climbing and sampling run compiled ones
+    (`joint_kernels`).
     """
 
     square: np.ndarray

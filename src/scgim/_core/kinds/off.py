@@ -1,8 +1,8 @@
 """The expression at which a gene does nothing to its children: "off" (layer `_core`; not from the paper).
 
-A change of activity scales what children read around that expression, which is not zero: the zero of a scale is arbitrary. At first
-it is where the controls are; then it is found from how the means of children moved where their slopes have told the activity,
-``r_kj = psi_ki (f_ij(m_ki) - f_ij(off_i)) + error``.
+A change of activity scales what children read around that expression, which is not zero: the zero of a scale is
+arbitrary. At first it is where the controls are; then it is found from how the means of children moved where their
+slopes have told the activity, ``r_kj = psi_ki (f_ij(m_ki) - f_ij(off_i)) + error``.
 """
 
 from __future__ import annotations

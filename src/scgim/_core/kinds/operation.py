@@ -1,7 +1,7 @@
 """What is done to genes from outside, beside any drug (layer `_core`; not from the paper).
 
-To set, shift or scale a gene is ``x_j -> factor_j x_j + value_j``, and the genes that it acts on follow. A gene that is set (factor
-0) no longer listens to its parents: Pearl's ``do(x_j = value)``.
+To set, shift or scale a gene is ``x_j -> factor_j x_j + value_j``, and the genes that it acts on follow. A gene that is
+set (factor 0) no longer listens to its parents: Pearl's ``do(x_j = value)``.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Operation:
     def on(self, moved: Moved) -> Moved:
         """What is left to happen to rows whose mechanisms are operated on already.
 
-        Mechanisms hold factor and value (`Mechanisms.operated`). What a drug adds is scaled with the gene; and where a drug
-        has cut the mechanism, with it the value, that is added here.
+        Mechanisms hold factor and value (`Mechanisms.operated`). What a drug adds is scaled with the gene; and where a
+        drug has cut the mechanism, with it the value, that is added here.
         """
         cut = 1 - moved.listen  # (n, G) or (1, 1)
         return Moved(self.factor * moved.add + cut * self.value, moved.listen, moved.speak, moved.noise)

@@ -1,7 +1,7 @@
 """How near moves of given directions and best sizes bring one state to another (layer `_core`; not from the paper).
 
-A move of size s changes means by ``s R_j``, and the states differ by d, ``(Q,)``. One move comes nearest at ``s = R_j.d / |R_j|^2``,
-two at the solution of their normal equations, within limits of their sizes.
+A move of size s changes means by ``s R_j``, and the states differ by d, ``(Q,)``. One move comes nearest at
+``s = R_j.d / |R_j|^2``, two at the solution of their normal equations, within limits of their sizes.
 """
 
 from __future__ import annotations

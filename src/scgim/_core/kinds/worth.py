@@ -1,8 +1,8 @@
 """Which changes of activity the score of the graph pays for (layer `_core`; not from the paper).
 
-Beside a large background of single effects (:mod:`scgim._core.kinds.joint`), as of mechanisms that are not linear, a change of
-activity can be more probable than none although the graph explains the cells worse with it. So each has to raise the score of the
-graph, shifts integrated out, by more than it costs.
+Beside a large background of single effects (:mod:`scgim._core.kinds.joint`), as of mechanisms that are not linear, a
+change of activity can be more probable than none although the graph explains the cells worse with it. So each has to
+raise the score of the graph, shifts integrated out, by more than it costs.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ class Change(NamedTuple):
 class Scaling:
     """The score of a graph while changes of activity are made, each in place.
 
-    With scales ``s = 1 + psi`` of parents, ``within = sum_k diag(s_k) S_k diag(s_k) / dof`` and ``cross = sum_k diag(s_k) S_k / dof``,
-    of which a change of one gene touches a row and a column; and the scores of its children alone.
+    With scales ``s = 1 + psi`` of parents, ``within = sum_k diag(s_k) S_k diag(s_k) / dof`` and
+    ``cross = sum_k diag(s_k) S_k / dof``, of which a change of one gene touches a row and a column; and the scores of
+    its children alone.
 
     Parameters
     ----------

@@ -32,7 +32,8 @@ def assemble_mechanisms(
 ) -> Mechanisms:
     """Mechanisms on the expression scale; what hidden causes do to the cells of a context is noise here.
 
-    So is noise of measurement, as far as what is passed on of it leaves room: variances of cells are those that are seen.
+    So is noise of measurement, as far as what is passed on of it leaves room: variances of cells are those that are
+    seen.
     """
     m = score.moments
     noise = evidence.noise if m.hidden is None else evidence.noise + m.hidden.variance

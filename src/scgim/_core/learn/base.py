@@ -78,7 +78,8 @@ class Option(Protocol):
     structure
         As in ``GIM(structure=...)``.
     argument
-        Argument of ``GIM`` that chooses it, for messages: `structure`, or `intervention` among learners of one structure.
+        Argument of ``GIM`` that chooses it, for messages: `structure`, or `intervention` among learners of one
+        structure.
     searches
         Whether it learns from moments; else from minibatches.
     exact

@@ -72,8 +72,8 @@ def _report(watch: Watch, stage: str, history: list[dict[str, Any]]) -> Callable
 def start(score: ShiftScore, watch: Watch) -> tuple[np.ndarray, list[np.ndarray]]:
     """Order ``(G,)`` to start from, and candidate parents of each gene.
 
-    Beyond `MOST_ELIMINATED` genes, those that few drugs move come first, and where the prior leaves few candidates these are taken as
-    they are, for nothing has to be screened.
+    Beyond `MOST_ELIMINATED` genes, those that few drugs move come first, and where the prior leaves few candidates
+    these are taken as they are, for nothing has to be screened.
     """
     G, allowed = score.n_genes, np.isfinite(score.prior.edge_price)
     likely = [np.empty(0, dtype=int)] * G
@@ -157,10 +157,11 @@ def learn_structure(
 ) -> Searched:
     """Order and parents under priors that are learned along the way, or what was found when the watch said that it is over.
 
-    With `doubts`, it is learned how far the covariance within contexts can be trusted (`scgim._core.structure.misfit`), and
-    systems of few genes that do not fit are tried with hidden causes (`scgim._core.structure.hidden`), unless `hidden` is False. Where a
-    `network` is given, what its regulators add to the covariance is taken out after the first round (`scgim._core.learn.regulated`).
-    Before the last search, which is the longest, `enough` is asked whether it can be left out.
+    With `doubts`, it is learned how far the covariance within contexts can be trusted (`scgim._core.structure.misfit`),
+    and systems of few genes that do not fit are tried with hidden causes (`scgim._core.structure.hidden`), unless
+    `hidden` is False. Where a `network` is given, what its regulators add to the covariance is taken out after the
+    first round (`scgim._core.learn.regulated`). Before the last search, which is the longest, `enough` is asked whether
+    it can be left out.
     """
     watch = Watch() if watch is None else watch
     history: list[dict[str, Any]] = []

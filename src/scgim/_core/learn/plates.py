@@ -1,11 +1,13 @@
 """Plates that nobody wrote down: what moves a gene alike at every dose of a drug (layer `_core`; not from the paper).
 
-All doses of a drug often share a plate and its shift of every gene, which does not follow the drug's curve. Against the controls,
+All doses of a drug often share a plate and its shift of every gene, which does not follow the drug's curve. Against the
+controls,
 
 ``y_l = o + a h(dose_l) + w_l + error``,
 
-with the curve h that all genes share, an amplitude a of any size, and an offset ``o ~ N(0, offset_sd^2)`` of the plate. A few genes may
-have a constant shift of their own, which stays. `offset_sd` is learned by evidence; where it is none nothing is changed.
+with the curve h that all genes share, an amplitude a of any size, and an offset ``o ~ N(0, offset_sd^2)`` of the plate.
+A few genes may have a constant shift of their own, which stays. `offset_sd` is learned by evidence; where it is none
+nothing is changed.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ ROOM = 30_000  # densities at a time
 class Units:
     """Drugs in a baseline group each, with as many contexts: these ``(U, L)``, and their changes from the controls ``(U, L, G)``.
 
-    Changes are in standard deviations of cells; `error` ``(U, L)`` are their variances, `shared` ``(U,)`` those of the controls.
+    Changes are in standard deviations of cells; `error` ``(U, L)`` are their variances, `shared` ``(U,)`` those of the
+    controls.
     """
 
     drug: np.ndarray  # (U,)
@@ -116,8 +119,8 @@ class Amplitudes:
     """Densities of changes for a constant shift of one variance, for every curve and amplitude.
 
     With ``B`` the covariance without an amplitude, that with one is ``B + a^2 h h^T``, whose inverse is that of B less
-    ``a^2 (B^-1 h) (B^-1 h)^T / (1 + a^2 h^T B^-1 h)``. Densities are of a bound above all of them, that of the largest ``a`` without its
-    determinant, so that none overflows and one is never next to nothing.
+    ``a^2 (B^-1 h) (B^-1 h)^T / (1 + a^2 h^T B^-1 h)``. Densities are of a bound above all of them, that of the largest
+    ``a`` without its determinant, so that none overflows and one is never next to nothing.
     """
 
     def __init__(self, units: Units, fraction: np.ndarray, covariance: np.ndarray, prior: float) -> None:

@@ -1,7 +1,8 @@
 """Regulators that vary from cell to cell: what that adds to the covariance of the genes that they act on (layer `_core`; not from the paper).
 
-A search without the regulator explains these correlations by edges between its genes, which then pass on what they should not. So what
-it adds (`scgim._core.posterior.regulation.loadings`) is taken out of the moments as hidden causes are (`scgim._core.structure.hidden`).
+A search without the regulator explains these correlations by edges between its genes, which then pass on what they
+should not. So what it adds (`scgim._core.posterior.regulation.loadings`) is taken out of the moments as hidden causes
+are (`scgim._core.structure.hidden`).
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ TINY = 1e-12
 def take_out_activities(moments: Moments, network: Network, weights: np.ndarray) -> Moments:
     """The moments without what regulators add to the noises within contexts, which they then name as hidden causes.
 
-    `weights` ``(G, G)`` are effects of genes on each other, of a graph that explains no more than what is plain to see: the noises that it
-    leaves are what regulators correlate. The moments are as they were where nothing asks for more.
+    `weights` ``(G, G)`` are effects of genes on each other, of a graph that explains no more than what is plain to see:
+    the noises that it leaves are what regulators correlate. The moments are as they were where nothing asks for more.
     """
     if moments.n_functions > 1 or moments.spread is not None or moments.hidden is not None:
         return moments

@@ -4,8 +4,8 @@ Where a share s of the cells responds, a mean that moves by m moves by m / s in 
 
 ``cov_k = within + spread_d m_k m_k'``, with ``spread_d = (1 - s) / s`` of each drug.
 
-Pooled over contexts this correlates whatever a drug moves, and false edges come to explain it. The spread of each drug is learned by the
-evidence of the variances of its contexts; where it is none nothing is changed.
+Pooled over contexts this correlates whatever a drug moves, and false edges come to explain it. The spread of each drug
+is learned by the evidence of the variances of its contexts; where it is none nothing is changed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Causal mechanisms x_j = f_j(x_pa(j)) + baseline_j + noise_j that are sums of functions of the parents (layer `_core`).
 
-The structural causal model of :cite:p:`schneider2025`, section 3; additive functions are not from the paper. On the modelled
-expression scale outside, standardised inside.
+The structural causal model of :cite:p:`schneider2025`, section 3; additive functions are not from the paper. On the
+modelled expression scale outside, standardised inside.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 ``w_ij -> b_ij (1 + e_ij) w_ij``, ``b_ij ~ Bernoulli(p_ij)``, ``e_j ~ N(0, R_j)``,
 
-with the relative sampling covariance of coefficients from n cells, ``R_j = noise_j^2 (n Cov_pa(j))^-1 / w w'``, where the covariance of
-parents is that which the mechanisms imply, and the relative error of mechanisms that are only about right.
+with the relative sampling covariance of coefficients from n cells, ``R_j = noise_j^2 (n Cov_pa(j))^-1 / w w'``, where
+the covariance of parents is that which the mechanisms imply, and the relative error of mechanisms that are only about
+right.
 """
 
 from __future__ import annotations
@@ -80,8 +81,8 @@ class Doubt:
     ) -> np.ndarray:
         """Mean squared error ``(G,)`` of the change that an operation makes, for linear mechanisms without cycles.
 
-        Along the order, ``c_j = direct_j + factor_j sum_i w_ij m_ij c_i``, whose first two moments follow from those of the parents,
-        as the edges into a gene are independent of what comes before it. Exact.
+        Along the order, ``c_j = direct_j + factor_j sum_i w_ij m_ij c_i``, whose first two moments follow from those of
+        the parents, as the edges into a gene are independent of what comes before it. Exact.
 
         Parameters
         ----------

@@ -1,7 +1,8 @@
 """Neural mechanisms, one small network a gene, as plain arrays (layer `_core`).
 
-Those of :cite:p:`schneider2025`; the linear path and the hinges, which keep them sane outside the data, are not from the paper. Layer
-`model` trains them; prediction needs no torch. Standardised inside, on the modelled expression scale outside.
+Those of :cite:p:`schneider2025`; the linear path and the hinges, which keep them sane outside the data, are not from
+the paper. Layer `model` trains them; prediction needs no torch. Standardised inside, on the modelled expression scale
+outside.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ class Neural:
 def activate(a: np.ndarray, n_hinges: int) -> np.ndarray:
     """Hidden units ``(..., H)``: ``tanh``, and smooth hinges ``(a + sqrt(a^2 + 1)) / 2`` for the last ones.
 
-    Outside the data units of ``tanh`` are constant, so that a network goes on with one slope to all sides; hinges let it have another
-    slope on each side.
+    Outside the data units of ``tanh`` are constant, so that a network goes on with one slope to all sides; hinges let
+    it have another slope on each side.
     """
     first = a.shape[-1] - n_hinges
     bent = a[..., first:]

@@ -1,7 +1,7 @@
 """Moments of basis functions, per context, from one pass over the cells (layer `_core`; not from the paper).
 
-All that the exact engine needs. Sums are float64 around a fixed origin, so that parts merge in any order. Linear moments are
-standardised after the pass; those of nonlinear functions need a pass for location and scale before.
+All that the exact engine needs. Sums are float64 around a fixed origin, so that parts merge in any order. Linear
+moments are standardised after the pass; those of nonlinear functions need a pass for location and scale before.
 """
 
 from __future__ import annotations

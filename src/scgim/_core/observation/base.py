@@ -1,7 +1,7 @@
 """What a noise model is: how cells are observed, and what follows from it (layer `_core`; not from the paper).
 
-The causal layer is what mechanisms and interventions act on. A noise model learns its moments from the data, and takes predictions
-back onto the scale of the data. A new one is a file of this folder and a line in its ``__init__.py``.
+The causal layer is what mechanisms and interventions act on. A noise model learns its moments from the data, and takes
+predictions back onto the scale of the data. A new one is a file of this folder and a line in its ``__init__.py``.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Poisson log-normal counts: moments of the latent layer from moments of the counts (layer `_core`; not from the paper).
 
-A count is Poisson with rate ``size * exp(z)``, z Gaussian within a context :cite:p:`aitchison1989`. So ``E[y] = size * m`` with
-``log m = mean + variance / 2``, and ``E[y_i y_j] = size**2 m_i m_j exp(cov_ij)``, with ``y (y - 1)`` for ``i = j``: moments of counts
-tell those of z in closed form. Where z of a cell moves, a count whose rate falls is thinned, which is exact; one whose rate rises
-gains what the posterior of its rate expects.
+A count is Poisson with rate ``size * exp(z)``, z Gaussian within a context :cite:p:`aitchison1989`. So
+``E[y] = size * m`` with ``log m = mean + variance / 2``, and ``E[y_i y_j] = size**2 m_i m_j exp(cov_ij)``, with
+``y (y - 1)`` for ``i = j``: moments of counts tell those of z in closed form. Where z of a cell moves, a count whose
+rate falls is thinned, which is exact; one whose rate rises gains what the posterior of its rate expects.
 """
 
 from __future__ import annotations
@@ -113,7 +113,8 @@ def poisson_lognormal_moments(chunks: Callable[[], Iterable[CountChunk]], n_cont
     Parameters
     ----------
     chunks
-        A function without arguments that returns an iterator over ``(counts (n, G), contexts (n,), size factors (n,))``.
+        A function without arguments that returns an iterator over
+        ``(counts (n, G), contexts (n,), size factors (n,))``.
     """
     n, power, total = np.zeros(n_contexts), np.zeros((3, n_contexts)), None
     for x, context, size in chunks():

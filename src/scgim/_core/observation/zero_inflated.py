@@ -1,7 +1,8 @@
 """Zero-inflated log-normal values: moments of their logarithms from the positive ones (layer `_core`; not from the paper).
 
-A value is ``exp(z)``, or zero with a probability that does not depend on z within a context. Where z moves by a known amount, a value
-that is not zero keeps its noise, and only as many zeros come or go as the change of their probability says.
+A value is ``exp(z)``, or zero with a probability that does not depend on z within a context. Where z moves by a known
+amount, a value that is not zero keeps its noise, and only as many zeros come or go as the change of their probability
+says.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Targets among shifts of all sizes: drift and targets of every drug, learned together (layer `_core`; not from the paper).
 
-A gene that is not a target drifts, ``u ~ t(0, a_d b_j)``: in the scale of the drug all its genes have a say, in the factor of the gene all
-drugs. A target has an effect of its own beside that, ``N(0, effect_sd^2)``. Either is seen with the errors of
-`scgim._core.posterior.shifts`, among them a relative error ``slope_sd`` of what each parent passes on, learned by evidence; so are the tails of
-drift where there is one drug alone. Steps of expectation maximisation are closed form; the scale that a pair of drug and gene is judged by
-is learned without that pair, so that a shift cannot make room for itself.
+A gene that is not a target drifts, ``u ~ t(0, a_d b_j)``: in the scale of the drug all its genes have a say, in the
+factor of the gene all drugs. A target has an effect of its own beside that, ``N(0, effect_sd^2)``. Either is seen with
+the errors of `scgim._core.posterior.shifts`, among them a relative error ``slope_sd`` of what each parent passes on,
+learned by evidence; so are the tails of drift where there is one drug alone. Steps of expectation maximisation are
+closed form; the scale that a pair of drug and gene is judged by is learned without that pair, so that a shift cannot
+make room for itself.
 """
 
 from __future__ import annotations
@@ -113,8 +114,8 @@ class _Mixture:
     def still(self) -> None:
         """Takes out of whole shifts what is the sampling of genes further up that stood still.
 
-        The cells of a context are the same for a gene and its parents: chance that moves a gene moves all that follow it, and a
-        whole shift that is lost in such chance does not speak for false edges.
+        The cells of a context are the same for a gene and its parents: chance that moves a gene moves all that follow
+        it, and a whole shift that is lost in such chance does not speak for false edges.
         """
         shifts, estimate, error = self.shifts, self.estimate[0], self.error[0]
         if shifts.further is None:

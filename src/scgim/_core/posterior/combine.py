@@ -1,7 +1,7 @@
 """How much of the sum of its drugs a combination is, by the combinations that were measured (layer `_core`; not from the paper).
 
-Real combinations often fall short of the sum. Their share of it is found by regression through zero, and used for new combinations
-where, learned from the others, it predicts measured ones better than the plain sum by two standard errors.
+Real combinations often fall short of the sum. Their share of it is found by regression through zero, and used for new
+combinations where, learned from the others, it predicts measured ones better than the plain sum by two standard errors.
 """
 
 from __future__ import annotations

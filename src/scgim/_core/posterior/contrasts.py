@@ -1,8 +1,9 @@
 """Effects of single drugs as linear contrasts of contexts (layer `_core`; not from the paper).
 
-The amplitude of a drug's curve is a weighted difference between its contexts and the controls of the same baseline group. Weights are
-the same for all genes, so that the error of a contrast is exact, that of shared controls included. Baseline groups (batches, patients,
-lines) are replicates: where they differ by more than sampling, the contrast knows it.
+The amplitude of a drug's curve is a weighted difference between its contexts and the controls of the same baseline
+group. Weights are the same for all genes, so that the error of a contrast is exact, that of shared controls included.
+Baseline groups (batches, patients, lines) are replicates: where they differ by more than sampling, the contrast knows
+it.
 """
 
 from __future__ import annotations
@@ -201,8 +202,8 @@ def contrasts(
     fraction
         ``(K, D)``; fraction of the full effect of each drug.
     value, error
-        ``(K, G)``; residual means of the contexts and their sampling variances, from which differences between contexts and
-        between baseline groups are learned.
+        ``(K, G)``; residual means of the contexts and their sampling variances, from which differences between contexts
+        and between baseline groups are learned.
     plates
         Offsets that all doses of a drug in a group share; what is left of them after they were taken out.
     """

@@ -1,8 +1,9 @@
 """What drugs do beyond their targets (layer `_core`; not from the paper).
 
-Where a gene is not a target, part of its residual mean is the drug's own, follows its curve and comes back in other batches, part belongs
-to the context: ``r_kj = h_k u_dj + w_kj + error``. For shifts both are those of `scgim._core.posterior.drift_beside`; other kinds leave a
-remainder whose parts have one variance each (`fit_drift`). Everything is in standard deviations of the gene.
+Where a gene is not a target, part of its residual mean is the drug's own, follows its curve and comes back in other
+batches, part belongs to the context: ``r_kj = h_k u_dj + w_kj + error``. For shifts both are those of
+`scgim._core.posterior.drift_beside`; other kinds leave a remainder whose parts have one variance each (`fit_drift`).
+Everything is in standard deviations of the gene.
 """
 
 from __future__ import annotations
@@ -193,7 +194,8 @@ def _average(
 ) -> tuple[Effects, float, float]:
     """Effects of drugs ``(D, G)`` on genes that are no targets, and both standard deviations, averaged over a grid of these.
 
-    With precisions ``w = 1 / (error + context_sd^2)`` the effect u has precision ``sum h^2 w + 1 / drug_sd^2``, mean ``variance sum h w r``.
+    With precisions ``w = 1 / (error + context_sd^2)`` the effect u has precision ``sum h^2 w + 1 / drug_sd^2``, mean
+    ``variance sum h w r``.
     """
     single = np.flatnonzero(design.single)
     drug = design.present[single].argmax(axis=1)

@@ -1,7 +1,7 @@
 """The drift that targets were weighed against (`scgim._core.posterior.background`), as predictions need it (layer `_core`; not from the paper).
 
-A drug's drift returns at its other doses, what it does more in one baseline group returns there, and a measured context keeps its
-own. With the targets this reproduces every fitted context up to its sampling error.
+A drug's drift returns at its other doses, what it does more in one baseline group returns there, and a measured context
+keeps its own. With the targets this reproduces every fitted context up to its sampling error.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ N_ROBUST = 5  # steps of reweighted means
 def rebase(odds: Odds, residual: np.ndarray, design: Design, fraction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What the baselines lack, and the variance of that, ``(C, G)``: of the controls, and of all contexts as far as they are still.
 
-    A context whose gene is no target lies at the baseline up to its drift and its errors, so that it tells the more of the
-    baseline the less the gene drifts: where few genes move the contexts together know more than the controls, where every
-    gene drifts the controls know all. Contexts of a drug share its drift; large residual means count less, as under a t
-    distribution. Groups without controls keep their baseline.
+    A context whose gene is no target lies at the baseline up to its drift and its errors, so that it tells the more of
+    the baseline the less the gene drifts: where few genes move the contexts together know more than the controls, where
+    every gene drifts the controls know all. Contexts of a drug share its drift; large residual means count less, as
+    under a t distribution. Groups without controls keep their baseline.
 
     Parameters
     ----------
@@ -66,7 +66,8 @@ def rebase(odds: Odds, residual: np.ndarray, design: Design, fraction: np.ndarra
 def _mean_precision(square: np.ndarray, error: np.ndarray, scale: np.ndarray, background: Background) -> np.ndarray:
     """Posterior mean of the precision of values with these squares, errors, and t-distributed drift of variance `scale`.
 
-    A value that was moved, by an unlikely target or past an edge, says nothing of where the others lie: its precision is zero.
+    A value that was moved, by an unlikely target or past an edge, says nothing of where the others lie: its precision
+    is zero.
     """
     quantiles, p_moved = scales(background.freedom), background.p_target
     wide = error + background.effect_sd**2
@@ -93,9 +94,9 @@ class RowDrift(NamedTuple):
 def drift_of_rows(odds: Odds, residual: np.ndarray, baseline_error: np.ndarray, design: Design) -> RowDrift:
     """What each drug and level adds at full effect to genes that are no targets, beyond what the graph passes on, ``(R, G)``.
 
-    The drift that targets were weighed against, with its explanations by the graph and by no parents. What mechanisms that are
-    only about right pass on too much or too little returns with the drug, too. The scale of drift is never none where it was
-    learned; here smaller ones, and none, have the weight of their evidence.
+    The drift that targets were weighed against, with its explanations by the graph and by no parents. What mechanisms
+    that are only about right pass on too much or too little returns with the drug, too. The scale of drift is never
+    none where it was learned; here smaller ones, and none, have the weight of their evidence.
 
     Parameters
     ----------
@@ -151,9 +152,9 @@ def drift_beside(
 ) -> Drift:
     """The drift that targets were weighed against, as predictions need it.
 
-    What targets and the drift of its drugs leave of a fitted context belongs to the drug in its baseline group, and to the
-    context: ``h v + w`` with ``v ~ t(0, group_sd)`` and ``w ~ t(0, context_sd)``. All together reproduce the context up to its
-    sampling error.
+    What targets and the drift of its drugs leave of a fitted context belongs to the drug in its baseline group, and to
+    the context: ``h v + w`` with ``v ~ t(0, group_sd)`` and ``w ~ t(0, context_sd)``. All together reproduce the
+    context up to its sampling error.
 
     Parameters
     ----------

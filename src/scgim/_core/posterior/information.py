@@ -1,8 +1,9 @@
 """What an experiment is expected to tell about edges (layer `_core`; not from the paper).
 
-Between two genes there is an edge forward, one backward, or none. Where gene i has moved, one forward moves gene j, one backward leaves it
-where it is. With these moves in units of the error with which they are seen, the three states are Gaussians in the plane,
-``z ~ N((0, 0), I)``, ``N((0, f), I)`` and ``N((b, 0), I)``, and the experiment tells their mutual information with z.
+Between two genes there is an edge forward, one backward, or none. Where gene i has moved, one forward moves gene j, one
+backward leaves it where it is. With these moves in units of the error with which they are seen, the three states are
+Gaussians in the plane, ``z ~ N((0, 0), I)``, ``N((0, f), I)`` and ``N((b, 0), I)``, and the experiment tells their
+mutual information with z.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Effects that differ between levels of a covariate, such as cell lines (layer `_core`; not from the paper).
 
-The amplitude of a drug at level l is ``a_l ~ N(a, between_sd^2)``, with one `between_sd` for all, learned by empirical Bayes. Given the
-residual means ``r_k = h_k a_l + error`` everything is Gaussian and exact.
+The amplitude of a drug at level l is ``a_l ~ N(a, between_sd^2)``, with one `between_sd` for all, learned by empirical
+Bayes. Given the residual means ``r_k = h_k a_l + error`` everything is Gaussian and exact.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Offsets(NamedTuple):
     def groups(self, e: np.ndarray, at: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """What each unit with contexts among `at` ``(L,)`` bool brings, from variances ``(G, L)`` around a known offset.
 
-        Precisions ``(G, L)`` of its contexts, 0 of others; the factor ``(G,)`` by which squares of sums over them enter; and the
-        variance of the offset over that of the mean of the unit ``(G,)``.
+        Precisions ``(G, L)`` of its contexts, 0 of others; the factor ``(G,)`` by which squares of sums over them
+        enter; and the variance of the offset over that of the mean of the unit ``(G,)``.
         """
         out = []
         for u in np.unique(self.unit[at]):

@@ -1,7 +1,8 @@
 """Shifts of genes by drugs that mechanisms do not explain, with every error that they have (layer `_core`; not from the paper).
 
-Two explanations of a gene's mean are kept side by side: by its parents, and by no parent at all. Where an edge is false, the first
-one sees a shift that passed the edge by, the second one none; where it is true it is the other way round.
+Two explanations of a gene's mean are kept side by side: by its parents, and by no parent at all. Where an edge is
+false, the first one sees a shift that passed the edge by, the second one none; where it is true it is the other way
+round.
 """
 
 from __future__ import annotations
@@ -60,8 +61,9 @@ def sampling(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sampling variances ``(K, G)`` of residual means and of the means themselves.
 
-    Each context has its own variance, see `scgim._core.posterior.spread`. The noise of a gene in a context follows from the
-    variances of all genes there: ``var = noise @ (A * A)`` with ``A = inv(I - effects)``, if noises are independent.
+    Each context has its own variance, see `scgim._core.posterior.spread`. The noise of a gene in a context follows from
+    the variances of all genes there: ``var = noise @ (A * A)`` with ``A = inv(I - effects)``, if noises are
+    independent.
     """
     n = np.maximum(moments.n, 1.0)[:, None]
     pooled = np.diag(moments.within)[:: moments.n_functions]  # (G,)
@@ -94,8 +96,8 @@ def find_shifts(
     Parameters
     ----------
     edge_probability
-        ``(G, G)``; an edge of probability q explains what it passes on with an error of ``(1 - q)`` of its square; one that the
-        graph lacks leaves the size of effects in doubt, see `doubt_of_others`.
+        ``(G, G)``; an edge of probability q explains what it passes on with an error of ``(1 - q)`` of its square; one
+        that the graph lacks leaves the size of effects in doubt, see `doubt_of_others`.
     fraction
         ``(K, D)``; fraction of the full effect of each drug.
     network
@@ -163,8 +165,8 @@ def doubt_of_others(
 ) -> np.ndarray:
     """Error variance ``(R, G)`` of shifts beyond what parents pass on, as genes that are no parents in the graph may be some.
 
-    A gene i of probability q would pass on ``d = moved_i b_ij`` with the slopes of gene j on i beside its parents P within contexts,
-    ``b_ij = (S_ii - S_iP S_PP^-1 S_Pi)^-1 (S_ij - S_iP S_PP^-1 S_Pj)``, and adds ``q d^2``.
+    A gene i of probability q would pass on ``d = moved_i b_ij`` with the slopes of gene j on i beside its parents P
+    within contexts, ``b_ij = (S_ii - S_iP S_PP^-1 S_Pi)^-1 (S_ij - S_iP S_PP^-1 S_Pj)``, and adds ``q d^2``.
 
     Parameters
     ----------

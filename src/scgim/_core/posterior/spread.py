@@ -1,7 +1,8 @@
 """Variances of single contexts, drawn towards those of all contexts (layer `_core`).
 
-Empirical Bayes with a scaled inverse chi-squared prior, as for microarrays :cite:p:`smyth2004`. Where the variance of a gene follows its
-mean, as that of counts does, a context is also asked how it would vary without its change (`beside_changes`; not from the paper).
+Empirical Bayes with a scaled inverse chi-squared prior, as for microarrays :cite:p:`smyth2004`. Where the variance of a
+gene follows its mean, as that of counts does, a context is also asked how it would vary without its change
+(`beside_changes`; not from the paper).
 """
 
 from __future__ import annotations
@@ -106,8 +107,8 @@ def moderated(square: np.ndarray, n: np.ndarray, pooled: np.ndarray) -> np.ndarr
 def following(ratio: np.ndarray, weight: np.ndarray, change: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Slopes ``(G,)`` of variances on changes of means within baseline groups, as far as they are more than chance.
 
-    By least squares, ``slope = sum w x y / sum w x^2``, shrunk by ``1 - E F / F`` with the square F of its t value and the mean of that by chance,
-    ``v / (v - 2)`` for v degrees of freedom.
+    By least squares, ``slope = sum w x y / sum w x^2``, shrunk by ``1 - E F / F`` with the square F of its t value and
+    the mean of that by chance, ``v / (v - 2)`` for v degrees of freedom.
 
     Parameters
     ----------
@@ -134,11 +135,12 @@ def following(ratio: np.ndarray, weight: np.ndarray, change: np.ndarray, group: 
 def without_chance(ratio: np.ndarray, slope: np.ndarray, change: np.ndarray, error: np.ndarray) -> np.ndarray:
     """Variances ``(K, G)``, larger where chance may have lowered a mean and its variance together.
 
-    Where a gene is skewed, chance that moves the mean of n cells moves their variance s^2 with it, ``cov(mean, s^2) = mu_3 / n``: a rare
-    gene that few cells of a context happen to have seems to vary little there, and its loss to be sure. Without a change m by chance the
-    variance would be ``v_0 = s^2 - slope m``, at the most the pooled one. Where a variance is linear in the mean, minus twice the log
-    likelihood ratio of the change, for each cell, is ``m^2 / ((2 v_0 + s^2) / 3)`` up to third order in m. Chance is at the most `MOST_CHANCE`
-    standard errors: what goes beyond is a change, which keeps its variance.
+    Where a gene is skewed, chance that moves the mean of n cells moves their variance s^2 with it,
+    ``cov(mean, s^2) = mu_3 / n``: a rare gene that few cells of a context happen to have seems to vary little there,
+    and its loss to be sure. Without a change m by chance the variance would be ``v_0 = s^2 - slope m``, at the most the
+    pooled one. Where a variance is linear in the mean, minus twice the log likelihood ratio of the change, for each
+    cell, is ``m^2 / ((2 v_0 + s^2) / 3)`` up to third order in m. Chance is at the most `MOST_CHANCE` standard errors:
+    what goes beyond is a change, which keeps its variance.
 
     Parameters
     ----------

@@ -1,8 +1,9 @@
 """Effects of targets given the graph and the odds of targets (layer `_core`).
 
-Targets belong to the drug, effects to the dose: along a drug's Hill curve, with learned deviations from it. Exact where every context
-holds one drug; combinations superpose and are solved by sweeps over the drugs (variational, not from the paper). What is not known of
-the curve is added along the principal axes of its posterior (delta method), and so is what errs in all contexts of a drug alike.
+Targets belong to the drug, effects to the dose: along a drug's Hill curve, with learned deviations from it. Exact where
+every context holds one drug; combinations superpose and are solved by sweeps over the drugs (variational, not from the
+paper). What is not known of the curve is added along the principal axes of its posterior (delta method), and so is what
+errs in all contexts of a drug alike.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Greedy choice of parents with every score remembered, compiled (layer `_core`; not from the paper).
 
-Parent sets are known by a hash, the exclusive or of a random number of each member and one of the child, in tables with open
-addresses. What is missed there is asked for (`ASK_...`): by `compute`, which has the compiled scores of shifts, or by Python, for any
-score; the choice then goes on where it was. No kernel is called from within a choice, for every caller is compiled with all of it.
+Parent sets are known by a hash, the exclusive or of a random number of each member and one of the child, in tables with
+open addresses. What is missed there is asked for (`ASK_...`): by `compute`, which has the compiled scores of shifts, or
+by Python, for any score; the choice then goes on where it was. No kernel is called from within a choice, for every
+caller is compiled with all of it.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """An order to start the search from: genes removed last first, where that leaves the least to explain (layer `_core`).
 
-Not from the paper. A gene that acts on nothing can be marginalised out of the precision matrix of the cells, and of the responses of
-contexts multiplied by it, without new entries in either; one that acts on others leaves some. So the gene that leaves the fewest is put
-last, and so on: the rule of least fill of sparse elimination, with entries that cancel recognised against sampling error.
+Not from the paper. A gene that acts on nothing can be marginalised out of the precision matrix of the cells, and of the
+responses of contexts multiplied by it, without new entries in either; one that acts on others leaves some. So the gene
+that leaves the fewest is put last, and so on: the rule of least fill of sparse elimination, with entries that cancel
+recognised against sampling error.
 
-Noise of observation has to be part of that error. Taken for signal, it leaves an entry nearly everywhere, and an order that says nothing
-after a time that grows with the fourth power of the genes.
+Noise of observation has to be part of that error. Taken for signal, it leaves an entry nearly everywhere, and an order
+that says nothing after a time that grows with the fourth power of the genes.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from scgim._core.structure.watch import Watch
 class MeanNoise:
     """Error of means by observation, and what it makes of the mean of a gene given the others that are left.
 
-    The mean of gene a given the others is ``sum_i P_ai x_i / P_aa`` with the precision P, so the errors ``s_ki`` of its parts
-    give it the variance ``sum_i P_ai**2 s_ki / P_aa**2``. Those of the others are taken for a product ``w_k s_i`` of a context
-    and a gene, of which one matrix ``P diag(s) P`` tells all sums; that of the gene itself is exact.
+    The mean of gene a given the others is ``sum_i P_ai x_i / P_aa`` with the precision P, so the errors ``s_ki`` of its
+    parts give it the variance ``sum_i P_ai**2 s_ki / P_aa**2``. Those of the others are taken for a product ``w_k s_i``
+    of a context and a gene, of which one matrix ``P diag(s) P`` tells all sums; that of the gene itself is exact.
 
     Attributes
     ----------

@@ -46,9 +46,10 @@ def learn_prior(score: ShiftScore, evidence: Evidence, *, background: float | No
 def wider(within: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Times that effects on each gene are larger than usual ones, in standard deviations over all cells, ``(G,)``: one at the least.
 
-    Where what a drug does and what parents pass on cancel, a gene varies little between contexts: the effect is as large as others
-    beside its variance within contexts. A graph with the edge turned round, which needs no large effect, would be taken for better.
-    `within` ``(G,)`` is the part of the variance within contexts, `target` ``(K', G)`` the probability of a target.
+    Where what a drug does and what parents pass on cancel, a gene varies little between contexts: the effect is as
+    large as others beside its variance within contexts. A graph with the edge turned round, which needs no large
+    effect, would be taken for better. `within` ``(G,)`` is the part of the variance within contexts, `target`
+    ``(K', G)`` the probability of a target.
     """
     usual = (target * within).sum() / max(target.sum(), 1e-9)
     return np.asarray(np.sqrt(np.maximum(within / max(CLEAR * usual, 1e-9), 1.0)))

@@ -1,8 +1,9 @@
 """How far the covariance within contexts can be trusted (layer `_core`; not from the paper).
 
-Mechanisms are only about right, and with many cells false edges come to explain every trace of that. So noises of genes are not taken
-for independent: their correlation is drawn around the identity, ``inverse Wishart``, as if from `misfit_cells` cells, and N cells tell of
-edges what ``1 / (1 / N + 1 / misfit_cells)`` would. How many these are is learned by the evidence of the correlations that a graph leaves.
+Mechanisms are only about right, and with many cells false edges come to explain every trace of that. So noises of genes
+are not taken for independent: their correlation is drawn around the identity, ``inverse Wishart``, as if from
+`misfit_cells` cells, and N cells tell of edges what ``1 / (1 / N + 1 / misfit_cells)`` would. How many these are is
+learned by the evidence of the correlations that a graph leaves.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ def best_evidence(correlation: np.ndarray, n: float) -> tuple[float, float]:
 def total_evidence(score: ShiftScore, evidence: Evidence, parents: dict[int, tuple[int, ...]]) -> tuple[float, float]:
     """Log evidence of a graph with the misfit that suits it best, and the cells of that; comparable between misfits.
 
-    The scores hold the covariance within contexts as if from `within_dof` cells of independent noises; here it is that of all
-    cells.
+    The scores hold the covariance within contexts as if from `within_dof` cells of independent noises; here it is that
+    of all cells.
     """
     log_noise = np.log(np.maximum(evidence.noise, 1e-8))
     within, cells = best_evidence(noise_correlation(score, evidence, parents), score.dof)

@@ -1,10 +1,11 @@
 """Moves of the search over orders, compiled (layer `_core`; not from the paper).
 
-The state of a search is a tuple of arrays: order and place of the genes, parents ``(G, P)``, their numbers, scores, usual numbers. A
-move is looked at first, which leaves what it would change in `changes`, and made by `commit`. Where a score has to be asked for
-(:mod:`scgim._core.structure.choice`), the gain is `ASKED`; called again, a move takes what it had chosen before from its log.
-Counts start at ``np.int64(0)``: for a plain zero, numba would compile every function that it is handed to once more.
-Numba looks at the date of this file alone when it takes compiled code from the disk: touch it after a change of `choice`.
+The state of a search is a tuple of arrays: order and place of the genes, parents ``(G, P)``, their numbers, scores,
+usual numbers. A move is looked at first, which leaves what it would change in `changes`, and made by `commit`. Where a
+score has to be asked for (:mod:`scgim._core.structure.choice`), the gain is `ASKED`; called again, a move takes what it
+had chosen before from its log. Counts start at ``np.int64(0)``: for a plain zero, numba would compile every function
+that it is handed to once more. Numba looks at the date of this file alone when it takes compiled code from the disk:
+touch it after a change of `choice`.
 """
 
 from __future__ import annotations

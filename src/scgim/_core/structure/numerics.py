@@ -52,8 +52,8 @@ def solve_beside_baselines(lhs, coef, baseline, sums, mixed, mixed_y, trace):  #
     Parameters
     ----------
     lhs, coef
-        Products of the regressors ``(F, F)``, in the lower triangle, and with the response ``(F,)``; become the Cholesky factor
-        of what is left of them, and the coefficients.
+        Products of the regressors ``(F, F)``, in the lower triangle, and with the response ``(F,)``; become the
+        Cholesky factor of what is left of them, and the coefficients.
     baseline
         Result, ``(C,)``.
     sums, mixed, mixed_y

@@ -1,8 +1,9 @@
 """Exact log marginal likelihood of one gene given its parents, shifts integrated out (layer `_core`).
 
-Not from the paper, which samples. Residual means r_k of contexts are Gaussian given the mechanism: "not a target" has variance
-e_k = v / n_k + omega^2, "target" e_k + tau^2, and all contexts of a drug share the choice. Coefficients, baselines and the noise variance
-v are found by expectation maximisation, for contexts that a drug does not shift tell of the mechanism, too.
+Not from the paper, which samples. Residual means r_k of contexts are Gaussian given the mechanism: "not a target" has
+variance e_k = v / n_k + omega^2, "target" e_k + tau^2, and all contexts of a drug share the choice. Coefficients,
+baselines and the noise variance v are found by expectation maximisation, for contexts that a drug does not shift tell
+of the mechanism, too.
 """
 
 from __future__ import annotations
@@ -317,7 +318,8 @@ class ShiftScore:
     def coarse_added(self, j: int, base: tuple[int, ...], candidates: np.ndarray) -> np.ndarray:
         """Scores ``(M,)`` with each candidate added, coefficients from within contexts alone, in one regression.
 
-        Never above the score with coefficients from all contexts but for rounding; used to choose which to score in full.
+        Never above the score with coefficients from all contexts but for rounding; used to choose which to score in
+        full.
         """
         scores = np.empty(len(candidates))
         data, centred, sizes = self._compiled()

@@ -1,8 +1,9 @@
 """How far mechanisms pass changes on as they pass noise on (layer `_core`; not from the paper).
 
-The slope of a curve is another one where a drug has moved the parent. What a parent passes on of a change is right up to a relative error
-``N(0, slope_sd^2)``, anew in each context, which adds ``slope_sd^2 sum_i coef_i^2 change_i^2`` to the variance of residual means; else false
-edges come to explain it. One number, learned by evidence; none where contexts have few cells, where differences between wells look alike.
+The slope of a curve is another one where a drug has moved the parent. What a parent passes on of a change is right up
+to a relative error ``N(0, slope_sd^2)``, anew in each context, which adds ``slope_sd^2 sum_i coef_i^2 change_i^2`` to
+the variance of residual means; else false edges come to explain it. One number, learned by evidence; none where
+contexts have few cells, where differences between wells look alike.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """Edges of regulators that cells speak for (layer `_core`; not from the paper).
 
-The activity of a regulator varies between cells by ``s``, which gives gene j a loading (`scgim._core.posterior.regulation.loadings`)
+The activity of a regulator varies between cells by ``s``, which gives gene j a loading
+(`scgim._core.posterior.regulation.loadings`)
 
 ``l_j ~ N(s w_j u_j, e^2)`` with ``u_j ~ N(1, RELATIVE_SD^2)`` where there is an edge, else ``l_j ~ t(0, e^2)``,
 
-with errors and tails that most genes show which the network does not name. As many edges are expected to lack as to be wrong.
-Probabilities and sizes are averages over a grid of s, with zero, where cells say nothing. They speak for edges, never against those that
-are named: the graph may explain what an edge adds to the covariance.
+with errors and tails that most genes show which the network does not name. As many edges are expected to lack as to be
+wrong. Probabilities and sizes are averages over a grid of s, with zero, where cells say nothing. They speak for edges,
+never against those that are named: the graph may explain what an edge adds to the covariance.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """What regulators that vary from cell to cell add to a covariance (layer `_core`; not from the paper).
 
-The network tells whom a regulator acts on; how strongly is told by one factor a regulator, whose loadings are zero elsewhere,
+The network tells whom a regulator acts on; how strongly is told by one factor a regulator, whose loadings are zero
+elsewhere,
 
 ``correlation = loading' loading + rest``,
 
-one loading after the other. Some pairs act on one another besides, so that the rest has the heavy tails of a Cauchy distribution. A
-regulator that explains no more than chance has no loadings.
+one loading after the other. Some pairs act on one another besides, so that the rest has the heavy tails of a Cauchy
+distribution. A regulator that explains no more than chance has no loadings.
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ def loadings_of_others(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Loadings ``(T, G)`` that genes would have which the network does not name, by their pairs with those that it does.
 
-    With standard errors ``(T,)``: no less than those of the cells, and no less than most of these genes show, which no regulator moves.
+    With standard errors ``(T,)``: no less than those of the cells, and no less than most of these genes show, which no
+    regulator moves.
 
     Parameters
     ----------

@@ -1,11 +1,13 @@
 """Regulators whose activity drugs change, judged together with shifts of genes (layer `_core`; not from the paper).
 
-A regulator is a node without a measured value. A drug that changes its activity by a moves the genes of its edges by ``a w_j``, where
-edges are right with a probability and sizes are known up to a standard deviation. Each gene is still (up to drift), moved by the regulator,
-or a target of its own; with edges summed out gene by gene, the evidence of an activity is one sum over a grid: exact.
+A regulator is a node without a measured value. A drug that changes its activity by a moves the genes of its edges by
+``a w_j``, where edges are right with a probability and sizes are known up to a standard deviation. Each gene is still
+(up to drift), moved by the regulator, or a target of its own; with edges summed out gene by gene, the evidence of an
+activity is one sum over a grid: exact.
 
-Untouched, a regulator varies between cells with a variance ``v`` (`scgim._core.posterior.regulation.loadings`), so that the mean over n cells
-has a chance activity ``a ~ N(0, v / n)``, which moves all its genes together; a drug that acts on it adds to that, ``N(0, v / n + s^2)``.
+Untouched, a regulator varies between cells with a variance ``v`` (`scgim._core.posterior.regulation.loadings`), so that
+the mean over n cells has a chance activity ``a ~ N(0, v / n)``, which moves all its genes together; a drug that acts on
+it adds to that, ``N(0, v / n + s^2)``.
 
 Regulators of a drug are found one effect at a time, each a choice of one or none given the others :cite:p:`wang2020`.
 """

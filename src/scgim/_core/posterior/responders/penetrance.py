@@ -1,9 +1,9 @@
 """Penetrance: the share of the cells that responds to a drug (layer `_core`; not from the paper).
 
-Where a share s of the cells responds, a mean that moves by m moves by m / s in these, and the variance grows by ``m^2 (1 - s) / s``. The
-variance of a gene in a context is scaled inverse chi-squared around that elsewhere, with this added at targets; the share of each drug
-has its posterior on a grid, the share of a context is binomial around it. That all cells respond has a prior probability of its own, learned from
-all drugs, which draws shares towards one.
+Where a share s of the cells responds, a mean that moves by m moves by m / s in these, and the variance grows by
+``m^2 (1 - s) / s``. The variance of a gene in a context is scaled inverse chi-squared around that elsewhere, with this
+added at targets; the share of each drug has its posterior on a grid, the share of a context is binomial around it. That
+all cells respond has a prior probability of its own, learned from all drugs, which draws shares towards one.
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@ What a drug leaves of a gene is a random walk along the fraction h of its full e
 
 ``left_l = s(h_l) + error_l``,  ``cov(s(h), s(h')) = walk_sd^2 min(h, h')``.
 
-Each pair of drug and gene has one of a few `walk_sd`, whose shares are learned from all pairs by maximum likelihood: where the model is
-right no pair walks. The mean of a walk interpolates between doses, drawn to zero as far as what was left may be an error.
+Each pair of drug and gene has one of a few `walk_sd`, whose shares are learned from all pairs by maximum likelihood:
+where the model is right no pair walks. The mean of a walk interpolates between doses, drawn to zero as far as what was
+left may be an error.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class Departures:
         height
             ``(L,)``; fraction of the full effect.
         left, error
-            ``(L, G)``; what the model leaves of these contexts, and the variances of their errors, in standard deviations of the genes.
+            ``(L, G)``; what the model leaves of these contexts, and the variances of their errors, in standard
+            deviations of the genes.
         """
         pairs = _rotate(height, left, error)
         weight = softmax(_log_density(pairs) + np.log(np.maximum(self.share, SAFE))[:, None], axis=0)  # (C, G)
@@ -93,7 +95,8 @@ def learn_departures(left: np.ndarray, error: np.ndarray, design: Design, fracti
     Parameters
     ----------
     left, error
-        ``(K, G)``; what targets and drift of drugs leave of the contexts, and the variances of their errors, in standard deviations of the genes.
+        ``(K, G)``; what targets and drift of drugs leave of the contexts, and the variances of their errors, in
+        standard deviations of the genes.
     fraction
         ``(K, D)``; fraction of the full effect of each drug.
     """

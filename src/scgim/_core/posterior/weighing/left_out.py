@@ -1,8 +1,9 @@
 """Contexts predicted from the others: new doses, new baseline groups, new combinations (layer `_core`; not from the paper).
 
-Rules mix what is added to the genes, beyond what the graph passes on; errors are compared in mean changes of all genes. The model's rule
-is the plain estimate of the full effect from the other contexts, times what the fit keeps of the plain estimate from all, times the
-fraction at the dose, and what this misses at other doses. Graph, curves and shrinkage stay as they are.
+Rules mix what is added to the genes, beyond what the graph passes on; errors are compared in mean changes of all genes.
+The model's rule is the plain estimate of the full effect from the other contexts, times what the fit keeps of the plain
+estimate from all, times the fraction at the dose, and what this misses at other doses. Graph, curves and shrinkage stay
+as they are.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ class Plain(NamedTuple):
 def between_doses(dose: float, doses: np.ndarray, values: np.ndarray) -> dict[str, np.ndarray]:
     """What other doses ``(n,)`` with values ``(n, G)`` say of a dose, ``(G,)`` by each rule.
 
-    The nearest one on a logarithmic scale; interpolation on that scale; interpolation on the scale of doses, from nothing at none. Beyond
-    the largest dose it is that of the largest.
+    The nearest one on a logarithmic scale; interpolation on that scale; interpolation on the scale of doses, from
+    nothing at none. Beyond the largest dose it is that of the largest.
     """
     distinct, which = np.unique(doses, return_inverse=True)
     mean = np.zeros((len(distinct), values.shape[1]))

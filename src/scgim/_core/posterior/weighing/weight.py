@@ -1,7 +1,7 @@
 """How much of a prediction is the model's, and how much that of a simple baseline (layer `_core`; not from the paper).
 
-Contexts that are left out are predicted by both, and the share of the model follows by regression, ``y - b = w (m - b)``, with w
-between 0 and 1. Nothing is fitted again.
+Contexts that are left out are predicted by both, and the share of the model follows by regression,
+``y - b = w (m - b)``, with w between 0 and 1. Nothing is fitted again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Score and search of linear systems with cycles (layer `_core`; not from the paper).
 
-With ``x = x A + baseline + shift + noise`` the log likelihood of N cells gains ``N log|det(I - A)|``, which is linear in the coefficients of
-one gene, so that the best ones given all others have a closed form. Coordinate ascent and greedy changes of parents do the rest, from
-several starts (`cyclic_start`). Only stable systems are allowed: else a cycle and its reverse describe the same cells.
+With ``x = x A + baseline + shift + noise`` the log likelihood of N cells gains ``N log|det(I - A)|``, which is linear
+in the coefficients of one gene, so that the best ones given all others have a closed form. Coordinate ascent and greedy
+changes of parents do the rest, from several starts (`cyclic_start`). Only stable systems are allowed: else a cycle and
+its reverse describe the same cells.
 """
 
 from __future__ import annotations
@@ -60,8 +61,9 @@ class CyclicScore(ShiftScore):
     def maximum(self, lhs: np.ndarray, rhs: np.ndarray, j: int, sets: np.ndarray) -> np.ndarray:
         """Coefficients ``(M, F)``: regression, moved along the gradient of the log determinant.
 
-        With cofactors c, ``t = inverse[j, j] - c a`` and ``a = H^-1 (g - N c / t)``, so that ``t^2 - t0 t = N c H^-1 c``
-        with ``t0`` that of the plain regression; of its two roots the positive one is connected with the empty graph.
+        With cofactors c, ``t = inverse[j, j] - c a`` and ``a = H^-1 (g - N c / t)``, so that
+        ``t^2 - t0 t = N c H^-1 c`` with ``t0`` that of the plain regression; of its two roots the positive one is
+        connected with the empty graph.
         """
         plain = super().maximum(lhs, rhs, j, sets)
         c = self._cofactors(j, sets, rhs.shape[1])

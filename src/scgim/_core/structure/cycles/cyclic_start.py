@@ -1,7 +1,8 @@
 """Starting points for the search of systems with cycles (layer `_core`; not from the paper).
 
-Greedy changes of an acyclic graph seldom reach a cyclic one. The exact likelihood of all coefficients, with a penalty on their size and
-differences between contexts that are withdrawn step by step, leads from anywhere to a dense system whose large coefficients do.
+Greedy changes of an acyclic graph seldom reach a cyclic one. The exact likelihood of all coefficients, with a penalty
+on their size and differences between contexts that are withdrawn step by step, leads from anywhere to a dense system
+whose large coefficients do.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ class _Step:
 def factor_analysis(correlation: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Loadings ``(G, n)`` and variances ``(G,)`` of what is left, by maximum likelihood: eigenvectors in turn with variances.
 
-    Steps that shrink by nearly the same factor are slow where a factor is weak: every second one is gone on with to where the two
-    lead (squared extrapolation :cite:p:`varadhan2008`), unless the likelihood is lower there.
+    Steps that shrink by nearly the same factor are slow where a factor is weak: every second one is gone on with to
+    where the two lead (squared extrapolation :cite:p:`varadhan2008`), unless the likelihood is lower there.
     """
     unique = (1 - 0.5 * n / len(correlation)) / np.diag(np.linalg.inv(correlation))
     plain, least = unique, np.inf

@@ -1,9 +1,10 @@
 """Hidden causes that move several genes at once: latent factors of the noises (layer `_core`; not from the paper).
 
-With factors z noises are ``e = L z + own noise``, with covariance ``L L' + D`` within contexts, and a drug may move the means by ``L f``.
-Given a graph, L and D are those of a factor analysis of what it leaves, f that of a regression beside sparse targets; given the factors,
-the graph is searched in moments without them. In between both are moved together (`fit_together`); it begins with
-`sparse_and_low_rank`. What has most evidence is kept, the graph without factors among it.
+With factors z noises are ``e = L z + own noise``, with covariance ``L L' + D`` within contexts, and a drug may move the
+means by ``L f``. Given a graph, L and D are those of a factor analysis of what it leaves, f that of a regression beside
+sparse targets; given the factors, the graph is searched in moments without them. In between both are moved together
+(`fit_together`); it begins with `sparse_and_low_rank`. What has most evidence is kept, the graph without factors among
+it.
 """
 
 from __future__ import annotations
@@ -131,8 +132,9 @@ class _Alternation:
 def find_hidden(moments: Moments, design: Design, search: Search, least: float) -> Found | None:
     """The graph with factors that has most evidence; None where none has more than `least`.
 
-    More factors are tried as long as they help, and as long as what is left is not independent. Where one factor or two do not help
-    from the first start, no other is tried; none is where genes are sums of others, which a factor would explain without error.
+    More factors are tried as long as they help, and as long as what is left is not independent. Where one factor or two
+    do not help from the first start, no other is tried; none is where genes are sums of others, which a factor would
+    explain without error.
     """
     best: Found | None = None
     sd = np.sqrt(np.diag(moments.within))

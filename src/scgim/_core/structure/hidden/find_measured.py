@@ -1,7 +1,8 @@
 """How much noise of measurement there is, by evidence (layer `_core`; not from the paper).
 
 First one share of the variance of all genes, then a variance for each gene, in turn with the graph; see
-`scgim._core.structure.hidden.measured`. Such noise correlates nothing: where correlations misfit beside it, it is not kept.
+`scgim._core.structure.hidden.measured`. Such noise correlates nothing: where correlations misfit beside it, it is not
+kept.
 """
 
 from __future__ import annotations
@@ -73,8 +74,8 @@ def find_measured(moments: Moments, design: Design, search: Search, least: float
 def _judged(moments: Moments, search: Search, before: Found | None = None, price: float = 0.0) -> Judged:
     """The graph for these moments.
 
-    Of what it leaves of a gene, ``(x - x W)_j``, a share ``r_j`` is noise of the gene itself: that two genes are independent is known as if
-    from ``n r_i r_j`` cells.
+    Of what it leaves of a gene, ``(x - x W)_j``, a share ``r_j`` is noise of the gene itself: that two genes are
+    independent is known as if from ``n r_i r_j`` cells.
     """
     at = (START_CELLS, None) if before is None else (before.cells, before.order)
     score, parents, order, evidence = search(moments, *at)

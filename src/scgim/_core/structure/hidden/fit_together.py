@@ -1,8 +1,9 @@
 """Effects of genes on each other and hidden factors, moved together (layer `_core`; not from the paper).
 
-Taken in turn, a graph beside slightly wrong factors and factors beside false edges never move. Here every earlier gene may act on
-every later one, and effects, loadings and noises climb the likelihood of covariance and means together. Effects pay
-``price * log(a^2 + width^2)`` each, with a width that falls: nearly a ridge at first, nearly a price for each edge at last.
+Taken in turn, a graph beside slightly wrong factors and factors beside false edges never move. Here every earlier gene
+may act on every later one, and effects, loadings and noises climb the likelihood of covariance and means together.
+Effects pay ``price * log(a^2 + width^2)`` each, with a width that falls: nearly a ridge at first, nearly a price for
+each edge at last.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Noise of measurement: what is seen of a gene varies more than the gene (layer `_core`; not from the paper).
 
-Of what is seen, ``x = y + m``, the genes y act on one another, and the noise m on nothing: slopes between noisy genes are too small, while
-means are passed on whole. The covariance within contexts is ``A' D A + M`` with ``A = inv(I - effects)`` and diagonal D and M.
+Of what is seen, ``x = y + m``, the genes y act on one another, and the noise m on nothing: slopes between noisy genes
+are too small, while means are passed on whole. The covariance within contexts is ``A' D A + M`` with
+``A = inv(I - effects)`` and diagonal D and M.
 """
 
 from __future__ import annotations
