@@ -84,4 +84,4 @@ def test_tanimoto_is_shared_bits_over_all_bits():
     """Shared bits over all bits."""
     a = np.array([[1, 1, 0, 0], [0, 0, 0, 0]])
     b = np.array([[1, 0, 1, 0], [1, 1, 0, 0]])
-    np.testing.assert_allclose(tanimoto(a, b), [[1 / 3, 1], [0, 0]])
+    np.testing.assert_allclose(tanimoto(a, b, 1.0), [[1 / 3, 1], [0, 0]])
