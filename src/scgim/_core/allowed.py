@@ -1,4 +1,4 @@
-"""What goes with what: limits of learners and noise models as data, from which errors and documentation are made (layer `_core`)."""
+"""What goes with what: limits of learners and noise models as data, for errors and documentation (layer `_core`)."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class Fit:
 
     @classmethod
     def stored(cls, **fields: Any) -> Fit:
-        """From the fields of a file; the first ones hold no support and no regulators, and do not say which drugs can be told apart."""
+        """From the fields of a file; the first ones hold no support, with the drugs that can be told apart, or regulators."""
         if fields.get("support") is None:
             of_context, _ = strongest([kind.of_context for kind in fields["kinds"]])
             fields["support"] = Support.not_compared(

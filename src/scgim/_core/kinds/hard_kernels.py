@@ -32,7 +32,7 @@ def quadratic(gram, right, coef):  # type: ignore[no-untyped-def]
 
 @numba.njit(**INNER, fastmath=FAST)
 def gather(cols, target, data, x, gram_all, right_all, gram_sets, right_sets):  # type: ignore[no-untyped-def]
-    """Means of parents ``(F, K)``, and their products with each other and with the gene, of all cells and by drug set; in place."""
+    """Means of parents ``(F, K)`` and their products with each other and the gene, of all cells and drug sets; in place."""
     means, total, scatter = data[0], data[1], data[2]
     F, K = x.shape
     for a in range(F):
@@ -85,7 +85,7 @@ def solve_within(gram, right, x, y, group, first, lhs, coef, baseline):  # type:
 
 @numba.njit(**INNER, fastmath=FAST)
 def solve_intact(gram, right, x, y, group, weight, v, lhs, coef, baseline, sums, mixed, mixed_y):  # type: ignore[no-untyped-def]
-    """Coefficients and baselines from the cells and, with weights ``(K,)``, the contexts where the mechanism is intact; in place."""
+    """Coefficients and baselines from the cells and contexts ``(K,)`` where the mechanism is intact; in place."""
     (F, K), C = x.shape, len(baseline)
     for c in range(C):
         sums[c] = mixed_y[c] = 0.0

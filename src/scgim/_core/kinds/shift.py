@@ -89,7 +89,7 @@ class Shift:
 def _judge(
     plain: Plain, kind: KindFit, drift: Drift, change: np.ndarray, design: Design
 ) -> tuple[Drift, dict[str, float | str]]:
-    """How predictions of what was not measured are weighed, and the drift with what the model misses at one dose, if that returns at others.
+    """Drift with what the model misses at one dose, if that returns at others, and the weights of predictions.
 
     `change` ``(D, G)`` is what drugs do at full effect where they are alone.
     """
@@ -104,7 +104,7 @@ def _judge(
 
 
 def _offsets(residual: np.ndarray, error: np.ndarray, design: Design, kind: KindFit, evidence: Evidence) -> np.ndarray:
-    """Offsets of plates in residual means that hold them ``(K, G)``: as they were taken out, but for targets beside their effects."""
+    """Offsets of plates ``(K, G)`` in residual means that hold them: as taken out, for targets beside their effects."""
     out = np.zeros(residual.shape)
     if evidence.offset is None or evidence.offset2 is None:
         return out
@@ -144,7 +144,7 @@ def _change_alone(odds: Odds, curves: Curves, drift: Drift, residual: np.ndarray
 
 
 def _weights(plain: Plain, change: np.ndarray, drift: Drift, design: Design) -> tuple[dict[str, float | str], bool]:
-    """How much of what was not measured is the model's, by contexts that are left out, and how much of the sum of its drugs a combination is.
+    """How much of what was not measured is the model's, and of the sum of its drugs a combination, by contexts left out.
 
     Also whether what the model misses at one dose returns at others.
     """

@@ -93,7 +93,7 @@ def stacked(found: list[Units], n_curves: int) -> list[Units]:
 
 
 def curves(found: list[Units]) -> np.ndarray:
-    """Half-maximal doses and slopes that are tried, ``(T, 2)``; at the lowest ones the effect is nearly complete at every dose."""
+    """Half-maximal doses and slopes that are tried, ``(T, 2)``; at the lowest the effect is nearly complete anywhere."""
     dose = np.concatenate([unit.dose.ravel() for unit in found])
     ec50 = np.geomspace(dose.min() / 10, dose.max() * 5, 16)
     return np.stack(np.meshgrid(ec50, SLOPES, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -226,7 +226,7 @@ def best_curves(
 def expected(
     found: list[Units], curve: np.ndarray, offset_sd: float, context_sd: float
 ) -> tuple[list[Expected], float]:
-    """Offset of each unit along one curve that they share, on a grid that becomes finer in steps, and the log evidence of that."""
+    """Offset of each unit along one curve that they share, on a grid that becomes finer, and its log evidence."""
     step = np.log(curve[len(SLOPES), 0] / curve[0, 0])
     share = 1 / len(curve)  # prior probability of a point of the grid
     for zoom in range(N_ZOOMS + 1):

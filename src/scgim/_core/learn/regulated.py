@@ -1,4 +1,4 @@
-"""Regulators that vary from cell to cell: what that adds to the covariance of the genes that they act on (layer `_core`; not from the paper).
+"""Regulators that vary from cell to cell: what that adds to covariances (layer `_core`; not from the paper).
 
 A search without the regulator explains these correlations by edges between its genes, which then pass on what they
 should not. So what it adds (`scgim._core.posterior.regulation.loadings`) is taken out of the moments as hidden causes

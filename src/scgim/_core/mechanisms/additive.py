@@ -116,7 +116,7 @@ class Mechanisms:
         )
 
     def with_edges(self, multiplier: np.ndarray, reference: np.ndarray) -> Mechanisms:
-        """Contributions of parents times `multiplier` ``(G, G)``, row causes column; a gene whose parents are at `reference` ``(G,)`` stays."""
+        """Contributions of parents times `multiplier` ``(G, G)``; a gene whose parents are at `reference` ``(G,)`` stays."""
         coef, baseline = [], self.baseline.copy()
         for j, pa in enumerate(self.parents):
             by = multiplier[pa, j]  # (p,)

@@ -1,4 +1,4 @@
-"""How far the graph and its coefficients may be trusted, and what follows for the change that an operation makes (layer `_core`; not from the paper).
+"""How far a graph may be trusted, and so the change that an operation makes (layer `_core`; not from the paper).
 
 ``w_ij -> b_ij (1 + e_ij) w_ij``, ``b_ij ~ Bernoulli(p_ij)``, ``e_j ~ N(0, R_j)``,
 
@@ -62,7 +62,7 @@ class Doubt:
     def draw(
         self, mechanisms: Mechanisms | NeuralMechanisms, reference: np.ndarray, rng: np.random.Generator
     ) -> Mechanisms | NeuralMechanisms:
-        """Mechanisms with another graph and other effects; genes whose parents are at `reference` ``(G,)`` stay where they are."""
+        """Mechanisms of another graph and other effects; genes whose parents are at `reference` ``(G,)`` stay."""
         multiplier = np.ones((mechanisms.n_genes,) * 2)
         for j, pa in enumerate(mechanisms.parents):
             if len(pa):

@@ -143,7 +143,7 @@ class NeuralMechanisms:
         )
 
     def with_edges(self, multiplier: np.ndarray, reference: np.ndarray) -> NeuralMechanisms:
-        """Networks that see ``reference + multiplier (x - reference)`` of their parents; `multiplier` ``(G, G)``, row causes column.
+        """Networks that see ``reference + multiplier (x - reference)`` of their parents; `multiplier` ``(G, G)``.
 
         With ``z_0`` the reference, ``inner (m z + (1 - m) z_0) = (m inner) z + inner (1 - m) z_0``.
         """

@@ -128,7 +128,7 @@ class Frame:
         return self.mechanism.n_functions
 
     def functions(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Functions ``(n, F)`` of cells ``(n, G)`` in units of the data, dense or sparse, and the sums ``(F,)`` of their derivatives."""
+        """Functions ``(n, F)`` of cells ``(n, G)`` in units of the data, and the sums ``(F,)`` of their derivatives."""
         z = dense(x) - self.loc  # (n, G)
         z /= self.scale
         return self.mechanism.functions(z).reshape(len(z), -1), self.mechanism.slope_sums(z).ravel()
@@ -204,7 +204,7 @@ def origin(x: Any) -> np.ndarray:
 
 
 def location_scale(total: Sums, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of every gene over all cells, ``(G,)`` each, in units of the data, from the sums of a linear pass."""
+    """Mean and standard deviation of genes over all cells ``(G,)``, in units of the data, by sums of a linear pass."""
     n = max(float(total.n.sum()), 1.0)
     diagonal = np.diagonal(total.second, axis1=-2, axis2=-1)
     square = diagonal if diagonal.ndim == 1 else diagonal.sum(axis=0)

@@ -63,7 +63,7 @@ class Background:
 
 
 def scales(freedom: float, n: int = N_SCALES) -> np.ndarray:
-    """Multipliers ``(n,)`` of the variance, of equal weight, whose Gaussians together are nearly a t distribution; one for a Gaussian."""
+    """Multipliers ``(n,)`` of the variance whose Gaussians are together nearly a t distribution; one for a Gaussian."""
     if np.isinf(freedom):
         return np.ones(1)
     middle = (np.arange(n) + 0.5) / n
@@ -238,7 +238,7 @@ class _Mixture:
 
 
 def fit_background(shifts: Shifts, n_drugs: int) -> Background:
-    """Background and targets of all drugs, with the relative error of slopes and, of one drug, the tails that the evidence asks for.
+    """Background and targets of all drugs, with the error of slopes and, of one drug, the tails that evidence asks for.
 
     Parameters
     ----------

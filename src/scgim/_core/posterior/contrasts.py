@@ -64,7 +64,7 @@ def references(design: Design) -> np.ndarray:
 def _part(
     rows: np.ndarray, height: np.ndarray, n: np.ndarray, reference: np.ndarray, scatter2: float, offset2: float
 ) -> Part:
-    """Least squares of an amplitude from contexts of one drug in one group; they scatter by `scatter2`, and all share an offset."""
+    """Least squares of an amplitude from contexts of one drug in one group, which scatter and share an offset."""
     precision = 1 / (1 / np.maximum(n[rows], 1.0) + scatter2)  # (L,)
     solved = precision * height
     solved = solved - precision * (offset2 * solved.sum() / (1 + offset2 * precision.sum()))  # rank one

@@ -86,7 +86,7 @@ class Drift:
         return Effects(np.ones(len(mean)), fraction * mean, fraction * np.sqrt(variance))
 
     def between_doses(self, contexts: np.ndarray, height: np.ndarray, at: float) -> Effects | None:
-        """What the model misses at a fraction of a drug's full effect, read from the `contexts` ``(L,)`` in which the drug was alone.
+        """What the model misses at a fraction of a drug's full effect, by the `contexts` ``(L,)`` with the drug alone.
 
         `height` ``(L,)`` are fractions of the full effect there; see `scgim._core.posterior.weighing.departures`.
         """

@@ -1,6 +1,6 @@
-"""The drift that targets were weighed against (`scgim._core.posterior.background`), as predictions need it (layer `_core`; not from the paper).
+"""The drift that targets were weighed against, as predictions need it (layer `_core`; not from the paper).
 
-A drug's drift returns at its other doses, what it does more in one baseline group returns there, and a measured context
+The model is that of `scgim._core.posterior.background`. A drug's drift returns at its other doses, what it does more in one baseline group returns there, and a measured context
 keeps its own. With the targets this reproduces every fitted context up to its sampling error.
 """
 
@@ -26,7 +26,7 @@ N_ROBUST = 5  # steps of reweighted means
 
 
 def rebase(odds: Odds, residual: np.ndarray, design: Design, fraction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the baselines lack, and the variance of that, ``(C, G)``: of the controls, and of all contexts as far as they are still.
+    """What baselines lack by the controls, and by all contexts as far as they are still, and its variance, ``(C, G)``.
 
     A context whose gene is no target lies at the baseline up to its drift and its errors, so that it tells the more of
     the baseline the less the gene drifts: where few genes move the contexts together know more than the controls, where
@@ -133,7 +133,7 @@ def drift_of_rows(odds: Odds, residual: np.ndarray, baseline_error: np.ndarray, 
 
 
 def shared_errors(odds: Odds, rows: RowDrift) -> np.ndarray:
-    """Variance ``(D, V, G)`` of full effects that errs in all contexts of a drug and level alike, with this drift and these baselines."""
+    """Variance ``(D, V, G)`` of full effects that all contexts of a drug and level share, with this drift."""
     contrasts, out = odds.shifts.contrasts, odds.shared.copy()
     change = rows.wider + (rows.size - 1) * odds.background.beside
     at = contrasts.drug, contrasts.level
@@ -197,7 +197,7 @@ def _interaction_sd(left: np.ndarray, odds: Odds, design: Design) -> np.ndarray:
 
 
 def _by_drug(odds: Odds, rows: RowDrift, kind: KindFit, n_levels: int) -> tuple[Effects, Effects, np.ndarray]:
-    """Drift of drugs ``(D, G)``, at levels ``(D, V, G)``, and past the graph ``(D, G)``; where not measured, as at other levels."""
+    """Drift of drugs ``(D, G)``, at levels ``(D, V, G)``, at others as at measured ones, and past the graph ``(D, G)``."""
     contrasts, found, off = odds.shifts.contrasts, rows.effects, 1 - kind.of_drug.probability
     past_graph, of_drug = np.zeros(off.shape), Effects(off, np.zeros(off.shape), np.zeros(off.shape))
     mean, sd = np.zeros((2, len(off), n_levels, off.shape[1]))
@@ -226,7 +226,7 @@ def _with_everywhere(drift: Effects, hidden: np.ndarray) -> Effects:
 
 
 def _of_pairs(left: np.ndarray, odds: Odds, design: Design, fraction: np.ndarray) -> tuple[np.ndarray, Effects]:
-    """Drugs and baseline groups measured together ``(M, 2)``, and what the drug has of its own there at full effect, ``(M, G)``."""
+    """Drugs and baseline groups measured together ``(M, 2)``, and what the drug does more there, ``(M, G)``."""
     contrasts = odds.shifts.contrasts
     single = np.flatnonzero(design.single)
     of_drug = design.present[single].argmax(axis=1)

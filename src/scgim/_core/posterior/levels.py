@@ -67,7 +67,7 @@ class Offsets(NamedTuple):
         return out
 
     def given(self, left: np.ndarray, e: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Posterior of the offsets at known amplitudes: mean, variance, and by how much the mean falls with the amplitude, ``(G, L)`` each.
+        """Offsets at known amplitudes, ``(G, L)`` each: mean, variance, and how fast the mean falls with the amplitude.
 
         From what the amplitudes leave of the contexts ``(G, L)``; `h` ``(L,)`` are the fractions of the full effect.
         """

@@ -50,12 +50,12 @@ def prior_freedom(ratio: np.ndarray, freedom: np.ndarray) -> float:
 
 
 def freedom_beside(square: np.ndarray, freedom: np.ndarray, variance: np.ndarray) -> float:
-    """Degrees of freedom that variances ``(K, G)`` count for, by sums of squares with these degrees of freedom ``(K,)``; finite."""
+    """Degrees of freedom that variances ``(K, G)`` count for, by sums of squares with some ``(K,)``; finite."""
     return min(prior_freedom(square / freedom[:, None] / variance, freedom), LARGEST_FREEDOM)
 
 
 def log_density(square: np.ndarray, freedom: np.ndarray, variance: np.ndarray, prior: float) -> np.ndarray:
-    """Log density ``(K, G)`` of sums of squares with these degrees of freedom ``(K,)``, but for what is the same for all arguments.
+    """Log density ``(K, G)`` of sums of squares with these degrees of freedom ``(K,)``, but for a constant.
 
     True variances lie around `variance` ``(K, G)`` as if known from `prior` degrees of freedom.
     """
@@ -69,7 +69,7 @@ def log_density(square: np.ndarray, freedom: np.ndarray, variance: np.ndarray, p
 def log_evidence(
     square: np.ndarray, freedom: np.ndarray, variances: Sequence[np.ndarray]
 ) -> tuple[list[float], list[float]]:
-    """Log evidence of sums of squares for each of some expected variances ``(K, G)``, and the degrees of freedom that these count for."""
+    """Log evidence of sums of squares for some expected variances ``(K, G)``, and the freedom that these count for."""
     prior = [freedom_beside(square, freedom, v) for v in variances]
     return [float(log_density(square, freedom, v, d).sum()) for v, d in zip(variances, prior, strict=True)], prior
 

@@ -64,7 +64,7 @@ def _amplitude(sums: LevelSums, curves: Curves) -> tuple[np.ndarray, np.ndarray]
 
 
 def _drug_update(r: np.ndarray, e: np.ndarray, h: np.ndarray, curves: Curves, alike: _Alike) -> DrugPosterior:
-    """Posterior of one drug at all genes, if they are targets, from residual means and variances ``(L, G)`` at fractions ``(L,)``."""
+    """Posterior of one drug at its targets, from residual means and variances ``(L, G)`` at fractions ``(L,)``."""
     e, r, deviation2, offsets = e.T, r.T, curves.deviation_sd**2, alike.offsets  # (G, L)
     flat = e + deviation2 * h**2  # (G, L) variance around a known amplitude
     sums = level_sums(r, flat, h, alike.level, alike.n_levels, offsets)
@@ -112,7 +112,7 @@ class _Drugs:
     def add_curves(
         self, left: list[np.ndarray], error: np.ndarray, probability: np.ndarray, offset2: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Adds the uncertainty of the curves to the standard deviations, from what other drugs `left` of the contexts of each ``(L, G)``.
+        """Adds the uncertainty of curves to standard deviations, by what other drugs `left` of the contexts ``(L, G)``.
 
         Returns
         -------

@@ -117,7 +117,7 @@ class Elimination:
         return np.asarray(odds > -logit(prior.p_target[genes]))
 
     def without(self, j: int, near: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Precision ``(g, g)``, responses ``(K', g)`` and errors passed on ``(g,)`` of the genes `near` once gene j is removed."""
+        """Precision ``(g, g)``, responses ``(K', g)`` and errors passed on ``(g,)`` of genes once gene j is removed."""
         slope = self.precision[near, j] / self.precision[j, j]
         precision = self.precision[np.ix_(near, near)] - np.outer(slope, self.precision[j, near])
         passed = None if self.noise is None else self.noise.without(j, near, slope)

@@ -44,7 +44,7 @@ def learn_prior(score: ShiftScore, evidence: Evidence, *, background: float | No
 
 
 def wider(within: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Times that effects on each gene are larger than usual ones, in standard deviations over all cells, ``(G,)``: one at the least.
+    """Times ``(G,)`` that effects on each gene are larger than usual, in standard deviations over all cells; at least one.
 
     Where what a drug does and what parents pass on cancel, a gene varies little between contexts: the effect is as
     large as others beside its variance within contexts. A graph with the edge turned round, which needs no large

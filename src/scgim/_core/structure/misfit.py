@@ -47,7 +47,7 @@ def log_evidence(eigenvalues: np.ndarray, n: float, cells: float) -> float:
 
 
 def best_evidence(correlation: np.ndarray, n: float) -> tuple[float, float]:
-    """Largest log evidence of correlations of noises ``(G, G)`` from n cells, and the cells that these are worth as evidence for edges.
+    """Largest log evidence of correlations of noises ``(G, G)`` from n cells, and the cells that these are worth.
 
     Infinitely many where nothing speaks against independent noises.
     """

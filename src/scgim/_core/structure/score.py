@@ -124,7 +124,7 @@ class ShiftScore:
         return grid.reshape(*parents.shape[:-1], parents.shape[-1] * self.n_functions)  # also of no sets at all
 
     def _passed(self) -> np.ndarray | None:
-        """What a unit coefficient of each gene adds to the variance of its children's residual means, ``(K, G)``; None for nothing.
+        """What a unit coefficient of each gene adds to variances of its children, ``(K, G)``; None for nothing.
 
         The noise of observation, and a relative error `slope_sd` of what the change of the gene passes on.
         """
@@ -137,7 +137,7 @@ class ShiftScore:
         return self._centred()[1] * self.perturbed[:, None]
 
     def observed(self, j: int, cols: np.ndarray, coef: np.ndarray) -> np.ndarray | float:
-        """What observation and uncertain slopes add to the variance of residual means, ``(M, K)``, for coefficients ``(M, F)`` of parents `cols`."""
+        """What observation and uncertain slopes add to variances ``(M, K)``, for coefficients ``(M, F)`` of parents."""
         if self.passed is None:
             return 0.0
         own = 0.0 if self.spread is None else self.spread[:, j]
@@ -217,7 +217,7 @@ class ShiftScore:
         return weight
 
     def _regression(self, j: int, cols: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Means of parents `cols` ``(M, F)``, then groups, ``(M, K, F+C)``; covariances within contexts of these, and with gene j, 0 for groups."""
+        """Means of parents, then groups, ``(M, K, F+C)``; covariances within contexts of these, and with gene j."""
         (M, F), (K, C) = cols.shape, self.groups.shape
         groups = np.broadcast_to(self.groups, (M, K, C))
         x = np.concatenate([np.moveaxis(self.flat[:, cols], 1, 0), groups], axis=2)

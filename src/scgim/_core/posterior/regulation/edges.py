@@ -88,7 +88,7 @@ def as_given(named: np.ndarray) -> Edges:
 
 
 def edges_of(loading: np.ndarray, error: np.ndarray, named: np.ndarray, freedom: float) -> Edges:
-    """Edges of one regulator from loadings with their errors, and the weights that were given, zero where there is none; all ``(G,)``."""
+    """Edges of one regulator from loadings, their errors, and given weights, zero where there is none; all ``(G,)``."""
     ours = named != 0
     w = np.where(ours, named, np.sign(loading))  # of edges that are lacking, too
     lacking = min((1 - RIGHT) * ours.sum() / max((~ours).sum(), 1), 1 - RIGHT)

@@ -78,7 +78,7 @@ def _rest(correlation: np.ndarray, loading: np.ndarray, r: int, genes: np.ndarra
 
 
 def noise_covariance(moments: Moments, effects: np.ndarray) -> np.ndarray:
-    """Covariance ``(G, G)`` within contexts of what is left of the genes by their `effects` ``(G, G)``, with hidden causes in it."""
+    """Covariance ``(G, G)`` within contexts of what `effects` ``(G, G)`` of genes leave, with hidden causes in it."""
     left = np.eye(len(effects)) - effects
     step = moments.n_functions
     cov = left.T @ moments.within[::step, ::step] @ left

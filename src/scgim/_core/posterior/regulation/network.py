@@ -39,7 +39,7 @@ class Network:
         return RELATIVE_SD * np.abs(self.weight) if self.sd is None else self.sd
 
     def effects(self, n_genes: int) -> np.ndarray:
-        """Shift ``(T, G)`` of the genes, in their standard deviations, by an activity of one; only along edges that are likely."""
+        """Shift ``(T, G)`` of the genes, in standard deviations, by an activity of one along edges that are likely."""
         out, likely = np.zeros((len(self.names), n_genes)), self.probability > 0.5
         np.add.at(out, (self.source[likely], self.target[likely]), self.weight[likely])
         return out

@@ -77,7 +77,7 @@ class RegulatorFit:
 
 
 def prior_masses(variance: np.ndarray) -> np.ndarray:
-    """Logarithms ``(..., A)`` of the masses of centred Gaussians of these variances ``(...)`` around the activities of the grid."""
+    """Log masses ``(..., A)`` of centred Gaussians of these variances ``(...)`` around the activities of the grid."""
     middle = (ACTIVITIES[1:] + ACTIVITIES[:-1]) / 2
     below = ndtr(middle / np.sqrt(np.maximum(variance, TINY))[..., None])  # (..., A - 1)
     ends = np.zeros((*below.shape[:-1], 1))

@@ -51,7 +51,7 @@ class Row:
         return np.maximum(out, TINY)
 
     def ratio(self, gene: np.ndarray, add: np.ndarray, add_sd: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """Log likelihood ratio ``(E, A)`` of edges to genes ``(E,)``, of probability `right` ``(E,)``, against none that add anything."""
+        """Log likelihood ratio ``(E, A)`` of edges to genes ``(E,)``, right with a probability ``(E,)``, against none."""
         p, target = self.p_target, self.target[gene]
         plain = (1 - p) * self.still[gene] + p * target  # (E,)
         moved = (1 - p) * self.moved(gene, add, add_sd) + p * target[:, None]

@@ -48,7 +48,10 @@ class Penetrance:
         return len(self.share) > 0
 
     def at(self, dose: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Share and ends of the interval ``(m,)`` at doses ``(m, D')``: the smallest of the drugs; new ones, which follow the D fitted ones, have the mean of these."""
+        """Share and ends of the interval ``(m,)`` at doses ``(m, D')``, the smallest of the drugs.
+
+        New drugs, which follow the D fitted ones, have the mean of these.
+        """
         more = dose.shape[1] - len(self.share)
         each = [np.append(v, np.full(more, v.mean() if len(v) else 1.0)) for v in (self.share, self.low, self.high)]
         share, low, high = (np.where(dose > 0, v, 1.0).min(axis=1, initial=1.0) for v in each)
@@ -115,7 +118,7 @@ def _log_likelihood(moments: Moments, design: Design, change: np.ndarray, called
 
 
 def _posterior(log: np.ndarray) -> np.ndarray:
-    """Probability of every share ``(D, S)``; all shares below one are alike before the data, one has a probability that is learned."""
+    """Probability of every share ``(D, S)``: alike before the data but for a share of one, whose prior is learned."""
     others = logsumexp(log[:, :-1], axis=1) - np.log(log.shape[1] - 1)
     everyone = 0.5
     for _ in range(N_STEPS):

@@ -33,7 +33,7 @@ class Departures:
     share: np.ndarray  # (C,) of each of `WALKS`
 
     def coefficients(self, height: np.ndarray, left: np.ndarray, error: np.ndarray) -> np.ndarray:
-        """Contexts of one drug: ``(L, G)`` by which ``min(height, h)`` says what is missed at a fraction h, ``min(height, h) @ out``.
+        """``(L, G)`` by which contexts of one drug say what is missed at a fraction h, ``min(height, h) @ out``.
 
         Parameters
         ----------
@@ -121,7 +121,7 @@ def learn_departures(left: np.ndarray, error: np.ndarray, design: Design, fracti
 def departures_along(
     found: Departures | None, left: np.ndarray, error: np.ndarray, design: Design, fraction: np.ndarray
 ) -> np.ndarray | None:
-    """What each context says of other doses of its drug, ``(K, G)``, see `Departures.coefficients`; None where nothing is missed."""
+    """`Departures.coefficients` of each context for other doses of its drug, ``(K, G)``; None where nothing is missed."""
     if found is None or not found.walks:
         return None
     out = np.zeros(left.shape)

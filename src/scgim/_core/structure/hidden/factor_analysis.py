@@ -10,7 +10,7 @@ SMALLEST_UNIQUE = 0.02  # share of a gene's noise that is its own
 
 
 class _Step:
-    """Loadings that are best given variances ``(G,)``, and variances given these; `misfit` is minus twice the log likelihood a cell."""
+    """Loadings given variances ``(G,)``, and variances given these; `misfit` is minus twice the log likelihood a cell."""
 
     def __init__(self, correlation: np.ndarray, unique: np.ndarray, n: int) -> None:
         sd = np.sqrt(unique)

@@ -92,7 +92,7 @@ class _Alternation:
         return taken_out(self.moments, np.zeros(within.shape), replace(hidden, loading=total))
 
     def run(self, prices: tuple[float, float], least: float) -> Found:
-        """From factors that are found without a graph; ends where a round gains nothing, or too little to get to the `least` evidence."""
+        """From factors found without a graph, until a round gains nothing, or too little for the `least` evidence."""
         score, parents, order, evidence = self.search(self.begin(prices), CELLS, None)
         weights = effects_of(parents, evidence)
         best = Found(self.moments, np.array(order), -np.inf, np.inf)

@@ -35,7 +35,7 @@ class Judged(NamedTuple):
 
 
 def log_evidence(score: ShiftScore, evidence: Evidence, weights: np.ndarray) -> tuple[float, float]:
-    """Log evidence of a graph beside noise, comparable with `misfit.total_evidence`, and the cells that correlations beside it are worth."""
+    """Log evidence of a graph beside noise, as in `misfit.total_evidence`, and the cells that correlations are worth."""
     noise, dof = measured_noise(score.moments), score.dof
     value, vector = np.linalg.eigh(implied(weights, evidence.noise, noise))
     whiten = vector / np.sqrt(value) @ vector.T

@@ -26,7 +26,7 @@ N_CORRECTIONS = 20  # of L-BFGS
 
 @dataclass(frozen=True)
 class Means:
-    """What the means of contexts tell: means ``(K, G)`` against the controls, their weights, and variances ``(r,)`` of factor scores."""
+    """Means ``(K, G)`` of contexts against the controls, their weights, and variances ``(r,)`` of factor scores."""
 
     mean: np.ndarray
     weight: np.ndarray
