@@ -79,7 +79,7 @@ ELSEWHERE = {
     ): """
         tl/_evaluation/held_out.py tl/_evaluation/moments.py tl/_evaluation/predicted.py tl/_evaluation/training.py""",
     ("tl/test_fit.py", "a step of tl.fit: copies, seeds, display, results"): """
-        tl/_fitting/light.py tl/_fitting/results.py tl/_fitting/seed.py""",
+        tl/_fitting/light.py tl/_fitting/seed.py""",
     ("tl/test_report.py", "fills the page"): "tl/_report_page/content.py",
     ("test_wrong_calls.py", "every check, by what it says of wrong calls"): "_checks.py _check_basics.py",
     ("test_import_time.py", "names alone"): "_version.py model/_reading/keys.py",

@@ -12,8 +12,20 @@ def test_each_metric_has_a_panel(fitted_adata):
 
 
 def test_unknown_metrics_name_the_known_ones(fitted_adata):
-    with pytest.raises(ValueError, match="score"):
-        history(fitted_adata, metrics=["loss"], show=False)
+    with pytest.raises(ValueError, match=r"expected some of \['score'\], found \['loss'\]"):
+        history(fitted_adata, metrics="loss", show=False)
+
+
+def test_scores_of_different_searches_are_not_drawn_on_one_axis(fitted_adata):
+    adata, value = fitted_adata.copy(), [9.0, -50.0, -3.0, -1.0, 1.0, 2.0, 1.0, 2.0]
+    stage = ["search 1", "search 2", "search 3", "search 3", *["training"] * 4]
+    table = {"stage": stage, "metric": ["score"] * 6 + ["again"] * 2, "step": [0, 1, 2, 3, 0, 1, 0, 1], "value": value}
+    adata.uns[_keys.HISTORY.name()][_keys.HISTORY.entry] = pd.DataFrame(table)
+    axes = history(adata, show=False)
+    assert [ax.get_title(loc="left") for ax in axes] == ["search 3: score", "training: score"]
+    with pytest.raises(ValueError, match="training: score"):
+        history(adata, metrics=["score"], ax=axes[0])
+    assert history(adata, metrics=["search 1: score"], ax=axes[0]) is axes[0]
 
 
 def test_the_epoch_that_was_kept_is_marked(fitted_adata):

@@ -2,8 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from scgim import _keys
 from scgim._checks import AXES, FITTED, SOME_NAMES, TEXT, checked, or_none
+from scgim.get._tables import as_list
 from scgim.pl import _style
 
 if TYPE_CHECKING:
@@ -38,7 +41,8 @@ def history(
 ) -> "Axes | Figure | None":
     """Draw how the objective developed, one panel for each stage and metric.
 
-    A dashed line in the panel of the loss on held-out cells marks the epoch whose weights the model has (the lowest loss, unless
+    Each round of the search has a prior of its own, so that its scores are not comparable to those of other rounds, and a panel of its
+    own where it has more than one. A dashed line in the panel of the loss on held-out cells marks the epoch whose weights the model has (the lowest loss, unless
     ``keep_best`` was turned off): where losses only rise, it is the first.
 
     Parameters
@@ -46,9 +50,10 @@ def history(
     %(adata)s
     %(key)s
     metrics
-        Which metrics to draw; if not given, all but those that are zero throughout.
+        Which metrics to draw, such as ``"score"``, or ``"training: score"`` for one stage; if not given, all but those that are zero
+        throughout or the same as one before.
     ax
-        Axes to draw into, which takes exactly one metric.
+        Axes to draw into, which takes exactly one panel.
     %(figure)s
 
     Returns
@@ -60,20 +65,22 @@ def history(
     KeyError
         If ``adata`` has not been fitted with this ``key``.
     ValueError
-        If a metric is unknown, or ``ax`` is given with several.
+        If a metric is unknown, or ``ax`` is given with several panels.
 
     Examples
     --------
     >>> scgim.pl.history(adata)
     """
     table = _keys.HISTORY.find(adata, key)
-    panels = [
-        (str(stage), str(metric), part)
-        for (stage, metric), part in table.groupby(["stage", "metric"], sort=False, observed=True)
-        if (part["value"].any() if metrics is None else str(metric) in metrics)
-    ]
-    found = sorted({str(metric) for metric in table["metric"]})
-    unknown = [metric for metric in metrics or [] if metric not in found]
+    metrics = None if metrics is None else as_list(metrics)
+    groups = table.groupby(["stage", "metric"], sort=False, observed=True)
+    every = {(str(stage), str(metric)): part for (stage, metric), part in groups}
+    panels = [(*name, part) for name, part in every.items() if metrics is None or _is_asked(*name, metrics)]
+    panels = [panel for panel in panels if len(panel[2]) > 1] or panels
+    if metrics is None:
+        panels = _distinct(panels)
+    found = sorted({metric for _, metric in every})
+    unknown = [metric for metric in metrics or [] if not any(_is_asked(*name, [metric]) for name in every)]
     if unknown or not panels:
         raise ValueError(f"metrics: expected some of {found}, found {unknown or metrics}.")
     if ax is None:
@@ -81,7 +88,8 @@ def history(
     elif len(panels) == 1:
         axes = [ax]
     else:
-        raise ValueError(f"ax: it takes one metric, found {len(panels)}; choose one of {found} with metrics=[...].")
+        titles = [f"{stage}: {metric}" for stage, metric, _ in panels]
+        raise ValueError(f"ax: it takes one panel, found {len(panels)}; choose one of {titles} with metrics=[...].")
     for axis, (stage, metric, part) in zip(axes, panels, strict=True):
         few = len(part) <= 40
         _style.clean(axis)
@@ -95,6 +103,19 @@ def history(
     return _style.finish(
         axes[0].figure, axes if ax is None else ax, own=ax is None, show=show, save=save, return_fig=return_fig
     )
+
+
+def _is_asked(stage: str, metric: str, asked: list[str]) -> bool:
+    return metric in asked or f"{stage}: {metric}" in asked
+
+
+def _distinct(panels: list[tuple[str, str, "pd.DataFrame"]]) -> list[tuple[str, str, "pd.DataFrame"]]:
+    """Without those that are zero throughout, or repeat one before."""
+    kept: dict[tuple[object, ...], tuple[str, str, pd.DataFrame]] = {}
+    for stage, metric, part in panels:
+        if part["value"].any():
+            kept.setdefault((stage, *part["value"].to_numpy(np.float32)), (stage, metric, part))
+    return list(kept.values())
 
 
 def _mark_kept(axis: "Axes", part: "pd.DataFrame") -> None:

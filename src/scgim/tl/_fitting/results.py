@@ -36,20 +36,22 @@ def results_of(model: GIM, params: dict[str, Any]) -> Results:
         weights=weights,
         graph_probability=probabilities,
         targets=model.get_targets(),
-        history=history_table(model.history or {}),
+        history=history_table(model.history or {}, ((model.history_ or {}).get("search_score") or {}).get("stage")),
         modality=list(modality) if any(m is not None for m in modality) else [],
         params=params,
         regulated=fit.regulated_at(model.design.dose) if fit.regulators else None,
     )
 
 
-def history_table(history: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def history_table(history: dict[str, pd.DataFrame], searches: list[str] | None = None) -> pd.DataFrame:
     """The objective as a tidy table.
 
     Parameters
     ----------
     history
         One table for each metric; those of the structure search start with ``search_``.
+    searches
+        Which search each of its scores is of.
 
     Returns
     -------
@@ -61,7 +63,8 @@ def history_table(history: dict[str, pd.DataFrame]) -> pd.DataFrame:
         value = pd.to_numeric(table.iloc[:, 0], errors="coerce").to_numpy(float)
         kept = np.isfinite(value)
         step = np.arange(len(value)) if table.index.dtype == object else np.asarray(table.index, dtype=np.int64)
-        stage = "search" if name.startswith("search_") else "training"
         metric = name.removeprefix("search_")
+        stages = ["training"] * len(value) if metric == name else searches or ["search"] * len(value)
+        stage = np.array(stages, dtype=object)[kept]
         parts.append(pd.DataFrame({"stage": stage, "metric": metric, "step": step[kept], "value": value[kept]}))
     return pd.concat(parts, ignore_index=True)
