@@ -15,6 +15,17 @@ UNASSIGNED = "unassigned"
 GENE_MARK = " (gene)"
 """What follows the name of a gene that is called as one of the two, in :data:`CELL_TARGET`."""
 
+RESULTS = frozenset(
+    "n_cells gene kind probability log_odds effect effect_sd rank identified n_agree n_strata n_contexts false_sign_rate "
+    "penetrance penetrance_low penetrance_high effect_of_responders symbol".split()
+)
+"""Columns of the tables of contexts and targets, which registered columns stand beside."""
+
+
+def beside(column: str) -> str:
+    """What a registered column is called in the table of targets: another name where a column of results has its own."""
+    return f"obs_{column}" if column in RESULTS else column
+
 
 @dataclass(frozen=True)
 class Key:
@@ -71,7 +82,8 @@ TARGETS = Key(
     "targets",
     "DataFrame",
     "(K' * G, columns)",
-    "One row for each perturbed context and gene: the context's columns, `gene`, `kind`, `probability`, `log_odds`, "
+    "One row for each perturbed context and gene: the context's columns (one that is called as one of the following has `obs_` before its "
+    "name), `gene`, `kind`, `probability`, `log_odds`, "
     "`effect`, `effect_sd`, `rank` (by log odds), and, where they were found, `identified`, `n_agree` and `n_strata`; with "
     "`penetrance=True` also `penetrance`, `penetrance_low`, `penetrance_high` and `effect_of_responders`.",
 )

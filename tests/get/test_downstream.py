@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import systems
-from scgim.get import downstream
+from scgim.get import downstream, perturbations
 
 
 def test_changes_follow_the_paths_of_the_graph(fitted_adata):
@@ -49,3 +49,9 @@ def test_without_a_sure_target_nothing_has_a_distance(fitted_adata):
 def test_wrong_arguments_are_named(fitted_adata, perturbation, kwargs, error, named):
     with pytest.raises(error, match=named):
         downstream(fitted_adata, perturbation, **kwargs)
+
+
+def test_genes_that_are_not_there_are_missed(fitted_adata):
+    fitted_adata.uns["scgim"]["params"]["n_genes"] = fitted_adata.n_vars
+    with pytest.warns(UserWarning, match="holds 2 of the"):
+        downstream(fitted_adata[:, :2], perturbations(fitted_adata).obs["perturbation"].iloc[0])

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 import systems
-from scgim import _keys, datasets, get, metrics, tl
+from scgim import _keys, datasets, get, metrics, pl, tl
+from scgim._keys import RESULTS
 from scgim.model import GIM
-from scgim.model._reading.spec import TAKEN
 
 NAMES = {"drug_1": "(+/-)-Abacavir sulfate / HCl", "drug_2": "β-Lapachone", "drug_3": "drug with spaces"}
 
@@ -224,12 +224,22 @@ def test_few_genes_have_probabilities_and_finite_effects(n_genes, settings):
     assert np.isfinite(adata.varm["scgim_effect"]).all()
 
 
-def test_names_of_columns_of_results_are_refused_for_registered_ones():
-    """A column `gene` with the perturbed gene would be overwritten in the table of targets."""
+def test_columns_named_like_those_of_results_stand_beside_them():
+    """CRISPR screens call the perturbed gene `gene`."""
     adata = datasets.simulate(5, n_drugs=3, n_control=60, n_cells=20, new_doses=(), n_new_drugs=0, rng=0)
     adata.obs["batch"] = ["a", "b"] * (adata.n_obs // 2)
     columns = {"perturbation_key": "drug", "dose_key": "dose", "batch_key": "batch", "control": "control"}
     tl.fit(adata, **columns, penetrance=True, max_epochs=0, progress=False)
-    registered = {"drug", "dose", "batch"}
-    assert set(get.targets(adata)) - registered <= TAKEN
-    assert set(adata.uns["scgim"]["contexts"]) - registered <= TAKEN
+    registered, tables = (
+        {"drug", "dose", "batch"},
+        {level: get.targets(adata, level=level) for level in ("context", "drug")},
+    )
+    assert set(tables["context"]) - registered <= RESULTS
+    assert set(adata.uns["scgim"]["contexts"]) - registered <= RESULTS
+    adata.obs = adata.obs.rename(columns={"drug": "gene", "dose": "effect", "batch": "rank"})
+    columns = {"perturbation_key": "gene", "dose_key": "effect", "batch_key": "rank", "control": "control"}
+    tl.fit(adata, **columns, penetrance=True, max_epochs=0, progress=False)
+    renamed = {"drug": "obs_gene", "dose": "obs_effect", "batch": "obs_rank"}
+    pd.testing.assert_frame_equal(get.targets(adata), tables["context"].rename(columns=renamed))
+    pd.testing.assert_frame_equal(get.targets(adata, level="drug"), tables["drug"])
+    pl.dose_response(adata, "drug_1", show=False)

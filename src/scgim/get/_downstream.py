@@ -11,7 +11,7 @@ from scipy.sparse.linalg import spsolve
 
 from scgim import _keys
 from scgim._checks import DOSE, FITTED, TEXT, checked
-from scgim.get._tables import acted_on, find_perturbation, measured, regulated, regulators_of
+from scgim.get._tables import acted_on, find_perturbation, measured, regulated, regulators_of, warn_of_absent
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -48,6 +48,11 @@ def downstream(
     regulators, to the gene itself) and `regulators` (those that start the network and act on the gene, joined by ", "). The
     rows of regulators that start the network come first, with the expected change of their activity as `direct` and `change`.
 
+    Warns
+    -----
+    UserWarning
+        Genes of the fit are not in ``adata``.
+
     Raises
     ------
     KeyError
@@ -63,6 +68,7 @@ def downstream(
     """
     if isinstance(dose, str) and dose != "highest":
         raise ValueError(f"dose: expected 'highest' or a number, found {dose!r}.")
+    warn_of_absent(adata, key)
     rows = measured(adata, key, dose)
     row = find_perturbation(rows.perturbation, perturbation)
     probability = rows.pool(np.asarray(_keys.TARGET_PROBABILITY.find(adata, key), float).T)[row]  # (G,)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scgim import _keys
+from scgim._warnings import warn_user
 
 JOIN = " + "
 """What stands between the parts of a combination in its name."""
@@ -35,6 +36,22 @@ def as_list(value: Any) -> list[str]:
     if value is None:
         return []
     return [value] if isinstance(value, str) else [str(v) for v in np.asarray(value, dtype=object).ravel()]
+
+
+def warn_of_absent(adata: Any, key: str) -> None:
+    """Warn where changes may pass through genes that were fitted and are not here."""
+    n_genes = _keys.PARAMS.find(adata, key).get("n_genes", 0)
+    if adata.n_vars < n_genes:
+        warn_user(
+            f"adata: holds {adata.n_vars} of the {n_genes} genes of the fit, so that changes that pass through the others, and targets among "
+            "them, are left out; use the object that was fitted."
+        )
+
+
+def in_targets(params: Any) -> tuple[list[str], list[str]]:
+    """What columns of perturbations and of doses are called in the table of targets."""
+    columns, doses = (as_list(params.get(name)) for name in ("perturbation_key", "dose_key"))
+    return [_keys.beside(c) for c in columns], [_keys.beside(c) for c in doses]
 
 
 def perturbation_names(

@@ -7,7 +7,7 @@ from scipy.special import ndtr
 
 from scgim import _keys
 from scgim._checks import FITTED, TEXT, checked, number, one_of, or_none
-from scgim.get._tables import as_list, perturbation_names
+from scgim.get._tables import in_targets, perturbation_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,8 +119,7 @@ def by_drug(table: "pd.DataFrame", params: Any) -> "pd.DataFrame":
     params
         Settings of the fit, which name the columns of perturbations and doses.
     """
-    columns, doses = as_list(params["perturbation_key"]), as_list(params.get("dose_key"))
-    names, dose = perturbation_names(table, columns, doses, str(params["control"]))
+    names, dose = perturbation_names(table, *in_targets(params), str(params["control"]))
     table = table.assign(perturbation=names, _dose=np.nan_to_num(dose))
     numbers = [c for c in ("log_odds", "probability", "effect", "effect_sd", *OF_RESPONDERS) if c in table]
     by, node = ["perturbation", "gene"], ["perturbation", "gene", "_node"]

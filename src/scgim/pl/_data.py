@@ -63,9 +63,11 @@ def _kinds(targets: Any, rows: Measured, genes: list[str], adata: Any, key: str)
     if len(names) < 2:
         return out
     contexts = _keys.CONTEXTS.find(adata, key)
-    columns = [c for c in contexts.columns if c in targets and c != "n_cells"]
+    columns = [c for c in contexts.columns if c != "n_cells"]
     place = {gene: g for g, gene in enumerate(genes)}
-    by_context = dict(list(targets.groupby(columns, sort=False, observed=True, dropna=False)))
+    by_context = dict(
+        list(targets.groupby([_keys.beside(c) for c in columns], sort=False, observed=True, dropna=False))
+    )
     for p, own in enumerate(rows.rows):
         values = tuple(contexts[columns].iloc[int(own[0])])
         part = by_context.get(values)

@@ -7,9 +7,9 @@ import numpy as np
 
 from scgim import _keys
 from scgim._checks import AXES, FITTED, NAMES, TABLE, TEXT, checked, count, did_you_mean, or_none
-from scgim.get._tables import as_list, perturbation_names
+from scgim.get._tables import as_list, in_targets, perturbation_names
 from scgim.pl import _style
-from scgim.pl._data import find, read
+from scgim.pl._data import find, read, with_regulators
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +57,7 @@ def dose_response(
         The perturbation; the parts of a combination are joined by ``" + "``.
     %(key)s
     genes
-        Gene or genes to draw; by default the targets with a probability of at least 1/2 (or the most probable one).
+        Gene or genes, or regulators, to draw; by default the targets with a probability of at least 1/2 (or the most probable one).
     n_genes
         Draw at most this many of the targets.
     curves
@@ -81,7 +81,7 @@ def dose_response(
     params = _keys.PARAMS.find(adata, key)
     if not as_list(params.get("dose_key")):
         raise ValueError(f"key={key!r}: no dose was registered; fit with scgim.tl.fit(adata, ..., dose_key=...).")
-    fitted = read(adata, key)
+    fitted = with_regulators(read(adata, key), adata, key)
     row = find(fitted, perturbation)
     if genes is None:
         order = np.argsort(-fitted.probability[row], kind="stable")
@@ -98,16 +98,18 @@ def dose_response(
     ax, own = _style.axes(ax, (5.4, 3.0))
     _style.clean(ax)
     ax.axhline(0, color=_style.muted(), linewidth=0.8, zorder=1)
+    tops = []
     for k, gene in enumerate(chosen):
-        part = table[table["gene"].astype(str) == fitted.genes[gene]]
+        part = table[(table["gene"] == fitted.genes[gene]) & (table["regulator"] == (gene >= adata.n_vars))]
         color = COLORS[k % len(COLORS)]
         dose, effect, sd = (part[c].to_numpy(float) for c in ("total_dose", "effect", "effect_sd"))
         ax.fill_between(dose, effect - 2 * sd, effect + 2 * sd, color=color, alpha=0.16, linewidth=0)
         label = f"{fitted.genes[gene]} (p {fitted.probability[row, gene]:.2f})"
         ax.plot(dose, effect, color=color, linewidth=1.6, marker="o", markersize=4, label=_style.literal(label))
+        tops.append(effect[-1])
     dose = table["total_dose"].to_numpy(float)
     if curves is not None:
-        _draw_curves(ax, _of_drug(curves, fitted.perturbation[row]), table, [fitted.genes[gene] for gene in chosen])
+        _draw_curves(ax, _of_drug(curves, fitted.perturbation[row]), dose, tops)
     if dose.min() > 0 and dose.max() / dose.min() > 20:
         ax.set_xscale("log")
     elif dose.min() == dose.max():  # one dose: no axis to invent
@@ -117,7 +119,8 @@ def dose_response(
     )
     ax.set_xlabel("dose", fontsize=9)
     ax.set_ylabel("effect", fontsize=9)
-    ax.legend(frameon=False, fontsize=8, labelcolor=_style.ink(), loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)} if own else {"loc": "best"}  # not into a neighbour
+    ax.legend(frameon=False, fontsize=8, labelcolor=_style.ink(), **place)
     return _style.finish(ax.figure, ax, own=own, show=show, save=save, return_fig=return_fig)
 
 
@@ -134,14 +137,11 @@ def _of_drug(curves: "pd.DataFrame", name: str) -> Any:
     return rows.iloc[0]
 
 
-def _draw_curves(ax: Any, row: Any, table: Any, genes: list[str]) -> None:
+def _draw_curves(ax: Any, row: Any, doses: np.ndarray, tops: list[float]) -> None:
     """The curve ``x^n / (x^n + ec50^n)``, through the effect at the highest dose of each gene."""
-    doses = np.unique(table["total_dose"].to_numpy(float))
     x = np.geomspace(doses.min() / 2, doses.max() * 1.2, 200)
     share = _hill(x, row["ec50"], row["slope"]) / _hill(doses.max(), row["ec50"], row["slope"])
-    for k, gene in enumerate(genes):
-        part = table[table["gene"].astype(str) == gene]
-        top = float(part["effect"].to_numpy(float)[-1])
+    for k, top in enumerate(tops):
         ax.plot(x, top * share, color=COLORS[k % len(COLORS)], linewidth=0.9, linestyle="--", zorder=1)
     if row["ec50_in_range"]:
         ax.axvline(row["ec50"], color=_style.muted(), linewidth=0.8, linestyle=":", zorder=1)
@@ -153,9 +153,9 @@ def _hill(dose: Any, ec50: float, slope: float) -> Any:
 
 def _curve(targets: Any, params: Any, name: str) -> Any:
     """Rows of one perturbation with its total dose, averaged over batches, in the order of the dose."""
-    columns, doses = as_list(params["perturbation_key"]), as_list(params["dose_key"])
-    names, total = perturbation_names(targets, columns, doses, str(params["control"]))
-    table = targets.assign(total_dose=total)[[n == name for n in names]]
-    table = table[table["kind"] != "regulator"] if "kind" in table else table
-    table = table.groupby(["gene", "total_dose"], observed=True)[["effect", "effect_sd"]].mean().reset_index()
+    names, total = perturbation_names(targets, *in_targets(params), str(params["control"]))
+    regulator = targets["kind"] == "regulator" if "kind" in targets else False  # which may have the name of a gene
+    table = targets.assign(gene=targets["gene"].astype(str), total_dose=total, regulator=regulator)
+    table = table[[n == name for n in names]].groupby(["gene", "regulator", "total_dose"])
+    table = table[["effect", "effect_sd"]].mean().reset_index()
     return table.sort_values("total_dose")

@@ -6,7 +6,7 @@ import numpy as np
 
 from scgim import _keys
 from scgim._checks import DOSE, FITTED, TEXT, checked, count, or_none
-from scgim.get._tables import acted_on, measured, regulated, regulators_of
+from scgim.get._tables import acted_on, measured, regulated, regulators_of, warn_of_absent
 from scgim.pl import _downstream, _overview, _style
 from scgim.pl._data import find, read, with_regulators
 from scgim.pl._drawing.layout import topological
@@ -92,6 +92,7 @@ def mechanisms(
     if perturbation is not None:
         if dose == "all":
             raise ValueError("dose: expected 'highest' or a number when one perturbation is drawn, found 'all'.")
+        warn_of_absent(adata, key)
         fitted = read(adata, key, dose=dose, gene_symbols=gene_symbols)
         row, weights = find(fitted, perturbation), csr_matrix(_keys.GRAPH.find(adata, key))
         limit = 25 if n_genes is None else n_genes
@@ -114,7 +115,8 @@ def mechanisms(
     rows, genes = _overview.choose(fitted, order, n_genes, n_perturbations)
     labels = _style.labels([fitted.label[row] for row in rows], 38)
     if title is None:
-        title = _selection(len(rows), len(fitted.label), len(genes), len(fitted.genes))
+        what = "genes" if len(fitted.genes) == adata.n_vars else "genes and regulators"
+        title = _selection(len(rows), len(fitted.label), len(genes), len(fitted.genes), what)
     ax, own = _overview.picture(ax, fitted, rows, genes, labels, title)
     return _style.finish(ax.figure, ax, own=own, show=show, save=save, return_fig=return_fig)
 
@@ -133,10 +135,10 @@ def _regulators(row: int, adata: Any, key: str, dose: str | float) -> list[_down
     ]
 
 
-def _selection(rows: int, all_rows: int, genes: int, all_genes: int) -> str:
+def _selection(rows: int, all_rows: int, genes: int, all_genes: int, what: str) -> str:
     """Says what is left out, if anything is."""
     parts = [f"{rows} of {all_rows} perturbations"] if rows < all_rows else []
-    parts += [f"{genes} of {all_genes} genes"] if genes < all_genes else []
+    parts += [f"{genes} of {all_genes} {what}"] if genes < all_genes else []
     return ", ".join(parts)
 
 

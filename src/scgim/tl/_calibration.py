@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from scgim import _keys
 from scgim._warnings import warn_user
 from scgim.get._tables import as_list
 from scgim.model._saving.save import constructor
@@ -70,7 +71,7 @@ def calibrate(model: GIM, n_drugs: int, *, split_by: str | None, rng: np.random.
     if not pseudo:
         return pd.DataFrame(columns=list(COLUMNS))
     targets = refit(model, setup, build, pseudo, rng)
-    table = count(targets, [one.name for one in pseudo], keys).assign(split_by=how)
+    table = count(targets, [one.name for one in pseudo], [_keys.beside(key) for key in keys]).assign(split_by=how)
     warn_uncalibrated(table)
     return table
 

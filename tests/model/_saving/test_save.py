@@ -22,7 +22,7 @@ import torch
 import systems
 from scgim.cli import main
 from scgim.model import GIM
-from scgim.model._reading import spec
+from scgim.model._study import setup
 
 ASKED = pd.DataFrame({"drug": ["Ünï-drug α"], "dose": [3.0]})
 posix = pytest.mark.skipif(os.name == "nt", reason="signals and limits of POSIX")
@@ -50,12 +50,13 @@ def same(a: GIM, b: GIM) -> None:
 
 def test_columns_that_are_taken_now_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     adata = systems.make_screen()
-    adata.obs["gene"] = adata.obs["drug"]
+    adata.obs["n_cells"] = "a"
+    columns = {"perturbation_key": "drug", "control": "DMSO", "batch_key": "n_cells"}
     with pytest.raises(ValueError, match="taken"):
-        GIM.setup_anndata(adata, perturbation_key="gene", control="DMSO")
+        GIM.setup_anndata(adata, **columns)
     with monkeypatch.context() as old:
-        old.setattr(spec, "TAKEN", set())
-        GIM.setup_anndata(adata, perturbation_key="gene", control="DMSO")
+        old.setattr(setup, "refuse_taken", lambda spec: None)
+        GIM.setup_anndata(adata, **columns)
     GIM(adata).save(tmp_path / "m")
     GIM.load(tmp_path / "m", adata)
 

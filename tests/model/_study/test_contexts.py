@@ -137,7 +137,7 @@ def test_unknown_context_is_named() -> None:
         ({"perturbation_key": "a", "batch_key": ["b"]}, TypeError, "batch_key"),
         ({"perturbation_key": "a", "categorical_covariate_keys": ["a"]}, ValueError, "two roles"),
         ({"perturbation_key": "a", "batch_key": "n_cells"}, ValueError, "taken"),
-        ({"perturbation_key": "gene"}, ValueError, "'gene' is taken.*rename"),
+        ({"perturbation_key": "gene", "batch_key": "obs_gene"}, ValueError, "'obs_gene' is taken.*rename"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments: dict, error: type[Exception], message: str) -> None:

@@ -13,6 +13,7 @@ from scgim._checks import TABLE, checked, or_none
 from scgim._core.arrays import LARGEST_ODDS, as_log_odds, log_odds_of_any
 from scgim._core.effects import Effects
 from scgim._core.kinds import KINDS
+from scgim._keys import beside
 from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.request import make_request, read_new_features
 
@@ -59,7 +60,9 @@ def target_table(
     """
     m, n_genes = effects.shape
     odds = as_log_odds(effects.probability) if log_odds is None else log_odds
-    out = rows.reset_index(drop=True).loc[np.repeat(np.arange(m), n_genes)].reset_index(drop=True)
+    out = (
+        rows.rename(columns=beside).reset_index(drop=True).loc[np.repeat(np.arange(m), n_genes)].reset_index(drop=True)
+    )
     out["gene"] = pd.Categorical.from_codes(np.tile(np.arange(n_genes), m), categories=pd.Index(genes))
     kinds = [k for k in KINDS if k in set(np.ravel(kind))]
     named = np.ravel(kind).astype(object)
@@ -164,7 +167,7 @@ class ResultsMixin:
 
         Returns
         -------
-        One line for each perturbation and gene: the registered columns, `gene`, `kind` (of intervention), `probability`
+        One line for each perturbation and gene: the registered columns (with ``obs_`` before a name that is one of the following), `gene`, `kind` (of intervention), `probability`
         (that the perturbation acts on this gene's mechanism), `log_odds` (of that, which tells genes apart whose
         probabilities are all 1), `effect` (given that, in units of the modelled expression), `effect_sd`, and `rank` (1
         for the largest log odds). Where regulators were given, each has a line of its own: `kind` "regulator", its name under

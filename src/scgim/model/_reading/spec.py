@@ -8,11 +8,7 @@ from typing import Any
 
 import numpy as np
 
-TAKEN = frozenset(
-    "n_cells gene kind probability log_odds effect effect_sd rank identified n_agree n_strata n_contexts false_sign_rate "
-    "penetrance penetrance_low penetrance_high effect_of_responders symbol".split()
-)
-"""Columns of the tables of contexts and targets, which registered columns stand beside."""
+from scgim._keys import RESULTS, beside
 
 
 def _names(argument: str, value: Any) -> tuple[str, ...]:
@@ -130,8 +126,8 @@ def make_spec(
 
 
 def refuse_taken(spec: Spec) -> None:
-    """Raise ValueError where a column is named like one of results."""
-    taken = sorted(TAKEN & set(spec.columns))
+    """Raise ValueError where a column has a name of the table of contexts, or one that another has in the table of targets."""
+    taken = sorted({"n_cells", *map(beside, RESULTS & set(spec.columns))} & set(spec.columns))
     if taken:
         raise ValueError(
             f"{spec.arguments[taken[0]]}: the column name {taken[0]!r} is taken by the tables of results; rename it: "

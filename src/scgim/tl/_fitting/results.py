@@ -38,7 +38,7 @@ def results_of(model: GIM, params: dict[str, Any]) -> Results:
         targets=model.get_targets(),
         history=history_table(model.history or {}, ((model.history_ or {}).get("search_score") or {}).get("stage")),
         modality=list(modality) if any(m is not None for m in modality) else [],
-        params=params,
+        params=params | {"n_genes": len(fit.genes)},
         regulated=fit.regulated_at(model.design.dose) if fit.regulators else None,
     )
 

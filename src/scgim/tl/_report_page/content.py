@@ -9,7 +9,7 @@ import pandas as pd
 
 from scgim import _keys
 from scgim.get import network, targets
-from scgim.get._tables import as_list, gene_names, perturbation_names
+from scgim.get._tables import gene_names, in_targets, perturbation_names
 from scgim.pl._drawing.layout import layered
 
 LEAST_PROBABILITY = 0.01  # of a target that the table lists, beside the first genes of every perturbation
@@ -113,7 +113,7 @@ def graph(edges: pd.DataFrame, names: dict[str, str]) -> dict[str, Any]:
 
 def curves(contexts: pd.DataFrame, table: pd.DataFrame, params: Any, names: dict[str, str]) -> list[dict[str, Any]]:
     """Effects along the doses of the targets of each perturbation; empty where no doses were registered."""
-    columns, doses = as_list(params["perturbation_key"]), as_list(params.get("dose_key"))
+    columns, doses = in_targets(params)
     if not doses:
         return []
     called = table[(table["probability"] >= 0.5) & (table["rank"] <= FIRST_GENES)]
