@@ -1,6 +1,8 @@
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+import systems
 from scgim.pl import dose_response
 
 
@@ -11,9 +13,23 @@ def test_curves_run_through_the_effects_of_the_doses(fitted_adata):
     assert sum(line.get_label().startswith("g") for line in ax.lines) == 2
 
 
+def test_the_legend_stays_inside_of_axes_that_are_given(fitted_adata):
+    figure, (ax, _) = plt.subplots(1, 2)
+    dose_response(fitted_adata, "β-Lapachone", ax=ax)
+    assert ax.get_legend().get_window_extent(figure.canvas.get_renderer()).x1 <= ax.get_window_extent().x1
+
+
 def test_one_gene_may_be_given_by_its_name(fitted_adata):
     ax = dose_response(fitted_adata, "drug c", genes="g1", show=False)
     assert sum(line.get_label().startswith("g") for line in ax.lines) == 1
+
+
+def test_regulators_are_drawn_as_genes_are(fitted_adata):
+    systems.give_regulators(fitted_adata)
+    ax = dose_response(fitted_adata, "β-Lapachone", show=False)
+    assert "TF1 (p 0.90)" in [line.get_label() for line in ax.lines]
+    ax = dose_response(fitted_adata, "β-Lapachone", genes="TF1", show=False)
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), -1)
 
 
 def test_one_dose_is_the_only_tick(fitted_adata):

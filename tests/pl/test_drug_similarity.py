@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+import systems
 from scgim.pl import drug_similarity
 from scgim.pl._drug_similarity import cluster_order, cosine
 
@@ -18,6 +19,17 @@ def test_every_perturbation_has_a_row(fitted_adata):
     ax = drug_similarity(fitted_adata, show=False)
     assert {t.get_text() for t in ax.get_yticklabels()} == {"(+/-)-Abacavir / HCl", "β-Lapachone", "drug c"}
     assert len(drug_similarity(fitted_adata, n_perturbations=1, show=False).get_yticklabels()) == 1
+
+
+def test_drugs_that_change_one_regulator_are_similar(fitted_adata):
+    def between():
+        ax = drug_similarity(fitted_adata, show=False)
+        at = {t.get_text(): k for k, t in enumerate(ax.get_yticklabels())}
+        return ax.images[0].get_array()[at["(+/-)-Abacavir / HCl"], at["β-Lapachone"]]
+
+    before = between()
+    systems.give_regulators(fitted_adata)
+    assert between() > before
 
 
 def test_no_perturbations_are_refused(fitted_adata):

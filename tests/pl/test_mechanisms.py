@@ -112,3 +112,4 @@ def test_regulators_have_columns_after_the_genes(fitted_adata):
     ax = mechanisms(fitted_adata, show=False)
     assert "TF1" in [text.get_text() for text in ax.get_xticklabels()]
     assert "TF2" not in [text.get_text() for text in ax.get_xticklabels()]
+    assert mechanisms(fitted_adata, n_genes=2, show=False).get_title(loc="left") == "2 of 6 genes and regulators"

@@ -7,6 +7,7 @@ import numpy as np
 from scgim import _keys
 from scgim._checks import FITTED, TEXT, checked, count
 from scgim.get import perturbations
+from scgim.get._tables import regulators_of
 from scgim.pl import _style
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def drug_similarity(
 
     The cosine between the expected effects (probability of a target times the effect) of two perturbations at their highest
     dose: 1 for the same targets in the same direction, -1 for the opposite, 0 for nothing in common, which is also the
-    value of perturbations without any target. Rows are in the order of an average-linkage clustering.
+    value of perturbations without any target. Changes of regulators count as effects on genes do. Rows are in the order of an average-linkage clustering.
 
     Parameters
     ----------
@@ -67,7 +68,8 @@ def drug_similarity(
     >>> scgim.pl.drug_similarity(adata)
     """
     space = perturbations(adata, key=key)
-    effects = np.asarray(space.X, dtype=float)  # (P, G)
+    found = regulators_of(adata, key)
+    effects = np.hstack([np.asarray(space.X, dtype=float), found.probability * found.activity])  # (P, G + T)
     kept = np.sort(np.argsort(-np.abs(effects).max(axis=1, initial=0.0), kind="stable")[:n_perturbations])
     similarity = cosine(effects[kept])
     order = cluster_order(similarity)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scgim._checks import MODEL, SEED, TEXT, checked, count, or_none
+from scgim._core.effects import Effects
 from scgim.tl._calibration import arguments_of, calibrate
 from scgim.tl._design import confounded_table, find_confounded
 from scgim.tl._evaluation.moments import ContextCells, collect
@@ -50,12 +51,13 @@ def diagnose(
         was compared by cross-validation over drugs, ``map``, ``error`` (smaller is better) and ``chosen``. Empty without
         features.
     `support`
-        What do targets rest on? One row for each drug and target (probability of at least 1/2): ``probability``,
-        ``effect`` (at saturating dose), ``z`` (effect over its standard deviation), ``n_cells`` and ``n_doses`` of the
+        What do targets rest on? One row for each drug and gene that is a target (probability of at least 1/2): ``probability``,
+        ``effect`` (as in ``get.targets(adata, level="drug")`` that of the highest dose; at saturation for drugs that were never given
+        alone), ``z`` (effect over its standard deviation), ``n_cells`` and ``n_doses`` of the
         drug, ``n_groups`` (batches and covariate values in which it was measured).
     `similar`
         Which drugs cannot be told apart? One row for each pair: ``z`` is the largest difference of the expected effects
-        on a gene over its standard deviation, ``distinct`` is whether it exceeds 3, ``same_targets`` whether their
+        on a gene or regulator over its standard deviation, ``distinct`` is whether it exceeds 3, ``same_targets`` whether their
         targets are the same genes. The most similar pairs come first.
     `contexts`
         Posterior-predictive check, one row for each context: ``n_cells``, ``distance`` of the predicted to the observed
@@ -121,7 +123,8 @@ def _features(model: GIM) -> pd.DataFrame:
 
 def _support(model: GIM) -> pd.DataFrame:
     """Cells, doses and batches behind each target."""
-    fit, design, found = model.fitted, model.design, model.fitted.of_drug
+    fit, design = model.fitted, model.design
+    found = _at_highest_dose(model)
     drug, gene = np.nonzero(found.probability >= 0.5)
     there = design.dose > 0  # (K, D)
     n_cells = (there * design.n_cells[:, None]).sum(0)
@@ -142,11 +145,25 @@ def _support(model: GIM) -> pd.DataFrame:
     )
 
 
+def _at_highest_dose(model: GIM) -> Effects:
+    """Of each drug ``(D, G)``, averaged over its contexts of the highest dose; of the drug where it was never given alone."""
+    design, of_drug, of_context = model.design, model.fitted.of_drug, model.fitted.of_context
+    found = [np.array(values) for values in (of_drug.probability, of_drug.mean, of_drug.sd)]
+    for d in range(len(design.drugs)):
+        rows = design.alone(d)
+        top = rows[design.dose[rows, d] == design.dose[rows, d].max(initial=0)]
+        if len(top):
+            for out, values in zip(found, (of_context.probability, of_context.mean, of_context.sd), strict=True):
+                out[d] = values[top].mean(axis=0)
+    return Effects(*found)
+
+
 def _similar(model: GIM) -> pd.DataFrame:
     """Pairs of drugs by how much their expected effects differ."""
-    fit, found = model.fitted, model.fitted.of_drug
-    p, a, sd = found.probability, found.mean, found.sd  # (D, G)
-    mean = found.expected
+    fit, found, of = model.fitted, model.fitted.of_drug, model.fitted.regulators
+    p = np.hstack([found.probability, of.probability])  # (D, G + T)
+    a, sd = np.hstack([found.mean, of.activity]), np.hstack([found.sd, of.activity_sd])
+    mean = p * a
     variance = p * (sd**2 + a**2) - mean**2  # of effect x target indicator
     first, second = np.triu_indices(len(fit.drugs), 1)
     target = p >= 0.5
