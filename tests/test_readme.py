@@ -28,7 +28,11 @@ def test_example_of_the_readme_runs_and_finds_the_truth() -> None:
     found = {(int(a.split("_")[1]), int(b.split("_")[1])) for a, b in graph.edges}
     true = {(i + 1, j + 1) for i, j in zip(*truth["graph"].nonzero(), strict=True)}
     assert 2 * len(found & true) / (len(found) + len(true)) > 0.9
-    assert names["cells"].n_obs == 200 * len(names["unseen"])
+    table = scgim.get.targets(names["train"], level="drug").query("rank == 1").set_index("perturbation")
+    rows = re.findall(r"^\| (drug_\d+) \| (\S+) .* \| 1.00 \| (\S+) \|", README.read_text(encoding="utf-8"), re.M)
+    for drug, gene, effect in rows:
+        assert table.loc[drug, "gene"] == gene and abs(table.loc[drug, "effect"] - float(effect)) < 0.01
+    assert len(rows) == 2 and names["cells"].n_obs == 200 * len(names["unseen"])
     assert set(names["cells"].obs["dose"]) == {1.75}
 
 
