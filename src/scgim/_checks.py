@@ -133,7 +133,9 @@ def MODALITIES(name: str, value: Any) -> None:
 def LABEL(name: str, value: Any) -> None:
     """A label in a column: text, or a number or boolean that is one there."""
     if not isinstance(value, str) and not _is_bool(value) and not _is_number(value):
-        raise TypeError(f"{name}: expected the label of one value in the column, found {_found(value)}.")
+        several = isinstance(value, list | tuple | set)
+        mend = "; give these cells one label in the column first" if several else ""
+        raise TypeError(f"{name}: expected the label of one value in the column, found {_found(value)}{mend}.")
     if isinstance(value, str) and not value:
         raise ValueError(f"{name}: expected a label, found empty text; give those cells a name.")
     if isinstance(value, float) and not math.isfinite(value):

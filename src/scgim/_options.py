@@ -100,7 +100,7 @@ CHOICES = {
         or a bare edge list) it is a mask, and edges outside it are forbidden. Not from the paper, nor with
         ``structure="gradient"``.""",
     "known_targets": """
-        DataFrame with `drug` and `gene`: targets that are known. Not from the paper, nor with ``structure="gradient"``.""",
+        DataFrame with `drug` and `gene`, or a dict of genes by drug: targets that are known. Not from the paper, nor with ``structure="gradient"``.""",
     "regulators": """
         A network of regulators without a measured value, such as the activities of transcription factors: a DataFrame with
         `source`, `target` and `weight`, the format of decoupler. A drug may change their activity; they are judged together with

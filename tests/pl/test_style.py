@@ -9,6 +9,7 @@ def test_names_that_would_be_cut_to_the_same_text_stay_apart():
     cut = _style.labels(names, 12)
     assert len(set(cut)) == 4 and cut[3] == "TP53"
     assert _style.labels(["TP53", "TP53"], 12) == ["TP53", "TP53"]
+    assert _style.labels(["two\nlines"], 12) == ["two lines"]
 
 
 @pytest.mark.parametrize("style", ["default", "dark_background", "grayscale"])

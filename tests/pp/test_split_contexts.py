@@ -83,8 +83,9 @@ def test_combinations_are_held_out_in_both_orders(pairs):
     assert set(zip(test["drug_1"], test["drug_2"], strict=True)) == {("A", "B"), ("B", "A")}
 
 
-def test_level_of_a_covariate_can_be_held_out(single):
-    split_contexts(single, "covariate", hold_out="A549", covariate_key="line", **SINGLE)
+@pytest.mark.parametrize("key", ["covariate_key", "batch_key"])
+def test_level_of_a_covariate_can_be_held_out(single, key):
+    split_contexts(single, "covariate", hold_out="A549", **{key: "line"}, **SINGLE)
     expected = (single.obs["line"] == "A549") & (single.obs["drug"] != "control")
     np.testing.assert_array_equal(single.obs["split"] == "test", expected)
 

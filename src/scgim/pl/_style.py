@@ -111,7 +111,8 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
 
 
 def shorten(text: str, length: int) -> str:
-    """``text`` with its middle left out if it is longer than ``length``; the end often tells salts and isomers apart."""
+    """``text`` on one line, with its middle left out if it is longer than ``length``; the end often tells salts and isomers apart."""
+    text = " ".join(text.split("\n"))
     if len(text) <= length:
         return text
     tail = min(8, length // 4)

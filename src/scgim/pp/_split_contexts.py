@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scgim._checks import ANNDATA, COLUMNS, FLAG, KEY, LABEL, NAMES, SEED, TEXT, checked, number, one_of, or_none
-from scgim.pp._columns import names, perturbations, target
+from scgim.pp._columns import column, names, perturbations, target
 
 if TYPE_CHECKING:
     import anndata
@@ -38,6 +38,7 @@ def _what(name: str, value: object) -> None:
     perturbation_key=COLUMNS,
     control=LABEL,
     dose_key=or_none(COLUMNS),
+    batch_key=or_none(TEXT),
     covariate_key=or_none(TEXT),
     hold_out=or_none(_what),
     drugs=or_none(NAMES),
@@ -53,6 +54,7 @@ def split_contexts(
     perturbation_key: str | Sequence[str],
     control: str,
     dose_key: str | Sequence[str] | None = None,
+    batch_key: str | None = None,
     covariate_key: str | None = None,
     hold_out: str | Sequence[str] | Sequence[float] | Sequence[Sequence[str]] | None = None,
     drugs: Sequence[str] | None = None,
@@ -79,6 +81,9 @@ def split_contexts(
         Label of the control.
     dose_key
         Column with the dose, or as many as there are perturbation columns. Needed by ``"dose"``.
+    batch_key
+        Column with the batch, as in :func:`scgim.tl.fit`. What is held out is held out in all batches; under ``"covariate"`` it stands
+        for `covariate_key`.
     covariate_key
         Column with the covariate. Needed by ``"covariate"``.
     hold_out
@@ -128,6 +133,9 @@ def split_contexts(
     for argument, given, way in (("covariate_key", covariate_key, "covariate"), ("drugs", drugs, "dose")):
         if given is not None and by != way:
             raise ValueError(f"{argument}: is not used with by={by!r}; leave it out, or use by={way!r}.")
+    if batch_key is not None:
+        column(adata, "batch_key", batch_key)
+        covariate_key = batch_key if by == "covariate" and covariate_key is None else covariate_key
     if not 0 < fraction < 1:
         raise ValueError(f"fraction must lie between 0 and 1, found {fraction}.")
     for needed, argument, key in (("dose", "dose_key", dose_key), ("covariate", "covariate_key", covariate_key)):

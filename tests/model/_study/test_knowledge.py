@@ -103,6 +103,7 @@ def test_known_targets_are_read_and_unknown_names_refused() -> None:
     table = pd.DataFrame({"drug": ["x", "y/z"], "gene": ["b", "a"]})
     pairs = normalise_known_targets(table, ("x", "y/z"), GENES)
     assert normalise_known_targets(pairs, ("x", "y/z"), GENES) == pairs
+    assert normalise_known_targets({"x": "b", "y/z": ["a"]}, ("x", "y/z"), GENES) == pairs
     matrix = known_targets_matrix(pairs, ("x", "y/z"), GENES)
     assert matrix is not None
     assert np.argwhere(matrix).tolist() == [[0, 1], [1, 0]]

@@ -122,14 +122,18 @@ def check_by_signature(function: Callable[..., Any], given: Mapping[str, Any]) -
 
 
 def check_accelerator(name: str) -> None:
-    """An accelerator that Lightning knows; looked up before anything is run.
+    """An accelerator that Lightning knows and finds; looked up before anything is run.
 
     Raises
     ------
     ValueError
     """
     TEXT("accelerator", name)
-    one_of("auto", "gpu", *sorted(AcceleratorRegistry.available_accelerators()))("accelerator", name)
+    known = sorted(AcceleratorRegistry.available_accelerators())
+    one_of("auto", "gpu", *known)("accelerator", name)
+    wanted = ("cuda", "mps") if name == "gpu" else (name,)
+    if name != "auto" and not any(AcceleratorRegistry[each]["accelerator"].is_available() for each in wanted):
+        raise ValueError(f"accelerator: expected one that this machine has, found no {name!r}; use 'auto' or 'cpu'.")
 
 
 def refuse_further(further: Iterable[str], function: Callable[..., Any]) -> None:
