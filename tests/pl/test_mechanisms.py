@@ -4,6 +4,8 @@ from matplotlib.figure import Figure
 
 import systems
 from scgim.pl import mechanisms
+from scgim.pl._data import Fitted
+from scgim.pl._overview import choose
 
 
 def dots(ax):
@@ -96,6 +98,15 @@ def test_many_targets_are_cut(fitted_adata):
     fitted_adata.varm["scgim_target_probability"][:, 1:3] = 0.9
     ax = mechanisms(fitted_adata, "(+/-)-Abacavir / HCl", n_genes=3, show=False)
     assert "3 of 5 targets" in ax.get_title()
+
+
+def test_of_many_genes_those_with_a_dot_are_drawn():
+    probability = np.full((1, 50), 0.01)
+    probability[0, [3, 7]] = 0.9, 0.1
+    kind, names = np.full((1, 50), "shift", dtype=object), [f"g{i}" for i in range(50)]
+    fitted = Fitted(["a"], ["a"], np.ones(1), probability, np.ones((1, 50)), kind, names, exact=True)
+    assert choose(fitted, list(range(50)), None, None) == ([0], [3, 7])
+    assert len(choose(fitted, list(range(50)), 5, None)[1]) == 5
 
 
 def test_regulators_have_columns_after_the_genes(fitted_adata):

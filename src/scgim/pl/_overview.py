@@ -8,6 +8,7 @@ from scgim.pl import _style
 from scgim.pl._data import Fitted
 
 CELL = 0.255  # inches from dot to dot
+DRAWN = 0.05  # least probability of a dot
 
 
 def choose(fitted: Fitted, order: list[int], n_genes: int | None, n_rows: int | None) -> tuple[list[int], list[int]]:
@@ -20,7 +21,7 @@ def choose(fitted: Fitted, order: list[int], n_genes: int | None, n_rows: int | 
     order
         Genes in topological order.
     n_genes, n_rows
-        At most so many genes and perturbations.
+        At most so many genes and perturbations; where it is left open and genes are many, those without any dot are left out.
     """
     probability = fitted.probability  # (P, G)
     strength = (probability * np.abs(fitted.effect)).max(1, initial=0.0)  # (P,)
@@ -31,7 +32,10 @@ def choose(fitted: Fitted, order: list[int], n_genes: int | None, n_rows: int | 
     if len(genes) > limit:
         weight = np.where(probability >= 0.5, probability, 0.0).sum(0) + 1e-3 * probability.sum(0)  # (G,)
         ranked = [*first_of, *np.argsort(-weight, kind="stable").tolist()]  # no row without its first target
-        best = set(list(dict.fromkeys(ranked))[:limit])
+        drawn = [
+            g for g in ranked if n_genes is not None or probability[:, g].max() >= DRAWN
+        ] or ranked  # no empty columns
+        best = set(list(dict.fromkeys(drawn))[:limit])
         genes = [g for g in genes if g in best]
     place = {gene: k for k, gene in enumerate(genes)}
 
@@ -87,7 +91,7 @@ def draw(
     probability = fitted.probability[np.ix_(rows, genes)]  # (rows, genes)
     effect = fitted.effect[np.ix_(rows, genes)]
     norm = _style.symmetric(effect[probability >= 0.5])
-    y, x = np.nonzero(probability >= 0.05)
+    y, x = np.nonzero(probability >= DRAWN)
     p = probability[y, x]
     biggest = (0.86 * unit) ** 2
     for k in range(len(rows)):
