@@ -205,10 +205,11 @@ class FeatureModel:
             parts["forward"] = replace(smooth, sd=smooth.sd * self.forward_sd_factor)
         if self.choice.weights.get("backward", 0) > 0 and self.backward is not None:
             found = self.backward.decode(rows, n_drugs, self.prior)
+            usual = self.prior.second_moment**0.5  # no effect is less certain than if nothing was read
             parts["backward"] = Effects(
                 soften(found.probability, self.temperature, self.prior.probability),
                 found.mean,
-                found.sd * self.sd_factor,
+                np.minimum(found.sd * self.sd_factor, np.maximum(found.sd, usual)),
             )
         weights = np.array([self.choice.weights[m] for m in parts])
         return Effects.mix(weights / weights.sum(), list(parts.values())), position
