@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -33,6 +34,16 @@ def test_targets_and_effects_of_new_drugs_are_read_from_features(fitted):
     assert model.informative
     assert model.score["backward"] < model.score["control"]
     assert model.warning is None
+
+
+def test_no_effect_is_less_certain_than_if_nothing_was_read(fitted):
+    """Calibration widens effects up to the spread of all effects."""
+    w, model = fitted
+    narrow, wide = (
+        replace(model, sd_factor=f).decode_drugs(w.new_features, w.new_dose, w.new_drug)[0] for f in (1.0, 1e3)
+    )
+    usual = np.maximum(narrow.sd, model.prior.second_moment**0.5)
+    np.testing.assert_allclose(wide.sd, np.minimum(1e3 * narrow.sd, usual))
 
 
 def test_rows_of_a_drug_share_targets(fitted):
