@@ -118,6 +118,20 @@ def test_drift_is_the_enumerated_posterior(rng, monkeypatch):
     np.testing.assert_allclose(found.wider, -1 / 400)  # the controls' error is gone
 
 
+def test_genes_on_which_groups_differ_are_not_drawn_further(rng):
+    """Half of the genes differ between four patients, half hardly do, of which the mean over patients is the same."""
+    design = make_design(1, 4, n_cells=5000.0, n_control=5000.0)
+    v = np.array([[1.0], [1.0], [-1.0], [-1.0]]) * np.repeat([0.3, 0.02], G // 2)  # (C, G)
+    drug = ~design.control
+    residual = drug[:, None] * (0.3 * rng.normal(size=G) + v[design.group])
+    odds = learn(residual, design)
+    assert np.ptp(odds.shifts.contrasts.between) > 0.01
+    found = drift_of_rows(odds, residual, np.zeros((4, G)), design).effects.mean[0]
+    differ, agree = (slope(found[half], residual[drug].mean(axis=0)[half]) for half in np.split(np.arange(G), 2))
+    assert 0.5 < agree < 1
+    assert abs(differ - agree) < 0.05
+
+
 def test_baselines_come_from_all_that_stands_still(rng):
     """Few control cells and drugs that move one gene each: all contexts together know more; where all drifts, controls do."""
     design = make_design(30, n_control=20.0)

@@ -96,7 +96,9 @@ def drift_of_rows(odds: Odds, residual: np.ndarray, baseline_error: np.ndarray, 
 
     The drift that targets were weighed against, with its explanations by the graph and by no parents. What mechanisms
     that are only about right pass on too much or too little returns with the drug, too. The scale of drift is never
-    none where it was learned; here smaller ones, and none, have the weight of their evidence.
+    none where it was learned; here smaller ones, and none, have the weight of their evidence. A few baseline groups say
+    little of how much a gene differs between them, and what moves far differs more: by its own variance between groups a
+    gene is doubted as a target, but here all genes have that of the average one.
 
     Parameters
     ----------
@@ -111,7 +113,9 @@ def drift_of_rows(odds: Odds, residual: np.ndarray, baseline_error: np.ndarray, 
     of_group = own @ np.eye(len(baseline_error))[design.group]  # (R, C)
     wider = of_group**2 @ baseline_error - (shifts.contrasts.weight**2 * design.control) @ shifts.error
     estimate = shifts.estimate + move  # (V, R, G)
-    error = np.maximum(shifts.variance + wider, SMALLEST)
+    between = shifts.contrasts.between
+    even = between.mean(axis=1, keepdims=True) - between  # (R, G)
+    error = np.maximum(shifts.variance + wider + even, SMALLEST)
     slopes = found.slope_sd**2 * shifts.passed
     prior = np.log([found.graph_share, 1 - found.graph_share])[:, None, None]
     still = 1 - expit(odds.log_odds[shifts.contrasts.drug])  # (R, G)
