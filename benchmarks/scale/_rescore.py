@@ -50,7 +50,7 @@ class LastScore:
         """Score of a graph ``(G, G)``; not a number where no score was kept.
 
         Activities are learned anew for each graph, which else would be judged by those that suit another: from none and from those that the
-        present fit ended with, and whatever scores highest counts, none at all among it. Their price is taken off.
+        present fit ended with, and whatever scores highest counts, these and none at all among it. Their price is taken off.
         """
         if self.score is None:
             return float("nan")
@@ -79,6 +79,7 @@ def active_scores(run: Any, parents: dict[int, tuple[int, ...]], *, from_end: bo
         evidence = evidence_given(
             ActiveScore(m, design.drug_set, design.group, new.prior, new.psi, new.where_off), parents
         )
+        found.append(float(evidence.score.sum()) - run.price)
     for _ in range(N_ROUNDS):
         new.update(evidence, rng, strict=True)
         new.find_off(evidence)

@@ -26,3 +26,24 @@ def test_background_of_effects_is_the_best_of_the_grid_wherever_it_starts(make_s
         values.append(value + sum(choice.evidence(none[d]) for d, _, _, choice in run.choices(forms, expected)))
     run.activity.background = start
     assert run.edge_background(children, expected, none) == BACKGROUNDS[int(np.argmax(values))]
+
+
+def test_strict_updates_end_at_no_less_than_they_began_with_and_lax_ones_at_the_last(make_study, rng):
+    study = make_study(n_genes=6, n_drugs=6, n_cells=80, n_control=300, intervention="activity", seed=1)
+    moments, design = study.moments(pool=np.arange(len(study.design.dose))), study.design
+    run = ActiveFit(moments, design, Prior.default(6), shifts=True, background=None, known=None)
+    run.parents = {j: tuple(np.flatnonzero(study.graph[:, j]).tolist()) for j in range(6)}
+    found = run.best_of(run.score_now(), rng, 1, strict=False)
+    assert run.changes and found.worth == pytest.approx(found.evidence.score.sum() - run.price)
+    psi, price = run.psi, run.price
+
+    def nothing(evidence, rng, *, strict):
+        run.psi, run.active, run.price = 0 * psi, 0 * psi, 0.0
+        run.activity.p_target = 0.5
+
+    run.update = nothing
+    kept = run.best_of(run.score_now(), rng, 2, strict=True)
+    assert kept.worth == pytest.approx(found.worth)
+    assert run.psi is psi and run.price == price and run.activity.p_target != 0.5 and run.kinds[0] is run.activity
+    assert run.best_of(run.score_now(), rng, 2, strict=False).worth < found.worth
+    assert not run.changes

@@ -36,7 +36,7 @@ def test_going_on_from_shifts_finds_what_beginning_anew_finds(study, monkeypatch
     anew = fit(study)
     monkeypatch.setattr(alternate, "FEW_GENES", 0)
     further = fit(study)
-    assert len(anew.history) == alternate.N_ROUNDS and len(further.history) == alternate.N_MORE
+    assert alternate.N_MORE <= len(anew.history) <= alternate.N_ROUNDS + 1 and len(further.history) == alternate.N_MORE
     for found in (anew, further):
         skeleton = (found.graph.weights != 0) | (found.graph.weights.T != 0)
         assert systems.f1(skeleton, (study.graph != 0) | (study.graph.T != 0)) >= 0.8

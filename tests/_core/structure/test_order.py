@@ -291,3 +291,23 @@ def test_a_score_that_is_not_a_number_is_refused(study):
     score = _Nan(moments, study.design.drug_set, study.design.group, Prior.default(moments.n_genes))
     with pytest.raises(ValueError, match="the score of a gene is not a number"):
         OrderSearch(Parents(score, screen(score, 40)), np.arange(moments.n_genes), 1)
+
+
+def test_kicks_in_dense_graphs_leave_parents_that_may_stay_and_end_no_lower(make_study):
+    study = make_study(n_genes=12, n_drugs=6, n_edges=48, n_cells=60)
+    chooser = make_chooser(study)
+    state = OrderSearch(chooser, np.arange(12), 12, keeps=True)
+    state.climb()
+    check_state(state)
+    kept, allowed = {g: state.of(g) for g in range(12)}, np.ones(12, dtype=bool)
+    for g in range(12):
+        allowed[:] = True
+        allowed[[g, *kept[g][:1]]] = False
+        rest = kept[g][1:]
+        parents, value = state.keep(g, allowed)
+        assert g not in parents and set(parents) <= set(np.flatnonzero(allowed).tolist())
+        assert value == pytest.approx(chooser.value(g, parents)) if rest else value == -np.inf
+        assert not rest or value >= chooser.value(g, rest) - 1e-6
+    plain = search(chooser, rng=np.random.default_rng(0), order=np.arange(12), n_kicks=0)
+    dense = search(chooser, rng=np.random.default_rng(0), order=np.arange(12), n_kicks=5, dense=True)
+    assert dense.total >= plain.total - 1e-9

@@ -179,7 +179,7 @@ class Choice:
     def best(self) -> np.ndarray:
         """The best choice found from several starts: adds, removes, or exchanges variables while the evidence rises."""
         arrays, none = self.arrays(), np.zeros(len(self.prior), dtype=bool)
-        first = np.argsort(-self.conditional(none)[0], kind="stable")[:N_STARTS]
+        first = np.argsort(-told(none, arrays)[0], kind="stable")[:N_STARTS]
         found = [none, *(none.copy() for _ in first[1:])]
         for start, i in zip(found[1:], first[1:], strict=True):
             start[i] = True
@@ -193,7 +193,7 @@ class Choice:
         Averages of the conditionals over Gibbs sweeps.
         """
         on, arrays = self.best(), self.arrays()
-        odds, mean, variance = self.conditional(on)
+        odds, mean, variance = told(on, arrays)
         total, weighted, square = np.zeros((3, len(on)))
         for _ in range(N_SWEEPS):
             p = expit(odds)
@@ -205,6 +205,13 @@ class Choice:
             kernels.sweep(on, visited, rng.random(len(visited)), arrays, odds, mean, variance)
         mean = weighted / total
         return np.minimum(total / N_SWEEPS, 1.0), mean, np.sqrt(np.maximum(square / total - mean**2, TINY))
+
+
+def told(on: np.ndarray, arrays: tuple[np.ndarray, ...]) -> np.ndarray:
+    """`Choice.conditional`, compiled, ``(3, V)``."""
+    out = np.empty((3, len(on)))
+    kernels.conditional(on, arrays, *out)
+    return out
 
 
 def drug_choice(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import logit
@@ -14,6 +14,7 @@ from scgim._core.design import Design
 from scgim._core.effects import Effects, KindFit
 from scgim._core.kinds.activity import ActiveScore, Activity, Children, child_evidence, estimates
 from scgim._core.kinds.joint import Choice, LocalForm, drug_choice, local_form
+from scgim._core.kinds.joint_kernels import evidence as evidence_of
 from scgim._core.kinds.off import learn_off
 from scgim._core.kinds.shift import Shift
 from scgim._core.kinds.worth import Change, worth
@@ -32,6 +33,8 @@ SHIFT, ACTIVITY = Shift(), Activity()
 START_SD = 0.7  # of psi, before its size is learned
 NEVER = -1e3  # log odds
 N_PASSES, MOST_PASSES = 2, 4  # over the drugs in an update; more than two where activities were given up
+FOUND = ("activity", "shift", "kinds", "psi", "shifted", "active", "price", "off")
+"""State of the interventions, without what is the same in all updates."""
 N_UPDATES = 2  # of interventions and of where genes are off in turn, after a thorough search
 
 
@@ -45,6 +48,15 @@ class Part:
     background: float = 0.0
     found: KindFit | None = None
     history: list[float] = field(default_factory=list)
+
+
+class End(NamedTuple):
+    """Interventions given a graph: the score under these, what it leaves, their state, and what they are worth."""
+
+    score: ActiveScore
+    evidence: Evidence
+    state: dict[str, Any]
+    worth: float
 
 
 class Expected:
@@ -279,7 +291,7 @@ class ActiveFit:
             if at not in known:
                 forms = self.forms(children, float(BACKGROUNDS[at]))
                 value = sum(float(f.evidence[~self.design.control].sum()) for f in forms)
-                known[at] = value + sum(c.evidence(on[d]) for d, _, _, c in self.choices(forms, expected))
+                known[at] = value + sum(evidence_of(on[d], c.arrays()) for d, _, _, c in self.choices(forms, expected))
             return known[at]
 
         best = int(np.abs(BACKGROUNDS - self.activity.background).argmin())
@@ -299,16 +311,34 @@ class ActiveFit:
         strict: bool = False,
     ) -> tuple[Any, ...]:
         """Graph given the activities, then shifts and activities given the graph."""
-        m, design = self.moments, self.design
-        score = ActiveScore(m, design.drug_set, design.group, self.prior, self.psi, self.where_off)
+        score = self.score_now()
         allowed = [c[np.isfinite(self.prior.edge_price[c, j])] for j, c in enumerate(screen(score, 40))]
         chooser = Parents(score, allowed)
         state: OrderSearch = search(chooser, rng=rng, order=order, n_kicks=n_kicks, thorough=thorough, watch=watch)
         self.parents = dict(state.parents)  # the search goes on to draw orders
-        for _ in range(N_UPDATES if thorough else 1):
-            evidence = evidence_given(score, state.parents)
-            self.update(evidence, rng, strict=strict)
-            self.find_off(evidence)
-            score = ActiveScore(m, design.drug_set, design.group, self.prior, self.psi, self.where_off)
-        evidence = evidence_given(score, state.parents)
-        return score, chooser, state, evidence
+        best = self.best_of(score, rng, N_UPDATES if thorough else 1, strict=strict)
+        return best.score, chooser, state, best.evidence
+
+    def score_now(self) -> ActiveScore:
+        """Score of graphs under the present changes of activity."""
+        m, design = self.moments, self.design
+        return ActiveScore(m, design.drug_set, design.group, self.prior, self.psi, self.where_off)
+
+    def best_of(self, score: ActiveScore, rng: np.random.Generator, n_updates: int, *, strict: bool) -> End:
+        """Updates of the interventions: the last of them, or where `strict` the best, which may be what stood before."""
+        ends = [self.end(score)]
+        for _ in range(n_updates):
+            self.update(ends[-1].evidence, rng, strict=strict)
+            self.find_off(ends[-1].evidence)
+            ends.append(self.end(self.score_now()))
+        best = max(ends, key=lambda end: end.worth) if strict else ends[-1]
+        vars(self).update(best.state)
+        return best
+
+    def end(self, score: ActiveScore) -> End:
+        """The present interventions, with a score under these."""
+        evidence = evidence_given(score, self.parents)
+        state = {name: getattr(self, name) for name in FOUND}
+        self.activity, self.shift = replace(self.activity), replace(self.shift)  # which updates change in place
+        self.kinds = (self.activity, self.shift)
+        return End(score, evidence, state, float(evidence.score.sum()) - self.price)

@@ -18,7 +18,7 @@ from scgim._core.effects import SMALLEST, Effects, KindFit, strongest
 from scgim._core.fit import Fit, Graph
 from scgim._core.kinds.activity import ActiveScore, Children
 from scgim._core.kinds.joint import ACTIVITY
-from scgim._core.learn.active_fit import SHIFT, ActiveFit
+from scgim._core.learn.active_fit import N_UPDATES, SHIFT, ActiveFit
 from scgim._core.learn.assemble import Structure, assemble, assemble_mechanisms
 from scgim._core.learn.base import Task
 from scgim._core.learn.order import Searched, learn_structure
@@ -39,7 +39,7 @@ from scgim._core.structure.score import ShiftScore
 
 N_ROUNDS = 4
 N_STRICT = 2  # last rounds, where changes of activity have to raise the score of the graph
-N_MORE = 3  # rounds where graph and interventions of the search for shifts are gone on from
+N_MORE = 3  # rounds from the order that the search for shifts has found
 FEW_GENES = 50  # up to which a search from another start costs little
 START_BACKGROUND = 0.2  # at first, small drifts of children are not taken for targets
 BY_SHIFTS = "new_dose_weight", "new_dose_error", "new_dose_baseline", "new_group", "new_combination", "combination"
@@ -66,8 +66,9 @@ def fit_active(task: Task, rng: np.random.Generator) -> Fit:
     """Alternates between the graph on scaled parents and the interventions given the graph.
 
     Where shifts are weighed too they come first; where they leave no change of activity that is probable, they stand. Graph and
-    interventions are found in turn, and where that ends depends on where it begins: small systems begin anew, and again from what
-    the search for shifts has found, and the end that is worth most is kept, which may be that of the shifts. From more than
+    interventions are found in turn, and where that ends depends on where it begins: small systems begin anew, again from what
+    the search for shifts has found, and from both ends with interventions found anew; the end that is worth most is kept, which
+    may be that of the shifts. From more than
     `FEW_GENES` genes on, the order and the interventions that were found are gone on from as soon as a change of activity is
     probable, with the trust in covariances within contexts that was learned beside them (`scgim._core.structure.misfit`).
     """
@@ -89,6 +90,7 @@ def fit_active(task: Task, rng: np.random.Generator) -> Fit:
         again = new_run(task)
         again.prior = score.prior
         ends.append(alternate(task, again, order, rng))
+        ends += [begun_again(task, end, rng) for end in ends if not task.watch.over()]
     best = max(ends, key=lambda end: end.worth)
     if few and evidence.score.sum() >= best.worth:
         return assemble_shifts(task, shifts, evidence, beside, rng)
@@ -100,12 +102,12 @@ def alternate(
 ) -> Ended:
     """Graph and interventions in turn, from an order or from none.
 
-    Where the search for shifts is gone on from (`further`), rounds are fewer, and only the last one is thorough.
+    From an order rounds are fewer, and where the search for shifts is gone on from (`further`) only the last one is thorough.
     In the last two rounds changes of activity have to raise the score of the graph. Before, they do not: under the first graphs a
     true one may not raise it, and the graphs that go with it would never be seen.
     """
     history: list[dict[str, Any]] = []
-    n_rounds = N_MORE if further else N_ROUNDS
+    n_rounds = N_ROUNDS if order is None else N_MORE
     for round_ in range(n_rounds):
         last = round_ == n_rounds - 1
         kicks, strict = task.kicks if last else 0, run.shifts and round_ >= n_rounds - N_STRICT
@@ -120,6 +122,17 @@ def alternate(
         if not last:
             run.prior = learn_prior(score, evidence, background=task.background)
     return Ended(run, score, chooser, state, evidence, history)
+
+
+def begun_again(task: Task, ended: Ended, rng: np.random.Generator) -> Ended:
+    """A round from the graph of an alternation, with changes of activity found anew: others may suit it than on the way."""
+    run = new_run(task)
+    run.prior, run.parents = ended.run.prior, ended.run.parents
+    run.best_of(run.score_now(), rng, N_UPDATES, strict=True)
+    score, chooser, state, evidence = run.round(np.array(ended.state.order), 0, rng, task.watch, strict=True)
+    return Ended(
+        run, score, chooser, state, evidence, [*ended.history, {"stage": "search again", "score": state.total}]
+    )
 
 
 def assemble_active(task: Task, ended: Ended, rng: np.random.Generator) -> Fit:
@@ -266,6 +279,7 @@ def search_shifts(task: Task, run: ActiveFit, rng: np.random.Generator) -> Searc
         background=task.background,
         doubts=many and task.moments.spread is None,
         hidden=False,  # activities are read from cells, out of which causes are not taken
+        dense=not many,  # for covariances are trusted
         n_kicks=task.kicks,
         watch=task.watch,
         enough=enough if many else None,

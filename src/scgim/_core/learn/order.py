@@ -150,6 +150,7 @@ def learn_structure(
     background: float | None = None,
     doubts: bool = False,
     hidden: bool = True,
+    dense: bool = False,
     network: Network | None = None,
     n_kicks: int = 20,
     watch: Watch | None = None,
@@ -174,7 +175,9 @@ def learn_structure(
     for round_ in range(N_ROUNDS):
         last, chooser = round_ == N_ROUNDS - 1, Parents(score, candidates)
         report, kicks, thorough = _report(watch, f"search {round_ + 1}", history), n_kicks if last else 0, last or few
-        state = search(chooser, rng=rng, order=order, n_kicks=kicks, thorough=thorough, progress=report, watch=watch)
+        state = search(
+            chooser, rng=rng, order=order, n_kicks=kicks, thorough=thorough, dense=dense, progress=report, watch=watch
+        )
         report(state.total)
         if last:
             break

@@ -35,8 +35,10 @@ State = tuple[np.ndarray, ...]  # order, place, parents, their numbers, scores, 
 class OrderSearch:
     """Local search over orders; `order` and `parents` tell the current state."""
 
-    def __init__(self, chooser: Parents, order: np.ndarray, window: int, watch: Watch | None = None) -> None:
-        self.chooser, self.window = chooser, window
+    def __init__(
+        self, chooser: Parents, order: np.ndarray, window: int, watch: Watch | None = None, *, keeps: bool = False
+    ) -> None:
+        self.chooser, self.window, self.keeps = chooser, window, keeps
         self.watch = Watch() if watch is None else watch
         self.G = G = len(order)
         self.reach = min(window, REACH)
@@ -70,13 +72,24 @@ class OrderSearch:
         allowed = self.mask(first)
         for g in self.order[first : last + 1]:
             parents, value = self.choose(g, allowed)
+            if self.keeps:
+                parents, value = max((parents, value), self.keep(g, allowed), key=lambda chosen: chosen[1])
             self.touched[g] |= parents != self.of(g)
             self.give(g, parents, value)
             allowed[g] = True
 
     def choose(self, j: int, allowed: np.ndarray) -> tuple[tuple[int, ...], float]:
         """Best parents of gene j in a proposal: at most a few more than now, or than before this sweep, kick or wish."""
-        return self.chooser.best(j, allowed, int(max(self.arrays[5][j], self.arrays[3][j])) + EXTRA)
+        return self.chooser.best(j, allowed, self.most(j))
+
+    def keep(self, j: int, allowed: np.ndarray) -> tuple[tuple[int, ...], float]:
+        """Parents of gene j from those of its present ones on that are allowed."""
+        kept = tuple(x for x in self.of(j) if allowed[x])
+        return self.chooser.best(j, allowed, self.most(j), kept) if kept else (kept, -np.inf)
+
+    def most(self, j: int) -> int:
+        """Parents that gene j may have in a proposal."""
+        return int(max(self.arrays[5][j], self.arrays[3][j])) + EXTRA
 
     @property
     def order(self) -> list[int]:
@@ -115,6 +128,11 @@ class OrderSearch:
     def total(self) -> float:
         """Score of the state."""
         return float(self.value.sum())
+
+    @property
+    def n_edges(self) -> int:
+        """Edges of the state."""
+        return int(self.arrays[3].sum())
 
     def improve_gene(self, g: int) -> float:
         """Moves one gene to its best place; the gain."""
@@ -276,20 +294,25 @@ def search(
     n_kicks: int = 20,
     window: int | None = None,
     thorough: bool = True,
+    dense: bool = False,
     progress: Callable[[float], None] | None = None,
     watch: Watch | None = None,
 ) -> OrderSearch:
-    """Best order found: climb, then kicks until `n_kicks` in a row brought nothing, or until the watch says that it is over."""
+    """Best order found: climb, then kicks until `n_kicks` in a row brought nothing, or until the watch says that it is over.
+
+    Where a graph may be `dense`, a kick leaves genes the parents that they may keep, for a choice of many parents from none
+    seldom finds back to what moves have led to, and as many kicks as there are edges have to bring nothing.
+    """
     start = response_order(chooser.score) if order is None else order
     G = chooser.score.n_genes
     usual = min(G, max(LEAST_WINDOW, PLACES // G))
-    state = OrderSearch(chooser, start, usual if window is None else window, watch)
+    state = OrderSearch(chooser, start, usual if window is None else window, watch, keeps=dense)
     state.climb(thorough=thorough)
     most = min(MOST_WISHES, G // 4) if G > FEW_GENES else 0  # small systems are kicked more
     while thorough and n_kicks and most and state.grant(most) > SWEEP_GAIN * G:
         state.climb()
     failed = 0
-    while failed < n_kicks and not state.watch.over():
+    while failed < (max(n_kicks, state.n_edges) if dense and n_kicks else n_kicks) and not state.watch.over():
         if progress is not None:
             progress(state.total)
         state.watch.share("restarts in a row that brought nothing", failed, n_kicks)

@@ -81,9 +81,10 @@ class Parents:
                 tables[k] = np.concatenate([tables[k], np.empty_like(tables[k])])
         self.tables = tuple(tables)
 
-    def forget(self) -> None:
-        """Begins a new choice: one that was broken off is not gone on with."""
-        self.tables[10][choice.STAGE] = 0
+    def forget(self, n_chosen: int = 0) -> None:
+        """Begins a new choice, from none or from so many parents: one that was broken off is not gone on with."""
+        used = self.tables[10]
+        used[choice.STAGE], used[choice.N_CHOSEN] = choice.FORWARD if n_chosen else 0, n_chosen
 
     def value(self, j: int, parents: tuple[int, ...]) -> float:
         """Score of gene j with these (sorted) parents."""
@@ -105,11 +106,16 @@ class Parents:
         out[self.tables[0][j, :n]] = self.tables[8][row, :n]
         return out
 
-    def best(self, j: int, allowed: np.ndarray, most: int | None = None) -> tuple[tuple[int, ...], float]:
-        """Greedy forward-backward choice of at most `most` of the allowed genes, a mask ``(G,)``."""
+    def best(
+        self, j: int, allowed: np.ndarray, most: int | None = None, first: tuple[int, ...] = ()
+    ) -> tuple[tuple[int, ...], float]:
+        """Greedy forward-backward choice of at most `most` of the allowed genes, a mask ``(G,)``; from none, or from `first`, sorted."""
         most = self.max_parents if most is None else min(most, self.max_parents)
         out = np.empty(self.max_parents + 1, dtype=np.int64)
-        self.forget()
+        if first:
+            self.value(j, first)  # which a choice is gone on from
+            out[: len(first)] = first
+        self.forget(len(first))
         while True:
             n, value = choice.best_parents(j, allowed, most, self.tables, self.ask, out)
             if n >= 0:
