@@ -133,5 +133,5 @@ def test_wrong_arguments_write_nothing(adata, kwargs, error, message):
 def test_views_and_controls_alone_are_refused(adata):
     with pytest.raises(ValueError, match="view"):
         select_genes(adata[:, :20], 3, **KEYS)
-    with pytest.raises(ValueError, match="no perturbed cell"):
+    with pytest.raises(ValueError, match="^control: found no perturbed cell"):
         select_genes(adata[:200].copy(), 3, **KEYS)

@@ -197,7 +197,9 @@ def _responsive(adata: Any, layer: str | None, kinds: list, min_fraction: float)
     context = np.array([order[kind] for kind in kinds])
     n_contexts = len(order)
     if n_contexts < 2:
-        raise ValueError("There is no perturbed cell in adata: method='responsive' needs some.")
+        raise ValueError(
+            "control: found no perturbed cell beside it, and method='responsive' needs some; use method='variable'."
+        )
     n = np.bincount(context, minlength=n_contexts).astype(float)
     columns = np.flatnonzero(_present(adata, layer) >= min_fraction * n.sum())  # the others need no memory
     total, square = np.zeros((n_contexts, len(columns))), np.zeros(len(columns))

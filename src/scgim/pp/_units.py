@@ -34,7 +34,9 @@ def convert(number: float, unit: str, into: str) -> float:
     for family in FAMILIES:
         if unit in family and into in family:
             return float(Decimal(repr(float(number))).scaleb(_power(family[unit]) - _power(family[into])))
-    raise ValueError(f"{unit} cannot be converted into {into}.")
+    raise ValueError(
+        f"unit: {unit!r} cannot be converted into {into!r} without molar masses; convert such doses first."
+    )
 
 
 def _power(size: float) -> int:
