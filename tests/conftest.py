@@ -4,7 +4,6 @@ Threads are pinned before numpy and torch are imported: the matrices of the test
 compete for few cores make them many times slower.
 """
 
-import importlib
 import os
 import sys
 
@@ -16,7 +15,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,20 +35,6 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real data are not at hand: no ../shared/data, and SCGIM_TEST_DATA is not a folder")
     return folder
-
-
-@pytest.fixture
-def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The script ``run.py`` of the folder of ``benchmarks`` that the test module names in ``FOLDER``."""
-    folder = Path(__file__).parents[1] / "benchmarks" / request.module.FOLDER
-    if not folder.is_dir():
-        pytest.skip("the benchmarks are not beside the tests")
-    monkeypatch.syspath_prepend(str(folder))
-    before = set(sys.modules)
-    yield importlib.import_module("run")
-    for name in set(sys.modules) - before:
-        if name == "run" or name.startswith(("_real", "_store")):
-            del sys.modules[name]
 
 
 @pytest.fixture

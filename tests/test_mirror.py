@@ -52,7 +52,7 @@ ELSEWHERE = {
     ("model/_training/test_refine.py", "a step of the second stage, tested by what it recovers and saves"): """
         model/_module/closed_form.py model/_module/export.py model/_neural/start.py""",
     ("model/_prediction/test_predictor.py", "requests are made to be answered; noise is abducted from a fit"): """
-        model/_prediction/cells.py model/_prediction/request.py model/_prediction/resolve.py _core/kinds/abduct.py""",
+        model/_prediction/cells.py model/_prediction/known.py model/_prediction/request.py model/_prediction/resolve.py _core/kinds/abduct.py""",
     ("model/_asking/test_intervene.py", "populations, and the answers to what is asked of them"): """
         model/_asking/answer.py model/_asking/operated.py model/_asking/population.py""",
     ("model/_asking/test_suggest.py", "the moves and states among which it chooses"): """

@@ -82,6 +82,7 @@ perturbation | "drug x"
 perturbation | ["drug c", "control"]
 perturbation | 3
 get.downstream(fitted, "drug c", …)
+dose="all"
 dose="high"
 dose=77.0
 dose=float("nan")
@@ -134,6 +135,7 @@ n_edges=0
 n_edges=True
 min_probability=3
 pl.targets(fitted, …)
+min_probability=1.0
 save="picture.xyz"
 min_probability="0.5"
 n_labels=-2
@@ -199,6 +201,7 @@ by | 3
 dose_key | "dose"
 covariate_key | "covariate"
 pp.select_genes(adata, perturbation_key="drug", control="DMSO", …)
+genes="g1"
 dose_key="doze"
 dose_key="text_dose"
 layer="counts"
@@ -311,6 +314,7 @@ key | tl.report(adata, folder / "r.html")
 out | tl.report(fitted, 3)
 adata_test | tl.export_predictions(model, ask)
 tl.fit(adata, **columns, …)
+modalities={}
 layer={"rna": "counts"}
 layer=["counts"]
 modalities="rna"
@@ -718,6 +722,10 @@ name | datasets.screen("gbm")
 name | datasets.screen()
 directory | datasets.screen("tapseq_k562", directory=3)
 datasets.simulate(5, …)
+graph=np.ones((5, 5))
+edges_per_gene=10
+doses=(0.0, 1.0)
+new_doses=(np.nan,)
 graph=held
 graph=[[0, 1], [0]]
 doses=held

@@ -6,6 +6,9 @@ from typing import Any
 DEFAULT = "scgim"
 """The default of ``key_added``."""
 
+CALLED = 0.5
+"""Probability from which on a gene is called a target."""
+
 NONE = "none"
 """Value of :data:`CELL_TARGET` in control cells."""
 

@@ -1,31 +1,13 @@
 """The systems of the scaling benchmarks are what they say, and their sums are right."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "benchmarks" / "scale"
-
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the benchmarks are not beside the tests")
+FOLDER = "scale"
 
 
-@pytest.fixture
-def module(monkeypatch: pytest.MonkeyPatch):
-    """Import a script of the folder by name."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    names = {path.stem for path in FOLDER.glob("*.py")}
-    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
-    yield importlib.import_module
-    for name in names:
-        sys.modules.pop(name, None)
-    sys.modules.update(before)
-
-
-def test_system_draws_the_same_cells_in_any_order(module) -> None:
-    system = module("_system").System(8, 12_000, 21, seed=3)
+def test_system_draws_the_same_cells_in_any_order(script) -> None:
+    system = script("_system").System(8, 12_000, 21, seed=3)
     first = np.concatenate([x for x, _ in system.chunks()])
     again = np.concatenate([system.draw(start) for start in (10_000, 0, 5_000)])
     assert np.array_equal(first, again[np.r_[2_000:12_000, :2_000]])
@@ -33,8 +15,8 @@ def test_system_draws_the_same_cells_in_any_order(module) -> None:
     assert np.array_equal(np.bincount(system.context), system.design.n_cells)
 
 
-def test_system_is_its_truth(module) -> None:
-    system = module("_system").System(6, 60_000, 9, seed=0)
+def test_system_is_its_truth(script) -> None:
+    system = script("_system").System(6, 60_000, 9, seed=0)
     cells, context = np.concatenate([x for x, _ in system.chunks()]), system.context
     residual = cells - cells @ system.weights
     shift = np.stack([residual[context == k].mean(axis=0) for k in range(9)]) - system.baseline
@@ -44,8 +26,8 @@ def test_system_is_its_truth(module) -> None:
     assert system.scores(np.zeros((6, 6)), np.zeros(system.effect.shape)) == {"edge_f1": 0.0, "target_f1": 0.0}
 
 
-def test_exponents_means_and_growth(module) -> None:
-    measure, scaling = module("_measure"), module("scaling")
+def test_exponents_means_and_growth(script) -> None:
+    measure, scaling = script("_measure"), script("scaling")
     assert measure.exponent([10, 20, 40], [3, 12, 48]) == pytest.approx(2)
     assert np.isnan(measure.exponent([10], [3]))
     rows = [{"cells": 1000, "search_cpu_s": t, "scored": 100.0} for t in (1.0, 3.0)]

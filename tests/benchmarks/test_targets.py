@@ -1,8 +1,6 @@
 """The benchmarks on known targets run on tiny screens; ranks, simple scores, calls and moments are what they say."""
 
-import importlib
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -11,23 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "benchmarks" / "targets"
-
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the benchmarks are not beside the tests")
-
+FOLDER = "targets"
 Importer = Callable[[str], ModuleType]
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Importer]:
-    """Import a script of the folder by name."""
-    monkeypatch.syspath_prepend(str(FOLDER.parent))
-    monkeypatch.syspath_prepend(str(FOLDER))
-    before = set(sys.modules)
-    yield importlib.import_module
-    for name in set(sys.modules) - before:
-        if name in {path.stem for path in FOLDER.glob("*.py")} or name.startswith(("_real", "_store")):
-            del sys.modules[name]
 
 
 @pytest.fixture

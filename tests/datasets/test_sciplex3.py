@@ -121,7 +121,7 @@ def test_other_units_are_refused(tmp_path):
         ({"genes": ["GENE1", "TP53"]}, ValueError, "TP53"),
         ({"genes": ["GENE1", "GENE1"]}, ValueError, "distinct"),
         ({"genes": "GENE1"}, ValueError, "list of names"),
-        ({"time": 48}, ValueError, "No cell is left"),
+        ({"time": 48}, ValueError, "found none in this file"),
         ({"max_gb": 1e-7}, MemoryError, "max_gb"),
         ({"max_gb": 0}, ValueError, "max_gb"),
     ],

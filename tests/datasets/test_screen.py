@@ -39,7 +39,7 @@ def test_absent_file_names_its_publication(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("n_cells", "dropped"), [(367, 0), (368, 1)])
 def test_another_file_is_refused(tmp_path, n_cells, dropped):
     write(tmp_path / f"{NAME}.h5ad", n_cells, module.SCREENS[NAME].columns[dropped:])
-    with pytest.raises(ValueError, match=r"must hold 368 x 17 values.*Make it again"):
+    with pytest.raises(ValueError, match=r"expected 368 x 17 values.*Make it again"):
         screen(NAME, directory=tmp_path)
 
 

@@ -225,26 +225,3 @@ def test_system_does_not_depend_on_the_number_of_cells():
     one, two = small(rng=1).uns["truth"], small(rng=1, n_cells=5).uns["truth"]
     np.testing.assert_array_equal(one["weights"], two["weights"])
     np.testing.assert_array_equal(one["drug_effect"], two["drug_effect"])
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "message"),
-    [
-        ({"graph": "tree"}, "graph must be one of"),
-        ({"graph": np.ones((6, 6))}, "acyclic"),
-        ({"graph": np.zeros((3, 3))}, "shape"),
-        ({"edges_per_gene": 10}, "edges_per_gene"),
-        ({"mechanism": "cubic"}, "mechanism"),
-        ({"intervention": "soft"}, "intervention"),
-        ({"features": "smell"}, "features"),
-        ({"n_drugs": 0}, "n_drugs"),
-        ({"n_cells": 0}, "n_cells"),
-        ({"doses": (0.0, 1.0)}, "doses"),
-        ({"doses": ()}, "doses"),
-        ({"new_doses": (np.nan,)}, "new_doses"),
-        ({"max_targets": 9}, "max_targets"),
-    ],
-)
-def test_wrong_arguments_are_named(kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        small(**kwargs)

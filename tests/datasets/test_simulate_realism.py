@@ -203,7 +203,7 @@ def test_truth_of_everything_survives_writing(tmp_path, noise, table):
     ("kwargs", "message"),
     [
         ({"noise": "uniform"}, "noise: expected one of"),
-        ({"n_pairs": 11}, "n_pairs must be at most 10"),
+        ({"n_pairs": 11}, "n_pairs: expected at most 10"),
         ({"train_pairs": 2.0}, "train_pairs"),
         ({"zeros": 1.0}, "zeros"),
         ({"dropout": 0.7}, "dropout"),

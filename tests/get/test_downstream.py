@@ -37,20 +37,6 @@ def test_without_a_sure_target_nothing_has_a_distance(fitted_adata):
     assert (downstream(fitted_adata, "drug c")["steps"] == -1).all()
 
 
-@pytest.mark.parametrize(
-    ("perturbation", "kwargs", "error", "named"),
-    [
-        ("absent", {}, KeyError, "perturbation"),
-        (["drug c"], {}, TypeError, "perturbation"),
-        ("drug c", {"dose": "all"}, ValueError, "dose"),
-        ("drug c", {"dose": 9.0}, ValueError, "dose"),
-    ],
-)
-def test_wrong_arguments_are_named(fitted_adata, perturbation, kwargs, error, named):
-    with pytest.raises(error, match=named):
-        downstream(fitted_adata, perturbation, **kwargs)
-
-
 def test_genes_that_are_not_there_are_missed(fitted_adata):
     fitted_adata.uns["scgim"]["params"]["n_genes"] = fitted_adata.n_vars
     with pytest.warns(UserWarning, match="holds 2 of the"):

@@ -45,16 +45,3 @@ def test_symbols_stand_beside_the_genes(fitted_adata):
     fitted_adata.var["name"] = [f"SYM{i}" for i in range(5)]
     table = targets(fitted_adata, gene_symbols="name")
     assert (table["symbol"].str.removeprefix("SYM") == table["gene"].astype(str).str.removeprefix("g")).all()
-
-
-@pytest.mark.parametrize(
-    ("wrong", "error", "named"),
-    [
-        ({"level": "cell"}, ValueError, "level"),
-        ({"max_false_sign_rate": 1.5}, ValueError, "max_false_sign_rate"),
-        ({"gene_symbols": "absent"}, KeyError, "gene_symbols"),
-    ],
-)
-def test_wrong_arguments_are_named(fitted_adata, wrong, error, named):
-    with pytest.raises(error, match=named):
-        targets(fitted_adata, **wrong)

@@ -39,9 +39,7 @@ def test_one_dose_is_the_only_tick(fitted_adata):
     assert [label.get_text() for label in ax.get_xticklabels()] == ["2"]
 
 
-def test_wrong_arguments_are_named(fitted_adata):
-    with pytest.raises(KeyError, match="nope"):
-        dose_response(fitted_adata, "drug c", genes=["nope"], show=False)
+def test_a_fit_without_doses_has_no_curves(fitted_adata):
     fitted_adata.uns["scgim"]["params"]["dose_key"] = None
     with pytest.raises(ValueError, match="no dose"):
         dose_response(fitted_adata, "drug c", show=False)

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from scgim.pl import targets
 
@@ -33,12 +32,3 @@ def test_the_surest_are_named_among_those_drawn_at_the_top(fitted_adata):
     ax = targets(fitted_adata, "drug c", n_labels=1, show=False)
     assert [text.get_text() for text in ax.texts] == ["g3"]
     assert "at most 50" in ax.get_ylabel() and np.asarray(ax.collections[1].get_offsets())[:, 1].max() == 50
-
-
-@pytest.mark.parametrize(
-    ("perturbation", "kwargs", "error", "named"),
-    [("absent", {}, KeyError, "perturbation"), (None, {"min_probability": 1.0}, ValueError, "min_probability")],
-)
-def test_wrong_arguments_are_named(fitted_adata, perturbation, kwargs, error, named):
-    with pytest.raises(error, match=named):
-        targets(fitted_adata, perturbation, **kwargs)

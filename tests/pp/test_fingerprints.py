@@ -49,15 +49,9 @@ def test_bad_smiles_name_the_drug(capfd):
     assert "SMILES" not in capfd.readouterr().err
 
 
-def test_wrong_arguments_are_named():
+def test_drugs_are_named_once():
     with pytest.raises(ValueError, match="'a'. occur more than once"):
         fingerprints(pd.Series(["C", "CC"], index=["a", "a"]))
-    with pytest.raises(TypeError, match="found list"):
-        fingerprints(["C"])
-    with pytest.raises(ValueError, match="kind"):
-        fingerprints(DRUGS, kind="maccs")
-    with pytest.raises(ValueError, match="n_bits"):
-        fingerprints(DRUGS, n_bits=0)
 
 
 def test_without_rdkit_says_what_to_install(monkeypatch):

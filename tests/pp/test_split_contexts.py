@@ -148,7 +148,7 @@ def test_splits_survive_writing(single, tmp_path):
         ("drug", {"fraction": 0}, "fraction"),
         ("drug", {"control": "DMSO"}, "control='DMSO' does not occur"),
         ("drug", {"dose_key": "line"}, "encode_doses"),
-        ("drug", {"dose_key": ["dose", "line"]}, "must name 1 columns"),
+        ("drug", {"dose_key": ["dose", "line"]}, "expected 1 columns"),
         ("drug", {"hold_out": list("ABCDEF")}, "no perturbed cell to train on"),
     ],
 )

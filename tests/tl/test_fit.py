@@ -117,30 +117,6 @@ def test_results_survive_writing(fitted, tmp_path, suffix):
     assert NAMES["drug_1"] in set(back.obs["drug"]) or NAMES["drug_1"] not in set(adata.obs["drug"])
 
 
-@pytest.mark.parametrize(
-    ("change", "error", "match"),
-    [
-        ({"perturbation_key": "drog"}, KeyError, "drog"),
-        ({"control": "DMSO"}, (KeyError, ValueError), "DMSO"),
-        ({"dose_key": "split"}, (TypeError, ValueError), "split"),
-        ({"layer": "counts"}, KeyError, "counts"),
-        ({"features_key": "none"}, KeyError, "none"),
-        ({"mechanism": "cubic"}, ValueError, "cubic"),
-        ({"key_added": "a/b"}, ValueError, "key_added"),
-        ({"rng": "zero"}, TypeError, "rng"),
-        ({"modalities": {}}, ValueError, "modalities"),
-    ],
-    ids=lambda x: str(x)[:30],
-)
-def test_wrong_arguments_write_nothing(everything, change, error, match):
-    train = everything[everything.obs["split"] == "train"].copy()
-    arguments = {"perturbation_key": "drug", "dose_key": "dose", "control": "control", "max_epochs": 0}
-    with pytest.raises(error, match=match):
-        tl.fit(train, **arguments | change)
-    assert list(train.obs) == list(everything.obs) and set(train.uns) == set(everything.uns)
-    assert not len(train.varm) and not len(train.varp)
-
-
 def test_views_and_other_objects_are_refused(everything):
     with pytest.raises(ValueError, match="view"):
         tl.fit(everything[:100], perturbation_key="drug", control="control")

@@ -11,6 +11,11 @@ from scgim.cli._console import console, load, step, table
 from scgim.cli._fit import top_targets
 
 MOST_BYTES = 20_000_000  # of the demonstrations
+BESIDE = {
+    "control": "no change",
+    "training_mean": "training mean",
+    "knn": "nearest drugs",
+}  # baselines, and what they are
 
 
 def run(*, dataset: str, out: Path, data_dir: Path | None, seed: int, overwrite: bool) -> None:
@@ -38,18 +43,11 @@ def _simulated(out: Path, seed: int) -> list[str]:
         parts = {name: adata[adata.obs["split"] == name].copy() for name in ("train", "new_dose", "new_drug")}
     train = parts["train"]
     with step(f"fitting {train.n_obs} cells of {len(train.obs['context'].unique())} contexts", shows=True):
-        keys: dict[str, Any] = {
-            "perturbation_key": "drug",
-            "dose_key": "dose",
-            "control": "control",
-            "features_key": "features",
-        }
-        model = tl.fit(train, **keys, rng=seed, progress=True)
+        keys: dict[str, Any] = {"perturbation_key": "drug", "dose_key": "dose", "control": "control"}
+        model = tl.fit(train, **keys, features_key="features", rng=seed, progress=True)
     with step("predicting unseen doses and new drugs"):
         scores = {
-            name: tl.evaluate(
-                model, parts[name], metrics=["mean_distance"], baselines=["control", "training_mean", "knn"], rng=seed
-            )
+            name: tl.evaluate(model, parts[name], metrics=["mean_distance"], baselines=list(BESIDE), rng=seed)
             for name in ("new_dose", "new_drug")
         }
     made = _save(train, model, out)
@@ -60,17 +58,21 @@ def _simulated(out: Path, seed: int) -> list[str]:
         f"Edges: F1 {metrics.edge_f1(truth['graph'], weights != 0):.2f} against the true graph "
         f"({get.graph(train).number_of_edges()} found, {int(np.asarray(truth['graph']).sum())} true)\n"
     )
-    names = ["gim", "control", "training_mean", "knn"]
+    _error_table(scores)
+    return made
+
+
+def _error_table(scores: dict[str, Any]) -> None:
+    """Errors beside those of baselines."""
     rows = []
     for name, label in (("new_dose", "unseen doses"), ("new_drug", "new drugs")):
         median = scores[name].groupby("method")["value"].median()
-        rows.append([f"{label} ({scores[name]['context'].nunique()})", *[f"{median[method]:.2f}" for method in names]])
+        rows.append([f"{label} ({scores[name]['context'].nunique()})", *(f"{median[m]:.2f}" for m in ("gim", *BESIDE))])
     table(
         "Error of the predicted mean (distance, median of conditions)",
-        ["conditions", "scgim", "no change", "training mean", "nearest drugs"],
+        ["conditions", "scgim", *BESIDE.values()],
         rows,
     )
-    return made
 
 
 def _truth_table(train: Any, truth: Any, *, most: int = 6) -> None:

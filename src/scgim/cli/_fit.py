@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from scgim._keys import DEFAULT
+from scgim._keys import CALLED, DEFAULT
 from scgim._writing import together
 from scgim.cli import _files
 from scgim.cli._console import console, load, step, table
@@ -100,8 +100,8 @@ def top_targets(data: Any, key: str, *, most: int = 3) -> dict[str, str]:
     for row, name in enumerate(fitted.perturbation):
         probability, effect = fitted.probability[row], fitted.effect[row]
         best = np.argsort(-probability, kind="stable")[:most]
-        parts = []
-        for g in best[probability[best] >= 0.5] if probability.max(initial=0.0) >= 0.5 else best[:1]:
+        called, parts = best[probability[best] >= CALLED], []
+        for g in called if len(called) else best[:1]:
             doubt = "" if probability[g] >= 0.95 else f" (p {probability[g]:.2f})"
             parts.append(f"{fitted.genes[g]} {number(effect[g])}{doubt}")
         result[name] = ", ".join(parts)

@@ -58,6 +58,6 @@ def _numeric(table: Any, columns: list[str], path: Path | None) -> Any:
         numbers = pd.to_numeric(table[name], errors="coerce")
         wrong = table[name][numbers.isna()]
         if len(wrong):
-            raise InputError(f"{path}: column {name!r} has to hold numbers, found {wrong.iloc[0]!r}.")
+            raise InputError(f"{path}: expected numbers in column {name!r}, found {wrong.iloc[0]!r}.")
         table[name] = numbers.astype(float)
     return table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,8 @@ SHA256 = "fc331dcd0bc1d8765986b88cd1d23dd5a3f52e4ffc299fdf96de9d522ddf01aa"
 
 PROTEINS = ("Raf", "Mek", "PLCg", "PIP2", "PIP3", "Erk", "Akt", "PKA", "PKC", "p38", "Jnk")  # columns, in order
 
-CONDITIONS = (  # rows in order: condition, cells, drug, intended target, effect, stimulation
+COLUMNS = ("condition", "n_cells", "drug", "target", "effect", "stimulation")
+CONDITIONS = (  # in the order of the rows of the file, with the columns above; the target is the intended one
     ("cd3cd28", 853, "none", "none", "none", "CD3+CD28"),
     ("cd3cd28_icam2", 902, "none", "none", "none", "CD3+CD28+ICAM2"),
     ("cd3cd28_aktinhib", 911, "AKT-inhibitor", "Akt", "inhibit", "CD3+CD28"),
@@ -108,25 +109,21 @@ def sachs(*, directory: str | os.PathLike[str] | None = None, log: bool = True) 
 
     table = pd.read_csv(fetch("sachs", FILE, URL, SHA256, directory))
     raw = table.to_numpy(np.float32)
-    sizes = [n for _, n, *_ in CONDITIONS]
-    row = np.repeat(np.arange(len(CONDITIONS)), sizes)
+    conditions = pd.DataFrame(CONDITIONS, columns=list(COLUMNS))
+    row = np.repeat(np.arange(len(conditions)), conditions["n_cells"])
     if raw.shape != (len(row), len(PROTEINS)):
-        raise ValueError(f"{FILE} must hold {len(row)} cells x {len(PROTEINS)} proteins, found {raw.shape}.")
-
-    def labels(column: int) -> Any:
-        values = [str(condition[column]) for condition in CONDITIONS]
-        return pd.Categorical([values[k] for k in row], categories=list(dict.fromkeys(values)))
-
-    drug = labels(2)
+        raise ValueError(f"{FILE}: expected {len(row)} cells x {len(PROTEINS)} proteins, found {raw.shape}.")
+    labels = {
+        name: pd.Categorical(values.to_numpy()[row], categories=values.unique())
+        for name, values in conditions.drop(columns="n_cells").items()
+    }
     obs = pd.DataFrame(
         {
-            "condition": labels(0),
+            "condition": labels.pop("condition"),
             "condition_id": row + 1,
-            "drug": drug,
-            "dose": (np.asarray(drug) != "none").astype(float),
-            "target": labels(3),
-            "effect": labels(4),
-            "stimulation": labels(5),
+            "drug": labels.pop("drug"),
+            "dose": (conditions["drug"] != "none").to_numpy(float)[row],
+            **labels,
         },
         index=[f"c{i}" for i in range(len(row))],
     )

@@ -133,7 +133,7 @@ def _labels(obs: pd.DataFrame, path: Path) -> pd.DataFrame:
     missing = [name for name in NEEDED if name not in obs]
     if missing:
         raise ValueError(
-            f"{path} must have the columns {list(NEEDED)} in .obs, as scPerturb's file has; {missing} are missing, "
+            f"{path}: expected the columns {list(NEEDED)} in .obs, as scPerturb's file has; {missing} are missing, "
             f"found {list(obs.columns)}."
         )
     drug = obs["perturbation"].astype(object).where(obs["perturbation"].notna(), None)
@@ -143,7 +143,7 @@ def _labels(obs: pd.DataFrame, path: Path) -> pd.DataFrame:
     if "dose_unit" in obs:
         units = set(obs["dose_unit"].dropna().astype(str)) - {"nM"}
         if units:
-            raise ValueError(f"{path}: doses must be in nM, found the units {sorted(units)} in .obs['dose_unit'].")
+            raise ValueError(f"{path}: expected doses in nM, found the units {sorted(units)} in .obs['dose_unit'].")
     out = pd.DataFrame({"drug": pd.Categorical(drug), "dose": dose, "cell_line": pd.Categorical(obs["cell_line"])})
     out.index = obs.index
     for name in KEPT:
@@ -171,7 +171,7 @@ def _cells(
         if wanted is None:
             continue
         if isinstance(wanted, str):
-            raise ValueError(f"{name} must be a list of names, found the string {wanted!r}.")
+            raise ValueError(f"{name}: expected a list of names, found the string {wanted!r}.")
         unknown = [value for value in wanted if value not in set(obs[column].dropna())]
         if unknown:
             raise ValueError(f"{name}: {unknown} are not in the file, which has {sorted(set(obs[column].dropna()))}.")
@@ -181,7 +181,7 @@ def _cells(
         hours = pd.to_numeric(obs["time"].astype(object), errors="coerce")
         keep &= (hours == time).to_numpy(bool)
     if not keep.any():
-        raise ValueError("No cell is left: cell_lines, drugs and time exclude each other in this file.")
+        raise ValueError("cell_lines, drugs and time: expected cells with all of them, found none in this file.")
     return np.flatnonzero(keep)
 
 
@@ -190,10 +190,10 @@ def _columns(names: pd.Index, genes: Sequence[str] | None) -> np.ndarray | None:
     if genes is None:
         return None
     if isinstance(genes, str):
-        raise ValueError(f"genes must be a list of names, found the string {genes!r}.")
+        raise ValueError(f"genes: expected a list of names, found the string {genes!r}.")
     wanted = list(genes)
     position = {name: i for i, name in reversed(list(enumerate(names)))}
     unknown = [gene for gene in wanted if gene not in position]
     if unknown or len(set(wanted)) < len(wanted):
-        raise ValueError(f"genes must be distinct names of the file; unknown: {unknown[:10]}.")
+        raise ValueError(f"genes: expected distinct names of the file, found {unknown[:10]}.")
     return np.array([position[gene] for gene in wanted], dtype=int)

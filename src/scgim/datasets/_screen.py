@@ -117,7 +117,7 @@ def screen(
     absent = [column for column in source.columns if column not in adata.obs]
     if adata.shape != source.shape or absent:
         raise ValueError(
-            f"{path} must hold {source.shape[0]} x {source.shape[1]} values and the columns {list(source.columns)}, found "
+            f"{path}: expected {source.shape[0]} x {source.shape[1]} values and the columns {list(source.columns)}, found "
             f"{adata.shape[0]} x {adata.shape[1]} without {absent}. Make it again from {source.origin}."
         )
     return adata

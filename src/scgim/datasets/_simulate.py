@@ -192,11 +192,12 @@ def simulate(
     `.obsm["features"]` or `.uns["features"]`
         See `features`.
     `.uns["truth"]` : dict
-        ``graph`` (G, G) bool, ``weights`` (G, G; average slopes in control cells if neural), ``order``, ``noise_sd`` (G),
-        ``baseline`` (C, G), ``network`` (neural only); ``drugs`` (D), ``drug_effect`` (D, G) at saturation, ``ec50`` and
-        ``hill`` (D); ``line_effect`` (L, D, G), if the effects of the lines differ; ``contexts``, a table of K rows, and in its order ``targets`` (K, G) bool and ``effects`` (K, G); the
-        settings. The context of each cell is in ``.obs["context"]`` (row of the table). With faults also ``faults``, the
-        parameters of each and what was drawn, and ``disturbance``, what they do to the contexts.
+        ``graph`` (G, G) bool, ``weights`` (G, G; average slopes in control cells if neural), ``order``, ``noise_sd``
+        (G), ``baseline`` (C, G), ``network`` (neural only); ``drugs`` (D), ``drug_effect`` (D, G) at saturation,
+        ``ec50`` and ``hill`` (D); ``line_effect`` (L, D, G), if the effects of the lines differ; ``contexts``, a table
+        of K rows, and in its order ``targets`` (K, G) bool and ``effects`` (K, G); the settings. The context of each
+        cell is in ``.obs["context"]`` (row of the table). With faults also ``faults``, the parameters of each and what
+        was drawn, and ``disturbance``, what they do to the contexts.
     `.obs["plate"]`, `.obs["true_plate"]`, `.obs["true_responder"]`, `.obsm["true_hidden"]`, `.varm["true_loadings"]`, `.varm["true_regulator_weights"]`, `.uns["network"]`
         What faults add, see there. Only ``plate`` and ``network`` are for a method to see.
 

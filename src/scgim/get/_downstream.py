@@ -78,7 +78,7 @@ def downstream(
     by_regulators = regulated(adata, key, rows)
     added = np.zeros(len(direct)) if by_regulators is None else by_regulators[row]
     change = mean_change(weights, direct + added)
-    start, targets = Regulated.of(adata, key, dose, row), np.flatnonzero(probability >= 0.5)
+    start, targets = Regulated.of(adata, key, dose, row), np.flatnonzero(probability >= _keys.CALLED)
     steps = steps_from(weights, targets)
     past = steps_from(weights, np.flatnonzero(start.acting != ""))  # from the genes that they act on
     past[past >= 0] += 1
@@ -112,7 +112,7 @@ class Regulated:
     def of(cls, adata: "AnnData | MuData", key: str, dose: str | float, row: int) -> "Regulated":
         """Those whose activity is changed more probably than not."""
         found, acting = regulators_of(adata, key, dose), np.full(adata.n_vars, "", dtype=object)
-        called = np.flatnonzero(found.probability[row] >= 0.5)
+        called = np.flatnonzero(found.probability[row] >= _keys.CALLED)
         called = called[np.argsort(-found.probability[row, called], kind="stable")]
         for t in called:
             genes = list(acted_on(adata, key, found.names[t]))

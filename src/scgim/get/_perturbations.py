@@ -7,13 +7,11 @@ import pandas as pd
 
 from scgim import _keys
 from scgim._checks import DOSE, FITTED, TEXT, checked
-from scgim.get._tables import as_list, measured, perturbation_names
+from scgim.get._tables import as_list, as_log_odds, measured, perturbation_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
-
-LIMIT = 1e-6  # probabilities are kept this far from 0 and 1 where log odds are made of them
 
 
 @checked(adata=FITTED, key=TEXT, dose=DOSE)
@@ -66,7 +64,7 @@ def perturbations(adata: "AnnData | MuData", *, key: str = _keys.DEFAULT, dose: 
     best = log_odds.argmax(axis=1) if len(probability) else np.zeros(0, int)
     top = probability[np.arange(len(best)), best]
     genes = np.asarray(adata.var_names, dtype=object)
-    label = np.where(top >= 0.5, genes[best], _keys.UNASSIGNED) if len(best) else np.zeros(0, dtype=object)
+    label = np.where(top >= _keys.CALLED, genes[best], _keys.UNASSIGNED) if len(best) else np.zeros(0, dtype=object)
     obs = pd.DataFrame(
         {
             "perturbation": pd.Categorical(rows.perturbation),
@@ -92,9 +90,7 @@ def _names(perturbation: list[str], dose: np.ndarray, *, several: bool) -> list[
 
 def _log_odds(adata: Any, key: str) -> np.ndarray:
     """Log odds of every context and gene ``(K, G)`` as the fit wrote them; from the probabilities in older results and in modalities."""
-    probability = np.asarray(_keys.TARGET_PROBABILITY.find(adata, key), float).T  # (K, G)
-    p = np.clip(probability, LIMIT, 1 - LIMIT)
-    out = np.log(p) - np.log1p(-p)
+    out = as_log_odds(np.asarray(_keys.TARGET_PROBABILITY.find(adata, key), float).T)
     table, contexts, params = (place.find(adata, key) for place in (_keys.TARGETS, _keys.CONTEXTS, _keys.PARAMS))
     names, _ = perturbation_names(contexts, as_list(params["perturbation_key"]), [], str(params["control"]))
     perturbed = np.array([name != "" for name in names])

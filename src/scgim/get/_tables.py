@@ -14,6 +14,16 @@ JOIN = " + "
 """What stands between the parts of a combination in its name."""
 
 
+LIMIT = 1e-6
+"""Probabilities are kept this far from 0 and 1 where log odds are made of them."""
+
+
+def as_log_odds(probability: np.ndarray) -> np.ndarray:
+    """Log odds of probabilities, elementwise, for results that have none of their own."""
+    p = np.clip(probability, LIMIT, 1 - LIMIT)
+    return np.log(p) - np.log1p(-p)
+
+
 @dataclass
 class Measured:
     """The perturbed contexts of a fit, pooled over batches: P perturbations at one dose each, or at every dose."""

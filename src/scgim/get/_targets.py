@@ -7,7 +7,7 @@ from scipy.special import ndtr
 
 from scgim import _keys
 from scgim._checks import FITTED, TEXT, checked, number, one_of, or_none
-from scgim.get._tables import in_targets, perturbation_names
+from scgim.get._tables import gene_names, in_targets, perturbation_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,16 +83,9 @@ def targets(
         *(table[c].to_numpy(float) for c in ("probability", "effect", "effect_sd"))
     )
     if gene_symbols is not None:
-        if gene_symbols not in adata.var:
-            raise KeyError(
-                f"gene_symbols={gene_symbols!r} is not a column of adata.var; found {list(adata.var.columns)}."
-            )
-        symbol = dict(zip(adata.var_names.astype(str), adata.var[gene_symbols].astype(str), strict=True))
-        table.insert(
-            table.columns.get_loc("gene") + 1,
-            "symbol",
-            table["gene"].astype(str).map(symbol).fillna(table["gene"].astype(str)),
-        )
+        symbol = dict(zip(adata.var_names.astype(str), gene_names(adata, gene_symbols), strict=True))
+        gene = table["gene"].astype(str)
+        table.insert(table.columns.get_loc("gene") + 1, "symbol", gene.map(symbol).fillna(gene))
     keep = table["probability"] >= min_probability
     if max_false_sign_rate is not None:
         keep &= table["false_sign_rate"] <= max_false_sign_rate

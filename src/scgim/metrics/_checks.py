@@ -27,13 +27,13 @@ def two_graphs(true_graph: Any, graph: Any, name_of_second: str = "graph") -> tu
     pair = dense("true_graph", true_graph), dense(name_of_second, graph)
     for name, value in zip(("true_graph", name_of_second), pair, strict=True):
         if value.ndim != 2 or value.shape[0] != value.shape[1] or not value.size:
-            raise ValueError(f"{name} must be a square (G, G) array, found shape {value.shape}.")
+            raise ValueError(f"{name}: expected a square (G, G) array, found shape {value.shape}.")
         if not np.all(np.isfinite(value)):
-            raise ValueError(f"{name} must be finite, found NaN or infinite values.")
+            raise ValueError(f"{name}: expected finite numbers, found NaN or infinite values.")
         if np.diag(value).any():
-            raise ValueError(f"{name} must have a zero diagonal, found a gene that acts on itself.")
+            raise ValueError(f"{name}: expected a zero diagonal, found a gene that acts on itself.")
     if pair[0].shape != pair[1].shape:
-        raise ValueError(f"{name_of_second} must have the shape of true_graph, {pair[0].shape}, found {pair[1].shape}.")
+        raise ValueError(f"{name_of_second}: expected the shape of true_graph, {pair[0].shape}, found {pair[1].shape}.")
     return pair
 
 
@@ -41,12 +41,12 @@ def two_tables(names: tuple[str, str], first: Any, second: Any) -> tuple[np.ndar
     """Two arrays of one shape with finite numbers; vectors become one row, so (K, G) each."""
     pair = np.atleast_2d(dense(names[0], first)), np.atleast_2d(dense(names[1], second))
     if pair[0].shape != pair[1].shape:
-        raise ValueError(f"{names[1]} must have the shape of {names[0]}, {pair[0].shape}, found {pair[1].shape}.")
+        raise ValueError(f"{names[1]}: expected the shape of {names[0]}, {pair[0].shape}, found {pair[1].shape}.")
     for name, value in zip(names, pair, strict=True):
         if not value.size:
-            raise ValueError(f"{name} must hold at least one context and gene, found an array of shape {value.shape}.")
+            raise ValueError(f"{name}: expected at least one context and gene, found an array of shape {value.shape}.")
         if not np.all(np.isfinite(value)):
-            raise ValueError(f"{name} must be finite, found NaN or infinite values.")
+            raise ValueError(f"{name}: expected finite numbers, found NaN or infinite values.")
     return pair
 
 
@@ -54,7 +54,7 @@ def of_each(name: str, values: Any, like: np.ndarray) -> np.ndarray:
     """One vector for all rows, or one for each: ``(G,)`` or ``(K, G)`` to the shape of `like`."""
     array = dense(name, values)
     if array.ndim > 2 or np.atleast_2d(array).shape not in (like.shape, (1, like.shape[1])):
-        raise ValueError(f"{name} must have shape {like.shape[1:]} or {like.shape}, found {array.shape}.")
+        raise ValueError(f"{name}: expected shape {like.shape[1:]} or {like.shape}, found {array.shape}.")
     return np.broadcast_to(array, like.shape)
 
 
@@ -70,11 +70,11 @@ def two_samples(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     pair = dense("x", x).astype(float), dense("y", y).astype(float)
     for name, value in zip(("x", "y"), pair, strict=True):
         if value.ndim != 2 or len(value) == 0:
-            raise ValueError(f"{name} must be cells x genes with at least one cell, found shape {value.shape}.")
+            raise ValueError(f"{name}: expected cells x genes with at least one cell, found shape {value.shape}.")
         if not np.all(np.isfinite(value)):
-            raise ValueError(f"{name} must be finite, found NaN or infinite values.")
+            raise ValueError(f"{name}: expected finite numbers, found NaN or infinite values.")
     if pair[0].shape[1] != pair[1].shape[1]:
-        raise ValueError(f"y must have the genes of x, {pair[0].shape[1]}, found {pair[1].shape[1]}.")
+        raise ValueError(f"y: expected the genes of x, {pair[0].shape[1]}, found {pair[1].shape[1]}.")
     return pair
 
 
@@ -82,7 +82,7 @@ def probabilities(name: str, values: Any) -> np.ndarray:
     """Numbers between 0 and 1."""
     array = dense(name, values).astype(float)
     if not np.all((array >= 0) & (array <= 1)):
-        raise ValueError(f"{name} must lie between 0 and 1, found values outside or NaN.")
+        raise ValueError(f"{name}: expected numbers between 0 and 1, found others or NaN.")
     return array
 
 

@@ -43,6 +43,7 @@ def calibration(
         How many equal bins from 0 to 1.
     %(title)s
     %(axes)s
+    %(figure)s
 
     %(returns)s
 

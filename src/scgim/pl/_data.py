@@ -89,7 +89,7 @@ def with_regulators(fitted: Fitted, adata: Any, key: str, dose: str | float = "h
     """
     found = regulators_of(adata, key, dose)
     probability, effect, names = found.probability, found.activity, found.names  # (P, T)
-    shown = np.flatnonzero((probability >= 0.5).any(axis=0))
+    shown = np.flatnonzero((probability >= _keys.CALLED).any(axis=0))
     return replace(
         fitted,
         probability=np.hstack([fitted.probability, probability[:, shown]]),

@@ -9,7 +9,7 @@ from scgim import _keys
 from scgim._checks import AXES, FITTED, NAMES, TABLE, TEXT, checked, count, did_you_mean, or_none
 from scgim.get._tables import as_list, in_targets, perturbation_names
 from scgim.pl import _style
-from scgim.pl._data import find, read, with_regulators
+from scgim.pl._data import Fitted, find, read, with_regulators
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 COLORS = ("#c23b33", "#2f6db3", "#3f8f5b", "#b8862b", "#7a5ea8", "#4aa3a2", "#8a6d5a", "#c76aa0")
+LOGARITHMIC = 20.0  # times the lowest dose from which on the axis is logarithmic
 
 
 @_style.documented
@@ -64,6 +65,7 @@ def dose_response(
         Result of :func:`scgim.tl.dose_curves`: then the Hill curve of the drug is drawn, scaled to each effect at the highest dose, with its EC50 as
         a dotted line where it lies between the doses.
     %(axes)s
+    %(figure)s
 
     %(returns)s
 
@@ -83,45 +85,61 @@ def dose_response(
         raise ValueError(f"key={key!r}: no dose was registered; fit with scgim.tl.fit(adata, ..., dose_key=...).")
     fitted = with_regulators(read(adata, key), adata, key)
     row = find(fitted, perturbation)
-    if genes is None:
-        order = np.argsort(-fitted.probability[row], kind="stable")
-        chosen = [g for g in order[:n_genes] if fitted.probability[row, g] >= 0.5] or [int(order[0])]
-    else:
-        genes = as_list(genes)
-        unknown = [gene for gene in genes if gene not in fitted.genes]
-        if unknown:
-            raise KeyError(
-                f"genes: {unknown} are not among the fitted genes, found {fitted.genes[:5]} ...{did_you_mean(unknown[0], fitted.genes)}."
-            )
-        chosen = [fitted.genes.index(gene) for gene in genes]
+    chosen = _chosen(fitted, row, genes, n_genes)
+    nodes = [(fitted.genes[g], g >= adata.n_vars) for g in chosen]  # regulators stand behind the genes
     table = _curve(_keys.TARGETS.find(adata, key), params, fitted.perturbation[row])
+    parts = [table[(table["gene"] == name) & (table["regulator"] == regulator)] for name, regulator in nodes]
     ax, own = _style.axes(ax, (5.4, 3.0))
     _style.clean(ax)
     ax.axhline(0, color=_style.muted(), linewidth=0.8, zorder=1)
-    tops = []
-    for k, gene in enumerate(chosen):
-        part = table[(table["gene"] == fitted.genes[gene]) & (table["regulator"] == (gene >= adata.n_vars))]
-        color = COLORS[k % len(COLORS)]
-        dose, effect, sd = (part[c].to_numpy(float) for c in ("total_dose", "effect", "effect_sd"))
-        ax.fill_between(dose, effect - 2 * sd, effect + 2 * sd, color=color, alpha=0.16, linewidth=0)
-        label = f"{fitted.genes[gene]} (p {fitted.probability[row, gene]:.2f})"
-        ax.plot(dose, effect, color=color, linewidth=1.6, marker="o", markersize=4, label=_style.literal(label))
-        tops.append(effect[-1])
+    tops = _draw_effects(ax, parts, [name for name, _ in nodes], fitted.probability[row, chosen])
     dose = table["total_dose"].to_numpy(float)
     if curves is not None:
         _draw_curves(ax, _of_drug(curves, fitted.perturbation[row]), dose, tops)
-    if dose.min() > 0 and dose.max() / dose.min() > 20:
-        ax.set_xscale("log")
-    elif dose.min() == dose.max():  # one dose: no axis to invent
-        ax.set_xticks(dose[:1], [f"{dose[0]:g}"])
-    ax.set_title(
-        _style.literal(_style.shorten(fitted.perturbation[row], 44)), fontsize=10, loc="left", color=_style.ink()
-    )
-    ax.set_xlabel("dose", fontsize=9)
+    _dose_axis(ax, dose)
+    title = _style.literal(_style.shorten(fitted.perturbation[row], 44))
+    ax.set_title(title, fontsize=10, loc="left", color=_style.ink())
     ax.set_ylabel("effect", fontsize=9)
     place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)} if own else {"loc": "best"}  # not into a neighbour
     ax.legend(frameon=False, fontsize=8, labelcolor=_style.ink(), **place)
     return _style.finish(ax.figure, ax, own=own, show=show, save=save, return_fig=return_fig)
+
+
+def _chosen(fitted: Fitted, row: int, genes: str | Sequence[str] | None, n_genes: int) -> list[int]:
+    """The genes asked for, or the targets, or the most probable one."""
+    if genes is None:
+        order = np.argsort(-fitted.probability[row], kind="stable")
+        called = [int(g) for g in order[:n_genes] if fitted.probability[row, g] >= _keys.CALLED]
+        return called or [int(order[0])]
+    named = as_list(genes)
+    unknown = [gene for gene in named if gene not in fitted.genes]
+    if unknown:
+        raise KeyError(
+            f"genes: {unknown} are not among the fitted genes, found {fitted.genes[:5]} ...{did_you_mean(unknown[0], fitted.genes)}."
+        )
+    return [fitted.genes.index(gene) for gene in named]
+
+
+def _draw_effects(ax: Any, parts: "list[pd.DataFrame]", names: list[str], probability: np.ndarray) -> list[float]:
+    """Effects at the doses with two standard deviations, by gene; those at the highest dose."""
+    tops = []
+    for k, (part, name, p) in enumerate(zip(parts, names, probability, strict=True)):
+        color = COLORS[k % len(COLORS)]
+        dose, effect, sd = (part[c].to_numpy(float) for c in ("total_dose", "effect", "effect_sd"))
+        ax.fill_between(dose, effect - 2 * sd, effect + 2 * sd, color=color, alpha=0.16, linewidth=0)
+        label = _style.literal(f"{name} (p {p:.2f})")
+        ax.plot(dose, effect, color=color, linewidth=1.6, marker="o", markersize=4, label=label)
+        tops.append(float(effect[-1]))
+    return tops
+
+
+def _dose_axis(ax: Any, dose: np.ndarray) -> None:
+    """Logarithmic where doses differ much; of one dose, that one."""
+    if dose.min() > 0 and dose.max() / dose.min() > LOGARITHMIC:
+        ax.set_xscale("log")
+    elif dose.min() == dose.max():
+        ax.set_xticks(dose[:1], [f"{dose[0]:g}"])
+    ax.set_xlabel("dose", fontsize=9)
 
 
 def _of_drug(curves: "pd.DataFrame", name: str) -> Any:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from scgim import _keys
 from scgim.get._downstream import mean_change
 from scgim.pl import _network, _style
 from scgim.pl._data import Fitted
@@ -89,7 +90,7 @@ def _choose(
     """Targets, or the most probable one, genes that regulators act on, and those downstream that change most."""
     exact = fitted.exact and (not regulators or added is not None)
     probability, effect = fitted.probability[row], fitted.effect[row]
-    targets = np.flatnonzero(probability >= 0.5).tolist()
+    targets = np.flatnonzero(probability >= _keys.CALLED).tolist()
     sure = bool(targets) or bool(regulators)
     if not sure:
         targets = [int(probability.argmax())]

@@ -53,6 +53,7 @@ def drug_similarity(
         Show at most this many, those with the strongest effects.
     %(title)s
     %(axes)s
+    %(figure)s
 
     %(returns)s
 

@@ -1,6 +1,6 @@
 """The causal graph as a layered picture."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from mudata import MuData
+
+MOST_EDGES = 70  # drawn unless another number is asked for
+FEW_GENES = 40  # of which all are drawn
+LEAST = 1e-3  # probability with which the strength of an edge is counted at least
 
 
 @_style.documented
@@ -57,6 +61,7 @@ def graph(
     %(gene_symbols)s
     %(title)s
     %(axes)s
+    %(figure)s
 
     %(returns)s
 
@@ -70,48 +75,68 @@ def graph(
     >>> scgim.pl.graph(adata)
     """
     from matplotlib.patches import Patch
-    from scipy.sparse import coo_matrix, csr_matrix
 
-    weights = coo_matrix(_keys.GRAPH.find(adata, key))  # (G, G)
-    probability = csr_matrix(_keys.GRAPH_PROBABILITY.find(adata, key))  # (G, G)
-    target_probability = np.asarray(_keys.TARGET_PROBABILITY.find(adata, key))  # (G, K)
     names = gene_names(adata, gene_symbols)
-    edges = [
-        (int(i), int(j), float(w), float(probability[i, j]))
-        for i, j, w in zip(weights.row, weights.col, weights.data, strict=True)
-        if w != 0 and i != j and probability[i, j] >= min_probability
-    ]
-    total, limit = len(edges), 70 if n_edges is None else n_edges
-    edges = sorted(edges, key=lambda e: -abs(e[2]) * max(e[3], 1e-3))[:limit]
-    linked = sorted({e[0] for e in edges} | {e[1] for e in edges})
-    genes = list(range(len(names))) if total <= limit and len(names) <= 40 else linked
-    if not genes:
-        genes = list(range(min(len(names), 40)))
+    every = _edges(_keys.GRAPH.find(adata, key), _keys.GRAPH_PROBABILITY.find(adata, key), min_probability)
+    edges = sorted(every, key=lambda e: -abs(e.weight) * max(e.probability, LEAST))[: n_edges or MOST_EDGES]
+    genes = _genes(edges, len(names), whole=len(edges) == len(every))
     index = {gene: k for k, gene in enumerate(genes)}
-    share = _share(target_probability, genes)
+    share = _share(np.asarray(_keys.TARGET_PROBABILITY.find(adata, key)), genes)
     label = _style.labels([names[g] for g in genes], 14)
     nodes = [
         _network.Node(text, fill=_shade(s), text=_style.readable(_shade(s)))
         for text, s in zip(label, share, strict=True)
     ]
-    scene = _network.compose(
-        nodes, [_network.Edge(index[i], index[j], w, alpha=0.35 + 0.65 * min(p, 1.0)) for i, j, w, p in edges]
-    )
+    lines = [
+        _network.Edge(index[e.cause], index[e.gene], e.weight, alpha=0.35 + 0.65 * min(e.probability, 1.0))
+        for e in edges
+    ]
+    scene = _network.compose(nodes, lines)
     ax, own = _style.axes(ax, lambda: _network.figure_for(scene, title=True)[1])
     _network.draw(ax, scene)
     shaded = [Patch(facecolor=_shade(0.6), edgecolor=_style.outline(), label="targeted")] if share.any() else None
     _network.edge_legend(ax, shaded)
     if title is None:
-        title = f"{len(genes)} genes, {total} edges"
-        if len(edges) < total:
-            title = f"{len(edges)} strongest of {total} edges, {len(genes)} of {len(names)} genes"
+        title = f"{len(genes)} genes, {len(every)} edges"
+        if len(edges) < len(every):
+            title = f"{len(edges)} strongest of {len(every)} edges, {len(genes)} of {len(names)} genes"
     ax.set_title(_style.literal(title), fontsize=10, color=_style.muted(), loc="center")
     return _style.finish(ax.figure, ax, own=own, show=show, save=save, return_fig=return_fig)
 
 
+class Link(NamedTuple):
+    """An edge between two genes."""
+
+    cause: int
+    gene: int
+    weight: float
+    probability: float
+
+
+def _edges(weights: Any, probability: Any, least: float) -> list[Link]:
+    """Edges of matrices ``(G, G)`` that are at least so probable."""
+    from scipy.sparse import coo_matrix, csr_matrix
+
+    graph, chance = coo_matrix(weights), csr_matrix(probability)
+    links = [
+        Link(int(i), int(j), float(w), float(chance[i, j]))
+        for i, j, w in zip(graph.row, graph.col, graph.data, strict=True)
+        if w != 0 and i != j
+    ]
+    return [link for link in links if link.probability >= least]
+
+
+def _genes(edges: list[Link], n_genes: int, *, whole: bool) -> list[int]:
+    """Those that edges join, or all of few genes where the graph is shown whole or there is no edge."""
+    if whole and n_genes <= FEW_GENES:
+        return list(range(n_genes))
+    linked = sorted({e.cause for e in edges} | {e.gene for e in edges})
+    return linked or list(range(min(n_genes, FEW_GENES)))
+
+
 def _share(probability: np.ndarray, genes: list[int]) -> np.ndarray:
     """How much each gene is targeted, 0 to 1, against the most targeted one."""
-    count = (probability[genes] >= 0.5).sum(1) if probability.size else np.zeros(len(genes))
+    count = (probability[genes] >= _keys.CALLED).sum(1) if probability.size else np.zeros(len(genes))
     return count / max(1, count.max())
 
 

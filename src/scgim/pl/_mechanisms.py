@@ -65,13 +65,14 @@ def mechanisms(
     dose
         ``"highest"`` shows the highest dose of each perturbation, ``"all"`` one row a dose, a number this dose.
     n_genes
-        Show at most this many genes, the first target of every row before others. By default 40, or as many as first targets need, at the most
-        80, and of more genes than that those with a dot alone; and 25 for one perturbation.
+        Show at most this many genes, the first target of every row before others. By default 40, or as many as first
+        targets need, at the most 80, and of more genes than that those with a dot alone; and 25 for one perturbation.
     n_perturbations
         Show at most this many perturbations, those with the strongest effects, each with all doses asked for. By default 60.
     %(gene_symbols)s
     %(title)s
     %(axes)s
+    %(figure)s
 
     %(returns)s
 
@@ -132,7 +133,7 @@ def _regulators(row: int, adata: Any, key: str, dose: str | float) -> list[_down
             float(found.activity[row, t]),
             acted_on(adata, key, found.names[t]),
         )
-        for t in np.flatnonzero(found.probability[row] >= 0.5)
+        for t in np.flatnonzero(found.probability[row] >= _keys.CALLED)
     ]
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from scgim import _keys
 from scgim.pl import _style
 from scgim.pl._data import Fitted
 
@@ -30,17 +31,15 @@ def choose(fitted: Fitted, order: list[int], n_genes: int | None, n_rows: int | 
     limit = min(max(40, len(first_of)), 80) if n_genes is None else n_genes
     genes = list(order)
     if len(genes) > limit:
-        weight = np.where(probability >= 0.5, probability, 0.0).sum(0) + 1e-3 * probability.sum(0)  # (G,)
+        weight = np.where(probability >= _keys.CALLED, probability, 0.0).sum(0) + 1e-3 * probability.sum(0)  # (G,)
         ranked = [*first_of, *np.argsort(-weight, kind="stable").tolist()]  # no row without its first target
-        drawn = [
-            g for g in ranked if n_genes is not None or probability[:, g].max() >= DRAWN
-        ] or ranked  # no empty columns
-        best = set(list(dict.fromkeys(drawn))[:limit])
+        drawn = [g for g in ranked if n_genes is not None or probability[:, g].max() >= DRAWN]
+        best = set(list(dict.fromkeys(drawn or ranked))[:limit])  # no empty columns
         genes = [g for g in genes if g in best]
     place = {gene: k for k, gene in enumerate(genes)}
 
     def first(row: int) -> tuple[Any, ...]:
-        hit = sorted(place[g] for g in genes if probability[row, g] >= 0.5)
+        hit = sorted(place[g] for g in genes if probability[row, g] >= _keys.CALLED)
         if not hit:
             return (1, [], 0.0, row)
         return (0, hit[:2], fitted.effect[row, genes[hit[0]]], row)
@@ -64,7 +63,9 @@ def _strongest(fitted: Fitted, strength: np.ndarray, most: int) -> list[int]:
     return [row for row, name in enumerate(fitted.perturbation) if name in kept]
 
 
-MARKERS = {"shift": "o", "hard": "s", "activity": "D", "regulator": "^"}
+USUAL = "shift"
+"""Kind of intervention that needs no legend where it is the only one."""
+MARKERS = {USUAL: "o", "hard": "s", "activity": "D", "regulator": "^"}
 """Form of a dot by the kind of intervention."""
 AREA = {"activity": 0.55, "hard": 0.8}
 """Forms that are larger than a circle of the same nominal size."""
@@ -88,34 +89,45 @@ def draw(
     ax: Any, fitted: Fitted, rows: list[int], genes: list[int], labels: list[str], unit: float, colors: str
 ) -> None:
     """Draw the dots; ``unit`` is the distance of two dots in points, ``colors`` what colours stand for."""
+    biggest = (0.86 * unit) ** 2
+    for stripe in range(0, len(rows), 2):
+        ax.axhspan(stripe - 0.5, stripe + 0.5, color=_style.stripe(), linewidth=0, zorder=0)
+    ax.vlines(np.arange(len(genes)), -0.5, len(rows) - 0.5, color=_style.faint(), linewidth=0.5, zorder=1)
+    norm = _dots(ax, fitted, rows, genes, biggest)
+    ax.set_xlim(-0.6, len(genes) - 0.4)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    _names(ax, fitted, rows, genes, labels, unit)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    _legends(ax, norm, biggest, unit, colors)
+
+
+def _dots(ax: Any, fitted: Fitted, rows: list[int], genes: list[int], biggest: float) -> Any:
+    """One dot for each perturbation and gene, at most `biggest` square points; the scale of their colours."""
     probability = fitted.probability[np.ix_(rows, genes)]  # (rows, genes)
     effect = fitted.effect[np.ix_(rows, genes)]
-    norm = _style.symmetric(effect[probability >= 0.5])
+    norm = _style.symmetric(effect[probability >= _keys.CALLED])
     y, x = np.nonzero(probability >= DRAWN)
-    p = probability[y, x]
-    biggest = (0.86 * unit) ** 2
-    for k in range(len(rows)):
-        if k % 2 == 0:
-            ax.axhspan(k - 0.5, k + 0.5, color=_style.stripe(), linewidth=0, zorder=0)
-    ax.vlines(np.arange(len(genes)), -0.5, len(rows) - 0.5, color=_style.faint(), linewidth=0.5, zorder=1)
-    strong = p >= 0.5
-    kind = fitted.kind[np.ix_(rows, genes)][y, x]
+    chance, kind = probability[y, x], fitted.kind[np.ix_(rows, genes)][y, x]
+    called = chance >= _keys.CALLED
     for name in dict.fromkeys(kind):
         at = kind == name
         ax.scatter(
-            x[at], y[at], s=biggest * p[at] * AREA.get(name, 1.0), c=effect[y[at], x[at]], cmap=_style.diverging(), norm=norm, zorder=3,
-            marker=MARKERS.get(name, "o"), linewidths=np.where(strong[at], 0.7, 0.3),
-            edgecolors=np.where(strong[at], _style.ink(), _style.outline()),
+            x[at], y[at], s=biggest * chance[at] * AREA.get(name, 1.0), c=effect[y[at], x[at]], cmap=_style.diverging(), norm=norm,
+            zorder=3, marker=MARKERS.get(name, "o"), linewidths=np.where(called[at], 0.7, 0.3),
+            edgecolors=np.where(called[at], _style.ink(), _style.outline()),
         )  # fmt: skip
-    shown = list(dict.fromkeys(kind[strong]))
-    if len(shown) > 1 or (shown and shown[0] != "shift"):
+    shown = list(dict.fromkeys(kind[called]))
+    if set(shown) - {USUAL}:
         _kind_legend(ax, shown)
-    ax.set_xlim(-0.6, len(genes) - 0.4)
-    ax.set_ylim(len(rows) - 0.5, -0.5)
+    return norm
+
+
+def _names(ax: Any, fitted: Fitted, rows: list[int], genes: list[int], labels: list[str], unit: float) -> None:
+    """Genes above, upright where they do not fit; perturbations left, in grey italics where they have no target."""
     size = float(np.clip(unit * 0.47, 4.5, 9.0))
-    ax.set_xticks(
-        np.arange(len(genes)), [_style.literal(name) for name in _style.labels([fitted.genes[g] for g in genes], 16)]
-    )
+    above = _style.labels([fitted.genes[g] for g in genes], 16)
+    ax.set_xticks(np.arange(len(genes)), [_style.literal(name) for name in above])
     ax.set_yticks(np.arange(len(rows)), [_style.literal(label) for label in labels])
     ax.xaxis.tick_top()
     ax.grid(visible=False)
@@ -124,12 +136,9 @@ def draw(
     for text in ax.get_xticklabels():
         text.set(rotation=90 if long else 0, ha="center", va="bottom")
     for text, row in zip(ax.get_yticklabels(), rows, strict=True):
-        if fitted.probability[row].max(initial=0.0) < 0.5:
+        if fitted.probability[row].max(initial=0.0) < _keys.CALLED:
             text.set_color(_style.muted())
             text.set_style("italic")
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-    _legends(ax, norm, biggest, unit, colors)
 
 
 def _kind_legend(ax: Any, kinds: list[str]) -> None:

@@ -59,6 +59,7 @@ def regulators(
         Show at most this many perturbations, those with the strongest changes, each with all doses asked for.
     %(title)s
     %(axes)s
+    %(figure)s
 
     %(returns)s
 

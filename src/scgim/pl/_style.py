@@ -195,13 +195,7 @@ documented = splice(
                 Title of the picture.""",
         "axes": """
             ax
-                Axes to draw into, made if not given.
-            show
-                Show the figure instead of returning the axes.
-            save
-                File to write the figure to; its ending says the format.
-            return_fig
-                Return the figure.""",
+                Axes to draw into, made if not given.""",
         "figure": """
             show
                 Show the figure instead of returning the axes.

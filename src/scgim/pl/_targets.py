@@ -7,7 +7,7 @@ import numpy as np
 from scgim import _keys
 from scgim._checks import FITTED, TEXT, checked, count, number, or_none
 from scgim.get import targets as target_table
-from scgim.get._tables import find_perturbation
+from scgim.get._tables import as_log_odds, find_perturbation
 from scgim.pl import _style
 from scgim.pl._drawing.labels import beside
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 UNSURE = 5  # genes named where none is sure
 MOST = 50.0  # log odds drawn at the most: beyond, the height would say nothing but the number of cells
-LIMIT = 1e-6  # probabilities are kept this far from 0 and 1 where log odds are made of them
 
 
 @_style.documented
@@ -50,9 +49,10 @@ def targets(
 ) -> "Axes | Figure | None":
     """Draw the effect on each gene against the log odds that the gene is a target.
 
-    The picture that a volcano plot is for changes, for direct targets: to the right what a perturbation raises, to the left what it
-    lowers, and the surer the higher (log odds beyond 50 are drawn at 50). Genes above the line of ``min_probability`` are coloured, and the first of them named;
-    where there are none, the five genes with the highest log odds are named.
+    The picture that a volcano plot is for changes, for direct targets: to the right what a perturbation raises, to the
+    left what it lowers, and the surer the higher (log odds beyond 50 are drawn at 50). Genes above the line of
+    ``min_probability`` are coloured, and the first of them named; where there are none, the five genes with the highest
+    log odds are named.
 
     Parameters
     ----------
@@ -67,6 +67,7 @@ def targets(
     %(gene_symbols)s
     %(title)s
     %(axes)s
+    %(figure)s
 
     %(returns)s
 
@@ -123,5 +124,4 @@ def log_odds(table: Any) -> np.ndarray:
     """Log odds of a target, as the fit has written them or, in older results, from the probabilities."""
     if "log_odds" in table:
         return table["log_odds"].to_numpy(float)
-    p = np.clip(table["probability"].to_numpy(float), LIMIT, 1 - LIMIT)
-    return np.log(p) - np.log1p(-p)
+    return as_log_odds(table["probability"].to_numpy(float))

@@ -16,7 +16,7 @@ def target(adata: Any, *, copy: bool) -> Any:
     if copy:
         return adata.copy()
     if getattr(adata, "is_view", False):
-        raise ValueError("adata is a view of another object. Pass adata.copy(), or use copy=True.")
+        raise ValueError("adata: found a view of another object; pass adata.copy(), or use copy=True.")
     return adata
 
 
@@ -45,11 +45,11 @@ def doses(adata: Any, argument: str, key: str) -> np.ndarray:
         number = values.astype(float).to_numpy()
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"{argument}={key!r} must hold numbers, found values such as {values.iloc[0]!r}. "
+            f"{argument}={key!r}: expected numbers, found values such as {values.iloc[0]!r}. "
             f"Use scgim.pp.encode_doses(adata, {key!r}) first."
         ) from error
     if not np.all(np.isfinite(number) & (number >= 0)):
-        raise ValueError(f"{argument}={key!r} must hold finite doses of at least 0, found negative or missing ones.")
+        raise ValueError(f"{argument}={key!r}: expected finite doses of at least 0, found negative or missing ones.")
     return number
 
 
@@ -57,7 +57,7 @@ def as_list(argument: str, key: str | Sequence[str]) -> list[str]:
     """One key or several, as a list without repetition."""
     keys = [key] if isinstance(key, str) else list(key)
     if not keys or len(set(keys)) < len(keys):
-        raise ValueError(f"{argument} must name one column or several distinct ones, found {key!r}.")
+        raise ValueError(f"{argument}: expected one column or several distinct ones, found {key!r}.")
     return keys
 
 
@@ -77,7 +77,7 @@ def perturbations(
         dose_keys = as_list("dose_key", dose_key)
         if len(dose_keys) != len(drug_keys):
             raise ValueError(
-                f"dose_key must name {len(drug_keys)} columns as perturbation_key does, found {dose_keys}."
+                f"dose_key: expected {len(drug_keys)} columns as perturbation_key does, found {dose_keys}."
             )
         amount = np.column_stack([doses(adata, "dose_key", key) for key in dose_keys])
     table = pd.DataFrame(np.column_stack([drugs, amount]))

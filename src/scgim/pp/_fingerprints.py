@@ -84,7 +84,7 @@ def _unpack(smiles: pd.Series | Mapping[str, str]) -> tuple[list[str], list[Any]
     """Drugs and their SMILES."""
     if not isinstance(smiles, pd.Series | Mapping):
         raise TypeError(
-            "smiles must be a pandas Series with drugs as index, or a mapping from drug to SMILES, "
+            "smiles: expected a pandas Series with drugs as index, or a mapping from drug to SMILES, "
             f"found {type(smiles).__name__}."
         )
     series = smiles if isinstance(smiles, pd.Series) else pd.Series(dict(smiles), dtype=object)

@@ -121,18 +121,15 @@ def select_genes(
     size = adata.n_obs * wanted * 4 / 1e9
     if not size <= max_gb:
         raise TooLargeError(
-            f"max_gb: expected at most {max_gb:g} GB, found {wanted} genes x {adata.n_obs} cells of {size:.2g} GB as float32, more than max_gb={max_gb:g}. Choose fewer "
-            "genes or cells, or raise max_gb if the memory is there."
+            f"max_gb={max_gb:g}: expected at most so many GB, found {wanted} genes x {adata.n_obs} cells of {size:.2g} GB as float32; "
+            "choose fewer genes or cells, or raise max_gb if the memory is there."
         )
     chosen, score = listed.copy(), None
     if method != "listed":
         if method == "responsive":
-            score = _responsive(
-                adata,
-                layer,
-                perturbations(adata, [] if perturbation_key is None else perturbation_key, str(control), dose_key),
-                min_fraction,
-            )
+            columns = [] if perturbation_key is None else perturbation_key
+            kinds = perturbations(adata, columns, str(control), dose_key)
+            score = _responsive(adata, layer, kinds, min_fraction)
         else:
             score = _variable(adata, layer, n_genes, min_fraction)
         rank = np.argsort(np.where(listed | np.isnan(score), np.inf, -score), kind="stable")
@@ -150,7 +147,7 @@ def select_genes(
 def _listed(adata: Any, genes: Sequence[str] | None) -> np.ndarray:
     """Which genes are asked for by name, (n_vars,) bool."""
     if isinstance(genes, str):
-        raise ValueError(f"genes must be a list of names, found the string {genes!r}.")
+        raise ValueError(f"genes: expected a list of names, found the string {genes!r}.")
     wanted = [] if genes is None else list(genes)
     unknown = [gene for gene in wanted if gene not in adata.var_names]
     if unknown:
@@ -171,9 +168,9 @@ def _check(
 ) -> None:
     """Refuse what does not fit together."""
     if method == "listed" and not listed.any():
-        raise ValueError("genes must be given for method='listed', found none.")
+        raise ValueError("genes: expected names for method='listed', found none.")
     if method == "responsive" and (perturbation_key is None or control is None):
-        raise ValueError("perturbation_key and control must be given for method='responsive'.")
+        raise ValueError("perturbation_key and control: expected both for method='responsive', found one or none.")
     if layer is not None and layer not in adata.layers:
         found = [name for name in adata.layers if name is not None]
         raise KeyError(f"layer={layer!r} is not in adata.layers; expected None for adata.X, or one of {found}.")
@@ -191,14 +188,13 @@ def _responsive(adata: Any, layer: str | None, kinds: list, min_fraction: float)
     """Mean over contexts of the squared z score of the change, (n_vars,); NaN where a gene is too rare or constant."""
     from scipy import sparse
 
-    order = {
-        kind: k for k, kind in enumerate(sorted(set(kinds), key=lambda kind: (len(kind), sorted(kind))))
-    }  # control first
+    control_first = sorted(set(kinds), key=lambda kind: (len(kind), sorted(kind)))
+    order = {kind: k for k, kind in enumerate(control_first)}
     context = np.array([order[kind] for kind in kinds])
     n_contexts = len(order)
     if n_contexts < 2:
         raise ValueError(
-            "control: found no perturbed cell beside it, and method='responsive' needs some; use method='variable'."
+            "control: expected perturbed cells beside it for method='responsive', found none; use method='variable'."
         )
     n = np.bincount(context, minlength=n_contexts).astype(float)
     columns = np.flatnonzero(_present(adata, layer) >= min_fraction * n.sum())  # the others need no memory

@@ -69,7 +69,7 @@ def split_combinations(
     ... )
     """
     if not separator:
-        raise ValueError("separator must not be empty.")
+        raise ValueError("separator: expected text, found none.")
     drugs = names(adata, "perturbation_key", perturbation_key)
     dose = np.full(adata.n_obs, "0", dtype=object)
     if dose_key is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from scgim import _keys
 from scgim._checks import MODEL, SEED, TEXT, checked, count, or_none
 from scgim._core.effects import Effects
 from scgim.tl._calibration import arguments_of, calibrate
@@ -125,7 +126,7 @@ def _support(model: GIM) -> pd.DataFrame:
     """Cells, doses and batches behind each target."""
     fit, design = model.fitted, model.design
     found = _at_highest_dose(model)
-    drug, gene = np.nonzero(found.probability >= 0.5)
+    drug, gene = np.nonzero(found.probability >= _keys.CALLED)
     there = design.dose > 0  # (K, D)
     n_cells = (there * design.n_cells[:, None]).sum(0)
     n_doses = np.array([len(np.unique(design.dose[there[:, d], d])) for d in range(len(fit.drugs))])
@@ -166,7 +167,7 @@ def _similar(model: GIM) -> pd.DataFrame:
     mean = p * a
     variance = p * (sd**2 + a**2) - mean**2  # of effect x target indicator
     first, second = np.triu_indices(len(fit.drugs), 1)
-    target = p >= 0.5
+    target = p >= _keys.CALLED
     z = np.zeros(len(first))
     same = np.zeros(len(first), bool)
     for start in range(0, len(first), 4096):  # blocks of pairs

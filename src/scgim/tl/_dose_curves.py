@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("perturbation", "e0", "emax", "slope", "ec50", "ec50_se", "r_squared", "ec50_in_range", "n_doses", "n_cells")
 """Of the table; all but the first and the last two are those of pertpy's ``fit_dose_response``."""
+NO_CHANGE = 1e-12  # length of a change below which it has no direction
 
 
 @checked(model=MODEL)
@@ -61,32 +62,42 @@ def dose_curves(model: GIM) -> pd.DataFrame:
         )
     train = read_training(model, 0, np.random.default_rng(0))
     control = control_means(model, train)[design.group]  # (K, G)
-    change = train.mean - control
     log_sd = np.sqrt((curves.axes[:, :, 0] ** 2).sum(axis=0))  # (D,), of log ec50
-    of = model.study.features
     rows = []
     for d, drug in enumerate(model.fitted.drugs):
         contexts = design.alone(d)
         if not len(contexts):
             continue
-        dose, n_cells = design.dose[contexts, d], train.n[contexts]
-        top = contexts[np.argmax(dose)]
-        features = of.values[[top]] if of is not None and of.rows_are == "context" else None
-        ask = model.contexts.iloc[[top]].drop(columns="n_cells")
-        along = model.predict_mean(ask, features=features).to_numpy()[0] - control[top]
-        unit = along / max(float(np.linalg.norm(along)), 1e-12)  # (G,)
-        response = change[contexts] @ unit  # (k,)
-        h = hill(dose, curves.ec50[d], curves.hill[d])
-        emax = response_at_full_effect(response, h, n_cells)
-        low, high = float(dose.min()), float(dose.max())
-        ec50 = float(curves.ec50[d])
-        error = ec50 * float(log_sd[d]) if log_sd[d] > 0 else np.nan
+        dose, n_cells, ec50 = design.dose[contexts, d], train.n[contexts], float(curves.ec50[d])
+        along = _direction(model, contexts[np.argmax(dose)], control)
+        response = (train.mean - control)[contexts] @ along  # (k,)
+        height = hill(dose, curves.ec50[d], curves.hill[d])
+        emax = response_at_full_effect(response, height, n_cells)
         n_doses = len(np.unique(dose))
-        fit = r_squared(response, emax * h) if n_doses > 1 else np.nan
         rows.append(
-            (drug, 0.0, emax, float(curves.hill[d]), ec50, error, fit, low < ec50 < high, n_doses, int(n_cells.sum()))
+            {
+                "perturbation": drug,
+                "e0": 0.0,
+                "emax": emax,
+                "slope": float(curves.hill[d]),
+                "ec50": ec50,
+                "ec50_se": ec50 * float(log_sd[d]) if log_sd[d] > 0 else np.nan,
+                "r_squared": r_squared(response, emax * height) if n_doses > 1 else np.nan,
+                "ec50_in_range": float(dose.min()) < ec50 < float(dose.max()),
+                "n_doses": n_doses,
+                "n_cells": int(n_cells.sum()),
+            }
         )
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _direction(model: GIM, context: int, control: np.ndarray) -> np.ndarray:
+    """Unit vector ``(G,)`` of the change that is predicted in a context; `control` ``(K, G)`` are the means without a drug."""
+    of = model.study.features
+    features = of.values[[context]] if of is not None and of.rows_are == "context" else None
+    asked = model.contexts.iloc[[context]].drop(columns="n_cells")
+    change = model.predict_mean(asked, features=features).to_numpy()[0] - control[context]
+    return np.asarray(change / max(float(np.linalg.norm(change)), NO_CHANGE))
 
 
 def response_at_full_effect(response: np.ndarray, h: np.ndarray, weight: np.ndarray) -> float:

@@ -82,8 +82,8 @@ def intervene(
     TypeError
         An argument is of the wrong type.
     ValueError
-        A gene is named twice or none is; regulators are named of a model without; data are negative, so that 0 does not mean absent, and `scale` or `knockout` is asked for;
-        or the population has no cells.
+        A gene is named twice or none is; regulators are named of a model without; data are negative, so that 0 does not
+        mean absent, and `scale` or `knockout` is asked for; or the population has no cells.
 
     Examples
     --------

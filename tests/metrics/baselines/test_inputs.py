@@ -42,7 +42,7 @@ def test_constant_features_do_no_harm(linear_world):
 def test_wrong_inputs_are_refused(name, linear_world):
     x, y, new, _, control = linear_world
     baseline = MEAN_BASELINES[name]
-    with pytest.raises(ValueError, match="train_means must have one row"):
+    with pytest.raises(ValueError, match="train_means: expected one row"):
         baseline(x, y[:-1], new, control_mean=control)
     with pytest.raises(ValueError, match="columns of train_features"):
         baseline(x, y, new[:, :1], control_mean=control)

@@ -8,21 +8,6 @@ from scgim._core.structure.prior import Prior
 from scgim.model._neural.batch import Sample, as_graph, reachable, topological, train_batch
 from scgim.model._neural.parents import join, propose, search_parents
 
-
-def interaction(n=1500, seed=0):
-    """Gene 2 is the product of genes 0 and 1: no additive mechanism sees it. Gene 3 follows gene 2, not linearly."""
-    rng = np.random.default_rng(seed)
-    unit = np.r_[-1, np.arange(4)]
-    context = np.repeat(np.arange(5), [n - 800, 200, 200, 200, 200])
-    shift = np.zeros((5, 4))
-    shift[1 + np.arange(4), np.arange(4)] = 1.5
-    x = rng.normal(size=(n, 4)) + shift[context]
-    x[:, 2] = 1.5 * np.tanh(x[:, 0] * x[:, 1]) + 0.4 * rng.normal(size=n) + shift[context, 2]
-    x[:, 3] = np.sin(1.5 * x[:, 2]) + 0.4 * rng.normal(size=n) + shift[context, 3]
-    z = (x - x.mean(0)) / x.std(0)
-    return Sample(torch.as_tensor(z, dtype=torch.float32), torch.as_tensor(context), unit, np.zeros(5, int))
-
-
 TRUE = np.zeros((4, 4), bool)
 TRUE[[0, 1, 2], [2, 2, 3]] = True
 
@@ -32,7 +17,7 @@ TRUE[[0, 1, 2], [2, 2, 3]] = True
     [[[], [], [0], []], [[], [0], [0, 1], [0, 2]], [[], [], [0, 1, 3], []]],
     ids=["missing edges", "edges too many", "a turned edge"],
 )
-def test_search_mends_the_graph(parents):
+def test_search_mends_the_graph(interaction, parents):
     order = topological([tuple(p) for p in parents], np.array([0, 1, 3, 2] if 3 in parents[2] else [0, 1, 2, 3]))
     start = search_parents(interaction(), order, [np.array(p, int) for p in parents], n_epochs=60, batch_size=256)
     assert np.array_equal(as_graph(start.batch.parents), TRUE)
@@ -42,7 +27,7 @@ def test_search_mends_the_graph(parents):
     assert all(position[i] < position[j] for i, j in np.argwhere(TRUE))
 
 
-def test_each_gene_keeps_the_form_that_is_chosen():
+def test_each_gene_keeps_the_form_that_is_chosen(interaction):
     cells, parents = interaction(), [(), (0,), (0, 1), (2,)]
     smooth, bent = (
         train_batch(cells, np.arange(4), parents, Prior.default(4), n_epochs=2, n_hidden=6, bent=bent)
@@ -62,7 +47,7 @@ def test_each_gene_keeps_the_form_that_is_chosen():
     assert again.networks.n_hinges().tolist() == [0, 0, 3, 3]
 
 
-def test_forbidden_edges_are_not_proposed():
+def test_forbidden_edges_are_not_proposed(interaction):
     probability = np.full((4, 4), 0.5)
     probability[0, 2] = 0.0
     prior = Prior.default(4, probability)
@@ -81,7 +66,7 @@ def test_moves_keep_graphs_acyclic():
     assert ("turn", (0, 2)) not in {(m.kind, m.edge) for m in moves}
 
 
-def test_one_gene_has_no_parents():
+def test_one_gene_has_no_parents(interaction):
     cells = interaction(n=900)
     alone = Sample(cells.z[:, :1], cells.context, np.array([-1, 0, -1, -1, -1]), np.zeros(5, int))
     start = search_parents(alone, np.arange(1), [np.array([], int)], n_epochs=5, batch_size=256, n_rounds=1)

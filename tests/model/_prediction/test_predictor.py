@@ -183,6 +183,8 @@ def test_continuous_covariates_are_added_back() -> None:
 class Decoder:
     """Stands for a map from features: the first feature is the shift of gene c."""
 
+    known = None
+
     def decode(self, features: np.ndarray, dose: np.ndarray, drug: np.ndarray) -> tuple[np.ndarray, ...]:
         probability, effect = np.zeros((len(dose), 3)), np.zeros((len(dose), 3))
         probability[:, 2], effect[:, 2] = 1.0, features[:, 0] * dose

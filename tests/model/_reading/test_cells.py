@@ -18,20 +18,8 @@ N, G, K = 300, 5, 4
 M = 50
 
 
-def chunks_of(adata: ad.AnnData, **kwargs) -> Cells:
-    return Cells(adata, SPEC, adata.obs["context"].to_numpy(), **kwargs)
-
-
-def assert_same(a, b, tolerance: float = 1e-10) -> None:
-    for name in ("n", "mean", "within", "loc", "scale", "slope", "scatter"):
-        x, y = getattr(a, name), getattr(b, name)
-        assert (x is None) == (y is None)
-        if x is not None:
-            assert np.abs(x - y).max() <= tolerance * np.abs(y).max(), name
-
-
 @pytest.mark.parametrize("form", ["csr", "dask", "dask sparse"])
-def test_covariates_are_removed_before_the_sums(cells, form, tmp_path, rng):
+def test_covariates_are_removed_before_the_sums(chunks_of, assert_same, cells, form, tmp_path, rng):
     values = rng.normal(size=(N, 2))
     index = cells.obs["context"].to_numpy()
     adjustment = fit_adjustment(Cells(cells, SPEC, index, covariates=values), K)

@@ -18,22 +18,10 @@ SPEC = anndata_spec(SETUP)
 N, G, K = 300, 5, 4
 
 
-def chunks_of(adata: ad.AnnData, **kwargs) -> Cells:
-    return Cells(adata, SPEC, adata.obs["context"].to_numpy(), **kwargs)
-
-
-def assert_same(a, b, tolerance: float = 1e-10) -> None:
-    for name in ("n", "mean", "within", "loc", "scale", "slope", "scatter"):
-        x, y = getattr(a, name), getattr(b, name)
-        assert (x is None) == (y is None)
-        if x is not None:
-            assert np.abs(x - y).max() <= tolerance * np.abs(y).max(), name
-
-
 @pytest.mark.parametrize("form", systems.FORMS)
 @pytest.mark.parametrize("mechanism", ["linear", "additive"])
 @pytest.mark.parametrize("blocks", [False, True])
-def test_moments_are_equal_wherever_the_cells_are(cells, form, mechanism, blocks, tmp_path):
+def test_moments_are_equal_wherever_the_cells_are(chunks_of, assert_same, cells, form, mechanism, blocks, tmp_path):
     block = np.array([0, 1, 1, 2]) if blocks else None
     expected = cell_moments(chunks_of(cells), K, mechanism=MECHANISMS[mechanism], pool=block)
     found = cell_moments(
@@ -43,7 +31,7 @@ def test_moments_are_equal_wherever_the_cells_are(cells, form, mechanism, blocks
 
 
 @pytest.mark.parametrize("form", ["dask", "dask sparse"])
-def test_moments_do_not_depend_on_the_size_of_blocks(cells, form, tmp_path, monkeypatch):
+def test_moments_do_not_depend_on_the_size_of_blocks(chunks_of, assert_same, cells, form, tmp_path, monkeypatch):
     expected = cell_moments(chunks_of(cells), K)
     lazy = systems.in_form(cells, form, tmp_path)
     monkeypatch.setattr("scgim.model._reading.passes.SMALLEST_BLOCK", 1)  # no block is merged
@@ -52,7 +40,7 @@ def test_moments_do_not_depend_on_the_size_of_blocks(cells, form, tmp_path, monk
     assert_same(cell_moments(chunks_of(lazy), K), expected)
 
 
-def test_every_block_is_read_once(cells, monkeypatch):
+def test_every_block_is_read_once(chunks_of, assert_same, cells, monkeypatch):
     monkeypatch.setattr("scgim.model._reading.passes.SMALLEST_BLOCK", 1)
     reads = []
 
@@ -82,7 +70,7 @@ def test_results_come_in_the_order_of_the_cells(cells):
 
 
 @pytest.mark.slow
-def test_dask_cluster_gives_the_same(cells, tmp_path):
+def test_dask_cluster_gives_the_same(chunks_of, assert_same, cells, tmp_path):
     distributed = pytest.importorskip("distributed")
     lazy = systems.in_form(cells, "zarr", tmp_path)
     with (

@@ -88,7 +88,7 @@ def test_genes_outside_the_data_are_left_out_with_a_warning() -> None:
         (EDGES.rename(columns={"source": "from"}), KeyError, "'source'"),
         (EDGES.assign(source="x"), ValueError, "no edge joins"),
         (EDGES.assign(probability=["high", "low"]), TypeError, "numbers"),
-        (np.zeros((6, 6)), ValueError, "forbids every edge"),
+        (np.zeros((6, 6)), ValueError, "at least one edge that is allowed"),
         (pd.DataFrame(MASK[:5, :5], GENES[:5], GENES[:5]), KeyError, "'f'"),
         (nx.DiGraph(), TypeError, "found DiGraph"),
     ],

@@ -127,7 +127,7 @@ def test_wrong_shapes_write_nothing(fitted_adata):
         targets=fitted_adata.uns["scgim"]["targets"],
         history=fitted_adata.uns["scgim"]["history"],
     )
-    with pytest.raises(ValueError, match="not fitted on this object"):
+    with pytest.raises(ValueError, match="that the model was fitted on"):
         write(other, results)
     assert not len(other.uns) and not len(other.varm)
 

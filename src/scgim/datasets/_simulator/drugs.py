@@ -115,7 +115,7 @@ def hidden_rule(
     u, strengths, _ = np.linalg.svd(centred, full_matrices=False)
     n_axes = min(n_axes, int((strengths > 1e-8 * max(strengths[0], 1e-300)).sum()))
     if n_axes == 0:
-        raise ValueError("features must differ between drugs, found the same row for all.")
+        raise ValueError("features: expected rows that differ between drugs, found the same row for all.")
     axes = u[:, :n_axes] * len(table) ** 0.5  # (D, n_axes), unit variance
     score = axes @ rng.normal(0, n_axes**-0.5, (n_axes, len(graph)))
     score[:, np.setdiff1d(np.arange(len(graph)), action.possible(graph))] = 0

@@ -77,7 +77,7 @@ class Fault:
 def require(fault: Fault, name: str, expected: str, *, holds: bool) -> None:
     """Refuse a parameter of a fault, naming both."""
     if not holds:
-        raise ValueError(f"{fault.name}: {name} must be {expected}, found {getattr(fault, name)!r}.")
+        raise ValueError(f"{fault.name}.{name}: expected {expected}, found {getattr(fault, name)!r}.")
 
 
 def check_faults(faults: Sequence[Fault], settings: dict[str, Any]) -> None:
@@ -88,9 +88,9 @@ def check_faults(faults: Sequence[Fault], settings: dict[str, Any]) -> None:
         )
     for fault in faults:
         if not isinstance(fault, Fault):
-            raise TypeError(f"faults must be objects of scgim.datasets.faults, found {fault!r}.")
+            raise TypeError(f"faults: expected objects of scgim.datasets.faults, found {fault!r}.")
     names = [fault.name for fault in faults]
     if len(set(names)) < len(names):
-        raise ValueError(f"faults must not hold the same fault twice, found {names}.")
+        raise ValueError(f"faults: expected each fault once, found {names}.")
     for fault in faults:
         fault.check(settings)

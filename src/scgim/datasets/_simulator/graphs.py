@@ -35,12 +35,12 @@ def random_dag(
     """
     if not 0 <= edges_per_gene <= (n_genes - 1) / 2:
         raise ValueError(
-            f"edges_per_gene must lie between 0 and (n_genes - 1) / 2 = {(n_genes - 1) / 2:g} for an acyclic graph "
+            f"edges_per_gene: expected a number between 0 and (n_genes - 1) / 2 = {(n_genes - 1) / 2:g} for an acyclic graph "
             f"of {n_genes} genes, found {edges_per_gene}."
         )
     makers = {"erdos_renyi": _erdos_renyi, "scale_free": _scale_free}
     if kind not in makers:
-        raise ValueError(f"graph must be one of {sorted(makers)} or a (G, G) array, found {kind!r}.")
+        raise ValueError(f"graph: expected one of {sorted(makers)} or a (G, G) array, found {kind!r}.")
     in_order = makers[kind](n_genes, edges_per_gene, rng)  # (G, G), upper triangular
     order = rng.permutation(n_genes)
     graph = np.zeros_like(in_order)
@@ -94,5 +94,5 @@ def causal_order(graph: np.ndarray) -> np.ndarray:
             if waiting[j] == 0:
                 ready.append(j)
     if len(order) < len(present):
-        raise ValueError("graph must be acyclic, found a cycle. Remove edges until no gene is its own ancestor.")
+        raise ValueError("graph: expected no cycle, found one; remove edges until no gene is its own ancestor.")
     return np.array(order, dtype=int)

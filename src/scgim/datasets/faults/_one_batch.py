@@ -27,7 +27,7 @@ class OneBatch(Fault):
         fits = self.n_drugs is None or 1 <= self.n_drugs <= total
         require(self, "n_drugs", f"None or between 1 and the {total} drugs", holds=fits)
         if settings["n_batches"] < 2:
-            raise ValueError(f"n_batches must be at least 2 for OneBatch, found {settings['n_batches']}.")
+            raise ValueError(f"n_batches: expected at least 2 for OneBatch, found {settings['n_batches']}.")
 
     def change_contexts(
         self, contexts: pd.DataFrame, amount: np.ndarray, settings: dict[str, Any], rng: np.random.Generator

@@ -24,7 +24,7 @@ class OnlyTogether(Fault):
         most = settings["n_drugs"] // 2
         require(self, "n_pairs", f"between 1 and half the drugs, {most}", holds=1 <= self.n_pairs <= most)
         if settings["n_pairs"]:
-            raise ValueError(f"n_pairs must be 0 with OnlyTogether, found {settings['n_pairs']}.")
+            raise ValueError(f"n_pairs: expected 0 with OnlyTogether, found {settings['n_pairs']}.")
 
     def change_rows(self, rows: list[Row], settings: dict[str, Any]) -> list[Row]:
         """Contexts of the first drug of a pair become those of both; those of the second are left out."""

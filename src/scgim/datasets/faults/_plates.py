@@ -33,7 +33,7 @@ class Plates(Fault):
         needed = 2 * self._count(settings) * settings["n_batches"]
         if settings["n_control"] < needed:
             raise ValueError(
-                f"n_control must be at least 2 for each plate and batch, {needed}, found {settings['n_control']}."
+                f"n_control: expected at least 2 for each plate and batch, {needed}, found {settings['n_control']}."
             )
 
     def _count(self, settings: dict[str, Any]) -> int:

@@ -47,7 +47,7 @@ def structural_intervention_distance(true_graph: Any, graph: Any) -> int:
     true_graph, graph = (g != 0 for g in two_graphs(true_graph, graph))
     below = _descendants(true_graph)  # (G, G), without the gene itself
     if np.diag(below).any():
-        raise ValueError("true_graph must be acyclic, found a cycle.")
+        raise ValueError("true_graph: expected an acyclic graph, found a cycle.")
     parents = graph.T.copy()  # row i: adjustment set of gene i
     below_or_self = (below | np.eye(len(below), dtype=bool)).astype(np.float32)
     bad_below = (parents.astype(np.float32) @ below_or_self.T) > 0  # (i, w): a parent of i lies at or below w

@@ -35,7 +35,7 @@ def reliability_table(truth: Any, probability: Any, *, n_bins: int = 10) -> pd.D
     """
     truth, probability = dense("truth", truth), probabilities("probability", probability)
     if truth.shape != probability.shape:
-        raise ValueError(f"probability must have the shape of truth, {truth.shape}, found {probability.shape}.")
+        raise ValueError(f"probability: expected the shape of truth, {truth.shape}, found {probability.shape}.")
     p, true = probability.ravel(), (truth.ravel() != 0).astype(float)
     place = np.minimum((p * n_bins).astype(int), n_bins - 1)
     n = np.bincount(place, minlength=n_bins)

@@ -35,7 +35,7 @@ def target_f1(true_targets: Any, targets: Any, *, threshold: float = 0.5) -> flo
     """
     true_targets, targets = two_tables(("true_targets", "targets"), true_targets, targets)
     if len(targets) == 0:
-        raise ValueError("targets must hold at least one context, found none.")
+        raise ValueError("targets: expected at least one context, found none.")
     truth, called = true_targets != 0, targets.astype(float) > threshold
     total = truth.sum(1) + called.sum(1)
     return float(np.where(total > 0, 2 * (truth & called).sum(1) / np.maximum(total, 1), 1.0).mean())

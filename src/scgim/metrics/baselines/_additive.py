@@ -30,6 +30,6 @@ def additive(
     """
     x, y, new, mean = check(train_features, train_means, new_features, control_mean)
     if mean is None:
-        raise ValueError("control_mean must be given for the additive baseline, found None.")
+        raise ValueError("control_mean: expected the mean of control cells, to which this baseline adds, found None.")
     change = np.linalg.lstsq(x, y - mean, rcond=1e-8)[0]  # (Q, G); least norm: 0 for what was never measured
     return mean + new @ change

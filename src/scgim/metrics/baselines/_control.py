@@ -26,5 +26,5 @@ def control(
     """
     _, _, new, mean = check(train_features, train_means, new_features, control_mean)
     if mean is None:
-        raise ValueError("control_mean must be given for the control baseline, found None.")
+        raise ValueError("control_mean: expected the mean of control cells, which this baseline predicts, found None.")
     return np.tile(mean, (len(new), 1))

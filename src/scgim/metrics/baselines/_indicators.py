@@ -33,7 +33,7 @@ def indicators(train_dose: Any, new_dose: Any) -> tuple[np.ndarray, np.ndarray]:
     """
     train, new = doses("train_dose", train_dose), doses("new_dose", new_dose)
     if train.shape[1] != new.shape[1]:
-        raise ValueError(f"new_dose must have the drugs of train_dose, found shapes {train.shape} and {new.shape}.")
+        raise ValueError(f"new_dose: expected the drugs of train_dose, found shapes {train.shape} and {new.shape}.")
     pairs = [(d, dose) for d in range(train.shape[1]) for dose in np.unique(train[:, d]) if dose > 0]
     columns = [
         np.stack([table[:, d] == dose for d, dose in pairs], 1) if pairs else np.zeros((len(table), 0), bool)

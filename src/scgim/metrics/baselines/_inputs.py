@@ -44,23 +44,21 @@ def check(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
     """Float arrays (K, Q), (K, G), (m, Q) and (G,) or None, or a ValueError that names the argument."""
     given = {"train_features": train_features, "train_means": train_means, "new_features": new_features}
-    x, y, new = (dense(name, value).astype(float) for name, value in given.items())
-    for name, value in (("train_features", x), ("train_means", y), ("new_features", new)):
-        if value.ndim != 2:
-            raise ValueError(f"{name} must have two dimensions (contexts x columns), found shape {value.shape}.")
-        if not np.all(np.isfinite(value)):
-            raise ValueError(f"{name} must be finite, found NaN or infinite values.")
+    x, y, new = (finite(name, value) for name, value in given.items())
+    for name, array in zip(given, (x, y, new), strict=True):
+        if array.ndim != 2:
+            raise ValueError(f"{name}: expected two dimensions (contexts x columns), found shape {array.shape}.")
     if len(x) != len(y) or len(x) == 0:
         raise ValueError(
-            f"train_means must have one row for each of the {len(x)} rows of train_features, found {len(y)}."
+            f"train_means: expected one row for each of the {len(x)} rows of train_features, found {len(y)}."
         )
     if new.shape[1] != x.shape[1]:
-        raise ValueError(f"new_features must have the {x.shape[1]} columns of train_features, found {new.shape[1]}.")
+        raise ValueError(f"new_features: expected the {x.shape[1]} columns of train_features, found {new.shape[1]}.")
     if control_mean is None:
         return x, y, new, None
     control = dense("control_mean", control_mean).astype(float)
     if control.shape != (y.shape[1],) or not np.all(np.isfinite(control)):
-        raise ValueError(f"control_mean must hold {y.shape[1]} finite numbers, found shape {control.shape}.")
+        raise ValueError(f"control_mean: expected {y.shape[1]} finite numbers, found shape {control.shape}.")
     return x, y, new, control
 
 
@@ -68,7 +66,7 @@ def doses(name: str, values: Any) -> np.ndarray:
     """Doses of drugs in contexts, (K, D)."""
     array = finite(name, values)
     if array.ndim != 2 or (array < 0).any():
-        raise ValueError(f"{name} must hold doses of at least 0, contexts x drugs, found shape {array.shape}.")
+        raise ValueError(f"{name}: expected doses of at least 0, contexts x drugs, found shape {array.shape}.")
     return array
 
 
@@ -76,7 +74,7 @@ def finite(name: str, values: Any) -> np.ndarray:
     """An array of finite numbers."""
     array = dense(name, values).astype(float)
     if not np.all(np.isfinite(array)):
-        raise ValueError(f"{name} must be finite, found NaN or infinite values.")
+        raise ValueError(f"{name}: expected finite numbers, found NaN or infinite values.")
     return array
 
 

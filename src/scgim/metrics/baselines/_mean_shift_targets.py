@@ -40,11 +40,11 @@ def mean_shift_targets(means: Any, n_cells: Any, control_mean: Any, n_control: i
     means, n_cells, control_mean, sd = (finite(name, value) for name, value in given.items())
     if means.ndim != 2 or n_cells.shape != means.shape[:1] or control_mean.shape != means.shape[1:]:
         raise ValueError(
-            "means, n_cells and control_mean must have shapes (K, G), (K,) and (G,), "
+            "means, n_cells and control_mean: expected shapes (K, G), (K,) and (G,), "
             f"found {means.shape}, {n_cells.shape} and {control_mean.shape}."
         )
     if sd.shape != means.shape[1:] or not np.all(sd > 0):
-        raise ValueError(f"sd must hold a positive number for each of {means.shape[1]} genes, found shape {sd.shape}.")
+        raise ValueError(f"sd: expected a positive number for each of {means.shape[1]} genes, found shape {sd.shape}.")
     if not np.all(n_cells >= 1):
-        raise ValueError(f"n_cells must be at least 1 in every context, found {n_cells.min():g}.")
+        raise ValueError(f"n_cells: expected at least 1 in every context, found {n_cells.min():g}.")
     return np.abs(means - control_mean) / (sd * np.sqrt(1 / n_cells + 1 / n_control)[:, None])

@@ -36,6 +36,8 @@ def shifted_control(means: Any, control: Any, n_cells: int, *, rng: int | np.ran
     """
     means, control = dense("means", means).astype(float), dense("control", control).astype(float)
     if means.ndim != 2 or control.ndim != 2 or len(control) == 0 or means.shape[1] != control.shape[1]:
-        raise ValueError(f"control must be cells x the genes of means, found shapes {control.shape} and {means.shape}.")
+        raise ValueError(
+            f"control: expected cells x the genes of means, found shapes {control.shape} and {means.shape}."
+        )
     drawn = np.random.default_rng(rng).integers(len(control), size=(len(means), n_cells))
     return (means[:, None] + (control - control.mean(0))[drawn]).reshape(-1, control.shape[1])

@@ -12,9 +12,8 @@ import pandas as pd
 from scgim._checks import DATA, POPULATION, SEED, checked, count, number, one_of, or_none, some_of
 from scgim._core.kinds.reach import reach_by_one, reach_by_two
 from scgim.model._asking.answer import N_DRAWS, doubt_of
-from scgim.model._asking.intervene import Population, control_mean
-from scgim.model._asking.moves import Move, Steps
-from scgim.model._asking.operation import Asked
+from scgim.model._asking.intervene import Population
+from scgim.model._asking.moves import MOVES, Move, Steps
 from scgim.model._asking.state import State, metric, read_state, within_state
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 Chosen = tuple[tuple[Move, ...], np.ndarray]
 """Moves that are done together, and their sizes."""
-KINDS_OF_MOVES = ("shift", "knockout", "drug", "regulator")
 MOST_PARTNERS = 1000
 """Moves, the best alone, of which pairs are formed."""
 IDLE = 1e-3
@@ -38,7 +36,7 @@ class SuggestMixin:
         adata=or_none(DATA),
         goal=or_none(POPULATION),
         start=or_none(POPULATION),
-        by=some_of(*KINDS_OF_MOVES),
+        by=some_of(*MOVES),
         together=count(1, 2),
         distance=one_of("standardised", "mahalanobis"),
         largest=number(0, above=True),
@@ -97,7 +95,7 @@ class Search:
     moves: list[Move]  # M of them
     metric: np.ndarray  # (G, Q) distances are plain in its units
     difference: np.ndarray  # (Q,) from the start to the goal
-    step: np.ndarray  # (G,) shift by which responses are measured where they are not lines
+    sd: np.ndarray  # (G,) of the causal layer in the state
 
     def left(self, change: np.ndarray) -> float:
         """Distance that a change of the means ``(G,)`` leaves."""
@@ -105,7 +103,7 @@ class Search:
 
     def best(self, together: int, n_top: int) -> list[Chosen]:
         """Moves, alone or in pairs, with their sizes; those that leave least first."""
-        response = self.steps.responses(self.moves, self.step) @ self.metric  # (M, Q)
+        response = self.steps.responses(self.moves, self.sd) @ self.metric  # (M, Q)
         low, high = (np.array([getattr(move, end) for move in self.moves]) for end in ("low", "high"))
         size, left = reach_by_one(response, self.difference, low, high)
         order, found = np.argsort(left, kind="stable"), list[Chosen]()
@@ -184,47 +182,6 @@ def _search(
     difference = np.where(known, goal.mean - start.mean, 0.0) @ lengths
     if np.linalg.norm(difference) < SAME:
         raise ValueError("goal: expected another state than start, found the same means.")
-    moves, absent, doses = _moves(predictor, kinds, largest * sd)
-    if "regulator" in kinds:
-        moves += _of_regulators(predictor, largest)
-    return Search(Steps(predictor, start, absent, doses), moves, lengths, difference, sd)
-
-
-def _moves(predictor: Predictor, kinds: list[str], limit: np.ndarray) -> tuple[list[Move], np.ndarray, np.ndarray]:
-    """Moves of the kinds asked for, what genes are set to where they are absent ``(G,)``, and doses of the drugs ``(M, D)``."""
-    data = predictor.data
-    genes, absent = data.genes, np.zeros(len(data.genes))
-    moves: list[Move] = []
-    if "shift" in kinds:
-        moves += [
-            Move("shift", gene, j, -limit[j], limit[j], f"shift {_plain(gene)} {{:+.3g}}")
-            for j, gene in enumerate(genes)
-        ]
-    if "knockout" in kinds:
-        asked = Asked({}, {}, {}, tuple(genes))
-        absent = asked.operation(genes, predictor.observation, data.smallest, lambda: control_mean(predictor)).value
-        moves += [Move("knockout", gene, j, 1.0, 1.0, f"knockout {_plain(gene)}") for j, gene in enumerate(genes)]
-    doses = np.unique(data.design.dose[~data.design.control], axis=0)  # (M, D)
-    if "drug" in kinds:
-        for row, dose in enumerate(doses):
-            there = np.flatnonzero(dose)
-            names = [str(data.design.drugs[d]) for d in there]
-            amounts = [f" ({dose[d]:g})" if data.design.has_dose else "" for d in there]
-            text = " + ".join(name + amount for name, amount in zip(names, amounts, strict=True))
-            moves.append(Move("drug", " + ".join(names), row, 1.0, 1.0, _plain(text)))
-    return moves, absent, doses
-
-
-def _of_regulators(predictor: Predictor, limit: float) -> list[Move]:
-    """Changes of the activity of each regulator, by at most `limit`."""
-    names = predictor.fit.regulators.network.names
-    if not names:
-        raise ValueError("by: expected a model that was fitted with regulators= for 'regulator', found one without.")
-    return [
-        Move("regulator", name, t, -limit, limit, f"regulator {_plain(name)} {{:+.3g}}") for t, name in enumerate(names)
-    ]
-
-
-def _plain(text: str) -> str:
-    """A name that is safe in a format."""
-    return text.replace("{", "{{").replace("}", "}}")
+    steps = Steps(predictor, start)
+    moves = [move for kind in MOVES if kind in kinds for move in MOVES[kind].every(steps, largest, sd)]
+    return Search(steps, moves, lengths, difference, sd)

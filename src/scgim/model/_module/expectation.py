@@ -17,7 +17,7 @@ from scgim._core.arrays import sum_by
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.structure.prior import Prior
 from scgim.model._module.kinds import TrainedKind
-from scgim.model._module.residuals import Expectation, Residuals
+from scgim.model._module.residuals import NO_CELLS, SMALLEST_NOISE, Expectation, Residuals
 
 BACKGROUNDS = np.array([0.0, 0.01, 0.02, 0.04, 0.07, 0.1, 0.14, 0.2, 0.3, 0.45])
 FEWEST_TARGETS, MOST_TARGETS = 0.2, 0.5  # a drug in all, and of each gene: bounds of the prior
@@ -37,7 +37,7 @@ def _regroup(
     kind: TrainedKind, stats: Residuals, state: Expectation, drug_set: np.ndarray, group: np.ndarray
 ) -> Expectation:
     """Baselines and variances given the probabilities of targets; controls define the baseline, without background."""
-    q, n, old = state.probability, np.maximum(stats.n, 1e-9), state.evidence
+    q, n, old = state.probability, np.maximum(stats.n, NO_CELLS), state.evidence
     background2 = state.prior.background_sd**2 * (drug_set >= 0)[:, None]  # (K, M)
     weight = np.where(stats.n > 0, kind.baseline_weight(state, old.noise / n + background2), 0)
     baseline = np.zeros_like(old.baseline)
@@ -47,7 +47,7 @@ def _regroup(
     stays = kind.intact(q)
     noise = (stays * stats.scatter).sum(axis=0) / np.maximum((stays * stats.freedom).sum(axis=0), 1)
     own_noise = kind.own_noise(stats, state, noise)
-    noise = np.maximum(noise, 1e-6)
+    noise = np.maximum(noise, SMALLEST_NOISE)
     evidence = replace(
         old, baseline=baseline, noise=noise, residual=stats.mean - baseline[group], error=noise / n + background2
     )
@@ -77,7 +77,7 @@ def _learn_prior(kind: TrainedKind, stats: Residuals, state: Expectation, drug_s
     M = q.shape[1]
     p = float(np.clip((q.sum() + 1.0) / (q.size + M / 2.0), FEWEST_TARGETS / M, MOST_TARGETS))
     size, weight = kind.size(stats, state), state.probability.sum()
-    slab2 = (state.probability * np.maximum(size**2 - state.evidence.error, 0)).sum() / max(weight, 1e-9)
+    slab2 = (state.probability * np.maximum(size**2 - state.evidence.error, 0)).sum() / max(weight, NO_CELLS)
     slab2 = float(np.clip(slab2, SMALLEST_EFFECT, LARGEST_EFFECT))
     effect_sd = np.full(M, np.sqrt(slab2)) if weight > 1 else old.effect_sd
     prior = replace(old, p_target=np.full(M, p), effect_sd=effect_sd)
@@ -125,7 +125,7 @@ def expectation(
     K, M = stats.n.shape
     control = drug_set < 0
     q = np.where(control, 0.0, 0.5)[:, None] + np.zeros((K, M)) if probability is None else probability
-    start = np.maximum(stats.scatter.sum(axis=0) / np.maximum(stats.freedom.sum(axis=0), 1), 1e-6)
+    start = np.maximum(stats.scatter.sum(axis=0) / np.maximum(stats.freedom.sum(axis=0), 1), SMALLEST_NOISE)
     zero = np.zeros((K, M))
     odds = np.zeros((int(drug_set.max(initial=-1)) + 1, M))
     evidence = Evidence(np.zeros((int(group.max()) + 1, M)), start, zero, zero + 1, odds, np.zeros(M))

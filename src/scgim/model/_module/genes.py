@@ -17,6 +17,8 @@ from scgim._core.mechanisms.additive import Mechanisms
 from scgim._core.mechanisms.base import Mechanism
 from scgim._core.mechanisms.neural import NeuralMechanisms
 
+SMOOTH = 1e-12  # added under the root of norms, whose gradient is then finite at zero
+
 
 def as_array(tensor: torch.Tensor) -> np.ndarray:
     """A tensor as an array of float64."""

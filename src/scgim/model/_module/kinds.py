@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from scgim.model._module.residuals import Expectation, Residuals
+from scgim.model._module.residuals import NO_CELLS, SMALLEST_NOISE, Expectation, Residuals
 
 PULL = 20.0  # cells by which the noise of a cut gene is drawn towards that of its mechanism
 
@@ -76,7 +76,7 @@ class ShiftTwin:
     def branches(self, stats: Residuals, state: Expectation, background2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """``N(r; 0, v / n + omega^2)`` and ``N(r; 0, v / n + omega^2 + tau^2)``."""
         evidence = state.evidence
-        off_var = evidence.noise / np.maximum(stats.n, 1e-9) + background2
+        off_var = evidence.noise / np.maximum(stats.n, NO_CELLS) + background2
         on_var = off_var + state.prior.effect_sd**2
         off = -0.5 * (np.log(off_var) + evidence.residual**2 / off_var)
         return off, -0.5 * (np.log(on_var) + evidence.residual**2 / on_var)
@@ -137,7 +137,7 @@ class HardTwin:
 
     def branches(self, stats: Residuals, state: Expectation, background2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of residuals around their mean where the mechanism is intact, of the gene around its own where it is cut."""
-        evidence, n = state.evidence, np.maximum(stats.n, 1e-9)
+        evidence, n = state.evidence, np.maximum(stats.n, NO_CELLS)
         off_var = evidence.noise / n + background2
         off = -0.5 * (np.log(off_var) + evidence.residual**2 / off_var)
         own = stats.own_mean - stats.own_centre
@@ -163,12 +163,12 @@ class HardTwin:
         """Of the cells of targets, drawn towards that of the mechanism."""
         q = state.probability
         spread = (q * stats.own_scatter).sum(axis=0) + PULL * noise
-        return np.maximum(spread / ((q * stats.freedom).sum(axis=0) + PULL), 1e-6)
+        return np.maximum(spread / ((q * stats.freedom).sum(axis=0) + PULL), SMALLEST_NOISE)
 
     def effect(self, stats: Residuals, state: Expectation) -> np.ndarray:
         """The mean of the gene, shrunk towards that over all contexts."""
         slab2, centre = state.prior.effect_sd**2, stats.own_centre
-        shrink = slab2 / (slab2 + state.own_noise / np.maximum(stats.n, 1e-9))
+        shrink = slab2 / (slab2 + state.own_noise / np.maximum(stats.n, NO_CELLS))
         return centre + shrink * (stats.own_mean - centre)
 
     def size(self, stats: Residuals, state: Expectation) -> np.ndarray:

@@ -15,7 +15,7 @@ from torch import nn
 from scgim._core.mechanisms.additive import STEEP, Additive, Mechanisms
 from scgim._core.mechanisms.base import Basis
 from scgim._core.mechanisms.linear import Linear
-from scgim.model._module.genes import GeneMechanisms, as_array
+from scgim.model._module.genes import SMOOTH, GeneMechanisms, as_array
 from scgim.model._module.neural_genes import NeuralGenes
 
 
@@ -36,7 +36,7 @@ class BasisGenes(GeneMechanisms):
 
     def group_norms(self) -> torch.Tensor:
         """The norm of the coefficients of each parent, ``(M, P)``."""
-        return (self.coef.square().sum(2) + 1e-12).sqrt() * self.mask
+        return (self.coef.square().sum(2) + SMOOTH).sqrt() * self.mask
 
     def weight_square(self) -> torch.Tensor:
         """Zero: coefficients are not drawn towards zero."""

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from scgim._core.mechanisms.neural import Neural, NeuralMechanisms
-from scgim.model._module.genes import GeneMechanisms, as_array
+from scgim.model._module.genes import SMOOTH, GeneMechanisms, as_array
 from scgim.model._module.pieces import InPieces
 
 
@@ -98,7 +98,7 @@ class NeuralGenes(GeneMechanisms):
     def group_norms(self) -> torch.Tensor:
         """The norm of all weights that read each parent, ``(M, P)``."""
         square = (self.inner * self.outer[:, None]).square().sum(2) + self.skip.square()
-        return (square + 1e-12).sqrt() * self.mask
+        return (square + SMOOTH).sqrt() * self.mask
 
     def weight_square(self) -> torch.Tensor:
         """Sum of squares of the weights of the hidden layer."""

@@ -9,6 +9,9 @@ import numpy as np
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.structure.prior import Prior
 
+NO_CELLS = 1e-9  # stands for none where a number of cells is divided by
+SMALLEST_NOISE = 1e-6  # variance of the noise at least, as a share of that of the gene
+
 
 @dataclass
 class Residuals:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -132,31 +133,17 @@ class Training:
         check_every
             Epochs from one look at the held-out cells to the next, unless the user gave it.
         """
-        host, options, trainer = self.host, self.options, dict(self.options.trainer)
+        host, options = self.host, self.options
         seed = int(rng.integers(2**31))
-        splitter = make_data_module(self.cells, host.adata_manager, self.loader, seed, trainer.get("strategy"))
+        strategy = options.trainer.get("strategy")
+        splitter = make_data_module(self.cells, host.adata_manager, self.loader, seed, strategy)
         defaults = {"lr": 1e-3} if plan_cls is GIMTrainingPlan else {}
         plan = plan_cls(module, **{**defaults, **options.plan})
         module.train()
         host.history_, host.is_trained_ = None, False  # a new training, not a longer one
-        trainer.setdefault("log_every_n_steps", max(splitter.n_train // self.loader["batch_size"], 1))
-        if splitter.n_val:
-            trainer.setdefault("check_val_every_n_epoch", check_every)
-        if trainer.get("ckpt_path") is not None:
-            trainer = with_safe_files(trainer)
-        if options.checkpoint is not None:
-            drawn = (seed, torch.initial_seed())  # of minibatches and weights
-            parts = (
-                type(module).__name__,
-                repr(module),
-                n_epochs,
-                options.plan,
-                self.loader,
-                trainer,
-                drawn,
-                host.settings_,
-            )
-            trainer = with_checkpoints(trainer, options.checkpoint, lambda: name_of(self.cells, (__version__, *parts)))
+        trainer = self._trainer(
+            module, n_epochs, seed, n_train=splitter.n_train, check_every=check_every if splitter.n_val else 0
+        )
         own, host.module = host.module, module
         try:
             with warnings.catch_warnings():
@@ -174,3 +161,20 @@ class Training:
                 runner()
         finally:
             host.module = own
+
+    def _trainer(
+        self, module: GIMModule, n_epochs: int, seed: int, *, n_train: int, check_every: int
+    ) -> dict[str, Any]:
+        """Settings of Lightning's trainer: those of the user, usual ones beside them, and checkpoints where they were asked for."""
+        trainer = dict(self.options.trainer)
+        trainer.setdefault("log_every_n_steps", max(n_train // self.loader["batch_size"], 1))
+        if check_every:
+            trainer.setdefault("check_val_every_n_epoch", check_every)
+        if trainer.get("ckpt_path") is not None:
+            trainer = with_safe_files(trainer)
+        if self.options.checkpoint is None:
+            return trainer
+        drawn = (seed, torch.initial_seed())  # of minibatches and weights
+        fit = (type(module).__name__, repr(module), n_epochs, self.options.plan, self.loader, trainer, drawn)
+        name = partial(name_of, self.cells, (__version__, *fit, self.host.settings_))
+        return with_checkpoints(trainer, self.options.checkpoint, name)

@@ -153,24 +153,35 @@ def neural_children(
             values = torch.cat([moves[order, j, : len(pa)], residual[order, j, None]], 1).double().cpu().numpy()
             first[j][k] += np.add.reduceat(values, starts)
             second[j][k] += np.add.reduceat(values[:, :, None] * values[:, None], starts)
-    out, evidence = [], state.evidence
-    for j, pa in enumerate(parents):
-        mean = first[j] / np.maximum(n, 1)[:, None]
-        scatter = second[j] - n[:, None, None] * mean[:, :, None] * mean[:, None]
-        v = evidence.noise[j]
-        error = evidence.error[:, j]
-        out.append(
-            Children(
-                np.asarray(pa, dtype=int),
-                scatter[:, :-1, -1] / v,
-                scatter[:, :-1, :-1] / v,
-                mean[:, :-1],
-                mean[:, -1] - evidence.baseline[group, j],
-                error,
-                v / np.maximum(n, 1),
-            )
-        )
-    return out
+    evidence = state.evidence
+    return [
+        _told(pa, n, first[j], second[j], evidence.baseline[group, j], float(evidence.noise[j]), evidence.error[:, j])
+        for j, pa in enumerate(parents)
+    ]
+
+
+def _told(
+    parents: Any,
+    n: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    baseline: np.ndarray,
+    noise: float,
+    error: np.ndarray,
+) -> Children:
+    """What a gene tells of its p parents: from cells ``(K,)`` and sums of moves and residual ``(K, p + 1)`` and of their products."""
+    cells = np.maximum(n, 1)
+    mean = first / cells[:, None]
+    scatter = second - n[:, None, None] * mean[:, :, None] * mean[:, None]
+    return Children(
+        np.asarray(parents, dtype=int),
+        scatter[:, :-1, -1] / noise,
+        scatter[:, :-1, :-1] / noise,
+        mean[:, :-1],
+        mean[:, -1] - baseline,
+        error,
+        noise / cells,
+    )
 
 
 def start_run(screen: Screen, fit: Fit, scale: np.ndarray, n: np.ndarray) -> NeuralActive:

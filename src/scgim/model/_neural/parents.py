@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ from scgim.model._neural.batch import (
 logger = logging.getLogger(__name__)
 Sets = dict[int, tuple[int, ...]]
 BENT_WORTH = 20.0  # nats that hinges among the hidden units have to gain: two trainings differ by some nats anyway
+TRIAL_RATE = 3e-3  # learning rate of proposals, whose networks are mostly trained already
+REFRESH = 3  # proposals are trained for one in so many of the epochs
 TEMPERATURE = 3.0  # scores of networks are less certain than those of closed forms
 
 
@@ -91,7 +94,7 @@ def pick(batch: Batch, rows: list[int]) -> Batch:
     return Batch(batch.genes[rows], parents, networks, batch.state.of(rows), batch.residual[:, rows])
 
 
-def _keys(moves: list[Move], n_genes: int) -> list[tuple[int, tuple[int, ...]]]:
+def _keys(moves: list[Move]) -> list[tuple[int, tuple[int, ...]]]:
     """Distinct proposals, gene and parents, of all moves."""
     return list(dict.fromkeys((j, tuple(sorted(pa))) for move in moves for j, pa in move.sets.items()))
 
@@ -132,6 +135,92 @@ def join(one: Batch, other: Batch, use: np.ndarray) -> Batch:
     return replace(out, residual=residual, state=one.state.where(use, other.state))
 
 
+@dataclass
+class Trial:
+    """Networks of all genes, and behind them one for each proposal."""
+
+    batch: Batch
+    row: dict[tuple[int, tuple[int, ...]], int]  # of each proposal, by gene and parents
+
+
+@dataclass
+class Search:
+    """A graph with its networks, from which rounds of proposals go on."""
+
+    cells: Sample
+    prior: Prior  # with the prices of edges
+    max_parents: int
+    sets: list[tuple[int, ...]]  # parents of each gene
+    batch: Batch  # networks of all genes
+    probability: np.ndarray  # (G, G), NaN where no proposal tested the edge
+    active: set[int]  # genes that changed in the last round
+    tabu: set[tuple[str, int, int]] = field(default_factory=set)
+
+    @cached_property
+    def _may(self) -> np.ndarray:
+        """Edges ``(G, G)`` that are possible."""
+        return np.isfinite(self.prior.edge_price) & ~np.eye(len(self.sets), dtype=bool)
+
+    @cached_property
+    def _price(self) -> np.ndarray:
+        """Of each edge ``(G, G)``, in nats."""
+        return self.prior.edge_price + 0.5 * np.log(len(self.cells.z)) * PARAMETERS_PER_PARENT
+
+    def _paid(self, gene: int, parents: Sequence[int]) -> float:
+        """Price of all edges to a gene."""
+        return float(self._price[list(parents), gene].sum())
+
+    @property
+    def score(self) -> float:
+        """Of the networks, less the price of their edges."""
+        return float(self.batch.state.evidence.score.sum() - sum(self._paid(j, pa) for j, pa in enumerate(self.sets)))
+
+    def moves(self) -> list[Move]:
+        """Proposals of a round: additions that promise to be worth their price, drops and turns."""
+        graph = as_graph(self.sets)
+        room = np.array([len(pa) for pa in self.sets]) < self.max_parents
+        candidates = self._may & ~graph & ~reachable(graph).T & room
+        cheapest = float(
+            self._price[self._may].min(initial=np.inf)
+        )  # infinite where no edge is possible, as with one gene
+        additions = screen_additions(self.cells, self.batch, candidates, cheapest)
+        return propose(self.sets, additions, self.tabu, self.active, self._may, self.max_parents)
+
+    def try_out(self, moves: list[Move], *, n_epochs: int, seed: int, **training: Any) -> Trial:
+        """Trains the networks of all genes further, beside them those of the proposals, and weighs these."""
+        n_genes, keys = len(self.sets), _keys(moves)
+        batch = train_batch(
+            self.cells,
+            np.r_[np.arange(n_genes), [j for j, _ in keys]].astype(int),
+            [*self.sets, *(pa for _, pa in keys)],
+            self.batch.state.prior,
+            n_epochs=n_epochs,
+            start=self.batch,
+            seed=seed,
+            lr=TRIAL_RATE,
+            **training,
+        )
+        trial = Trial(batch, {key: n_genes + k for k, key in enumerate(keys)})
+        score = batch.state.evidence.score
+        for move in moves:
+            for j, pa in move.sets.items():
+                new = score[trial.row[j, tuple(sorted(pa))]] - self._paid(j, pa)
+                move.gain += float(new - score[j] + self._paid(j, self.sets[j]))
+            if move.kind != "turn":
+                sign = 1 if move.kind == "add" else -1
+                self.probability[move.edge] = expit(sign * move.gain / TEMPERATURE)
+        return trial
+
+    def accept(self, moves: list[Move], trial: Trial) -> bool:
+        """Takes over what was gained by; whether anything changed."""
+        chosen = _accept(moves, self.sets, self.tabu)
+        rows = [trial.row[j, tuple(sorted(chosen[j]))] if j in chosen else j for j in range(len(self.sets))]
+        self.batch = pick(trial.batch, rows)
+        self.sets = [tuple(sorted(chosen.get(j, pa))) for j, pa in enumerate(self.sets)]
+        self.active = set(chosen)
+        return bool(chosen)
+
+
 def search_parents(
     cells: Sample,
     order: np.ndarray,
@@ -167,53 +256,21 @@ def search_parents(
         Passed to `train_batch`.
     """
     G = cells.z.shape[1]
-    genes = np.arange(G)
     prior = Prior.default(G) if prior is None else prior
-    may = np.isfinite(prior.edge_price) & ~np.eye(G, dtype=bool)
-    price = prior.edge_price + 0.5 * np.log(len(cells.z)) * PARAMETERS_PER_PARENT
     sets = [tuple(sorted(int(p) for p in pa)) for pa in parents]
-    batch = _first(cells, genes, sets, prior, n_epochs=n_epochs, seed=seed, **training)
-    probability, active = np.full((G, G), np.nan), set(range(G))
-    tabu: set[tuple[str, int, int]] = set()
+    batch = _first(cells, np.arange(G), sets, prior, n_epochs=n_epochs, seed=seed, **training)
+    search = Search(cells, prior, max_parents, sets, batch, np.full((G, G), np.nan), set(range(G)))
     history: list[dict[str, Any]] = []
-    for round_ in range(n_rounds):
-        paths = reachable(as_graph(sets))
-        open_ = may & ~as_graph(sets) & ~paths.T & (np.array([len(pa) for pa in sets]) < max_parents)
-        cheapest = float(price[may].min(initial=np.inf))  # infinite where no edge is possible, as with one gene
-        additions = screen_additions(cells, batch, open_, cheapest)
-        moves = propose(sets, additions, tabu, active, may, max_parents)
-        total = float(batch.state.evidence.score.sum() - sum(price[list(pa), j].sum() for j, pa in enumerate(sets)))
-        history.append({"stage": f"networks {round_ + 1}", "score": total})
+    for n in range(1, n_rounds + 1):
+        moves = search.moves()
+        history.append({"stage": f"networks {n}", "score": search.score})
         if progress is not None:
-            progress(f"networks {round_ + 1}", total)
+            progress(f"networks {n}", search.score)
         if not moves:
             break
-        keys = _keys(moves, G)
-        trial = train_batch(
-            cells,
-            np.r_[genes, [j for j, _ in keys]].astype(int),
-            [*sets, *(pa for _, pa in keys)],
-            batch.state.prior,
-            n_epochs=max(n_epochs // 3, 1),
-            start=batch,
-            seed=seed + 1 + round_,
-            lr=3e-3,
-            **training,
-        )
-        row = {key: G + m for m, key in enumerate(keys)}
-        score = trial.state.evidence.score
-        for move in moves:
-            for j, pa in move.sets.items():
-                new = score[row[j, tuple(sorted(pa))]] - price[list(pa), j].sum()
-                move.gain += float(new - score[j] + price[list(sets[j]), j].sum())
-            if move.kind != "turn":
-                sign = 1 if move.kind == "add" else -1
-                probability[move.edge] = expit(sign * move.gain / TEMPERATURE)
-        chosen = _accept(moves, sets, tabu)
-        rows = [row[j, tuple(sorted(chosen[j]))] if j in chosen else j for j in range(G)]
-        batch = pick(trial, rows)
-        sets = [tuple(sorted(chosen.get(j, pa))) for j, pa in enumerate(sets)]
-        active = set(chosen)
-        if not chosen:
+        trial = search.try_out(moves, n_epochs=max(n_epochs // REFRESH, 1), seed=seed + n, **training)
+        if not search.accept(moves, trial):
             break
-    return NeuralStart(topological(sets, order), batch, probability, batch.state.prior, history)
+    return NeuralStart(
+        topological(search.sets, order), search.batch, search.probability, search.batch.state.prior, history
+    )

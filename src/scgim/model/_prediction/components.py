@@ -12,6 +12,8 @@ from scgim._core.effects import Effects, strongest
 from scgim._core.kinds import Kind
 from scgim._core.kinds.base import Moved
 
+Key = tuple[tuple[int, float], ...]
+"""Drugs of a row and their doses."""
 NEVER = 1e-6  # probability by which nothing is divided; single precision has no more digits
 
 
@@ -167,6 +169,6 @@ def beside(probability: np.ndarray, none: np.ndarray) -> tuple[np.ndarray, np.nd
     return on, off
 
 
-def key_of(dose: np.ndarray) -> tuple[tuple[int, float], ...]:
+def key_of(dose: np.ndarray) -> Key:
     """Drugs and doses of a row ``(D,)`` as a hashable key; doses to nine digits."""
     return tuple((int(d), float(f"{dose[d]:.9g}")) for d in np.flatnonzero(dose > 0))

@@ -17,7 +17,7 @@ from scgim.model._prediction.request import Request
 from scgim.model._prediction.resolve import Resolver
 
 if TYPE_CHECKING:
-    from scgim._core.features.model import FeatureModel
+    from scgim._core.features import FeatureModel
     from scgim.model._published.maps import AmortisedMaps
     from scgim.model._study.study import Study
 
@@ -28,7 +28,7 @@ class Predictor:
 
     fit: Fit  # the fitted model
     data: Study  # what was registered
-    feature_model: FeatureModel | AmortisedMaps | None = None  # from features to interventions
+    feature_model: FeatureModel | AmortisedMaps | None = None  # map from features to interventions, or None
     observation: Observation = field(default_factory=Gaussian)  # from the causal layer to the data
     mixes: bool = True  # whether predictions of what was not measured are mixed with simple baselines, see `Resolver`
 

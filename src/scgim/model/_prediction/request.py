@@ -11,7 +11,7 @@ import pandas as pd
 
 from scgim._checks import did_you_mean
 from scgim.model._reading.cells import Adjustment
-from scgim.model._reading.columns import read_dose
+from scgim.model._reading.columns import read_numbers
 from scgim.model._study.contexts import as_labels, encode_rows
 from scgim.model._study.features import Features, drug_table, numeric_table
 
@@ -105,7 +105,7 @@ def make_request(perturbations: Any, data: Study, adjustment: Adjustment | None)
     if adjustment is not None and given:
         values = np.tile(adjustment.mean, (len(frame), 1))
         for column in given:
-            values[:, spec.continuous.index(column)] = read_dose(frame[column], "perturbations")
+            values[:, spec.continuous.index(column)] = read_numbers(frame[column], "perturbations")
         if not np.isfinite(values).all():
             raise ValueError(f"perturbations: columns {given} hold missing or infinite values.")
         offset = adjustment.effect(values)
@@ -117,10 +117,10 @@ def _sizes(frame: pd.DataFrame, data: Study) -> np.ndarray | None:
     column = data.spec.size_factor
     if column is None or column not in frame:
         return None
-    values = read_dose(frame[column], "perturbations")
+    values = read_numbers(frame[column], "perturbations")
     if not (np.isfinite(values) & (values > 0)).all():
         raise ValueError(
-            f"perturbations: size factors in column {column!r} have to be positive numbers; leave it out "
+            f"perturbations: expected positive size factors in column {column!r}, found others; leave it out "
             "to draw those of control cells."
         )
     return values
@@ -132,7 +132,7 @@ def _asked(frame: pd.DataFrame, data: Study) -> pd.DataFrame:
     for column in spec.perturbation:
         out[column] = as_labels(frame[column], "perturbation_key")
     for column, name in zip(spec.dose, spec.perturbation, strict=False):
-        out[column] = np.where(out[name] == spec.control, 0.0, read_dose(frame[column]))
+        out[column] = np.where(out[name] == spec.control, 0.0, read_numbers(frame[column]))
     for column in spec.covariates:
         if column in frame:
             out[column] = as_labels(frame[column], f"perturbations[{column!r}]")

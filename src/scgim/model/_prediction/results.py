@@ -109,36 +109,36 @@ def with_regulators(
     found = fit.regulators
     if not found:
         return table
-    names, m = found.network.names, len(rows)
-    fraction = np.stack([fit.curves.fraction(d, np.maximum(dose[:, d], 0.0)) for d in range(len(fit.drugs))], axis=1)
-    share = np.where(dose > 0, fraction, 0.0)  # (m, D)
-    weight = share[:, :, None] * found.probability  # (m, D, T)
-    chance = np.maximum(weight.sum(axis=1), SMALLEST_SD)
-    effects = Effects(
-        expit(np.stack([log_odds_of_any(found.log_odds[on]) for on in dose > 0])),
-        (weight * found.activity * share[:, :, None]).sum(axis=1) / chance,
-        np.sqrt((weight * (found.activity_sd * share[:, :, None]) ** 2).sum(axis=1) / chance),
-    )
-    odds = np.clip(np.stack([log_odds_of_any(found.log_odds[on]) for on in dose > 0]), -LARGEST_ODDS, LARGEST_ODDS)
-    own = target_table(rows, list(names), effects, np.full((m, len(names)), ""), odds).assign(kind=REGULATOR)
+    names, m = list(found.network.names), len(rows)
+    effects, odds = _of_regulators(fit, dose)
+    own = target_table(rows, names, effects, np.full((m, len(names)), ""), odds).assign(kind=REGULATOR)
     if "identified" in table:
         own["identified"] = np.repeat(table["identified"].to_numpy().reshape(m, -1).all(axis=1), len(names))
     for column in ("n_agree", "n_strata"):
         if column in table:
             own[column] = 0  # regulators are not judged by batch
-    both = pd.concat([table.astype({"gene": object, "kind": object}), own.astype({"gene": object, "kind": object})])
-    order = np.concatenate([np.repeat(np.arange(m), len(genes)), np.repeat(np.arange(m), len(names))])
-    both = both.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
-    both["gene"] = pd.Categorical(
-        both["gene"], categories=pd.Index([*genes, *(n for n in names if n not in set(genes))])
-    )
-    both["kind"] = pd.Categorical(
-        both["kind"], categories=[k for k in (*KINDS, REGULATOR) if (both["kind"] == k).any()]
-    )
-    shape = (m, len(genes) + len(names))
+    both = pd.concat([part.astype({"gene": object, "kind": object}) for part in (table, own)])
+    row = np.concatenate([np.repeat(np.arange(m), len(genes)), np.repeat(np.arange(m), len(names))])
+    both = both.iloc[np.argsort(row, kind="stable")].reset_index(drop=True)
+    nodes = pd.Index([*genes, *(name for name in names if name not in set(genes))])
+    kinds = [kind for kind in (*KINDS, REGULATOR) if (both["kind"] == kind).any()]
+    both["gene"], both["kind"] = pd.Categorical(both["gene"], nodes), pd.Categorical(both["kind"], kinds)
     ratio = both["effect"].to_numpy() / np.maximum(both["effect_sd"].to_numpy(), SMALLEST_SD)
-    both["rank"] = ranks(both["log_odds"].to_numpy().reshape(shape), ratio.reshape(shape)).ravel()
+    both["rank"] = ranks(both["log_odds"].to_numpy().reshape(m, -1), ratio.reshape(m, -1)).ravel()
     return both
+
+
+def _of_regulators(fit: Fit, dose: np.ndarray) -> tuple[Effects, np.ndarray]:
+    """Changes of activity of T regulators in m rows of doses ``(m, D)``, with the log odds of these ``(m, T)``."""
+    found = fit.regulators
+    fraction = np.stack([fit.curves.fraction(d, np.maximum(dose[:, d], 0.0)) for d in range(len(fit.drugs))], axis=1)
+    share = np.where(dose > 0, fraction, 0.0)[:, :, None]  # (m, D, 1)
+    weight = share * found.probability  # (m, D, T)
+    chance = np.maximum(weight.sum(axis=1), SMALLEST_SD)
+    odds = np.stack([log_odds_of_any(found.log_odds[on]) for on in dose > 0])
+    mean = (weight * found.activity * share).sum(axis=1) / chance
+    sd = np.sqrt((weight * (found.activity_sd * share) ** 2).sum(axis=1) / chance)
+    return Effects(expit(odds), mean, sd), np.clip(odds, -LARGEST_ODDS, LARGEST_ODDS)
 
 
 def with_responders(table: pd.DataFrame, fit: Fit, dose: np.ndarray) -> pd.DataFrame:

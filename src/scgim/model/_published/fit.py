@@ -22,7 +22,7 @@ from scgim._core.posterior.targets import fit_targets
 from scgim.model._module.closed_form import prepare
 from scgim.model._module.export import edge_strength, export_mechanisms
 from scgim.model._module.module import as_residuals
-from scgim.model._module.residuals import Residuals
+from scgim.model._module.residuals import NO_CELLS, Residuals
 from scgim.model._module.runner import Training
 from scgim.model._neural.batch import reachable, topological
 from scgim.model._published.maps import AmortisedMaps, Gamma
@@ -106,7 +106,7 @@ def _set_baselines(
     centred = sums.mean - offset.numpy()
     for c in range(len(baseline)):
         weight = sums.n * stays * (design.group == c)[:, None]
-        baseline[c] = (weight * centred).sum(axis=0) / np.maximum(weight.sum(axis=0), 1e-9)
+        baseline[c] = (weight * centred).sum(axis=0) / np.maximum(weight.sum(axis=0), NO_CELLS)
     variance = (stays * sums.scatter).sum(axis=0) / np.maximum((stays * sums.freedom).sum(axis=0), 1)
     variance = np.maximum(variance, SMALLEST_VARIANCE)
     module.baseline.copy_(torch.as_tensor(baseline))

@@ -1,7 +1,8 @@
 """Cells: one class through which all expression is read, freed of continuous covariates (layer `model`; not from the paper).
 
-The linear effect of continuous covariates on each gene is removed before fitting. Slopes are estimated within contexts, so that a covariate that a drug changes (such as the cell cycle) does not take the
-drug's effect with it. Categorical covariates and batches are baselines of the model instead.
+The linear effect of continuous covariates on each gene is removed before fitting. Slopes are estimated within contexts,
+so that a covariate that a drug changes (such as the cell cycle) does not take the drug's effect with it. Categorical
+covariates and batches are baselines of the model instead.
 """
 
 from __future__ import annotations

@@ -87,8 +87,8 @@ def read_columns(data: Any, spec: Spec) -> pd.DataFrame:
     return pd.DataFrame({key: column.array for key, column in columns.items()}, index=range(data.n_obs))
 
 
-def read_dose(column: pd.Series, argument: str = "dose_key") -> np.ndarray:
-    """Doses as float64 ``(N,)``, NaN where missing; categories of numbers are read as numbers.
+def read_numbers(column: pd.Series, argument: str = "dose_key") -> np.ndarray:
+    """Numbers as float64 ``(N,)``, NaN where missing; categories of numbers are read as numbers.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def read_dose(column: pd.Series, argument: str = "dose_key") -> np.ndarray:
         example = next((v for v in column if isinstance(v, str)), column.iloc[0] if len(column) else None)
         with_units = f" Doses with units are read by scgim.pp.encode_doses(adata, {column.name!r}, unit=...)."
         raise TypeError(
-            f"{argument}: column {column.name!r} has to hold numbers, found {example!r} (dtype {column.dtype}). "
+            f"{argument}: expected numbers in column {column.name!r}, found {example!r} (dtype {column.dtype}). "
             f"Convert it first: adata.obs[{column.name!r}] = pandas.to_numeric(adata.obs[{column.name!r}])."
             f"{with_units if argument == 'dose_key' else ''}"
         )

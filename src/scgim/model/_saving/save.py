@@ -21,7 +21,7 @@ from scgim._core.state import StateError, pack
 from scgim._warnings import warn_user
 from scgim._writing import is_taken, recover, together
 from scgim.model._module.options import check_accelerator
-from scgim.model._saving.archive import DAMAGE, MODEL_FILE, damaged, read_saved, write_archive
+from scgim.model._saving.archive import DAMAGE, MODEL_FILE, Saved, damaged, read_saved, write_archive
 from scgim.model._study.study import Study, expression_keys, spec_of
 
 if TYPE_CHECKING:
@@ -106,6 +106,16 @@ class SaveMixin(BaseModelClass):
             "var_names": _var_names(self.registry_),
         }
 
+    def _restore(self, saved: Saved) -> None:
+        """Attributes and parameters, as they were saved."""
+        for name, value in saved.attributes.items():
+            if name.isidentifier() and name.endswith("_") and not name.startswith("_"):
+                setattr(self, name, value)
+        self.module.on_load(self, pyro_param_store=None)
+        self.module.load_state_dict({k: torch.as_tensor(np.array(v)) for k, v in saved.parameters.items()})
+        if self.is_trained_:
+            self.module.follow(self.fitted.mechanisms)  # type: ignore[attr-defined]
+
     @classmethod
     def load(
         cls,
@@ -150,9 +160,7 @@ class SaveMixin(BaseModelClass):
         --------
         >>> model = scgim.model.GIM.load("model", adata=False)
         """
-        for name, value in (("datamodule", datamodule), ("allowed_classes_names_list", allowed_classes_names_list)):
-            if value is not None:
-                raise TypeError(f"{name}: is not used by GIM.load; leave it out.")
+        _refuse(datamodule=datamodule, allowed_classes_names_list=allowed_classes_names_list)
         folder, prefix = _folder(dir_path), _prefix(prefix)
         or_none(TEXT)("backup_url", backup_url)
         check_accelerator(accelerator)
@@ -177,13 +185,7 @@ class SaveMixin(BaseModelClass):
             setup(adata, source_registry=registry, **registry["setup_args"])
         try:
             model = cls(adata, registry=registry, **constructor(saved.attributes.pop("init_params_")))
-            for name, value in saved.attributes.items():
-                if name.isidentifier() and name.endswith("_") and not name.startswith("_"):
-                    setattr(model, name, value)
-            model.module.on_load(model, pyro_param_store=None)
-            model.module.load_state_dict({k: torch.as_tensor(np.array(v)) for k, v in saved.parameters.items()})
-            if model.is_trained_:
-                model.module.follow(model.fitted.mechanisms)
+            model._restore(saved)
         except DAMAGE as error:
             raise damaged(path, error) from error
         model.to_device(device)
@@ -237,6 +239,13 @@ class SaveMixin(BaseModelClass):
             Always.
         """
         raise NotImplementedError("convert_legacy_save: files of scvi-tools before 0.15 hold no model of scgim.")
+
+
+def _refuse(**given: Any) -> None:
+    """Raise TypeError for arguments of scvi-tools that are not used."""
+    for name, value in given.items():
+        if value is not None:
+            raise TypeError(f"{name}: is not used by GIM.load; leave it out.")
 
 
 def _check_registry(registry: Any, path: Path, name: str | None) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from scgim._core.design import Design
-from scgim.model._reading.columns import read_dose
+from scgim.model._reading.columns import read_numbers
 from scgim.model._reading.spec import Spec
 
 ABSENT = -1
@@ -99,7 +99,7 @@ def _doses(frame: pd.DataFrame, spec: Spec, labels: np.ndarray, absent: np.ndarr
     """Checked doses ``(n, P)`` in the user's unit; those of absent drugs are not looked at."""
     if not spec.dose:
         return np.ones(labels.shape)
-    dose = np.column_stack([read_dose(frame[c]) for c in spec.dose])
+    dose = np.column_stack([read_numbers(frame[c]) for c in spec.dose])
     for p, column in enumerate(spec.dose):
         values, drug = dose[~absent[:, p], p], labels[~absent[:, p], p]
         for wrong, what, mend in (

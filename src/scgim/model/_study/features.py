@@ -52,7 +52,7 @@ def numeric_table(table: pd.DataFrame, argument: str) -> np.ndarray:
     wrong = [str(c) for c in table if not (pd.api.types.is_numeric_dtype(table[c]) or table[c].dtype == bool)]
     if wrong:
         raise TypeError(
-            f"{argument}: features have to be numbers, found text in column(s) {wrong[:5]}. "
+            f"{argument}: expected numbers, found text in column(s) {wrong[:5]}. "
             "Drop them or encode them (pandas.get_dummies; scgim.pp.fingerprints for SMILES)."
         )
     values = table.to_numpy(dtype="float64", na_value=np.nan)
@@ -102,7 +102,7 @@ def _constant_rows(values: np.ndarray, contexts: Contexts) -> np.ndarray:
         k = int(contexts.index[np.flatnonzero(differs)[0]])
         row = contexts.table.drop(columns="n_cells").iloc[k].to_dict()
         raise ValueError(
-            f"{ARGUMENT}: .obsm features have to be constant within a context, found different rows in {row} "
+            f"{ARGUMENT}: expected .obsm features that are constant within a context, found different rows in {row} "
             f"({len(np.unique(contexts.index[differs]))} of {K} contexts). Average them within contexts, or register "
             "the column that they depend on as a covariate."
         )

@@ -11,7 +11,7 @@ import numpy as np
 import rich.table
 from scvi.data.fields import BaseAnnDataField
 
-from scgim.model._reading.columns import read_columns, read_dose
+from scgim.model._reading.columns import read_columns, read_numbers
 from scgim.model._reading.keys import CONTEXT_KEY
 from scgim.model._reading.spec import Spec
 from scgim.model._reading.summary import Summary
@@ -150,7 +150,7 @@ class NumericField(_Field):
     def register_field(self, adata: Any) -> dict:
         """Write the columns ``(N, q)``."""
         frame = read_columns(adata, self._spec)
-        values = [read_dose(frame[c], self._spec.arguments[c]) for c in self._columns]
+        values = [read_numbers(frame[c], self._spec.arguments[c]) for c in self._columns]
         adata.obsm[self.attr_key] = np.column_stack(values)
         return {"columns": list(self._columns)}
 

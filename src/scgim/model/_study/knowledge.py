@@ -51,10 +51,10 @@ def base_probability(n_genes: int) -> float:
 def _checked(values: np.ndarray, what: str) -> np.ndarray:
     values = np.asarray(values)
     if values.dtype.kind not in "fiub":
-        raise TypeError(f"graph_prior: {what} has to hold numbers, found dtype {values.dtype}.")
+        raise TypeError(f"graph_prior: expected numbers in {what}, found dtype {values.dtype}.")
     values = values.astype(float)
     if not np.isfinite(values).all() or values.min(initial=0) < 0 or values.max(initial=0) > 1:
-        raise ValueError(f"graph_prior: {what} has to hold probabilities between 0 and 1, or booleans.")
+        raise ValueError(f"graph_prior: expected probabilities between 0 and 1, or booleans, in {what}, found others.")
     return values
 
 
@@ -127,30 +127,10 @@ def normalise_graph_prior(prior: Any, genes: list[str], data: Any = None) -> dic
     """
     if prior is None or (isinstance(prior, dict) and "probability" in prior and "rest" in prior):
         return prior  # the second is what a saved model holds
-    if isinstance(prior, str):
-        varp = getattr(data, "varp", {})
-        if prior not in varp:
-            raise KeyError(f"graph_prior: {prior!r} is not a key of adata.varp; found {list(varp)}.")
-        prior = varp[prior]
-    if isinstance(prior, pd.DataFrame) and ("source" in prior or "target" in prior):
-        matrix = _from_edges(prior, genes)
-    elif isinstance(prior, pd.DataFrame):
-        absent = sorted(set(genes) - set(prior.index.astype(str)) | set(genes) - set(prior.columns.astype(str)))
-        if absent:
-            raise KeyError(
-                f"graph_prior: the table has no row and column for {absent[:5]}; label both by gene, or give edges in columns source and target."
-            )
-        matrix = _from_matrix(prior.set_axis(prior.index.astype(str)).loc[genes, genes].to_numpy(), genes)
-    elif sparse.issparse(prior) or isinstance(prior, (np.ndarray, list, tuple)):
-        matrix = _from_matrix(prior, genes)
-    else:
-        raise TypeError(
-            "graph_prior: expected an edge list (DataFrame with 'source' and 'target'), a (G, G) matrix or a key of "
-            f"adata.varp, found {type(prior).__name__}."
-        )
+    matrix = _read(prior, genes, data)
     np.fill_diagonal(matrix, 0.0)
     if not (matrix > 0).any():
-        raise ValueError("graph_prior: it forbids every edge; leave it out, or give at least one edge.")
+        raise ValueError("graph_prior: expected at least one edge that is allowed, found none; leave it out.")
     matrix = np.minimum(matrix, HIGHEST)
     values, counts = np.unique(matrix, return_counts=True)
     rest = float(values[counts.argmax()])
@@ -161,6 +141,35 @@ def normalise_graph_prior(prior: Any, genes: list[str], data: Any = None) -> dic
         "column": column.tolist(),
         "probability": matrix[row, column].tolist(),
     }
+
+
+def _read(prior: Any, genes: list[str], data: Any) -> np.ndarray:
+    """Probabilities ``(G, G)`` from any accepted form."""
+    if isinstance(prior, str):
+        varp = getattr(data, "varp", {})
+        if prior not in varp:
+            raise KeyError(f"graph_prior: {prior!r} is not a key of adata.varp; found {list(varp)}.")
+        prior = varp[prior]
+    if isinstance(prior, pd.DataFrame):
+        return _from_edges(prior, genes) if {"source", "target"} & set(prior) else _from_table(prior, genes)
+    if sparse.issparse(prior) or isinstance(prior, (np.ndarray, list, tuple)):
+        return _from_matrix(prior, genes)
+    raise TypeError(
+        "graph_prior: expected an edge list (DataFrame with 'source' and 'target'), a (G, G) matrix or a key of "
+        f"adata.varp, found {type(prior).__name__}."
+    )
+
+
+def _from_table(table: pd.DataFrame, genes: list[str]) -> np.ndarray:
+    """A square table labelled by gene."""
+    table = table.set_axis(table.index.astype(str)).set_axis(table.columns.astype(str), axis=1)
+    absent = sorted(set(genes) - set(table.index) | set(genes) - set(table.columns))
+    if absent:
+        raise KeyError(
+            f"graph_prior: expected a row and a column for each gene, found none for {absent[:5]}; label both by gene, or give edges in "
+            "columns source and target."
+        )
+    return _from_matrix(table.loc[genes, genes].to_numpy(), genes)
 
 
 def prior_matrix(state: dict[str, Any] | None, n_genes: int) -> np.ndarray | None:

@@ -70,35 +70,40 @@ def normalise_regulators(regulators: Any, genes: list[str]) -> dict[str, Any] | 
             "regulators: expected a DataFrame with 'source', 'target' and 'weight', such as decoupler's op.collectri(), found "
             f"{type(regulators).__name__}."
         )
+    edges = _edges(regulators)
+    inside = edges[edges["target"].isin(genes) & (edges["weight"] != 0)]
+    enough = inside.groupby("source")["target"].transform("size") >= FEWEST
+    if not enough.any():
+        raise ValueError(
+            f"regulators: expected regulators of at least {FEWEST} genes of the data, found none; the targets are "
+            f"{edges['target'].tolist()[:NAMED]}, the genes {genes[:NAMED]} ..."
+        )
+    left_out = sorted(set(edges["source"]) - set(inside.loc[enough, "source"]))
+    if left_out:
+        warn_user(
+            f"regulators: {len(left_out)} of {edges['source'].nunique()} act on fewer than {FEWEST} genes of the data and are "
+            f"left out, such as {left_out[:NAMED]}.",
+        )
+    return _lists(inside[enough], genes)
+
+
+def _edges(regulators: pd.DataFrame) -> pd.DataFrame:
+    """Columns `source`, `target` and `weight`, checked."""
     absent = [column for column in ("source", "target") if column not in regulators]
     if absent:
         raise KeyError(f"regulators: missing column(s) {absent}; found {list(regulators.columns)}.")
-    table = pd.DataFrame({"source": regulators["source"].astype(str), "target": regulators["target"].astype(str)})
+    edges = pd.DataFrame({"source": regulators["source"].astype(str), "target": regulators["target"].astype(str)})
     weight = regulators["weight"] if "weight" in regulators else pd.Series(1.0, index=regulators.index)
     if not pd.api.types.is_numeric_dtype(weight) or not np.isfinite(weight.to_numpy(dtype=float)).all():
         raise TypeError(f"regulators: expected finite numbers in column 'weight', found type {weight.dtype}.")
-    table["weight"] = weight.to_numpy(dtype=float)
-    twice = table.duplicated(["source", "target"])
+    twice = edges.duplicated(["source", "target"])
     if twice.any():
-        source, target = table[["source", "target"]].to_numpy()[int(twice.to_numpy().argmax())]
+        source, target = edges.to_numpy()[int(twice.to_numpy().argmax())]
         raise ValueError(
             f"regulators: expected each edge once, found {source!r} to {target!r} twice; drop it with "
             "drop_duplicates(['source', 'target'])."
         )
-    table = table[table["target"].isin(genes) & (table["weight"] != 0)]
-    enough = table.groupby("source")["target"].transform("size") >= FEWEST
-    left_out = sorted(set(regulators["source"].astype(str)) - set(table.loc[enough, "source"]))
-    if not enough.any():
-        raise ValueError(
-            f"regulators: expected regulators of at least {FEWEST} genes of the data, found none; the targets are "
-            f"{regulators['target'].astype(str).tolist()[:NAMED]}, the genes {genes[:NAMED]} ..."
-        )
-    if left_out:
-        warn_user(
-            f"regulators: {len(left_out)} of {regulators['source'].nunique()} act on fewer than {FEWEST} genes of the data and are "
-            f"left out, such as {left_out[:NAMED]}.",
-        )
-    return _lists(table[enough], genes)
+    return edges.assign(weight=weight.to_numpy(dtype=float))
 
 
 def _lists(table: pd.DataFrame, genes: list[str]) -> dict[str, Any]:

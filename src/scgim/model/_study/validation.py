@@ -11,7 +11,7 @@ from anndata import AnnData
 from scgim._checks import did_you_mean
 from scgim._warnings import warn_user
 from scgim.model._reading.cells import Cells
-from scgim.model._reading.columns import read_columns, read_dose
+from scgim.model._reading.columns import read_columns, read_numbers
 from scgim.model._reading.expression import gene_names, locate, matrices, parts
 from scgim.model._reading.spec import Spec
 from scgim.model._reading.summary import Summary, summarise
@@ -107,7 +107,7 @@ def check_control(frame: pd.DataFrame, spec: Spec) -> None:
         )
     for name, dose in zip(spec.perturbation, spec.dose, strict=False):
         absent = as_labels(frame[name], "perturbation_key") == spec.control
-        given = np.nan_to_num(read_dose(frame[dose])[absent]) != 0
+        given = np.nan_to_num(read_numbers(frame[dose])[absent]) != 0
         if given.any():
             warn_user(
                 f"dose_key: column {dose!r} is not 0 in {given.sum()} row(s) labelled {spec.control!r}; "
@@ -182,13 +182,13 @@ def check_numeric_covariates(frame: pd.DataFrame, spec: Spec) -> None:
     """
     for column in [*spec.continuous, *([spec.size_factor] if spec.size_factor else [])]:
         argument = spec.arguments[column]
-        values = read_dose(frame[column], argument)
+        values = read_numbers(frame[column], argument)
         if not np.isfinite(values).all():
             raise ValueError(
                 f"{argument}: column {column!r} holds missing or infinite values; impute them or drop cells."
             )
         if column == spec.size_factor and (values <= 0).any():
-            raise ValueError(f"{argument}: column {column!r} has to be positive, found {values.min()}.")
+            raise ValueError(f"{argument}: expected positive numbers in column {column!r}, found {values.min()}.")
         if column in spec.continuous and np.ptp(values) == 0:
             raise ValueError(f"{argument}: column {column!r} is constant; leave it out.")
 

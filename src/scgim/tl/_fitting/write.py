@@ -43,7 +43,7 @@ class Results:
         }
         wrong = [f"{name}: expected shape {e}, found {found}" for name, (found, e) in expected.items() if found != e]
         if wrong:
-            raise ValueError("The model was not fitted on this object. " + "; ".join(wrong) + ".")
+            raise ValueError("adata: expected the object that the model was fitted on; " + "; ".join(wrong) + ".")
         numbers = {name: getattr(self, name) for name in ("probability", "effect", "weights", "graph_probability")}
         numbers |= {f"targets.{name}": self.targets[name] for name in self.targets.select_dtypes("number")}
         strange = [name for name, values in numbers.items() if not _is_finite(values)]
@@ -83,7 +83,7 @@ def write(data: Any, results: Results, *, key: str = _keys.DEFAULT) -> None:
         genes = np.flatnonzero(np.array(results.modality, dtype=object) == name)
         if name not in data.mod or data.mod[name].n_vars != len(genes):
             raise ValueError(
-                f"The model was not fitted on this object: modality {name!r} is absent or has other variables."
+                f"adata: expected the object that the model was fitted on; modality {name!r} is absent or has other variables."
             )
         cells = pd.Index(data.obs_names).get_indexer(data.mod[name].obs_names)
         parts.append((data.mod[name], take(results, genes, cells)))
@@ -160,11 +160,11 @@ def _write_one(data: Any, results: Results, key: str) -> None:
 def cell_targets(results: Results) -> tuple[pd.Categorical, np.ndarray]:
     """The most probable target of each cell and its probability: categorical (N,), float32 (N,)."""
     if results.probability.shape[1] == 0:
-        raise ValueError("The model has no genes.")
+        raise ValueError("model: expected genes, found none.")
     best = _surety(results).argmax(1)  # (K,)
     top = np.asarray(results.probability)[np.arange(len(best)), best]
     # categories: the genes that occur, in their order, then the two special values
-    assigned = (top >= 0.5) & ~np.asarray(results.control, bool)
+    assigned = (top >= _keys.CALLED) & ~np.asarray(results.control, bool)
     used = np.unique(best[assigned])
     code = np.searchsorted(used, best)
     code[~assigned] = len(used) + 1

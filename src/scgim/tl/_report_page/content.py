@@ -116,7 +116,7 @@ def curves(contexts: pd.DataFrame, table: pd.DataFrame, params: Any, names: dict
     columns, doses = in_targets(params)
     if not doses:
         return []
-    called = table[(table["probability"] >= 0.5) & (table["rank"] <= FIRST_GENES)]
+    called = table[(table["probability"] >= _keys.CALLED) & (table["rank"] <= FIRST_GENES)]
     wanted = set(zip(called["perturbation"], called["gene"].astype(str), strict=True))
     label, dose = perturbation_names(contexts, columns, doses, str(params["control"]))
     long = pd.DataFrame(

@@ -8,12 +8,6 @@ import pytest
 from scgim._core.structure.hidden.factor_analysis import SMALLEST_UNIQUE, factor_analysis
 
 
-@pytest.fixture(scope="module")
-def loading():
-    rng = np.random.default_rng(0)
-    return rng.uniform(0.4, 0.8, (10, 2)) * rng.choice([-1, 1], (10, 2))
-
-
 def test_analysis_of_an_exact_covariance(loading):
     """Loadings are known up to a rotation."""
     cov = loading @ loading.T + np.diag(np.linspace(0.3, 0.8, 10))

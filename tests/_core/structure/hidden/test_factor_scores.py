@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from scgim._core.design import Design
 from scgim._core.structure.hidden.factor_scores import factor_scores
-
-
-@pytest.fixture(scope="module")
-def loading():
-    rng = np.random.default_rng(0)
-    return rng.uniform(0.4, 0.8, (10, 2)) * rng.choice([-1, 1], (10, 2))
 
 
 def design_of(n_drugs: int) -> Design:

@@ -5,16 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from scgim._core.moments.moments import Hidden
 from scgim._core.structure.hidden.taken_out import taken_out
-
-
-@pytest.fixture(scope="module")
-def loading():
-    rng = np.random.default_rng(0)
-    return rng.uniform(0.4, 0.8, (10, 2)) * rng.choice([-1, 1], (10, 2))
 
 
 def test_factors_taken_out_leave_what_the_genes_do(make_study, loading):
