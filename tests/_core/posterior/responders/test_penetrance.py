@@ -53,9 +53,10 @@ def seen(
     return moments, Effects((effect != 0).astype(float), effect, np.full(effect.shape, 0.1)), weights
 
 
-@pytest.mark.parametrize("share", [0.2, 0.4, 0.7])
+@pytest.mark.parametrize("share", [0.2, 0.4, 0.7, 1.0])
 def test_the_share_of_every_drug_is_found(share, rng):
     found = learn_penetrance(*_with(design(), seen(np.full(D, share), rng)))
+    assert ((found.low <= found.share) & (found.share <= found.high)).all()
     assert np.abs(found.share - share).max() < 0.1
     assert ((found.low <= share) & (share <= found.high)).mean() > 0.7
     assert (found.high - found.low).max() < 0.3

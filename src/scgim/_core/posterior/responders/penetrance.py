@@ -83,7 +83,8 @@ def learn_penetrance(moments: Moments, design: Design, targets: Effects, weights
     posterior = _posterior(of_drug)
     cumulative = posterior.cumsum(axis=1)
     low, high = (SHARES[(cumulative < q - 1e-9).sum(axis=1).clip(max=len(SHARES) - 1)] for q in INTERVAL)
-    return Penetrance(posterior @ SHARES, low, high)
+    share = posterior @ SHARES
+    return Penetrance(share, np.minimum(low, share), np.maximum(high, share))  # a mean next to the edge may lie beyond
 
 
 def among_cells(n: float) -> np.ndarray:
