@@ -106,7 +106,8 @@ def assemble(structure: Structure, kind: ScoredKind, task: Task, *, network: Net
     evidence = given_back(evidence, m, effects)
     own = m.mean[:, :, 0] + m.loc / m.scale  # (K, G)
     network = None if network is None else weigh_edges(network, m, effects)
-    shifts = partial(find_shifts, m, design, parents, evidence, edge_probability, network=network)
+    found = m, design, parents, evidence, edge_probability
+    shifts = partial(find_shifts, *found, network=network, cells=score.within_dof)
     learned = kind.posterior(evidence, own, design, score.prior, task.known_targets, shifts)
     if learned.baseline is not None:
         evidence = replace(evidence, baseline=evidence.baseline + learned.baseline)

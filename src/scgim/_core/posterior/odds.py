@@ -12,6 +12,7 @@ from scgim._core.design import Design
 from scgim._core.posterior.background import Background, fit_background
 from scgim._core.posterior.regulation.regulators import RegulatorFit, fit_regulators
 from scgim._core.posterior.shifts import Shifts
+from scgim._core.posterior.unseen.followers import weigh_followers
 from scgim._core.state import savable
 
 SUREST = 1 - 1e-15  # probability whose log odds are still a number
@@ -53,6 +54,8 @@ class Odds:
     shifts: Shifts
     background: Background
     regulators: RegulatorFit | None = None  # those whose activity drugs change; None without a network
+    # (D, G) probability that a gene, if it is no target, follows one by effects that cells do not show
+    follow: np.ndarray | float = 0.0
 
     def on(self, design: Design) -> np.ndarray:
         """``(K, G)`` bool; contexts and genes where some drug has a target that is more probable than not, or moves a regulator of it."""
@@ -108,7 +111,8 @@ def learn_odds(shifts: Shifts, design: Design, known: np.ndarray | None) -> Odds
     """
     found, D = shifts.contrasts, len(design.drugs)
     background = fit_background(shifts, D)
-    log_odds, regulators = background.log_odds, None
+    followers, regulators = weigh_followers(shifts, background), None
+    log_odds = followers.log_odds
     if shifts.network is not None:
         regulators, explained = fit_regulators(shifts, background, shifts.network, D)
         log_odds = log_odds - explained
@@ -119,4 +123,4 @@ def learn_odds(shifts: Shifts, design: Design, known: np.ndarray | None) -> Odds
     rest = np.maximum(background.variance - own - found.offset, 0.0) + background.beside + shifts.doubt
     shared = np.zeros((D, design.n_levels, error.shape[1]))
     shared[found.drug, found.level] = rest
-    return Odds(log_odds, error, shared, shifts, background, regulators)
+    return Odds(log_odds, error, shared, shifts, background, regulators, followers.follow)

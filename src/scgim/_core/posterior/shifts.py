@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,7 +25,19 @@ ShiftsAt = Callable[[np.ndarray], "Shifts"]
 """From fractions ``(K, D)`` of the full effects to what mechanisms leave of the means."""
 UNLIKELY = 0.01  # probability of an edge that the graph lacks, below which it is left out
 SINGULAR = 1e-8  # singular value, relative to the largest, of functions of a gene that its parents explain
+SMALL_LEFT = 1e-3  # share of the variance of a gene that parents of another leave, from which its slope is known
 SMALLEST_NOISE = 0.2  # of the variance of a gene's noise in one context, of that over all
+
+
+class Slopes(NamedTuple):
+    """Slopes of genes (columns) on others (rows) within contexts, beside their parents; ``(G, G)`` each.
+
+    Not `known` where one gene is further up than the other in the graph, which explains their slope.
+    """
+
+    value: np.ndarray
+    sd: np.ndarray
+    known: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,7 @@ class Shifts:
     doubt: np.ndarray | float = 0.0
     # (R,) variance that sampling its cells adds to a mean, relative to that between cells
     sampled: np.ndarray | float = 0.0
+    slopes: Slopes | None = None  # beside the graph; None where genes are not weighed as followers of others
 
 
 def linear_effects(moments: Moments, parents: dict[int, tuple[int, ...]], evidence: Evidence) -> np.ndarray:
@@ -90,6 +104,7 @@ def find_shifts(
     edge_probability: np.ndarray,
     fraction: np.ndarray,
     network: Network | None = None,
+    cells: float | None = None,
 ) -> Shifts:
     """Shifts of every drug, with the errors of sampling, coefficients, doubtful edges, contexts and baseline groups.
 
@@ -102,6 +117,8 @@ def find_shifts(
         ``(K, D)``; fraction of the full effect of each drug.
     network
         Regulators that may have caused them, or None.
+    cells
+        That the covariance within contexts counts for, where genes may follow targets by effects that it does not show.
     """
     effects = linear_effects(moments, parents, evidence)
     error, error_alone = sampling(moments, evidence, effects, design)
@@ -123,7 +140,26 @@ def find_shifts(
         further = total_effects(effects) - np.eye(len(effects))
     doubt = doubt_of_others(moments, parents, edge_probability, moved)
     sampled = square @ (1 / np.maximum(moments.n, 1.0))  # (R,)
-    return Shifts(estimate, variance, passed, found, error, network, further, doubt, sampled)
+    slopes = None if cells is None or network is not None else slopes_beside(moments, parents, effects, cells)
+    return Shifts(estimate, variance, passed, found, error, network, further, doubt, sampled, slopes)
+
+
+def slopes_beside(moments: Moments, parents: dict[int, tuple[int, ...]], effects: np.ndarray, cells: float) -> Slopes:
+    """Slopes of every gene on every other beside its parents within contexts, from covariances of so many cells."""
+    S, B, G = moments.within, moments.n_functions, moments.n_genes
+    lin = np.arange(G) * B
+    value, sd = np.zeros((G, G)), np.ones((G, G))
+    reach = np.abs(total_effects(effects)) > 0
+    known = ~(reach | reach.T)
+    for j in range(G):
+        given = (np.array(parents[j], dtype=int)[:, None] * B + np.arange(B)).ravel()
+        beside = np.linalg.lstsq(S[np.ix_(given, given)], S[np.ix_(given, lin)], rcond=SINGULAR)[0]  # (p*B, G)
+        left = S[lin, lin] - (S[np.ix_(given, lin)] * beside).sum(axis=0)  # (G,)
+        both = S[lin, j * B] - S[given, j * B] @ beside
+        known[:, j] &= left > SMALL_LEFT * S[lin, lin]
+        own = np.where(known[:, j], left, 1.0)
+        value[:, j], sd[:, j] = both / own, np.sqrt(np.maximum(left[j], SINGULAR) / own / cells)
+    return Slopes(value, sd, known)
 
 
 def passed_on(

@@ -1,0 +1,91 @@
+"""Genes that follow a target by effects that cells do not show: enumerated likelihoods, and shifts that are made here."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
+from tests._core.posterior.test_background import shifts_of
+
+from scgim._core.posterior.background import fit_background
+from scgim._core.posterior.shifts import Slopes
+from scgim._core.posterior.unseen.followers import Drug, Prior, log_bayes_factor, weigh, weigh_followers
+
+
+@pytest.mark.parametrize(("passed", "value"), [(0.8, 0.1), (-0.8, 0.1), (0.5, -0.02), (0.3, 0.5), (1e-9, 0.0)])
+@pytest.mark.parametrize("shown", [1.0, 0.1])
+def test_slopes_speak_for_effects_as_the_integral_over_what_is_shown_says(passed, value, shown):
+    found = log_bayes_factor(np.array(passed), Slopes(np.array(value), np.array(0.05), np.array(True)), shown)
+    density = quad(lambda r: norm.pdf(value, r * passed, 0.05), 0, shown, points=[0.0, shown / 2])[0] / shown
+    assert float(found) == pytest.approx(np.log(density / norm.pdf(value, 0, 0.05)), abs=1e-5)
+    assert (
+        float(log_bayes_factor(np.array(passed), Slopes(np.array(value), np.array(0.05), np.array(False)), shown)) == 0
+    )
+
+
+def test_a_drug_is_weighed_over_all_sets_of_targets(rng):
+    G, prior, wide = 5, Prior(0.1, 0.05, 0.3, 0.5), 0.8
+    shift, variance, lr = rng.normal(size=G), np.full(G, 0.02), rng.normal(size=G) * 2
+    sources = np.array([3, 0])
+    slope = Slopes(rng.normal(size=(2, G)) * 0.1, np.full((2, G), 0.05), np.ones((2, G), bool))
+    drug = Drug(0, sources, lr, shift**2, variance, shift[sources, None] ** 2, shift / shift[sources, None], slope)
+    factor = np.exp(log_bayes_factor(drug.passed, slope, prior.shown))
+    found = weigh(drug, factor, prior, wide)
+    w = prior.follow * factor / (1 - 3 * prior.follow + 2 * prior.follow * factor)
+    total, target, follow = 0.0, np.zeros(G), np.zeros((2, G))
+    drift = norm.pdf(shift, 0, np.sqrt(variance + wide)) / np.exp(lr)
+    for on in product([False, True], repeat=G):
+        parts, ways = np.ones(G), np.zeros((2, G))
+        for j in range(G):
+            if on[j]:
+                parts[j] = prior.target * np.exp(lr[j])
+                continue
+            own = [i for i in range(2) if on[sources[i]]]
+            none = np.prod([1 - w[i, j] for i in own])
+            sizes = norm.pdf(shift[j], 0, np.sqrt(variance[j] + prior.effect2 * shift[sources] ** 2)) / drift[j]
+            for i in own:
+                ways[i, j] = none * w[i, j] / (1 - w[i, j]) * sizes[i]
+            parts[j] = (1 - prior.target) * (none + ways[:, j].sum())
+            ways[:, j] *= (1 - prior.target) / parts[j]
+        weight = np.prod(parts)
+        total, target, follow = total + weight, target + weight * np.array(on), follow + weight * ways
+    p = target / total
+    np.testing.assert_allclose(found.log_odds, np.log(p / (1 - p)))
+    np.testing.assert_allclose(found.follow, follow / total)
+    assert found.evidence == pytest.approx(np.log(total))
+
+
+def screen(rng, *, shown, D=16, G=40):
+    """Each drug moves one gene by 1.5, which moves four others by half of that; what cells show of it."""
+    estimate, slope = rng.normal(size=(D, G)) * 0.05, rng.normal(size=(G, G)) * 0.02
+    for d in range(D):
+        estimate[d, d] += 1.5
+        followers = D + (4 * d + np.arange(4)) % (G - D)
+        estimate[d, followers] += 0.75
+        slope[d, followers] += 0.5 * shown
+    shifts, _ = shifts_of(estimate, 0.0025)
+    return replace(shifts, slopes=Slopes(slope, np.full((G, G), 0.02), np.ones((G, G), bool)))
+
+
+def test_genes_further_down_are_no_targets_where_cells_hint_at_the_effect(rng):
+    shifts = screen(rng, shown=0.15)
+    background = fit_background(shifts, 16)
+    assert (background.log_odds > 0).sum() > 70
+    found = weigh_followers(shifts, background)
+    own = np.eye(16, 40, dtype=bool)
+    assert (found.log_odds[own] > np.log(9)).all()
+    assert (found.log_odds[~own] < np.log(9)).all()
+    assert found.follow[~own & (background.log_odds > 0)].min() > 0.5
+
+
+def test_nothing_changes_where_cells_speak_against_effects(rng):
+    estimate = rng.normal(size=(16, 40)) * 0.05
+    estimate[:, :3] += rng.normal(size=(16, 3)) * (rng.random((16, 3)) < 0.3) * 2
+    shifts, _ = shifts_of(estimate, 0.0025)
+    slopes = Slopes(rng.normal(size=(40, 40)) * 0.02, np.full((40, 40), 0.02), np.ones((40, 40), bool))
+    background = fit_background(shifts, 16)
+    found = weigh_followers(replace(shifts, slopes=slopes), background)
+    np.testing.assert_array_equal(found.log_odds, background.log_odds)
+    np.testing.assert_array_equal(weigh_followers(shifts, background).log_odds, background.log_odds)
