@@ -171,7 +171,7 @@ perturbation_key | pp.split_contexts(adata, "drug", perturbation_key=["drug", "d
 adata | pp.select_genes(model)
 adata | pp.select_genes(None)
 adata | pp.select_genes(empty)
-adata | pp.select_genes(view, perturbation_key="drug", control="DMSO")
+control | pp.select_genes(view, perturbation_key="drug", control="DMSO")
 perturbation_key | pp.select_genes(adata)
 adata | pp.encode_doses(model, "dose")
 adata | pp.split_combinations(None, "drug")
