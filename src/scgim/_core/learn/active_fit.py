@@ -23,7 +23,7 @@ from scgim._core.posterior.curves import Curves, fit_dose_curves
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.targets import by_context
 from scgim._core.structure.learn_prior import BACKGROUNDS, MOST_TARGETS, evidence_given
-from scgim._core.structure.order import OrderSearch, search
+from scgim._core.structure.order import FEW_GENES, OrderSearch, search
 from scgim._core.structure.parents import Parents
 from scgim._core.structure.prior import FEWEST_GENES, Prior
 from scgim._core.structure.screening import screen
@@ -314,7 +314,10 @@ class ActiveFit:
         score = self.score_now()
         allowed = [c[np.isfinite(self.prior.edge_price[c, j])] for j, c in enumerate(screen(score, 40))]
         chooser = Parents(score, allowed)
-        state: OrderSearch = search(chooser, rng=rng, order=order, n_kicks=n_kicks, thorough=thorough, watch=watch)
+        dense = self.shifts and self.moments.n_genes <= FEW_GENES  # where covariances are trusted
+        state: OrderSearch = search(
+            chooser, rng=rng, order=order, n_kicks=n_kicks, thorough=thorough, dense=dense, watch=watch
+        )
         self.parents = dict(state.parents)  # the search goes on to draw orders
         best = self.best_of(score, rng, N_UPDATES if thorough else 1, strict=strict)
         return best.score, chooser, state, best.evidence
