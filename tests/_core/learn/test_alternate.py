@@ -86,6 +86,21 @@ def test_what_an_alternation_is_worth_has_the_price_of_its_changes_wherever_it_e
         assert end.run.price > 0
 
 
+def test_a_search_begun_again_that_is_worth_most_without_changes_of_activity_is_a_fit(study, monkeypatch):
+    begun_again = alternate.begun_again
+
+    def without(task, ended, rng):
+        with monkeypatch.context() as changed:
+            changed.setattr(alternate.ActiveFit, "update", lambda *_, **__: None)
+            found = begun_again(task, ended, rng)
+        return found._replace(evidence=replace(found.evidence, score=found.evidence.score + 1e6))
+
+    monkeypatch.setattr(alternate, "begun_again", without)
+    found = fit(study)
+    assert not found.kind("activity").of_drug.probability.any()
+    assert np.isfinite(found.support.log_odds).any() and (found.kind("shift").of_drug.probability > 0.5).any()
+
+
 def test_means_without_changes_of_activity_are_those_of_the_same_system_where_none_changed(study, rng):
     moments, design, G = study.moments(), study.design, 8
     K = len(design.dose)

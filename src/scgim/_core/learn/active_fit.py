@@ -113,6 +113,8 @@ class ActiveFit:
         self.refused = np.zeros((D, moments.n_genes), dtype=bool)  # activities that were given up, see `settle`
         self.price = 0.0  # of all probable changes of activity
         self.off: np.ndarray | None = None  # (G,), standardised; None before it is learned
+        none = np.zeros((D, 2 * moments.n_genes))
+        self.take(none, none, np.full(none.shape, START_SD))  # which may be what is worth most
 
     def prior_odds(self, known: Any) -> tuple[np.ndarray, np.ndarray]:
         """Prior log odds ``(D, 2G)`` of activities, then of shifts, and prior variances ``(2G,)``, with these known targets or None."""

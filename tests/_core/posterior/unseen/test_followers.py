@@ -11,7 +11,17 @@ from tests._core.posterior.test_background import shifts_of
 
 from scgim._core.posterior.background import fit_background
 from scgim._core.posterior.shifts import Slopes
-from scgim._core.posterior.unseen.followers import Drug, Prior, log_bayes_factor, weigh, weigh_followers
+from scgim._core.posterior.unseen.followers import (
+    TINY,
+    Drug,
+    Prior,
+    evidence_alone,
+    find_drugs,
+    learn,
+    log_bayes_factor,
+    weigh,
+    weigh_followers,
+)
 
 
 @pytest.mark.parametrize(("passed", "value"), [(0.8, 0.1), (-0.8, 0.1), (0.5, -0.02), (0.3, 0.5), (1e-9, 0.0)])
@@ -89,3 +99,12 @@ def test_nothing_changes_where_cells_speak_against_effects(rng):
     found = weigh_followers(replace(shifts, slopes=slopes), background)
     np.testing.assert_array_equal(found.log_odds, background.log_odds)
     np.testing.assert_array_equal(weigh_followers(shifts, background).log_odds, background.log_odds)
+
+
+def test_drugs_without_a_likely_target_count_as_where_nothing_follows(rng):
+    shifts, _ = shifts_of(rng.normal(size=(46, 40)) * 0.05, 0.0025)
+    background, pairs = fit_background(shifts, 46), np.ones((40, 40))
+    drugs = find_drugs(shifts, background, Slopes(0 * pairs, pairs, pairs > 0))
+    assert len(drugs) < 40
+    found = learn(drugs, background, Prior(background.p_target, TINY, 0.25, 0.1))
+    assert found.evidence == pytest.approx(evidence_alone(background), abs=0.2)

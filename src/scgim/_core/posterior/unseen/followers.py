@@ -120,11 +120,11 @@ def learn(drugs: list[Drug], background: Background, prior: Prior) -> Learned:
     """Expectation maximisation; `prior` is learned, in place."""
     D, G = background.log_ratio.shape
     factors = [np.exp(log_bayes_factor(drug.passed, drug.slope, prior.shown)) for drug in drugs]
-    before, found = -np.inf, []
+    before, found, rows = -np.inf, [], [drug.row for drug in drugs]
     for _ in range(N_STEPS):
         found = [weigh(*each, prior, background.effect_sd**2) for each in zip(drugs, factors, strict=True)]
-        evidence = sum(each.evidence for each in found) + (D - len(drugs)) * G * float(np.log1p(-prior.target))
         odds, follow = background.log_ratio + logit(prior.target), np.zeros((D, G))
+        evidence = sum(each.evidence for each in found) + evidence_of(np.delete(odds, rows, axis=0), prior.target)
         for drug, each in zip(drugs, found, strict=True):
             odds[drug.row] = each.log_odds
             follow[drug.row] = np.minimum(each.follow.sum(axis=0) / np.maximum(expit(-each.log_odds), TINY), 1.0)
@@ -141,12 +141,17 @@ def learn(drugs: list[Drug], background: Background, prior: Prior) -> Learned:
     return Learned(odds, follow, evidence)
 
 
+def evidence_of(odds: np.ndarray, prior: float) -> float:
+    """Log evidence of genes on their own, with these log odds of being targets and this prior probability."""
+    return float((np.logaddexp(0.0, odds) + np.log1p(-prior)).sum())
+
+
 def evidence_alone(background: Background) -> float:
     """Log evidence where no gene follows another, at the best prior probability of a target."""
     lr, p, evidence = background.log_ratio, background.p_target, -np.inf
     for _ in range(2 * N_STEPS):
         odds = lr + logit(p)
-        evidence = float((np.logaddexp(0.0, odds) + np.log1p(-p)).sum())
+        evidence = evidence_of(odds, p)
         p = float(np.clip((expit(odds).sum() + 1) / (odds.size + lr.shape[1] / 2), *prior_range(lr.shape[1])))
     return evidence
 
