@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.special import expit
 from scipy.stats import norm
 from tests._core.posterior.test_background import shifts_of
 
@@ -13,7 +14,7 @@ from scgim._core.posterior.background import fit_background
 from scgim._core.posterior.shifts import Slopes
 from scgim._core.posterior.unseen.followers import (
     TINY,
-    Drug,
+    Drugs,
     Prior,
     evidence_alone,
     find_drugs,
@@ -35,15 +36,27 @@ def test_slopes_speak_for_effects_as_the_integral_over_what_is_shown_says(passed
     )
 
 
-def test_a_drug_is_weighed_over_all_sets_of_targets(rng):
-    G, prior, wide = 5, Prior(0.1, 0.05, 0.3, 0.5), 0.8
-    shift, variance, lr = rng.normal(size=G), np.full(G, 0.02), rng.normal(size=G) * 2
-    sources = np.array([3, 0])
-    slope = Slopes(rng.normal(size=(2, G)) * 0.1, np.full((2, G), 0.05), np.ones((2, G), bool))
-    drug = Drug(0, sources, lr, shift**2, variance, shift[sources, None] ** 2, shift / shift[sources, None], slope)
-    factor = np.exp(log_bayes_factor(drug.passed, slope, prior.shown))
-    found = weigh(drug, factor, prior, wide)
-    w = prior.follow * factor / (1 - 3 * prior.follow + 2 * prior.follow * factor)
+def test_drugs_are_weighed_over_all_sets_of_targets(rng):
+    n, G, prior, wide = 2, 5, Prior(0.1, 0.05, 0.3, 0.5), 0.8
+    shift, variance, lr = rng.normal(size=(n, 1, G)), np.full((n, 1, G), 0.02), rng.normal(size=(n, 1, G)) * 2
+    sources = np.array([[3, 0], [1, 2]])
+    slope = Slopes(rng.normal(size=(n, 2, G)) * 0.1, np.full((n, 2, G), 0.05), np.ones((n, 2, G), bool))
+    moved = np.take_along_axis(shift[:, 0], sources, 1)[..., None]
+    drugs = Drugs(np.arange(n), sources, lr, shift**2, variance, moved**2, shift / moved, slope)
+    factor = np.exp(log_bayes_factor(drugs.passed, slope, prior.shown))
+    found = weigh(drugs, factor, prior, wide)
+    w, evidence = prior.follow * factor / (1 - 3 * prior.follow + 2 * prior.follow * factor), 0.0
+    for d in range(n):
+        of = enumerated(shift[d, 0], variance[d, 0], lr[d, 0], sources[d], w[d], prior, wide)
+        np.testing.assert_allclose(expit(found.log_odds[d]), of[0])
+        np.testing.assert_allclose(found.follow[d], of[1])
+        evidence += np.log(of[2])
+    assert found.evidence == pytest.approx(evidence)
+
+
+def enumerated(shift, variance, lr, sources, w, prior, wide):
+    """Probabilities of targets and followers, and the likelihood of one drug, over all sets of targets among all genes."""
+    G = len(shift)
     total, target, follow = 0.0, np.zeros(G), np.zeros((2, G))
     drift = norm.pdf(shift, 0, np.sqrt(variance + wide)) / np.exp(lr)
     for on in product([False, True], repeat=G):
@@ -61,10 +74,7 @@ def test_a_drug_is_weighed_over_all_sets_of_targets(rng):
             ways[:, j] *= (1 - prior.target) / parts[j]
         weight = np.prod(parts)
         total, target, follow = total + weight, target + weight * np.array(on), follow + weight * ways
-    p = target / total
-    np.testing.assert_allclose(found.log_odds, np.log(p / (1 - p)))
-    np.testing.assert_allclose(found.follow, follow / total)
-    assert found.evidence == pytest.approx(np.log(total))
+    return target / total, follow / total, total
 
 
 def screen(rng, *, shown, D=16, G=40):
@@ -105,6 +115,6 @@ def test_drugs_without_a_likely_target_count_as_where_nothing_follows(rng):
     shifts, _ = shifts_of(rng.normal(size=(46, 40)) * 0.05, 0.0025)
     background, pairs = fit_background(shifts, 46), np.ones((40, 40))
     drugs = find_drugs(shifts, background, Slopes(0 * pairs, pairs, pairs > 0))
-    assert len(drugs) < 40
+    assert sum(len(each.row) for each in drugs) < 40
     found = learn(drugs, background, Prior(background.p_target, TINY, 0.25, 0.1))
     assert found.evidence == pytest.approx(evidence_alone(background), abs=0.2)

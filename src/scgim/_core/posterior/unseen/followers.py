@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit, log_ndtr, logit, logsumexp
+from scipy.special import expit, log_ndtr, logit
 
 from scgim._core.arrays import sum_by
 from scgim._core.posterior.background import Background, log_normal, prior_range
@@ -31,19 +31,20 @@ MOST_FOLLOW = 0.25  # of all genes
 SIZES = 0.1, 1.0  # of unseen effects, between standard deviations of genes, at the least and at the most
 LARGEST_FACTOR = 50.0  # log Bayes factor: more is as good as certain
 TINY = 1e-300
+BLOCK_VALUES = 30_000  # of sets of targets and genes that are weighed at once, so that they stay near the processor
 
 
-class Drug(NamedTuple):
-    """One drug: likely targets ``(k,)`` and what is known of all genes, ``(G,)`` or ``(k, G)``."""
+class Drugs(NamedTuple):
+    """n drugs with k likely targets each ``(n, k)``, and what is known of all genes, ``(n, 1, G)`` or ``(n, k, G)``."""
 
-    row: int  # among the drugs
+    row: np.ndarray  # (n,) among all drugs
     sources: np.ndarray
-    log_ratio: np.ndarray  # (G,) of target against drift
-    square: np.ndarray  # (G,) of the residual shift
-    variance: np.ndarray  # (G,) of its error and drift
-    moved2: np.ndarray  # (k, 1) square of the source's shift
-    passed: np.ndarray  # (k, G) effect of a source on each gene that would explain it
-    slope: Slopes  # (k, G)
+    log_ratio: np.ndarray  # (n, 1, G) of target against drift
+    square: np.ndarray  # (n, 1, G) of the residual shift
+    variance: np.ndarray  # (n, 1, G) of its error and drift
+    moved2: np.ndarray  # (n, k, 1) square of the source's shift
+    passed: np.ndarray  # (n, k, G) effect of a source on each gene that would explain it
+    slope: Slopes  # (n, k, G)
 
 
 @dataclass
@@ -57,10 +58,10 @@ class Prior:
 
 
 class Weighed(NamedTuple):
-    """Posterior of one drug."""
+    """Posterior of n drugs."""
 
-    log_odds: np.ndarray  # (G,)
-    follow: np.ndarray  # (k, G) probability that the gene follows the source
+    log_odds: np.ndarray  # (n, G)
+    follow: np.ndarray  # (n, k, G) probability that the gene follows the source
     chances: float  # expected pairs of a target and another gene
     evidence: float
 
@@ -76,36 +77,51 @@ def log_bayes_factor(passed: np.ndarray, slope: Slopes, shown: float) -> np.ndar
     return np.asarray(np.where(slope.known, np.minimum(found, LARGEST_FACTOR), 0.0))
 
 
-def weigh(drug: Drug, factor: np.ndarray, prior: Prior, target_variance: float) -> Weighed:
-    """Sums over all sets S of targets among the sources, with Bayes factors of unseen effects ``(k, G)``.
+def log_sum(x: np.ndarray) -> np.ndarray:
+    """Log of the sum of exponentials over the second axis."""
+    top = x.max(axis=1)
+    return np.asarray(top + np.log(np.exp(x - top[:, None]).sum(axis=1)))
 
-    Other genes are targets or not on their own.
+
+def weigh(drugs: Drugs, factor: np.ndarray, prior: Prior, target_variance: float) -> Weighed:
+    """Sums over all sets S of targets among the sources, with Bayes factors of unseen effects ``(n, k, G)``.
+
+    Other genes are targets or not on their own. Of a gene that is no target `off` is the likelihood, `none` the part where
+    it follows nothing, both relative to drift and ``exp(-top)``; `each` has the target beside.
     """
-    k, q, lr = len(drug.sources), prior.follow, drug.log_ratio
+    (n, k), q, lr = drugs.sources.shape, prior.follow, drugs.log_ratio
     on = (np.arange(2**k)[:, None] >> np.arange(k) & 1) > 0  # (S, k)
-    w = q * factor / (1 - 3 * q + 2 * q * factor)  # (k, G): or the other way round, or both follow another gene
-    w[np.arange(k), drug.sources] = 0.0
-    wide = drug.variance + prior.effect2 * drug.moved2
-    size = log_normal(drug.square, wide) - log_normal(drug.square, drug.variance + target_variance)
-    way = w / (1 - w) * np.exp(np.minimum(size + lr, 600.0))  # (k, G)
-    none = on @ np.log1p(-w)  # (S, G)
-    off = none + np.log1p(on @ way)
-    target = lr + logit(prior.target)
-    rest = np.setdiff1d(np.arange(len(lr)), drug.sources)
-    each = np.logaddexp(off[:, rest], target[rest])
-    score = each.sum(axis=1) + on @ target[drug.sources] + (off[:, drug.sources] * ~on).sum(axis=1)  # (S,)
-    total = float(logsumexp(score))
-    log_share = score - total
-    odds, still = np.empty(len(lr)), np.empty(off.shape)
-    still[:, drug.sources], still[:, rest] = ~on, np.exp(off[:, rest] - each)
-    for i, g in enumerate(drug.sources):
-        odds[g] = logsumexp(log_share[on[:, i]]) - logsumexp(log_share[~on[:, i]])
-    odds[rest] = target[rest] - logsumexp(log_share[:, None] + off[:, rest] - each, axis=0)
-    odds[rest] += logsumexp(log_share[:, None] - each, axis=0)
+    first, own = np.arange(n)[:, None], drugs.sources
+    w = q * factor / (1 - 3 * q + 2 * q * factor)  # (n, k, G): or the other way round, or both follow another gene
+    w[first, np.arange(k), own] = 0.0
+    wide = drugs.variance + prior.effect2 * drugs.moved2
+    size = log_normal(drugs.square, wide) - log_normal(drugs.square, drugs.variance + target_variance)
+    way = w / (1 - w) * np.exp(np.minimum(size + lr, 600.0))  # (n, k, G)
+    target = lr + logit(prior.target)  # (n, 1, G)
+    top = np.maximum(target, 0.0)
+    none = np.exp(-top)
+    for i in range(k):
+        none = np.concatenate([none, none * (1 - w[:, i : i + 1])], axis=1)  # (n, S, G) at last
+    off = on @ way
+    off += 1
+    off *= none
+    as_target = np.exp(target - top)
+    each = off + as_target
+    off[first, :, own] *= ~on.T
+    each[first, :, own] = np.where(on.T, as_target[first, 0, own][..., None], off[first, :, own])  # (n, k, S)
+    score = np.log(each).sum(axis=2) + top.sum(axis=2)  # (n, S)
+    total = log_sum(score)  # (n,)
+    log_share = (score - total[:, None])[..., None]  # (n, S, 1)
     share = np.exp(log_share)
-    follow = way * (on.T @ (share[:, None] * still * np.exp(none - off)))
-    chances = float(share @ on.sum(axis=1)) * (len(lr) - 1)
-    return Weighed(odds, follow, chances, total + len(lr) * float(np.log1p(-prior.target)))
+    np.divide(share, each, out=each)
+    off *= each
+    with np.errstate(divide="ignore", invalid="ignore"):  # of sources, which have their odds from the sets
+        odds = target[:, 0] - top[:, 0] + np.log(each.sum(axis=1)) - np.log(off.sum(axis=1))  # (n, G)
+    odds[first, own] = log_sum(np.where(on, log_share, -np.inf)) - log_sum(np.where(on, -np.inf, log_share))
+    none *= each
+    none[first, :, own] *= ~on.T
+    chances = float((share[..., 0] @ on.sum(axis=1)).sum()) * (lr.shape[2] - 1)
+    return Weighed(odds, way * (on.T @ none), chances, float(total.sum() + lr[:, 0].size * np.log1p(-prior.target)))
 
 
 class Learned(NamedTuple):
@@ -116,24 +132,25 @@ class Learned(NamedTuple):
     evidence: float
 
 
-def learn(drugs: list[Drug], background: Background, prior: Prior) -> Learned:
+def learn(groups: list[Drugs], background: Background, prior: Prior) -> Learned:
     """Expectation maximisation; `prior` is learned, in place."""
     D, G = background.log_ratio.shape
-    factors = [np.exp(log_bayes_factor(drug.passed, drug.slope, prior.shown)) for drug in drugs]
-    before, found, rows = -np.inf, [], [drug.row for drug in drugs]
+    factors = [np.exp(log_bayes_factor(drugs.passed, drugs.slope, prior.shown)) for drugs in groups]
+    before, found = -np.inf, []
+    idle = np.setdiff1d(np.arange(D), [d for drugs in groups for d in drugs.row])
     for _ in range(N_STEPS):
-        found = [weigh(*each, prior, background.effect_sd**2) for each in zip(drugs, factors, strict=True)]
+        found = [weigh(*each, prior, background.effect_sd**2) for each in zip(groups, factors, strict=True)]
         odds, follow = background.log_ratio + logit(prior.target), np.zeros((D, G))
-        evidence = sum(each.evidence for each in found) + evidence_of(np.delete(odds, rows, axis=0), prior.target)
-        for drug, each in zip(drugs, found, strict=True):
-            odds[drug.row] = each.log_odds
-            follow[drug.row] = np.minimum(each.follow.sum(axis=0) / np.maximum(expit(-each.log_odds), TINY), 1.0)
+        evidence = sum(each.evidence for each in found) + evidence_of(odds[idle], prior.target)
+        for drugs, each in zip(groups, found, strict=True):
+            odds[drugs.row] = each.log_odds
+            follow[drugs.row] = np.minimum(each.follow.sum(axis=1) / np.maximum(expit(-each.log_odds), TINY), 1.0)
         if evidence - before < CONVERGED:
             break
         before, pairs, square = evidence, 0.5, SIZES[1] / 4
-        for drug, each in zip(drugs, found, strict=True):
+        for drugs, each in zip(groups, found, strict=True):
             pairs += float(each.follow.sum())
-            square += float((each.follow * np.maximum(drug.square - drug.variance, 0.0) / drug.moved2).sum())
+            square += float((each.follow * np.maximum(drugs.square - drugs.variance, 0.0) / drugs.moved2).sum())
         chances = sum(each.chances for each in found) + 0.5 * G / USUAL_FOLLOWERS
         prior.follow = float(np.clip(pairs / chances, TINY, MOST_FOLLOW))
         prior.effect2 = float(np.clip(square / (pairs + 0.5), SIZES[0] ** 2, SIZES[1] ** 2))
@@ -156,8 +173,8 @@ def evidence_alone(background: Background) -> float:
     return evidence
 
 
-def find_drugs(shifts: Shifts, background: Background, slopes: Slopes) -> list[Drug]:
-    """What is known of each drug with a likely target; levels of a covariate taken together."""
+def find_drugs(shifts: Shifts, background: Background, slopes: Slopes) -> list[Drugs]:
+    """What is known of the drugs with likely targets, in groups with as many; levels of a covariate taken together."""
     D, G = background.log_ratio.shape
     row = shifts.contrasts.drug
     n = np.maximum(np.bincount(row, minlength=D), 1)[:, None]
@@ -166,18 +183,21 @@ def find_drugs(shifts: Shifts, background: Background, slopes: Slopes) -> list[D
         sum_by(shifts.variance[0] + background.scale, row, D) / n,
         sum_by(shifts.variance[1], row, D) / n,
     )
+    likely = np.argsort(-background.log_odds, axis=1, kind="stable")[:, :MOST_SOURCES]  # (D, k)
+    is_likely = np.take_along_axis(background.log_odds, likely, 1) > LIKELY
+    is_likely[np.bincount(row, minlength=D) == 0] = False
     out = []
-    for d in np.unique(row):
-        odds = background.log_odds[d]
-        sources = np.argsort(-odds, kind="stable")[:MOST_SOURCES]
-        sources = sources[odds[sources] > LIKELY]
-        if len(sources):
-            moved = whole[d, sources, None]
-            passed = residual[d] / np.where(moved == 0, 1e-9, moved)
-            moved2 = moved**2 + of_whole[d, sources, None]
+    for k in range(1, MOST_SOURCES + 1):
+        of_size = np.flatnonzero(is_likely.sum(axis=1) == k)
+        step = max(1, BLOCK_VALUES // (2**k * G))
+        for d in (of_size[start : start + step] for start in range(0, len(of_size), step)):
+            sources = likely[d, :k]
+            moved = np.take_along_axis(whole[d], sources, 1)[:, :, None]
+            passed = residual[d][:, None] / np.where(moved == 0, 1e-9, moved)
+            moved2 = moved**2 + np.take_along_axis(of_whole[d], sources, 1)[:, :, None]
+            lr, square, error = (values[d][:, None] for values in (background.log_ratio, residual**2, variance))
             slope = Slopes(*(part[sources] for part in slopes))
-            at = residual[d] ** 2, variance[d], moved2, passed, slope
-            out.append(Drug(int(d), sources, background.log_ratio[d], *at))
+            out.append(Drugs(d, sources, lr, square, error, moved2, passed, slope))
     return out
 
 
@@ -191,10 +211,10 @@ def weigh_followers(shifts: Shifts, background: Background) -> Learned:
     best = Learned(background.log_odds, np.zeros(background.log_odds.shape), alone)
     if shifts.slopes is None or G < 2:
         return best
-    drugs = find_drugs(shifts, background, shifts.slopes)
+    groups = find_drugs(shifts, background, shifts.slopes)
     for shown in SHOWN:
         prior = Prior(background.p_target, min(USUAL_FOLLOWERS / G, MOST_FOLLOW), SIZES[1] / 4, shown)
-        found = learn(drugs, background, prior)
+        found = learn(groups, background, prior)
         if found.evidence < alone + WORTH:
             break
         if found.evidence > best.evidence - WORTH:
