@@ -113,3 +113,5 @@ def test_known_targets_are_read_and_unknown_names_refused() -> None:
         normalise_known_targets([("x", "w")], ("x",), GENES)
     with pytest.raises(TypeError, match="known_targets"):
         normalise_known_targets("x", ("x",), GENES)
+    with pytest.raises(TypeError, match="known_targets: .*lists of genes by drug"):
+        normalise_known_targets({"x": None}, ("x",), GENES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -203,13 +203,13 @@ def normalise_known_targets(known: Any, drugs: tuple[str, ...], genes: list[str]
         if absent:
             raise KeyError(f"known_targets: missing column(s) {absent}; expected 'drug' and 'gene'.")
         pairs = known[["drug", "gene"]].astype(str).to_numpy().tolist()
-    elif isinstance(known, Mapping):
+    elif isinstance(known, Mapping) and all(isinstance(of, Iterable) for of in known.values()):
         pairs = [[str(d), str(gene)] for d, of in known.items() for gene in ([of] if isinstance(of, str) else of)]
     elif isinstance(known, (list, tuple)) and all(isinstance(p, (list, tuple)) and len(p) == 2 for p in known):
         pairs = [[str(drug), str(gene)] for drug, gene in known]
     else:
         raise TypeError(
-            f"known_targets: expected a DataFrame with 'drug' and 'gene', a dict of genes by drug, or pairs of names, found {type(known).__name__}."
+            f"known_targets: expected a DataFrame with 'drug' and 'gene', a dict of lists of genes by drug, or pairs of names, found {type(known).__name__}."
         )
     for what, names, at in (("drug", set(drugs), 0), ("gene", set(genes), 1)):
         unknown = sorted({pair[at] for pair in pairs} - names)
