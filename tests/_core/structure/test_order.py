@@ -9,6 +9,7 @@ from scgim._core.structure.order import EXTRA, OrderSearch, search
 from scgim._core.structure.parents import Parents
 from scgim._core.structure.score import Prior, ShiftScore
 from scgim._core.structure.screening import response_order, screen, widen
+from scgim._core.structure.watch import Watch
 
 
 def make_chooser(study, edge_probability=None, most: int = 40) -> Parents:
@@ -309,5 +310,8 @@ def test_kicks_in_dense_graphs_leave_parents_that_may_stay_and_end_no_lower(make
         assert value == pytest.approx(chooser.value(g, parents)) if rest else value == -np.inf
         assert not rest or value >= chooser.value(g, rest) - 1e-6
     plain = search(chooser, rng=np.random.default_rng(0), order=np.arange(12), n_kicks=0)
-    dense = search(chooser, rng=np.random.default_rng(0), order=np.arange(12), n_kicks=5, dense=True)
+    watch, shares = Watch(), list[tuple[int, int]]()
+    watch.share = lambda _, done, total: shares.append((done, total))
+    dense = search(chooser, rng=np.random.default_rng(0), order=np.arange(12), n_kicks=5, dense=True, watch=watch)
     assert dense.total >= plain.total - 1e-9
+    assert shares[-1] == (dense.n_edges - 1, dense.n_edges) and dense.n_edges > 5

@@ -132,10 +132,8 @@ def drift_of_rows(odds: Odds, residual: np.ndarray, baseline_error: np.ndarray, 
         sums[i] = [part.sum(axis=(0, 1)) for part in parts]
     weight = softmax(evidence)
     mean, second, past_graph = np.tensordot(weight, sums, 1)
-    follow = np.broadcast_to(odds.follow, odds.log_odds.shape)[
-        shifts.contrasts.drug
-    ]  # (R, G), as far as a target moves
-    kept = found.effect_sd**2 / (found.effect_sd**2 + error[0])
+    follow = np.broadcast_to(odds.follow, odds.log_odds.shape)[shifts.contrasts.drug]  # (R, G)
+    kept = found.effect_sd**2 / (found.effect_sd**2 + error[0])  # of shifts of genes that follow, as large as targets'
     mean = (1 - follow) * mean + follow * kept * estimate[0]
     second = (1 - follow) * second + follow * (kept * error[0] + (kept * estimate[0]) ** 2)
     effects = Effects(np.ones(mean.shape), mean, np.sqrt(np.maximum(second - mean**2, 0.0)))

@@ -311,11 +311,15 @@ def search(
     most = min(MOST_WISHES, G // 4) if G > FEW_GENES else 0  # small systems are kicked more
     while thorough and n_kicks and most and state.grant(most) > SWEEP_GAIN * G:
         state.climb()
+
+    def needed() -> int:
+        return max(n_kicks, state.n_edges) if dense and n_kicks else n_kicks
+
     failed = 0
-    while failed < (max(n_kicks, state.n_edges) if dense and n_kicks else n_kicks) and not state.watch.over():
+    while failed < needed() and not state.watch.over():
         if progress is not None:
             progress(state.total)
-        state.watch.share("restarts in a row that brought nothing", failed, n_kicks)
+        state.watch.share("restarts in a row that brought nothing", failed, needed())
         kept, total = state.state(), state.total
         state.climb_near(state.kick(rng, size=int(rng.integers(1, MOST_KICKED + 1))))
         if state.total > total + GAIN:
