@@ -238,6 +238,13 @@ def test_drugs_are_fitted_one_at_a_time(script: Importer, tmp_path: Path) -> Non
     assert (rows["targets"] >= 2).all()  # two drugs
 
 
+def test_simulators_of_others_are_fitted(script: Importer, tmp_path: Path) -> None:
+    script("foreign").main(["--quick", "--seeds", "100", "--out", str(tmp_path)])
+    table = pd.read_csv(tmp_path / "foreign.csv").set_index("case")
+    assert table["targets"].to_dict() == {"cyclic": 10, "sergio": 20, "perturbseq": 4}
+    assert table.filter(like="mrr_").stack().between(0, 1).all()
+
+
 def test_regulators_are_judged_on_a_tiny_screen(script: Importer, tmp_path: Path) -> None:
     small = "--genes 30 --regulators 4 --drugs 6 --wrong 0.3 --timeout 600 --out".split()
     table = script("regulators").main([*small, str(tmp_path / "r.csv")])
