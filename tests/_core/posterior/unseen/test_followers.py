@@ -118,3 +118,14 @@ def test_drugs_without_a_likely_target_count_as_where_nothing_follows(rng):
     assert sum(len(each.row) for each in drugs) < 40
     found = learn(drugs, background, Prior(background.p_target, TINY, 0.25, 0.1))
     assert found.evidence == pytest.approx(evidence_alone(background), abs=0.2)
+
+
+def test_targets_beyond_doubt_have_numbers_for_odds(rng):
+    estimate = rng.normal(size=(8, 20)) * 0.05
+    estimate[np.arange(8), np.arange(8)], estimate[0, 8:16] = 60.0, 50.0
+    shifts, _ = shifts_of(estimate, 1e-4)
+    background, pairs = fit_background(shifts, 8), np.ones((20, 20))
+    assert background.log_odds.max() > 1000
+    groups = find_drugs(shifts, background, Slopes(0 * pairs, pairs, pairs > 0))
+    found = learn(groups, background, Prior(background.p_target, 0.1, 0.25, 0.1))
+    assert np.isfinite([found.log_odds, found.follow]).all() and np.isfinite(found.evidence)

@@ -99,24 +99,31 @@ def weigh(drugs: Drugs, factor: np.ndarray, prior: Prior, target_variance: float
     way = w / (1 - w) * np.exp(np.minimum(size + lr, 600.0))  # (n, k, G)
     target = lr + logit(prior.target)  # (n, 1, G)
     top = np.maximum(target, 0.0)
-    none = np.exp(-top)
+    none = np.ones(top.shape)
     for i in range(k):
         none = np.concatenate([none, none * (1 - w[:, i : i + 1])], axis=1)  # (n, S, G) at last
     off = on @ way
     off += 1
     off *= none
+    log_off = np.log(off[first, :, own]) - top[first, 0, own][..., None]  # (n, k, S) of sources, also next to nothing
+    none *= np.exp(-top)
+    off *= np.exp(-top)
     as_target = np.exp(target - top)
     each = off + as_target
     off[first, :, own] *= ~on.T
     each[first, :, own] = np.where(on.T, as_target[first, 0, own][..., None], off[first, :, own])  # (n, k, S)
-    score = np.log(each).sum(axis=2) + top.sum(axis=2)  # (n, S)
+    with np.errstate(divide="ignore"):
+        log_each = np.log(each)
+    log_each[first, :, own] = np.where(on.T, (target - top)[first, 0, own][..., None], log_off)
+    score = log_each.sum(axis=2) + top.sum(axis=2)  # (n, S)
     total = log_sum(score)  # (n,)
     log_share = (score - total[:, None])[..., None]  # (n, S, 1)
     share = np.exp(log_share)
-    np.divide(share, each, out=each)
+    np.divide(share, each, out=each, where=each > 0)
     off *= each
     with np.errstate(divide="ignore", invalid="ignore"):  # of sources, which have their odds from the sets
         odds = target[:, 0] - top[:, 0] + np.log(each.sum(axis=1)) - np.log(off.sum(axis=1))  # (n, G)
+    odds = np.where(np.isfinite(odds), odds, target[:, 0])  # where nothing but a target is likely
     odds[first, own] = log_sum(np.where(on, log_share, -np.inf)) - log_sum(np.where(on, -np.inf, log_share))
     none *= each
     none[first, :, own] *= ~on.T
