@@ -105,6 +105,18 @@ def test_groups_that_were_shrunken_too_much_get_the_mean_change(kept, rng):
     assert kept == 1 or found.weight < 0.2  # where the fit keeps all, both say the same
 
 
+def test_what_is_kept_does_not_know_the_group_left_out(rng):
+    group, dose = np.repeat(np.arange(4), 2), np.tile([[0.0], [1.0]], (4, 1))
+    seen = dose * (rng.normal(size=2000) * (rng.random(2000) < 0.1) + rng.normal(size=(8, 2000)))
+
+    def large(plain):
+        return plain * (np.abs(plain) > 1)
+
+    found = weigh_groups(Plain(seen, large(seen[1::2].mean(axis=0))[None], dose), design(dose, group))
+    alone = [seen[k] - large((seen.sum(axis=0) - seen[k]) / 3) for k in (1, 3, 5, 7)]
+    assert found.error_of_model == pytest.approx(np.sqrt(np.mean(np.square(alone))), rel=0.02)
+
+
 def test_combinations_are_sums_as_measured_where_the_model_drops_effects(rng):
     pairs = [(i, j) for i in range(4) for j in range(i)]
     dose = np.vstack([np.eye(4), [np.eye(4)[i] + np.eye(4)[j] for i, j in pairs]])

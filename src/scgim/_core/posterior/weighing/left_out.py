@@ -2,8 +2,8 @@
 
 Rules mix what is added to the genes, beyond what the graph passes on; errors are compared in mean changes of all genes.
 The model's rule is the plain estimate of the full effect from the other contexts, times what the fit keeps of the plain
-estimate from all, times the fraction at the dose, and what this misses at other doses. Graph, curves and shrinkage stay
-as they are.
+estimate from all (in groups: of estimates of that size), times the fraction at the dose, and what this misses at other
+doses. Graph, curves and shrinkage stay as they are.
 """
 
 from __future__ import annotations
@@ -112,13 +112,20 @@ def weigh_doses(found: Plain, design: Design, more: np.ndarray) -> tuple[Weighed
     return (both, True) if better else (alone, False)
 
 
+def _kept_of(change: np.ndarray, plain: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """What the fit keeps of estimates that are as large as those of others; what it keeps of the gene knows what is left out."""
+    size, kept = np.abs(plain), _kept(change, plain)
+    order = np.argsort(size)
+    return np.interp(np.abs(others), size[order], kept[order])
+
+
 def weigh_groups(found: Plain, design: Design) -> Weighed:
     """Share of the model in baseline groups where a drug was not measured, beside its mean change in others."""
     seen, model, unit = [], [], []
     base: list[np.ndarray] = []
     for d in range(len(design.drugs)):
         rows = design.alone(d)
-        kept = _kept(found.change[d], _amplitude(found, d, rows)) if len(rows) else None
+        whole = _amplitude(found, d, rows)
         for k in rows:
             others = rows[design.group[rows] != design.group[k]]
             same = others[design.dose[others, d] == design.dose[k, d]]
@@ -126,7 +133,8 @@ def weigh_groups(found: Plain, design: Design) -> Weighed:
                 continue
             base.append(found.seen[same].mean(axis=0))
             seen.append(found.seen[k])
-            model.append(found.fraction[k, d] * kept * _amplitude(found, d, others))
+            part = _amplitude(found, d, others)
+            model.append(found.fraction[k, d] * _kept_of(found.change[d], whole, part) * part)
             unit.append((d, k))
     return _weighed(seen, model, {"mean change": base}, unit, found.effects)
 
