@@ -129,3 +129,17 @@ def test_targets_beyond_doubt_have_numbers_for_odds(rng):
     groups = find_drugs(shifts, background, Slopes(0 * pairs, pairs, pairs > 0))
     found = learn(groups, background, Prior(background.p_target, 0.1, 0.25, 0.1))
     assert np.isfinite([found.log_odds, found.follow]).all() and np.isfinite(found.evidence)
+
+
+def test_genes_that_move_beyond_doubt_may_follow():
+    shift, variance, wide, prior = (
+        np.array([[[5.0, 2.0, 0.0]]]),
+        np.full((1, 1, 3), 1e-4),
+        0.8,
+        Prior(0.05, 0.1, 0.25, 0.5),
+    )
+    lr = norm.logpdf(shift, 0, np.sqrt(variance + wide)) - norm.logpdf(shift, 0, np.sqrt(variance))
+    slope = Slopes(np.zeros((1, 1, 3)), np.ones((1, 1, 3)), np.ones((1, 1, 3), bool))
+    drugs = Drugs(np.arange(1), np.array([[0]]), lr, shift**2, variance, np.full((1, 1, 1), 25.0), shift / 5, slope)
+    assert lr[0, 0, 1] > 1000
+    assert weigh(drugs, np.full((1, 1, 3), 30.0), prior, wide).follow[0, 0, 1] > 0.5

@@ -96,18 +96,18 @@ def weigh(drugs: Drugs, factor: np.ndarray, prior: Prior, target_variance: float
     w[first, np.arange(k), own] = 0.0
     wide = drugs.variance + prior.effect2 * drugs.moved2
     size = log_normal(drugs.square, wide) - log_normal(drugs.square, drugs.variance + target_variance)
-    way = w / (1 - w) * np.exp(np.minimum(size + lr, 600.0))  # (n, k, G)
     target = lr + logit(prior.target)  # (n, 1, G)
     top = np.maximum(target, 0.0)
+    way = w / (1 - w) * np.exp(np.minimum(size + lr - top, 600.0))  # (n, k, G)
     none = np.ones(top.shape)
     for i in range(k):
         none = np.concatenate([none, none * (1 - w[:, i : i + 1])], axis=1)  # (n, S, G) at last
     off = on @ way
-    off += 1
+    off += np.exp(-top)
     off *= none
-    log_off = np.log(off[first, :, own]) - top[first, 0, own][..., None]  # (n, k, S) of sources, also next to nothing
-    none *= np.exp(-top)
-    off *= np.exp(-top)
+    with np.errstate(divide="ignore"):
+        log_off = np.log(off[first, :, own])  # (n, k, S) of sources
+    log_off = np.where(log_off > -np.inf, log_off, np.log(none[first, :, own]) - top[first, 0, own][..., None])
     as_target = np.exp(target - top)
     each = off + as_target
     off[first, :, own] *= ~on.T
