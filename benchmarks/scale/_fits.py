@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from _system import System
 
-DATA = Path(os.environ.get("SCGIM_DATA_DIR", Path(__file__).parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("SCGIM_DATA_DIR", Path(__file__).parents[3] / "shared" / "data"))
 
 
 @dataclass(frozen=True)
