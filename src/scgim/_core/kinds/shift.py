@@ -163,12 +163,14 @@ def _weigh(
     evidence: Evidence, design: Design, prior: Prior, known: np.ndarray | None, shifts: ShiftsAt
 ) -> tuple[Curves, Odds]:
     """Dose curves, and the odds of targets; curves that false targets have shaped are fitted again to those that hold."""
-    on = evidence.on(design)
+    on, before = evidence.on(design), np.empty(0)
+    whole = evidence.residual if evidence.offset is None else evidence.residual + evidence.offset
     for last in (False, True):
-        whole = evidence.residual if evidence.offset is None else evidence.residual + evidence.offset
-        offset2 = evidence.offset2
-        curves = fit_dose_curves(whole, evidence.error, on, design, p_target=prior.p_target, offset2=offset2)
-        odds = learn_odds(shifts(curves.fraction(design.dose)), design, known)
+        curves = fit_dose_curves(whole, evidence.error, on, design, p_target=prior.p_target, offset2=evidence.offset2)
+        fraction = curves.fraction(design.dose)
+        if np.array_equal(fraction, before):  # so are the odds
+            break
+        odds, before = learn_odds(shifts(fraction), design, known), fraction
         now = odds.on(design)
         if last or (now == on).all():
             break
