@@ -64,7 +64,7 @@ def sparse_system(covariance: np.ndarray, rng: np.random.Generator) -> tuple[np.
     for place, j in enumerate(order):
         before, parents, left = order[:place], [], 1.0
         while len(parents) < MOST_PARENTS and len(before):
-            gains = [explained(implied, correlation[:, j], [*parents, i]) for i in before]
+            gains = explained(implied, correlation[:, j], np.array([[*parents, i] for i in before]))
             best = int(np.argmax(gains))
             if before[best] in parents or gains[best] - (1 - left) < LEAST_GAIN:
                 break
@@ -77,10 +77,10 @@ def sparse_system(covariance: np.ndarray, rng: np.random.Generator) -> tuple[np.
     return weights, noise
 
 
-def explained(implied: np.ndarray, target: np.ndarray, parents: list[int]) -> float:
-    """Share of a gene's variance that the parents explain."""
-    inner = implied[np.ix_(parents, parents)] + 1e-9 * np.eye(len(parents))
-    return float(target[parents] @ np.linalg.solve(inner, target[parents]))
+def explained(implied: np.ndarray, target: np.ndarray, parents: np.ndarray) -> np.ndarray:
+    """Share of a gene's variance that each of n sets of k parents ``(n, k)`` explains, ``(n,)``."""
+    inner = implied[parents[:, :, None], parents[:, None, :]] + 1e-9 * np.eye(parents.shape[1])  # (n, k, k)
+    return (target[parents] * np.linalg.solve(inner, target[parents][..., None])[..., 0]).sum(axis=1)
 
 
 def simulate(drift: float, seed: int, *, quick: bool = False):

@@ -143,3 +143,15 @@ def test_genes_that_move_beyond_doubt_may_follow():
     drugs = Drugs(np.arange(1), np.array([[0]]), lr, shift**2, variance, np.full((1, 1, 1), 25.0), shift / 5, slope)
     assert lr[0, 0, 1] > 1000
     assert weigh(drugs, np.full((1, 1, 3), 30.0), prior, wide).follow[0, 0, 1] > 0.5
+
+
+@pytest.mark.parametrize("sd", [0.02, 0.1])
+def test_a_drug_that_acts_broadly_is_no_evidence_of_followers(rng, sd):
+    estimate = rng.normal(size=(1, 100)) * 0.05
+    estimate[:, :30] += rng.choice([-1, 1], 30) * rng.uniform(0.3, 0.8, 30)
+    shifts, _ = shifts_of(estimate, 0.0025)
+    slopes = Slopes(rng.normal(size=(100, 100)) * sd, np.full((100, 100), sd), np.ones((100, 100), bool))
+    background = fit_background(shifts, 1)
+    found = weigh_followers(replace(shifts, slopes=slopes), background)
+    assert ((found.log_odds > np.log(9)).sum(axis=1) >= 29).all()
+    np.testing.assert_array_equal(found.log_odds, background.log_odds)

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import expit, log_ndtr, logit
 
 from scgim._core.arrays import sum_by
-from scgim._core.posterior.background import Background, log_normal, prior_range
+from scgim._core.posterior.background import LARGEST_PRIOR, Background, log_normal, prior_range
 from scgim._core.posterior.shifts import Shifts, Slopes
 
 MOST_SOURCES = 5  # genes of a drug that are weighed as what others follow
@@ -171,12 +171,16 @@ def evidence_of(odds: np.ndarray, prior: float) -> float:
 
 
 def evidence_alone(background: Background) -> float:
-    """Log evidence where no gene follows another, at the best prior probability of a target."""
+    """Log evidence where no gene follows another, at the best prior probability of a target.
+
+    It may be larger than elsewhere: drugs that act broadly are no evidence of followers.
+    """
     lr, p, evidence = background.log_ratio, background.p_target, -np.inf
+    least = prior_range(lr.shape[1])[0]
     for _ in range(2 * N_STEPS):
         odds = lr + logit(p)
         evidence = evidence_of(odds, p)
-        p = float(np.clip((expit(odds).sum() + 1) / (odds.size + lr.shape[1] / 2), *prior_range(lr.shape[1])))
+        p = float(np.clip((expit(odds).sum() + 1) / (odds.size + lr.shape[1] / 2), least, LARGEST_PRIOR))
     return evidence
 
 
