@@ -74,7 +74,6 @@ def test_intervene_writes_cells_and_says_what_changes(fitted, capsys):
         (["predict", "{}", "{}/p.csv"], "no saved model"),
         (["predict", "{}/out/model", "{}/wrong.csv"], "number"),
         (["predict", "{}/out/model", "{}/other.csv"], "unheard"),
-        (["predict", "{}/out/model", "{}/semicolons.csv"], "expected commas"),
         (["predict", "{}/out/model", "{}/p.csv", "--out", "x.csv"], "--out"),
         (["report", "{}/out/model", "--out", "{}/page.html"], "scgim fit --out"),
         (["report", "{}/out", "--out", "{}/page.txt"], ".html"),
@@ -105,11 +104,18 @@ def test_bad_input_is_one_line_and_code_2(fitted, capsys, arguments, message):
     (fitted / "broken.toml").write_text("[report")
     (fitted / "strange.toml").write_text('[report]\ncolour = "red"\n')
     (fitted / "wrong.csv").write_text("drug,dose\ndrug_1,much\n")
-    (fitted / "semicolons.csv").write_text("drug;dose\ndrug_1;1\n")
     (fitted / "other.csv").write_text("drug,dose\nunheard,1\n")
     assert run(*[a.format(fitted) for a in arguments]) == 2
     error = capsys.readouterr().err.strip()
     assert message in error and error.startswith("scgim: ") and "\n" not in error and "Traceback" not in error
+
+
+@pytest.mark.parametrize("text", ["drug\tdose\ndrug_1\t1\n", "drug;dose\ndrug_1;1\n", "\ufeffdrug, dose\ndrug_1, 1\n"])
+def test_conditions_may_have_tabs_semicolons_or_blanks(fitted, text):
+    (fitted / "marks.csv").write_text(text, encoding="utf-8")
+    assert (
+        run("predict", fitted / "out/model", fitted / "marks.csv", "--out", fitted / "marks.h5ad", "--overwrite") == 0
+    )
 
 
 def test_report_is_one_page(fitted):

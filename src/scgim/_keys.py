@@ -16,6 +16,7 @@ UNASSIGNED = "unassigned"
 """Value of :data:`CELL_TARGET` where no gene is a target with probability of at least 1/2."""
 
 GENE_MARK = " (gene)"
+REGULATOR_MARK = " (regulator)"
 """What follows the name of a gene that is called as one of the two, in :data:`CELL_TARGET`."""
 
 RESULTS = frozenset(
@@ -141,7 +142,7 @@ CELL_TARGET = Key(
     "categorical",
     "(N,)",
     f'The most probable target of the cell\'s perturbation; "{NONE}" in control cells, "{UNASSIGNED}" where no gene '
-    'reaches a probability of 1/2. Genes of these names are written as "none (gene)" and "unassigned (gene)".',
+    'reaches a probability of 1/2; a regulator that alone does is written as "name (regulator)". Genes of these names are written as "none (gene)" and "unassigned (gene)".',
 )
 CELL_TARGET_PROBABILITY = Key(
     "obs", "_target_probability", "", "float32", "(N,)", "Probability of that target; 0 in control cells."

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+import systems
 from scgim.get import perturbations
 
 
@@ -10,6 +11,13 @@ def test_rows_are_perturbations_at_their_highest_dose(fitted_adata, tmp_path):
     np.testing.assert_allclose(space["β-Lapachone"].X.ravel(), [0, -0.8, 0, 0, 0.24], atol=1e-6)
     assert list(space.obs["target"]) == ["g0", "g1", "unassigned"]
     space.write_h5ad(tmp_path / "space.h5ad")
+
+
+def test_a_regulator_that_alone_is_called_is_the_target(fitted_adata):
+    systems.give_regulators(fitted_adata)
+    fitted_adata.varm["scgim_target_probability"] *= 0.4
+    space = perturbations(fitted_adata)
+    assert "TF1 (regulator)" in set(space.obs["target"])
 
 
 def test_every_dose_has_a_row_of_its_own_name(fitted_adata):

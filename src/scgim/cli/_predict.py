@@ -6,6 +6,8 @@ from typing import Any
 from scgim.cli import _files
 from scgim.cli._console import InputError, load, step
 
+SEPARATORS = ",\t;"
+
 
 def run(
     model_dir: Path, perturbations: Path, *, features: Path | None, n_cells: int, seed: int, out: Path, overwrite: bool
@@ -31,7 +33,7 @@ def run(
 
 
 def _csv(path: Path, option: str = "") -> Any:
-    """A table of text: names stay as they are even if they look like numbers or missing values."""
+    """A table of text, with commas, tabs or semicolons between columns: names stay as they are even if they look like numbers or missing values."""
     import pandas as pd
 
     if not path.is_file():
@@ -39,11 +41,12 @@ def _csv(path: Path, option: str = "") -> Any:
             f"{option}{path}: {'expected a CSV file, found a folder' if path.exists() else 'no such file'}."
         )
     try:
-        table = pd.read_csv(path, keep_default_na=False, dtype=str)
+        with path.open(encoding="utf-8-sig") as file:
+            header = file.readline()
+        mark = max(SEPARATORS, key=header.count)  # the first of equals
+        table = pd.read_csv(path, sep=mark, keep_default_na=False, dtype=str, skipinitialspace=True)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{option}{path}: not a CSV file ({error}).") from error
-    if len(table.columns) == 1 and any(mark in table.columns[0] for mark in ";\t"):
-        raise InputError(f"{option}{path}: expected commas between columns, found {table.columns[0]!r}.")
     return table
 
 

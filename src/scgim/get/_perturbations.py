@@ -7,7 +7,7 @@ import pandas as pd
 
 from scgim import _keys
 from scgim._checks import DOSE, FITTED, TEXT, checked
-from scgim.get._tables import as_list, as_log_odds, measured, perturbation_names
+from scgim.get._tables import as_list, as_log_odds, measured, perturbation_names, regulators_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -38,8 +38,8 @@ def perturbations(adata: "AnnData | MuData", *, key: str = _keys.DEFAULT, dose: 
     `.layers['log_odds']` : float32
         Log odds of a target, which tell genes apart whose probabilities are all 1.
     `.obs` : DataFrame
-        `perturbation`, `dose` (nan where none was registered), `n_cells`, `target` (the most probable gene, "unassigned"
-        below 1/2), `target_probability`.
+        `perturbation`, `dose` (nan where none was registered), `n_cells`, `target` (the most probable gene; below 1/2 the
+        most probable regulator, as "name (regulator)", or "unassigned"), `target_probability`.
     `.var` : DataFrame
         That of ``adata``.
 
@@ -65,6 +65,10 @@ def perturbations(adata: "AnnData | MuData", *, key: str = _keys.DEFAULT, dose: 
     top = probability[np.arange(len(best)), best]
     genes = np.asarray(adata.var_names, dtype=object)
     label = np.where(top >= _keys.CALLED, genes[best], _keys.UNASSIGNED) if len(best) else np.zeros(0, dtype=object)
+    found = regulators_of(adata, key, dose)
+    for row in np.flatnonzero((top < _keys.CALLED) & (found.probability.max(axis=1, initial=0.0) >= _keys.CALLED)):
+        first = found.probability[row].argmax()
+        label[row], top[row] = f"{found.names[first]}{_keys.REGULATOR_MARK}", found.probability[row, first]
     obs = pd.DataFrame(
         {
             "perturbation": pd.Categorical(rows.perturbation),

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mudata import MuData
 
-COLORS = ("#c23b33", "#2f6db3", "#3f8f5b", "#b8862b", "#7a5ea8", "#4aa3a2", "#8a6d5a", "#c76aa0")
+COLORS = (
+    "#009e73",
+    "#e69f00",
+    "#7a5ea8",
+    "#8a6d5a",
+    "#cc79a7",
+    "#4aa3a2",
+    "#b8b12b",
+    "#7f7f7f",
+)  # no red or blue: these are signs
+MARKERS = "os^DvPX*"  # for eyes that tell few colors apart, and prints without
 LOGARITHMIC = 20.0  # times the lowest dose from which on the axis is logarithmic
 
 
@@ -89,14 +99,20 @@ def dose_response(
     nodes = [(fitted.genes[g], g >= adata.n_vars) for g in chosen]  # regulators stand behind the genes
     table = _curve(_keys.TARGETS.find(adata, key), params, fitted.perturbation[row])
     parts = [table[(table["gene"] == name) & (table["regulator"] == regulator)] for name, regulator in nodes]
+    renamed = [name for (name, _), part in zip(nodes, parts, strict=True) if part.empty]
+    if renamed:
+        raise ValueError(
+            f"adata: {renamed[0]!r} is no gene of the fit, expected such as {table['gene'].iloc[0]!r}; .var_names have changed since: run "
+            "scgim.tl.fit anew, or give them their names back."
+        )
     ax, own = _style.axes(ax, (5.4, 3.0))
     _style.clean(ax)
     ax.axhline(0, color=_style.muted(), linewidth=0.8, zorder=1)
-    tops = _draw_effects(ax, parts, [name for name, _ in nodes], fitted.probability[row, chosen])
+    tops = _draw_effects(ax, parts, _style.labels([name for name, _ in nodes], 28), fitted.probability[row, chosen])
     dose = table["total_dose"].to_numpy(float)
     if curves is not None:
         _draw_curves(ax, _of_drug(curves, fitted.perturbation[row]), dose, tops)
-    _dose_axis(ax, dose)
+    _dose_axis(ax, dose, as_list(params["dose_key"]))
     title = _style.literal(_style.shorten(fitted.perturbation[row], 44))
     ax.set_title(title, fontsize=10, loc="left", color=_style.ink())
     ax.set_ylabel("effect", fontsize=9)
@@ -124,22 +140,22 @@ def _draw_effects(ax: Any, parts: "list[pd.DataFrame]", names: list[str], probab
     """Effects at the doses with two standard deviations, by gene; those at the highest dose."""
     tops = []
     for k, (part, name, p) in enumerate(zip(parts, names, probability, strict=True)):
-        color = COLORS[k % len(COLORS)]
+        color, marker = COLORS[k % len(COLORS)], MARKERS[k % len(MARKERS)]
         dose, effect, sd = (part[c].to_numpy(float) for c in ("total_dose", "effect", "effect_sd"))
         ax.fill_between(dose, effect - 2 * sd, effect + 2 * sd, color=color, alpha=0.16, linewidth=0)
         label = _style.literal(f"{name} (p {p:.2f})")
-        ax.plot(dose, effect, color=color, linewidth=1.6, marker="o", markersize=4, label=label)
+        ax.plot(dose, effect, color=color, linewidth=1.6, marker=marker, markersize=4, label=label)
         tops.append(float(effect[-1]))
     return tops
 
 
-def _dose_axis(ax: Any, dose: np.ndarray) -> None:
-    """Logarithmic where doses differ much; of one dose, that one."""
+def _dose_axis(ax: Any, dose: np.ndarray, columns: list[str]) -> None:
+    """Logarithmic where doses differ much; of one dose, that one. The column's name may tell the unit."""
     if dose.min() > 0 and dose.max() / dose.min() > LOGARITHMIC:
         ax.set_xscale("log")
     elif dose.min() == dose.max():
         ax.set_xticks(dose[:1], [f"{dose[0]:g}"])
-    ax.set_xlabel("dose", fontsize=9)
+    ax.set_xlabel(_style.literal(columns[0]) if len(columns) == 1 else "total dose", fontsize=9)
 
 
 def _of_drug(curves: "pd.DataFrame", name: str) -> Any:

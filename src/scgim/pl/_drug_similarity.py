@@ -86,7 +86,9 @@ def drug_similarity(
     for spine in ax.spines.values():
         spine.set_visible(False)
     _style.color_bar(ax.figure.colorbar(image, ax=ax, shrink=0.6, aspect=14), "cosine of expected effects")
-    if title is None and len(order) < space.n_obs:
+    if title is None and space.n_obs == 1:
+        title = "one perturbation, nothing to compare"
+    elif title is None and len(order) < space.n_obs:
         title = f"{len(order)} of {space.n_obs} perturbations"
     _style.head(ax, title or "")
     return _style.finish(ax.figure, ax, own=own, show=show, save=save, return_fig=return_fig)

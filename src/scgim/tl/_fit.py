@@ -114,7 +114,8 @@ def fit(
     `adata.varp[key_added + '_graph']`, `adata.varp[key_added + '_graph_probability']` : sparse float32 (G, G)
         Edge weights and probabilities; row causes column.
     `adata.obs[key_added + '_target']`, `adata.obs[key_added + '_target_probability']`
-        The most probable target of the cell's perturbation ("none" in controls, "unassigned" below 1/2).
+        The most probable target of the cell's perturbation ("none" in controls; below 1/2 a regulator, as "name (regulator)", or
+        "unassigned").
 
     Warns
     -----
@@ -221,9 +222,14 @@ def _check_object(adata: Any) -> bool:
     """AnnData or MuData, not a view; returns whether it is a MuData."""
     from anndata import AnnData
     from mudata import MuData
+    from pandas import DataFrame
 
     if not isinstance(adata, AnnData | MuData):
         raise TypeError(f"adata: expected an AnnData or a MuData, found {type(adata).__name__}.")
+    if isinstance(adata, AnnData) and not isinstance(adata.obs, DataFrame):
+        raise TypeError(
+            "adata: .obs is lazy, expected a DataFrame; load it with adata = adata.to_memory(), or read_h5ad(backed='r')."
+        )
     if adata.is_view:
         raise ValueError("adata: found a view, into which results cannot be written; make it a copy with adata.copy().")
     return isinstance(adata, MuData)

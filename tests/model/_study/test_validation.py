@@ -45,3 +45,38 @@ def test_other_kinds_take_single_wells(kind):
 def test_no_replicates_at_all_say_what_is_missing():
     with pytest.raises(ValueError, match="cells beyond the first of their context in all; expected at least 10"):
         scgim.tl.fit(wells(1, n_control=6), progress=False, **KEYS)
+
+
+def test_few_controls_and_doses_far_outside_are_said():
+    adata = wells(3)
+    control = np.flatnonzero(adata.obs["drug"] == "control")
+    few = np.delete(np.arange(adata.n_obs), control[3:])
+    with pytest.warns(
+        UserWarning, match=r"control: 3 cell\(s\) \(or wells\) labelled 'control' in all; expected at least 4"
+    ):
+        scgim.model.GIM.setup_anndata(adata[few].copy(), **KEYS)
+    model = scgim.tl.fit(adata, progress=False, max_epochs=0, **KEYS)
+    asked = adata.obs.loc[adata.obs["drug"] != "control", ["drug", "dose"]].iloc[:1]
+    model.predict(asked.assign(dose=20.0), n_cells=1)
+    for dose in (1000.0, 0.001):
+        with pytest.warns(
+            UserWarning, match=f"perturbations: dose {dose:g} of .* more than 10 times outside those measured, 0.5 to 2"
+        ):
+            model.predict_mean(asked.assign(dose=dose))
+
+
+def test_a_wrong_layer_is_told_from_those_that_there_are_and_lazy_columns_are_refused(tmp_path):
+    adata = wells(2)
+    adata.layers["counts"] = adata.X
+    with pytest.raises(
+        KeyError, match=r"layer: 'count' is not in adata.layers; found \['counts'\]; did you mean 'counts'"
+    ):
+        scgim.tl.fit(adata, layer="count", **KEYS)
+    pytest.importorskip("xarray")
+    from anndata.experimental import read_lazy
+
+    adata.write_zarr(tmp_path / "cells.zarr")
+    with pytest.raises(
+        TypeError, match=r"adata: .obs is lazy, expected a DataFrame; load it with adata = adata.to_memory"
+    ):
+        scgim.tl.fit(read_lazy(tmp_path / "cells.zarr"), **KEYS)

@@ -1,5 +1,7 @@
 """What is written: keys, types, round trips."""
 
+from dataclasses import replace
+
 import anndata as ad
 import mudata as md
 import numpy as np
@@ -142,8 +144,6 @@ def test_values_are_made_plain():
 
 
 def test_genes_that_are_called_as_the_special_labels(fitted_adata):
-    from dataclasses import replace
-
     genes = ["none", "unassigned", "g2", "g3", "g4"]
     fitted_adata.var_names = genes
     uns = fitted_adata.uns["scgim"]
@@ -173,6 +173,7 @@ def test_genes_that_are_called_as_the_special_labels(fitted_adata):
 def test_a_cell_has_the_first_target_by_log_odds_where_probabilities_are_one():
     genes = ["a", "b", "c"]
     table = pd.DataFrame({"gene": [*genes, "b"], "kind": ["shift"] * 3 + ["regulator"], "log_odds": [40.0, 90, 60, 99]})
+    table["probability"] = 1.0
     results = Results(
         genes=genes,
         contexts=pd.DataFrame({"drug": ["control", "x"]}),
@@ -187,3 +188,6 @@ def test_a_cell_has_the_first_target_by_log_odds_where_probabilities_are_one():
     )
     label, probability = cell_targets(results)
     assert list(label) == ["none", "b", "b"] and list(probability) == [0, 1, 1]
+    unsure = replace(results, probability=np.full((2, 3), 0.2))  # then the regulator, which alone is called
+    label, probability = cell_targets(unsure)
+    assert list(label) == ["none", "b (regulator)", "b (regulator)"] and list(probability) == [0, 1, 1]

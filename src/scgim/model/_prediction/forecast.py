@@ -14,7 +14,7 @@ from scgim._checks import DATA, PATH, SEED, TABLE, ExistsError, checked, count
 from scgim._writing import beside
 from scgim.model._prediction.counterfactual import counterfactual_cells
 from scgim.model._prediction.mixed import NAMES
-from scgim.model._prediction.request import Request, make_request, read_new_features
+from scgim.model._prediction.request import Request, make_request, read_new_features, warn_of_far_doses
 from scgim.model._prediction.stream import write_stream
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class ForecastMixin:
     def _prepare(self, perturbations: Any, features: Any) -> tuple[Predictor, Request, Components]:
         predictor: Predictor = self._predictor()  # type: ignore[attr-defined]
         request = make_request(perturbations, predictor.data, self.adjustment_)  # type: ignore[attr-defined]
+        warn_of_far_doses(request, predictor.data.design)
         values = read_new_features(features, predictor.data, request)
         return predictor, request, predictor.components(request, values)
 

@@ -10,13 +10,19 @@ import numpy as np
 import pandas as pd
 
 from scgim._checks import did_you_mean
+from scgim._warnings import warn_user
 from scgim.model._reading.cells import Adjustment
 from scgim.model._reading.columns import read_numbers
 from scgim.model._study.contexts import as_labels, encode_rows
 from scgim.model._study.features import Features, drug_table, numeric_table
 
 if TYPE_CHECKING:
+    from scgim._core.design import Design
     from scgim.model._study.study import Study
+
+
+FAR = 10.0
+"""Times outside the measured doses of a drug from which on a dose is extrapolated far, or in another unit."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,21 @@ def make_request(perturbations: Any, data: Study, adjustment: Adjustment | None)
             raise ValueError(f"perturbations: columns {given} hold missing or infinite values.")
         offset = adjustment.effect(values)
     return Request(_asked(frame, data), rows.drugs, rows.matrix(), group, offset, _sizes(frame, data))
+
+
+def warn_of_far_doses(request: Request, design: Design) -> None:
+    """Name a dose that lies far outside those measured of its drug, as in another unit."""
+    if not design.has_dose:
+        return
+    for drug, asked, measured in zip(design.drugs, request.dose.T, design.dose.T, strict=False):
+        low, high = measured[measured > 0].min(), measured.max()
+        far = asked[(asked > FAR * high) | ((asked > 0) & (FAR * asked < low))]
+        if len(far):
+            warn_user(
+                f"perturbations: dose {far[0]:g} of {drug!r} is more than {FAR:g} times outside those measured, {low:g} to {high:g}. Is it in "
+                "the unit of the fit? Predictions far outside are guesses."
+            )
+            return
 
 
 def _sizes(frame: pd.DataFrame, data: Study) -> np.ndarray | None:

@@ -21,6 +21,8 @@ from scgim.model._study.labels import check_labels
 
 FEWEST_REPLICATES = 10
 """Cells beyond the first of their context, in all contexts together, from which a spread is known where some contexts have one cell."""
+FEWEST_CONTROLS = 4
+"""Control cells below which the standard error of the baseline is more than half the spread of single cells."""
 
 
 def check_object(data: Any, expected: Any) -> None:
@@ -69,7 +71,7 @@ def check_matrices(data: Any, spec: Spec) -> None:
         layer, owner = spec.layers[modality], "adata" if modality is None else f"mdata[{modality!r}]"
         if layer is not None and layer not in adata.layers:
             found = [name for name in adata.layers if name is not None]
-            raise KeyError(f"layer: {layer!r} is not in {owner}.layers; found {found}.")
+            raise KeyError(f"layer: {layer!r} is not in {owner}.layers; found {found}{did_you_mean(layer, found)}.")
         if layer is None and adata.X is None:
             raise ValueError(f"layer: {owner}.X is empty; name the layer that holds the expression.")
         if adata.var_names.has_duplicates:
@@ -116,7 +118,7 @@ def check_control(frame: pd.DataFrame, spec: Spec) -> None:
 
 
 def check_contexts(contexts: Contexts, spec: Spec) -> None:
-    """Replicates that tell the spread of single cells, in each context or in others, and untreated cells in each baseline group.
+    """Replicates that tell the spread of single cells, in each context or in others, and untreated cells in each baseline group; few warn.
 
     Raises
     ------
@@ -132,6 +134,11 @@ def check_contexts(contexts: Contexts, spec: Spec) -> None:
             "baseline of its own, which untreated cells tell: drop those cells, or leave the column out."
         )
     n_cells = table["n_cells"].to_numpy()
+    if (untreated := n_cells[design.control].sum()) < FEWEST_CONTROLS:
+        warn_user(
+            f"control: {untreated} cell(s) (or wells) labelled {spec.control!r} in all; expected at least {FEWEST_CONTROLS}. Every drug is "
+            "read against them, so that few targets can be called; is another label of controls left out?"
+        )
     replicates = int((n_cells - 1).sum())
     if (n_cells < 2).any() and replicates < FEWEST_REPLICATES:
         row = table[n_cells < 2].iloc[0].drop("n_cells").to_dict()

@@ -37,7 +37,7 @@ def _light_anndata(adata: Any, settings: Mapping[str, Any], layer: str | None) -
 
     obs, var = adata.obs.copy(deep=False), adata.var[[]].copy()
     if layer is None or layer not in adata.layers:  # a wrong layer is refused by the set-up
-        light = AnnData(X=adata.X, obs=obs, var=var)
+        light = AnnData(X=adata.X, obs=obs, var=var, layers=None if layer is None else dict(adata.layers))
     else:
         light = AnnData(obs=obs, var=var, layers={layer: adata.layers[layer]})
     _share(adata, light, settings)

@@ -161,19 +161,36 @@ def cell_targets(results: Results) -> tuple[pd.Categorical, np.ndarray]:
     """The most probable target of each cell and its probability: categorical (N,), float32 (N,)."""
     if results.probability.shape[1] == 0:
         raise ValueError("model: expected genes, found none.")
+    control, each = np.asarray(results.control, bool), np.arange(len(results.control))
     best = _surety(results).argmax(1)  # (K,)
-    top = np.asarray(results.probability)[np.arange(len(best)), best]
-    # categories: the genes that occur, in their order, then the two special values
-    assigned = (top >= _keys.CALLED) & ~np.asarray(results.control, bool)
-    used = np.unique(best[assigned])
-    code = np.searchsorted(used, best)
-    code[~assigned] = len(used) + 1
-    code[np.asarray(results.control, bool)] = len(used)
-    categories: list[object] = [*(_label(results.genes[g]) for g in used), _keys.NONE, _keys.UNASSIGNED]
-    top = np.where(results.control, 0.0, top).astype(np.float32)
+    top = np.asarray(results.probability, np.float32)[each, best]
+    regulators, chance = _regulators(results)  # (T,), (K, T)
+    first = chance.argmax(1) if regulators else each * 0
+    assigned = (top >= _keys.CALLED) & ~control
+    regulated = (chance.max(1, initial=0.0) >= _keys.CALLED) & ~assigned & ~control
+    top[regulated] = chance[regulated, first[regulated]]
+    # categories: the genes that occur, in their order, regulators where no gene is called, then the two special values
+    used, acting = np.unique(best[assigned]), np.unique(first[regulated])
+    genes, nodes = [_label(results.genes[g]) for g in used], [f"{regulators[t]}{_keys.REGULATOR_MARK}" for t in acting]
+    categories: list[object] = [*genes, *nodes, _keys.NONE, _keys.UNASSIGNED]
+    code = np.where(control, len(categories) - 2, len(categories) - 1)
+    code[assigned] = np.searchsorted(used, best[assigned])
+    code[regulated] = len(used) + np.searchsorted(acting, first[regulated])
+    top[control] = 0.0
     cell = np.asarray(results.context_of_cell)
     label = pd.Categorical.from_codes(np.where(cell >= 0, code[cell], -1), categories=pd.Index(categories))
     return label, np.where(cell >= 0, top[cell], np.nan).astype(np.float32)
+
+
+def _regulators(results: Results) -> tuple[list[str], np.ndarray]:
+    """Names of the regulators ``(T,)``, and the probability that each context changes their activity ``(K, T)``."""
+    table, perturbed = results.targets, ~np.asarray(results.control, bool)
+    own = table[table["kind"] == "regulator"] if "kind" in table else table.iloc[:0]
+    names = list(dict.fromkeys(own["gene"].astype(str)))
+    chance = np.zeros((len(perturbed), len(names)))
+    if names:
+        chance[perturbed] = own["probability"].to_numpy(float).reshape(-1, len(names))
+    return names, chance
 
 
 def _surety(results: Results) -> np.ndarray:
