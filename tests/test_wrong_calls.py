@@ -312,6 +312,7 @@ model | tl.diagnose(bare)
 adata | tl.report(model)
 key | tl.report(adata, folder / "r.html")
 out | tl.report(fitted, 3)
+out | tl.report(fitted, folder / "r.pdf")
 adata_test | tl.export_predictions(model, ask)
 tl.fit(adata, **columns, …)
 modalities={}
@@ -527,6 +528,7 @@ n_cells="x"
 rng=[0]
 tl.report(fitted, folder / "r.html", …)
 diagnostics={}
+evaluation=ask
 title=3
 gene_symbols="absent"
 """

@@ -18,8 +18,6 @@ def test_table_is_a_copy_and_can_be_filtered(fitted_adata):
 def test_unknown_key_names_the_mend(fitted_adata):
     with pytest.raises(KeyError, match="scgim.tl.fit.*other"):
         targets(fitted_adata, key="other")
-    with pytest.raises(ValueError, match="min_probability"):
-        targets(fitted_adata, min_probability=2)
 
 
 def test_one_row_a_drug_and_gene_with_the_effect_of_the_highest_dose(fitted_adata):

@@ -1,6 +1,6 @@
 """`scgim.pp.fingerprints`."""
 
-import builtins
+import sys
 
 import numpy as np
 import pandas as pd
@@ -55,14 +55,7 @@ def test_drugs_are_named_once():
 
 
 def test_without_rdkit_says_what_to_install(monkeypatch):
-    real = builtins.__import__
-
-    def refuse(name, *args, **kwargs):
-        if name.startswith("rdkit"):
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setitem(sys.modules, "rdkit", None)
     with pytest.raises(ImportError, match=r"pip install .scgim\[chem\]"):
         fingerprints(DRUGS)
 
