@@ -36,6 +36,8 @@ CLOCK = re.compile(r"^fitted in ")
 """Outputs that differ from run to run."""
 STYLE = re.compile(r"<style scoped>.*?</style>\n", re.S)
 """Of a table; pages bring their own."""
+BETWEEN = re.compile(r">\n\s*")
+"""Tags of a table on lines of their own; in a notebook each line has quotes and an indentation besides."""
 
 
 def missing_data(notebook: nbformat.NotebookNode) -> list[str]:
@@ -103,7 +105,7 @@ def clean(notebook: nbformat.NotebookNode) -> None:
                 data["image/png"] = small_picture(data["image/png"])
                 output["metadata"] = {}
             if "text/html" in data:
-                data["text/html"] = STYLE.sub("", data["text/html"])
+                data["text/html"] = BETWEEN.sub(">", STYLE.sub("", data["text/html"])).strip()
             if "text/html" in data or "image/png" in data:
                 data.pop("text/plain", None)
             kept.append(output)
