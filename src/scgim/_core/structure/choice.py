@@ -3,7 +3,7 @@
 Parent sets are known by a hash, the exclusive or of a random number of each member and one of the child, in tables with
 open addresses. What is missed there is asked for (`ASK_...`): by `compute`, which has the compiled scores of shifts, or
 by Python, for any score; the choice then goes on where it was. No kernel is called from within a choice, for every
-caller is compiled with all of it.
+caller is compiled with all of it: `moves.drive` is the only one that computes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from scgim._core.structure.kernels import coarse_scores, shift_scores
-from scgim._core.structure.numerics import ENTRY, INNER
+from scgim._core.structure.numerics import ENTRY, INNER, PART
 
 TOLERANCE = 1e-6  # of parent sets
 ASK_ROOM, ASK_SETS, ASK_ADDED, ASK_EXACT = 0, 1, 2, 3
@@ -224,7 +224,7 @@ def best_parents(child, allowed, most, tables, ask, parents):  # type: ignore[no
     return n, value
 
 
-@numba.njit(**ENTRY)
+@numba.njit(**PART)
 def compute(tables, ask, engine):  # type: ignore[no-untyped-def]
     """Computes and remembers the scores that are asked for, with an engine as in `ShiftScore.engine`; whether it could."""
     n_functions, n_steps, n_groups, data, centred, sizes, numbers, prices = engine

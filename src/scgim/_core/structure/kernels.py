@@ -14,6 +14,7 @@ from scgim._core.structure.numerics import (
     ENTRY,
     FAST,
     INNER,
+    PART,
     exponentials,
     factorise,
     logarithms,
@@ -90,7 +91,7 @@ def sum_either(off, on, work):  # type: ignore[no-untyped-def]
     return total
 
 
-@numba.njit(**INNER, fastmath=FAST)
+@numba.njit(**PART, fastmath=FAST)
 def weigh(off, on, sizes, n_control, work, weight):  # type: ignore[no-untyped-def]
     """Weights ``(K,)`` of the contexts in the regression, shifts expected; see `evidence`."""
     inverse, wide_inverse, small = work[2], work[3], work[0]

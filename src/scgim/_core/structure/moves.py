@@ -14,12 +14,12 @@ import numba
 import numpy as np
 
 from scgim._core.structure.choice import added_row, best_parents, compute
-from scgim._core.structure.numerics import ENTRY, INNER
+from scgim._core.structure.numerics import ENTRY, INNER, PART
 
 EXTRA = 2  # parents that a gene may gain at once in a proposal: how many pay depends on the number of cells
 GAIN = 0.1  # of a move, in nats: smaller ones are not worth an evaluation
 ASKED = np.nan
-RIGHT, LEFT, TURN = 0, 1, 2
+RIGHT, LEFT, TURN, ANSWER = 0, 1, 2, 3
 
 
 @numba.njit(**INNER)
@@ -71,7 +71,7 @@ def copy_change(changes, source, target):  # type: ignore[no-untyped-def]
         sets[target, a] = sets[source, a]
 
 
-@numba.njit(**INNER)
+@numba.njit(**PART)
 def look_right(i, window, listed, state, tables, ask, log, changes):  # type: ignore[no-untyped-def]
     """Best place to the right for the gene at place i: gain, place and number of changes."""
     order, values = state[0], state[4]
@@ -120,7 +120,7 @@ def look_right(i, window, listed, state, tables, ask, log, changes):  # type: ig
     return best, best_q, best_n
 
 
-@numba.njit(**INNER)
+@numba.njit(**PART)
 def look_left(i, window, listed, state, tables, ask, log, changes):  # type: ignore[no-untyped-def]
     """Best place to the left for the gene at place i: gain, place and number of changes."""
     order, parents, counts, values = state[0], state[2], state[3], state[4]
@@ -200,7 +200,7 @@ def openings(g, state, tables, ask, found, gains):  # type: ignore[no-untyped-de
     return n
 
 
-@numba.njit(**INNER)
+@numba.njit(**PART)
 def turn(g, x, hope, least, state, tables, ask, log, changes, touched):  # type: ignore[no-untyped-def]
     """Moves gene g behind x where that gains more than `least`; the gain, zero where it was not made.
 
@@ -264,7 +264,8 @@ def drive(kind, g, x, window, hope, least, listed, state, tables, ask, log, chan
     Parameters
     ----------
     kind
-        ``RIGHT`` or ``LEFT`` for the best place of gene g on one side, ``TURN`` to move it behind x.
+        ``RIGHT`` or ``LEFT`` for the best place of gene g on one side, ``TURN`` to move it behind x, ``ANSWER`` to compute what
+        is asked for and no more.
     engine
         See `ShiftScore.engine`.
 
@@ -272,13 +273,16 @@ def drive(kind, g, x, window, hope, least, listed, state, tables, ask, log, chan
     -------
     The gain, `ASKED` where Python has to answer, and for a look the best place and the number of changes.
     """
-    gain, q, n = 0.0, 0, 0
+    gain, q, n = ASKED, 0, 0
     while True:
         if kind == TURN:
             gain = turn(g, x, hope, least, state, tables, ask, log, changes, touched)
         elif kind == RIGHT:
             gain, q, n = look_right(state[1][g], window, listed, state, tables, ask, log, changes)
-        else:
+        elif kind == LEFT:
             gain, q, n = look_left(state[1][g], window, listed, state, tables, ask, log, changes)
+        # a second call of `compute` would be compiled with all of it once more
         if not np.isnan(gain) or not compute(tables, ask, engine):
             return gain, q, n
+        if kind == ANSWER:
+            return 0.0, q, n

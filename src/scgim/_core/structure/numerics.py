@@ -12,6 +12,8 @@ ENTRY: dict[str, Any] = {"cache": True, "error_model": "numpy", "no_cfunc_wrappe
 """Options of compiled functions that Python calls; a wrapper for other languages would be compiled for nothing."""
 INNER = ENTRY | {"no_cpython_wrapper": True}
 """Those of functions that compiled ones alone call."""
+PART = INNER | {"inline": "always"}
+"""Those of functions that become part of their callers: on their own, they would be compiled and optimised for nothing."""
 LOG_2 = float(np.log(2.0))
 SHIFT = (1 << 52) - int(np.float64(np.sqrt(2.0)).view(np.int64) & ((1 << 52) - 1))
 
@@ -45,7 +47,7 @@ def solve(factor, right, n):  # type: ignore[no-untyped-def]
         right[i] = left / factor[i, i]
 
 
-@numba.njit(**INNER, fastmath=FAST)
+@numba.njit(**PART, fastmath=FAST)
 def solve_beside_baselines(lhs, coef, baseline, sums, mixed, mixed_y, trace):  # type: ignore[no-untyped-def]
     """Least squares with a baseline of each group, which is eliminated so that only coefficients are solved for; in place.
 

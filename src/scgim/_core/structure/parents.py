@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scgim._core.structure import choice
+from scgim._core.structure import choice, moves
 from scgim._core.structure.score import ShiftScore
 
 ROOM = 4096  # parent sets that there is room for at first
@@ -37,6 +37,9 @@ class Parents:
         rows = np.empty((ROOM, widest)), np.empty((ROOM, widest), dtype=bool)
         self.tables = (table, n, member, own, *added, *single, *rows, np.zeros(5, dtype=np.int64))
         self.engine = self.score.engine()
+        counts, sets, values = np.zeros(1, dtype=np.int64), np.zeros((1, 1), dtype=np.int64), np.zeros(1)
+        room = counts, sets, counts, values
+        self.idle = (counts, counts, sets, counts, values, counts), room, room, np.zeros(1, dtype=bool)  # no move
         self.ask = np.zeros(8 + (self.max_parents + 1) ** 2 + widest, dtype=np.int64)
 
     @property
@@ -46,7 +49,9 @@ class Parents:
 
     def answer(self) -> None:
         """Does what a compiled function asked for: more room, or scores that are not known yet."""
-        if choice.compute(self.tables, self.ask, self.engine):
+        asked = moves.ANSWER, 0, 0, 0, 0.0, 0.0, self.listed
+        state, log, changes, touched = self.idle
+        if moves.drive(*asked, state, self.tables, self.ask, log, changes, touched, self.engine)[0] == 0:
             return
         kind, j, n, many = (int(x) for x in self.ask[:4])
         numbers, score = self.ask[4:], self.score
