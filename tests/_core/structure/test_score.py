@@ -1,5 +1,6 @@
 """The score against densities of the cells themselves, written without the package's formulas."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -42,6 +43,21 @@ def unit_log_density(score: ShiftScore, fit, residual: np.ndarray, context: np.n
         total += np.logaddexp(off, on)
         odds.append(on - off)
     return total, np.array(odds)
+
+
+@pytest.mark.parametrize(("mechanism", "noise"), [("linear", 0.0), ("linear", 0.1), ("additive", 0.0)])
+def test_genes_at_once_are_those_one_by_one(make_study, mechanism, noise):
+    """Also where what is seen of genes has noise, and where Python has to score, one gene after the other."""
+    study = make_study(n_genes=6, n_drugs=3, n_control=40, n_cells=12, n_groups=2)
+    moments = study.moments(mechanism)
+    if noise:
+        moments = replace(moments, spread=noise * np.random.default_rng(0).random((len(moments.n), 6)))
+    given = moments, study.design.drug_set, study.design.group, prior(6, 0.3)
+    parents = {0: (), 1: (0,), 2: (0, 1), 3: (0,), 4: (1, 3), 5: ()}
+    for score in (ShiftScore(*given), type("Plain", (ShiftScore,), {"as_compiled": False})(*given)):
+        for j, fit in enumerate(score.genes_given(parents)):
+            for at_once, alone in zip(fit, score.gene(j, parents[j]), strict=True):
+                np.testing.assert_allclose(at_once, alone, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("mechanism", ["linear", "additive"])

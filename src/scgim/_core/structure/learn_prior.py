@@ -20,7 +20,7 @@ ALL_GENES = 5.0  # genes that all of them together count for in the background o
 
 def evidence_given(score: ShiftScore, parents: dict[int, tuple[int, ...]]) -> Evidence:
     """What the contexts tell of every gene given its parents."""
-    return Evidence.of([score.gene(j, parents[j]) for j in range(score.n_genes)])
+    return Evidence.of(score.genes_given(parents))
 
 
 def learn_prior(score: ShiftScore, evidence: Evidence, *, background: float | None) -> Prior:

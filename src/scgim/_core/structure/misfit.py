@@ -33,17 +33,16 @@ def noise_correlation(score: ShiftScore, evidence: Evidence, parents: dict[int, 
     return np.asarray(cov / np.outer(sd, sd))
 
 
-def log_evidence(eigenvalues: np.ndarray, n: float, cells: float) -> float:
+def log_evidence(eigenvalues: np.ndarray, n: float, cells: np.ndarray) -> np.ndarray:
     """Log density of the scatter matrix of n cells whose correlation has these eigenvalues ``(G,)``, but for constants.
 
-    The covariance is inverse Wishart with ``cells + G + 1`` degrees of freedom and mean one; it is integrated out.
+    One for each number of `cells` that the covariance is known as if from. The covariance is inverse Wishart with ``cells + G + 1`` degrees of freedom and mean one; it is integrated out.
     """
     G = len(eigenvalues)
     m = cells + G + 1
-    log_det = float(np.log1p(n / cells * np.maximum(eigenvalues, 0.0)).sum())
-    return float(
-        multigammaln((m + n) / 2, G) - multigammaln(m / 2, G) - G * n / 2 * np.log(cells) - (m + n) / 2 * log_det
-    )
+    log_det = np.log1p(np.outer(n / cells, np.maximum(eigenvalues, 0.0))).sum(axis=1)
+    gamma = multigammaln((m + n) / 2, G) - multigammaln(m / 2, G)
+    return np.asarray(gamma - G * n / 2 * np.log(cells) - (m + n) / 2 * log_det)
 
 
 def best_evidence(correlation: np.ndarray, n: float) -> tuple[float, float]:
@@ -52,11 +51,11 @@ def best_evidence(correlation: np.ndarray, n: float) -> tuple[float, float]:
     Infinitely many where nothing speaks against independent noises.
     """
     eigenvalues = np.linalg.eigvalsh(correlation)
-    infinite = log_evidence(eigenvalues, n, LARGEST * max(n, START_CELLS))
+    infinite = float(log_evidence(eigenvalues, n, np.array([LARGEST * max(n, START_CELLS)]))[0])
     if len(correlation) < 2 or n <= START_CELLS:
         return infinite, np.inf
     values = FEWEST_CELLS * STEP ** np.arange(np.ceil(np.log(LARGEST * n / FEWEST_CELLS) / np.log(STEP)))
-    found = np.array([log_evidence(eigenvalues, n, cells) for cells in values])
+    found = log_evidence(eigenvalues, n, values)
     best = int(found.argmax())
     return (float(found[best]), float(values[best])) if found[best] > infinite + WORTH else (infinite, np.inf)
 

@@ -33,6 +33,7 @@ COMPILED = (
     "price",
 )
 """Methods of a score that the compiled kernels stand for: where one is exchanged, Python has to score."""
+AT_ONCE = 32  # genes: with many contexts, more would fill the memory
 EDGE_FACTOR = 2.0  # of the price of edges that noisy covariances suggest
 
 
@@ -136,15 +137,18 @@ class ShiftScore:
         """Means of the genes against the baselines of the controls, ``(K, G)``, controls first; 0 for these."""
         return self._centred()[1] * self.perturbed[:, None]
 
-    def observed(self, j: int, cols: np.ndarray, coef: np.ndarray) -> np.ndarray | float:
-        """What observation and uncertain slopes add to variances ``(M, K)``, for coefficients ``(M, F)`` of parents."""
+    def observed(self, j: int | np.ndarray, cols: np.ndarray, coef: np.ndarray) -> np.ndarray | float:
+        """What observation and uncertain slopes add to variances ``(M, K)``, for coefficients ``(M, F)`` of parents.
+
+        `j` is the gene, or that of each row ``(M,)``.
+        """
         if self.passed is None:
             return 0.0
-        own = 0.0 if self.spread is None else self.spread[:, j]
+        own = 0.0 if self.spread is None else self.spread[:, j].T
         return own + (coef[:, None, :] ** 2 @ np.moveaxis(self.passed[:, cols], 0, 2))[:, 0]
 
-    def price(self, j: int, sets: np.ndarray) -> np.ndarray:
-        """Price of parent sets ``(M, p)`` of gene j -> ``(M,)``."""
+    def price(self, j: int | np.ndarray, sets: np.ndarray) -> np.ndarray:
+        """Price of parent sets ``(M, p)`` of gene j, or of one gene each ``(M, 1)`` -> ``(M,)``."""
         edges = self.prior.edge_price[sets, j]
         if self.price_factor is not None:
             return ((edges + self.parameter_price * self.n_functions) * self.price_factor[sets, j]).sum(axis=-1)
@@ -165,11 +169,11 @@ class ShiftScore:
         """Squared effects of the perturbed contexts, less their sampling variance, ``(K', G)``."""
         return residual**2 - error
 
-    def maximum(self, lhs: np.ndarray, rhs: np.ndarray, j: int, sets: np.ndarray) -> np.ndarray:
+    def maximum(self, lhs: np.ndarray, rhs: np.ndarray, j: int | np.ndarray, sets: np.ndarray) -> np.ndarray:
         """Coefficients ``(M, F)`` that solve the normal equations."""
         return np.linalg.solve(lhs, rhs[..., None])[..., 0]
 
-    def volume(self, coef: np.ndarray, j: int, sets: np.ndarray) -> np.ndarray | float:
+    def volume(self, coef: np.ndarray, j: int | np.ndarray, sets: np.ndarray) -> np.ndarray | float:
         """Log determinant of cells in noise: zero without cycles."""
         return 0.0
 
@@ -177,14 +181,17 @@ class ShiftScore:
         """Expectation maximisation for M parent sets of equal size p: sets (M, p)."""
         return self._maximise(j, sets, self.n_steps if n_steps is None else n_steps)
 
-    def _maximise(self, j: int, sets: np.ndarray, n_steps: int, start: np.ndarray | None = None) -> Solved:
-        """So many steps, from coefficients and baselines `start` ``(M, F + C)``, or from those within contexts."""
-        cols = self.columns(sets)
-        F, y = cols.shape[1], self.self_mean[:, j]  # of the gene (K,)
-        x, gram, right = self._regression(j, cols)
+    def _maximise(self, j: int | np.ndarray, sets: np.ndarray, n_steps: int, start: np.ndarray | None = None) -> Solved:
+        """So many steps, from coefficients and baselines `start` ``(M, F + C)``, or from those within contexts.
+
+        `j` is the gene, or that of each parent set ``(M,)``.
+        """
+        cols, each = self.columns(sets), j[:, None] if isinstance(j, np.ndarray) else j
+        F, y = cols.shape[1], np.atleast_2d(self.self_mean[:, j].T)  # of the gene (1, K), or of each (M, K)
+        x, gram, right = self._regression(each, cols)
         coef = self._within_contexts(y, x, gram, right, F) if start is None else start
         xt = np.ascontiguousarray(np.moveaxis(x, 1, 2))  # (M, F+C, K)
-        omega2, perturbed, products = self.prior.background_sd[j] ** 2, slice(self.n_control, None), gram
+        omega2, perturbed, products = self.prior.background_sd[each] ** 2, slice(self.n_control, None), gram
         for step in range(n_steps + 1):
             noise = self.self_variance[j] - 2 * np.einsum("mf,mf->m", coef, right)
             noise = np.maximum(noise + np.einsum("mf,mfg,mg->m", coef, gram, coef), SMALLEST)
@@ -195,7 +202,7 @@ class ShiftScore:
                 break
             scaled, known = xt * self._weights(j, error, expit(on - off))[:, None, :], self.within_dof / noise
             products = gram * known[:, None, None] + scaled @ x
-            rhs = right * known[:, None] + scaled @ y
+            rhs = right * known[:, None] + (scaled @ y[:, :, None])[:, :, 0]
             products += RIDGE * np.eye(x.shape[2]) * np.trace(products, axis1=1, axis2=2)[:, None, None]
             coef = self.maximum(products, rhs, j, sets)
         square, control = residual[:, : self.n_control] ** 2, error[:, : self.n_control]
@@ -204,19 +211,19 @@ class ShiftScore:
             - 0.5 * (np.log(control) + square / control).sum(axis=1)
             + np.logaddexp(off, on).sum(axis=1)
             + self.volume(coef, j, sets)
-            - self.price(j, sets)
+            - self.price(each, sets)
         )
         return Solved(total, coef, noise, residual, error, on - off, products)
 
-    def _weights(self, j: int, error: np.ndarray, hit: np.ndarray) -> np.ndarray:
+    def _weights(self, j: int | np.ndarray, error: np.ndarray, hit: np.ndarray) -> np.ndarray:
         """Weights of contexts in the regression ``(M, K)``, by the probabilities ``(M, U)`` that drug sets hit the gene."""
         weight, hit = 1 / error, np.repeat(hit, self.sizes, axis=1)
         perturbed = weight[:, self.n_control :]
-        wide = 1 / perturbed + self.prior.effect_sd[j] ** 2
+        wide = 1 / perturbed + np.asarray(self.prior.effect_sd[j])[..., None] ** 2
         weight[:, self.n_control :] = (1 - hit) * perturbed + hit / wide
         return weight
 
-    def _regression(self, j: int, cols: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _regression(self, j: int | np.ndarray, cols: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Means of parents, then groups, ``(M, K, F+C)``; covariances within contexts of these, and with gene j."""
         (M, F), (K, C) = cols.shape, self.groups.shape
         groups = np.broadcast_to(self.groups, (M, K, C))
@@ -229,7 +236,7 @@ class ShiftScore:
     def _within_contexts(self, y: np.ndarray, x: np.ndarray, gram: np.ndarray, right: np.ndarray, F: int) -> np.ndarray:
         """Coefficients by the covariance within contexts alone, and the baselines of the controls under these, ``(M, F+C)``."""
         coef = np.zeros(right.shape)
-        free = np.tile(y, (len(x), 1))  # (M, K)
+        free = np.broadcast_to(y, x.shape[:2]).copy()  # (M, K)
         if F:
             coef[:, :F] = np.linalg.solve(gram[:, :F, :F], right[:, :F, None])[..., 0]
             free -= np.einsum("mkf,mf->mk", x[:, :, :F], coef[:, :F])
@@ -334,25 +341,43 @@ class ShiftScore:
 
     def gene(self, j: int, parents: tuple[int, ...]) -> GeneFit:
         """Everything about gene j given its parents; contexts in the order of the moments."""
-        sets = np.array([parents], dtype=int).reshape(1, -1)
+        return self._genes(np.array([j]), np.array([parents], dtype=int).reshape(1, -1))[0]
+
+    def genes_given(self, parents: dict[int, tuple[int, ...]]) -> list[GeneFit]:
+        """Everything about every gene; those that have equally many parents at once, for each call of numpy has its price."""
+        fits: dict[int, GeneFit] = {}
+        for p in {len(of) for of in parents.values()}:
+            alike = [j for j in range(self.n_genes) if len(parents[j]) == p]
+            size = AT_ONCE if self.as_compiled else 1
+            for genes in (alike[first : first + size] for first in range(0, len(alike), size)):
+                sets = np.array([parents[j] for j in genes], dtype=int).reshape(len(genes), p)
+                fits |= zip(genes, self._genes(np.array(genes), sets), strict=True)
+        return [fits[j] for j in range(self.n_genes)]
+
+    def _genes(self, genes: np.ndarray, sets: np.ndarray) -> list[GeneFit]:
+        """Genes ``(M,)`` given a parent set each ``(M, p)``; one gene alone where Python has to score."""
         if self.as_compiled:  # all steps but the last, which tells more
-            out = self._maximise(j, sets, 1, self.solutions(j, sets, self.n_steps_final - 1)[1])
+            each, n_steps = zip(genes.tolist(), sets[:, None], strict=True), self.n_steps_final - 1
+            out = self._maximise(genes, sets, 1, np.concatenate([self.solutions(j, of, n_steps)[1] for j, of in each]))
         else:
-            out = self._solve(j, sets, self.n_steps_final)
-        F, back = len(parents) * self.n_functions, np.argsort(self.sorted)
-        cov = np.linalg.inv(out.products[0])
+            out = self._solve(int(genes[0]), sets, self.n_steps_final)
+        F, back = sets.shape[1] * self.n_functions, np.argsort(self.sorted)
+        cov = np.linalg.inv(out.products)
         if self.spread is not None:  # coefficients are known less well: what large changes of parents make of that
-            x = np.hstack([self.flat[:, self.columns(np.array(parents, dtype=int))], self.groups])
-            error = out.error + np.einsum("kf,fg,kg->k", x, cov, x) * self.perturbed
-            off, on = self.branches(out.residual[:, self.n_control :] ** 2, error[:, self.n_control :], j)
+            x = self._regression(genes[:, None], self.columns(sets))[0]
+            error = out.error + np.einsum("mkf,mfg,mkg->mk", x, cov, x) * self.perturbed
+            off, on = self.branches(out.residual[:, self.n_control :] ** 2, error[:, self.n_control :], genes)
             out = out._replace(error=error, odds=on - off)
-        return GeneFit(
-            out.coef[0, :F],
-            out.coef[0, F:],
-            float(out.noise[0]),
-            out.residual[0, back],
-            out.error[0, back],
-            out.odds[0],
-            float(out.score[0]),
-            cov[:F, :F],
-        )
+        return [
+            GeneFit(
+                out.coef[m, :F],
+                out.coef[m, F:],
+                float(out.noise[m]),
+                out.residual[m, back],
+                out.error[m, back],
+                out.odds[m],
+                float(out.score[m]),
+                cov[m, :F, :F],
+            )
+            for m in range(len(genes))
+        ]

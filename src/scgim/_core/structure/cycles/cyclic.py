@@ -52,13 +52,13 @@ class CyclicScore(ShiftScore):
     def _inverse_row(self, j: int) -> np.ndarray:
         return np.ascontiguousarray(self.inverse[j])
 
-    def _cofactors(self, j: int, sets: np.ndarray, width: int) -> np.ndarray:
+    def _cofactors(self, j: int | np.ndarray, sets: np.ndarray, width: int) -> np.ndarray:
         """Derivative of the determinant, over itself, in the coefficients of gene j: ``(M, width)``, zero for baselines."""
         out = np.zeros((len(sets), width))
         out[:, : sets.shape[1]] = self.inverse[j, sets]
         return out
 
-    def maximum(self, lhs: np.ndarray, rhs: np.ndarray, j: int, sets: np.ndarray) -> np.ndarray:
+    def maximum(self, lhs: np.ndarray, rhs: np.ndarray, j: int | np.ndarray, sets: np.ndarray) -> np.ndarray:
         """Coefficients ``(M, F)``: regression, moved along the gradient of the log determinant.
 
         With cofactors c, ``t = inverse[j, j] - c a`` and ``a = H^-1 (g - N c / t)``, so that
@@ -75,7 +75,7 @@ class CyclicScore(ShiftScore):
         t = np.maximum(0.5 * (t0 + np.sqrt(t0**2 + 4 * push)), 1e-12)
         return plain - self.n_volume * moved / t[:, None]
 
-    def volume(self, coef: np.ndarray, j: int, sets: np.ndarray) -> np.ndarray:
+    def volume(self, coef: np.ndarray, j: int | np.ndarray, sets: np.ndarray) -> np.ndarray:
         """``N log(det / present det)`` with new coefficients of gene j, ``(M,)``."""
         t = self.inverse[j, j] - np.einsum("mf,mf->m", self._cofactors(j, sets, coef.shape[1]), coef)
         return self.n_volume * np.log(np.maximum(t, 1e-12))
