@@ -17,6 +17,8 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from PIL import Image
+from shrink_pictures import with_palette
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")  # ipywidgets are not needed here
@@ -28,8 +30,6 @@ NEEDS = {
     r"datasets\.screen\(\s*\"(\w+)\"": "**/{0}/{0}.h5ad",
 }
 """What a loader in a notebook reads when there is no network."""
-COLOURS = 32
-"""In the palette of a stored picture; enough for diagrams and scatter plots."""
 PRIVATE = re.compile(r"(?<![\w.])/(?:home|root|tmp|work|Users|mnt|var|private)/")
 """Absolute paths, which would name the machine that made the output."""
 CLOCK = re.compile(r"^fitted in ")
@@ -76,15 +76,9 @@ def problems(notebook: nbformat.NotebookNode) -> list[str]:
 
 def small_picture(encoded: str) -> str:
     """The same picture with a palette, if that is smaller."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(base64.b64decode(encoded))) as picture:
-        opaque = Image.new("RGB", picture.size, "white")
-        opaque.paste(picture, mask=picture.getchannel("A") if "A" in picture.mode else None)
     out = io.BytesIO()
-    opaque.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-        out, "PNG", optimize=True
-    )
+    with Image.open(io.BytesIO(base64.b64decode(encoded))) as picture:
+        with_palette(picture).save(out, "PNG", optimize=True)
     return min(base64.b64encode(out.getvalue()).decode(), encoded, key=len)
 
 

@@ -12,6 +12,13 @@ from PIL import Image, PngImagePlugin
 COLOURS = 32
 
 
+def with_palette(picture: Image.Image) -> Image.Image:
+    """The same picture on white, in few colours."""
+    opaque = Image.new("RGB", picture.size, "white")
+    opaque.paste(picture, mask=picture.getchannel("A") if "A" in picture.mode else None)
+    return opaque.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+
+
 def shrink(path: Path) -> int:
     """Write the picture with a palette where that is smaller; the bytes saved."""
     before = path.stat().st_size
@@ -21,9 +28,7 @@ def shrink(path: Path) -> int:
         texts = PngImagePlugin.PngInfo()
         for name, value in getattr(picture, "text", {}).items():
             texts.add_text(name, value)
-        opaque = Image.new("RGB", picture.size, "white")
-        opaque.paste(picture, mask=picture.getchannel("A") if "A" in picture.mode else None)
-        small = opaque.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        small = with_palette(picture)
     beside = path.with_suffix(".small")
     small.save(beside, "PNG", optimize=True, pnginfo=texts)
     if beside.stat().st_size >= before:

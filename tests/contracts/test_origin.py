@@ -6,6 +6,8 @@ import pytest
 
 import scgim
 
+pytestmark = pytest.mark.filterwarnings("ignore:perturbations. dose .* outside those measured")
+
 CONSTANT = 10.0
 
 

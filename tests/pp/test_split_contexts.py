@@ -156,3 +156,13 @@ def test_wrong_arguments_write_nothing(single, by, kwargs, message):
     with pytest.raises(ValueError, match=message):
         split_contexts(single, by, **{**SINGLE, **kwargs})
     assert "split" not in single.obs
+
+
+def test_controls_need_no_dose_and_drugs_do(single):
+    control = (single.obs["drug"] == "control").to_numpy()
+    before = split_contexts(single, "dose", hold_out="highest", copy=True, **SINGLE).obs["split"]
+    single.obs["dose"] = single.obs["dose"].mask(control)
+    assert split_contexts(single, "dose", hold_out="highest", copy=True, **SINGLE).obs["split"].equals(before)
+    single.obs["dose"] = single.obs["dose"].mask(~control)
+    with pytest.raises(ValueError, match="negative or missing ones where a drug was given"):
+        split_contexts(single, "dose", hold_out="highest", **SINGLE)

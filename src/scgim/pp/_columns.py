@@ -38,18 +38,20 @@ def names(adata: Any, argument: str, key: str) -> np.ndarray:
     return values.astype(str).to_numpy(dtype=object)
 
 
-def doses(adata: Any, argument: str, key: str) -> np.ndarray:
-    """A column of doses, (n,) float; text is refused."""
+def doses(adata: Any, argument: str, key: str, untreated: np.ndarray) -> np.ndarray:
+    """A column of doses, (n,) float; text is refused, and what stands where nothing was given is 0."""
     values = column(adata, argument, key)
     try:
-        number = values.astype(float).to_numpy()
+        number = values.astype(object).mask(untreated, 0.0).astype(float).to_numpy()
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"{argument}={key!r}: expected numbers, found values such as {values.iloc[0]!r}. "
+            f"{argument}={key!r}: expected numbers, found values such as {values[~untreated].iloc[0]!r}. "
             f"Use scgim.pp.encode_doses(adata, {key!r}) first."
         ) from error
     if not np.all(np.isfinite(number) & (number >= 0)):
-        raise ValueError(f"{argument}={key!r}: expected finite doses of at least 0, found negative or missing ones.")
+        raise ValueError(
+            f"{argument}={key!r}: expected finite doses of at least 0, found negative or missing ones where a drug was given."
+        )
     return number
 
 
@@ -79,7 +81,8 @@ def perturbations(
             raise ValueError(
                 f"dose_key: expected {len(drug_keys)} columns as perturbation_key does, found {dose_keys}."
             )
-        amount = np.column_stack([doses(adata, "dose_key", key) for key in dose_keys])
+        given = zip(dose_keys, drugs.T, strict=True)
+        amount = np.column_stack([doses(adata, "dose_key", key, drug == control) for key, drug in given])
     table = pd.DataFrame(np.column_stack([drugs, amount]))
     group = table.groupby(list(table.columns), sort=False, dropna=False).ngroup().to_numpy()
     first = np.unique(group, return_index=True)[1]

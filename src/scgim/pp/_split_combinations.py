@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scgim._checks import ANNDATA, FLAG, TEXT, checked, or_none
+from scgim._warnings import warn_user
 from scgim.pp import _units
 from scgim.pp._columns import column, names, target
 
@@ -80,6 +81,11 @@ def split_combinations(
     parts = [_parts(str(drugs[i]), dose[i], separator, control, has_dose=dose_key is not None) for i in first]
     most = max(len(p) for p in parts)
     padded = [p + [(control, 0.0)] * (most - len(p)) for p in parts]
+    if not any(separator in str(drugs[i]) for i in first):
+        warn_user(
+            f"separator: no label in {perturbation_key!r} holds {separator!r}, found such as {max(map(str, drugs[first]), key=len)!r}; pass the text that stands "
+            "between drugs, if there are combinations."
+        )
     adata = target(adata, copy=copy)
     for place in range(most):
         found = [p[place][0] for p in padded]

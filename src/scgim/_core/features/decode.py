@@ -167,6 +167,8 @@ def _gaussian(precision: np.ndarray, right: np.ndarray, tau2: float) -> tuple[np
 
 
 Support = tuple[int, ...]
+Visited = dict[Support, tuple[float, np.ndarray, np.ndarray]]
+"""Log posterior of supports, up to a constant, with means and variances of their effects."""
 
 
 class Scores:
@@ -174,7 +176,7 @@ class Scores:
 
     def __init__(self, evidence: Evidence, prior: PopulationPrior, *, rough: bool) -> None:
         self.of, self.prior, self.log_size = (evidence.rough if rough else evidence), prior, prior.log_support()
-        self.found: dict[Support, tuple[float, np.ndarray, np.ndarray]] = {}
+        self.found: Visited = {}
 
     def visit(self, supports: list[Support]) -> None:
         """Score supports that were not seen before."""
@@ -196,10 +198,15 @@ class Scores:
         return sorted(pool, key=lambda s: -self.found[s][0])[:number]
 
 
-def search(
+def search(evidence: Evidence, prior: PopulationPrior, **effort: int) -> Effects:
+    """Average over the supports that a beam search visits, arrays (1, G); see `visit` for what it may be told."""
+    return _average(visit(evidence, prior, **effort), prior)
+
+
+def visit(
     evidence: Evidence, prior: PopulationPrior, *, budget: int = 4000, rescored: int = 100, exchanges: int = 2
-) -> Effects:
-    """Average over the supports that a beam search visits.
+) -> Visited:
+    """The supports of a beam search.
 
     Parameters
     ----------
@@ -211,10 +218,6 @@ def search(
         Supports that are scored again with the full covariance of errors.
     exchanges
         Rounds in which the best supports lose a gene or exchange it for another.
-
-    Returns
-    -------
-    Posterior of one drug, arrays (1, G).
     """
     n_genes, largest = len(prior.log_odds), len(prior.log_size) - 1
     branches = min(n_genes, MOST_BRANCHES)
@@ -241,7 +244,7 @@ def search(
         reduced = list(dict.fromkeys([*leaders, *(s[:i] + s[i + 1 :] for s in leaders for i in range(len(s)))]))
         exact.visit(reduced)
         exact.visit([c for s in reduced if len(s) < largest for c in grow(exact, s, min(branches, FEW_BRANCHES))])
-    return _average(exact.found, prior)
+    return exact.found
 
 
 def _slab(
@@ -260,7 +263,7 @@ def _slab(
     return log, *tilted_moments(centre, cavity, prior.slab)
 
 
-def _average(visited: dict[tuple[int, ...], tuple[float, np.ndarray, np.ndarray]], prior: PopulationPrior) -> Effects:
+def _average(visited: Visited, prior: PopulationPrior) -> Effects:
     n_genes = len(prior.log_odds)
     top = max(v[0] for v in visited.values())
     mass, first, second = np.zeros(n_genes), np.zeros(n_genes), np.zeros(n_genes)

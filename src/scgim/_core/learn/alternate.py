@@ -33,14 +33,13 @@ from scgim._core.posterior.regulation.regulators import RegulatorFit
 from scgim._core.posterior.shifts import linear_effects
 from scgim._core.structure.edges import edge_probabilities
 from scgim._core.structure.learn_prior import evidence_given, learn_prior
-from scgim._core.structure.order import OrderSearch
+from scgim._core.structure.order import FEW_GENES, OrderSearch
 from scgim._core.structure.parents import Parents
 from scgim._core.structure.score import ShiftScore
 
 N_ROUNDS = 4
 N_STRICT = 2  # last rounds, where changes of activity have to raise the score of the graph
 N_MORE = 3  # rounds from the order that the search for shifts has found
-FEW_GENES = 50  # up to which a search from another start costs little
 MOST_BEHIND = 200.0  # nats that a round makes up for: those of benchmarks gained 100 to 300
 START_BACKGROUND = 0.2  # at first, small drifts of children are not taken for targets
 BY_SHIFTS = "new_dose_weight", "new_dose_error", "new_dose_baseline", "new_group", "new_combination", "combination"

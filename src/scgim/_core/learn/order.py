@@ -20,7 +20,7 @@ from scgim._core.structure.hidden.find_hidden import Found, Graphed, effects_of,
 from scgim._core.structure.hidden.find_measured import find_measured
 from scgim._core.structure.learn_prior import evidence_given, learn_prior
 from scgim._core.structure.misfit import START_CELLS, total_evidence
-from scgim._core.structure.order import OrderSearch, search
+from scgim._core.structure.order import FEW_GENES, OrderSearch, search
 from scgim._core.structure.parents import Parents
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import ShiftScore
@@ -30,7 +30,6 @@ from scgim._core.structure.watch import Watch
 
 SHIFT = Shift()
 N_ROUNDS = 3  # of searches, each but the first under a prior that was learned before; the last one is thorough
-FEW_GENES = 50  # up to which every search is thorough, and hidden causes are looked for
 N_CANDIDATES = 40  # parents of a gene that are screened for
 FEW_CANDIDATES = 2  # times these: so many are taken as the prior gives them
 MOST_ELIMINATED = 2_000  # genes up to which elimination, whose time grows with their cube, is worth its order

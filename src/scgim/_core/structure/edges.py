@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import expit
 
-from scgim._core.structure.order import EXTRA, OrderSearch
+from scgim._core.structure.order import EXTRA, FEW_GENES, OrderSearch
 from scgim._core.structure.parents import Parents
 
-FEW_GENES, MOST_PROPOSALS = 50, 5000  # from more genes on, orders are fewer
+MOST_PROPOSALS = 5000  # of orders, where genes are many
 REACH = 3  # places between two genes that change places
 
 

@@ -27,7 +27,8 @@ MOST_NEAR = 200  # genes that are moved after a kick
 REACH = 20  # places that a kick moves a gene by, at the most
 MOST_KICKED = 3  # genes of a kick
 LEAST_WINDOW, PLACES = 10, 20_000  # places that a gene is tried at, at the least, and those of all genes, about
-FEW_GENES, MOST_WISHES = 50, 50  # from more genes on, so many wishes are granted against the score
+FEW_GENES = 50  # up to which every search is thorough, begins from several starts, and trusts covariances
+MOST_WISHES = 50  # that are granted against the score where genes are more
 SWEEP_GAIN = 0.05  # of a sweep, in nats a gene, where more sweeps will follow anyway
 State = tuple[np.ndarray, ...]  # order, place, parents, their numbers, scores, usual numbers
 

@@ -64,21 +64,18 @@ def random_system(
     noise_sd = np.exp(rng.uniform(-0.7, 0.3, n_genes))
     # genes without parents get as noise what parents would have brought: variances do not tell the order
     roots = ~graph.any(0)
-    build = BUILD.get(mechanism, _curved_system)
-    signal_sd = LINEAR_SD if build is _linear_system else CURVED_SD
+    signal_sd = LINEAR_SD if mechanism == "linear" else CURVED_SD
     noise_sd[roots] = np.sqrt(noise_sd[roots] ** 2 + signal_sd**2)
     baseline = rng.uniform(-1, 1, n_genes) + offsets
-    return build(graph, order, baseline, noise_sd, mechanism, network, rng)
+    if mechanism == "linear":
+        return _linear_system(graph, order, baseline, noise_sd, rng)
+    if mechanism == "neural":
+        return _neural_system(graph, order, baseline, noise_sd, network, rng)
+    return _curved_system(graph, order, baseline, noise_sd, mechanism, rng)
 
 
 def _linear_system(
-    graph: np.ndarray,
-    order: np.ndarray,
-    baseline: np.ndarray,
-    noise_sd: np.ndarray,
-    name: str,
-    network: Network,
-    rng: np.random.Generator,
+    graph: np.ndarray, order: np.ndarray, baseline: np.ndarray, noise_sd: np.ndarray, rng: np.random.Generator
 ) -> System:
     """Coefficients (G, G): |w| ~ U(0.5, 1.5), random sign, incoming ones rescaled to a fixed variance of their sum."""
     weights = rng.uniform(0.5, 1.5, graph.shape) * rng.choice([-1.0, 1.0], graph.shape) * graph
@@ -101,7 +98,6 @@ def _neural_system(
     order: np.ndarray,
     baseline: np.ndarray,
     noise_sd: np.ndarray,
-    name: str,
     network: Network,
     rng: np.random.Generator,
 ) -> System:
@@ -178,7 +174,6 @@ def _curved_system(
     baseline: np.ndarray,
     noise_sd: np.ndarray,
     curve: str,
-    network: Network,
     rng: np.random.Generator,
 ) -> System:
     """One curve of each parent, added up and scaled to a fixed variance on reference control cells of the first group."""
@@ -202,10 +197,6 @@ def _curved_system(
         mechanisms.level[j] = shape.value(z).mean()
         bent[:, j], slope[:, j] = shape.value(z), shape.slope(z) / mechanisms.scale[j]
     return system
-
-
-BUILD = {"linear": _linear_system, "neural": _neural_system}
-"""Systems by their mechanism; all others have curves of that name."""
 
 
 def sample(
