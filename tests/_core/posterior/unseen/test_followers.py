@@ -12,6 +12,7 @@ from tests._core.posterior.test_background import shifts_of
 
 from scgim._core.posterior.background import fit_background
 from scgim._core.posterior.shifts import Slopes
+from scgim._core.posterior.unseen import followers
 from scgim._core.posterior.unseen.followers import (
     TINY,
     Drugs,
@@ -42,8 +43,8 @@ def test_drugs_are_weighed_over_all_sets_of_targets(rng):
     sources = np.array([[3, 0], [1, 2]])
     slope = Slopes(rng.normal(size=(n, 2, G)) * 0.1, np.full((n, 2, G), 0.05), np.ones((n, 2, G), bool))
     moved = np.take_along_axis(shift[:, 0], sources, 1)[..., None]
-    drugs = Drugs(np.arange(n), sources, lr, shift**2, variance, moved**2, shift / moved, slope)
-    factor = np.exp(log_bayes_factor(drugs.passed, slope, prior.shown))
+    drugs = Drugs(sources, lr, shift**2, variance, moved**2)
+    factor = np.exp(log_bayes_factor(shift / moved, slope, prior.shown))
     found = weigh(drugs, factor, prior, wide)
     w, evidence = prior.follow * factor / (1 - 3 * prior.follow + 2 * prior.follow * factor), 0.0
     for d in range(n):
@@ -100,6 +101,19 @@ def test_genes_further_down_are_no_targets_where_cells_hint_at_the_effect(rng):
     assert found.follow[~own & (background.log_odds > 0)].min() > 0.5
 
 
+def test_drugs_in_blocks_are_weighed_as_all_at_once(rng, monkeypatch):
+    shifts = screen(rng, shown=0.15)
+    background = fit_background(shifts, 16)
+    found = []
+    for values in (1, 500, 10_000_000):
+        monkeypatch.setattr(followers, "BLOCK_VALUES", values)
+        found.append(weigh_followers(shifts, background))
+    assert (found[0].follow > 0.5).any()
+    for each in found[1:]:
+        for part, whole in zip(each, found[0], strict=True):
+            np.testing.assert_allclose(part, whole, rtol=1e-9, atol=1e-12)
+
+
 def test_nothing_changes_where_cells_speak_against_effects(rng):
     estimate = rng.normal(size=(16, 40)) * 0.05
     estimate[:, :3] += rng.normal(size=(16, 3)) * (rng.random((16, 3)) < 0.3) * 2
@@ -114,9 +128,9 @@ def test_nothing_changes_where_cells_speak_against_effects(rng):
 def test_drugs_without_a_likely_target_count_as_where_nothing_follows(rng):
     shifts, _ = shifts_of(rng.normal(size=(46, 40)) * 0.05, 0.0025)
     background, pairs = fit_background(shifts, 46), np.ones((40, 40))
-    drugs = find_drugs(shifts, background, Slopes(0 * pairs, pairs, pairs > 0))
-    assert sum(len(each.row) for each in drugs) < 40
-    found = learn(drugs, background, Prior(background.p_target, TINY, 0.25, 0.1))
+    screen = find_drugs(shifts, background, Slopes(0 * pairs, pairs, pairs > 0))
+    assert sum(len(block.row) for block in screen.blocks) < 40
+    found = learn(screen, background, Prior(background.p_target, TINY, 0.25, 0.1))
     assert found.evidence == pytest.approx(evidence_alone(background), abs=0.2)
 
 
@@ -126,8 +140,8 @@ def test_targets_beyond_doubt_have_numbers_for_odds(rng):
     shifts, _ = shifts_of(estimate, 1e-4)
     background, pairs = fit_background(shifts, 8), np.ones((20, 20))
     assert background.log_odds.max() > 1000
-    groups = find_drugs(shifts, background, Slopes(0 * pairs, pairs, pairs > 0))
-    found = learn(groups, background, Prior(background.p_target, 0.1, 0.25, 0.1))
+    screen = find_drugs(shifts, background, Slopes(0 * pairs, pairs, pairs > 0))
+    found = learn(screen, background, Prior(background.p_target, 0.1, 0.25, 0.1))
     assert np.isfinite([found.log_odds, found.follow]).all() and np.isfinite(found.evidence)
 
 
@@ -139,8 +153,7 @@ def test_genes_that_move_beyond_doubt_may_follow():
         Prior(0.05, 0.1, 0.25, 0.5),
     )
     lr = norm.logpdf(shift, 0, np.sqrt(variance + wide)) - norm.logpdf(shift, 0, np.sqrt(variance))
-    slope = Slopes(np.zeros((1, 1, 3)), np.ones((1, 1, 3)), np.ones((1, 1, 3), bool))
-    drugs = Drugs(np.arange(1), np.array([[0]]), lr, shift**2, variance, np.full((1, 1, 1), 25.0), shift / 5, slope)
+    drugs = Drugs(np.array([[0]]), lr, shift**2, variance, np.full((1, 1, 1), 25.0))
     assert lr[0, 0, 1] > 1000
     assert weigh(drugs, np.full((1, 1, 3), 30.0), prior, wide).follow[0, 0, 1] > 0.5
 

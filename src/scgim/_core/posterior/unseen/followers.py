@@ -35,16 +35,47 @@ BLOCK_VALUES = 30_000  # of sets of targets and genes that are weighed at once, 
 
 
 class Drugs(NamedTuple):
-    """n drugs with k likely targets each ``(n, k)``, and what is known of all genes, ``(n, 1, G)`` or ``(n, k, G)``."""
+    """n drugs with k likely targets each ``(n, k)``, and what is known of all genes, ``(n, 1, G)`` or ``(n, k, 1)``."""
 
-    row: np.ndarray  # (n,) among all drugs
     sources: np.ndarray
     log_ratio: np.ndarray  # (n, 1, G) of target against drift
     square: np.ndarray  # (n, 1, G) of the residual shift
     variance: np.ndarray  # (n, 1, G) of its error and drift
     moved2: np.ndarray  # (n, k, 1) square of the source's shift
-    passed: np.ndarray  # (n, k, G) effect of a source on each gene that would explain it
-    slope: Slopes  # (n, k, G)
+
+
+class Block(NamedTuple):
+    """n drugs that are weighed at once, with k likely targets each."""
+
+    row: np.ndarray  # (n,) among all drugs
+    sources: np.ndarray  # (n, k)
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What is known of all drugs, levels of a covariate taken together; ``(D, G)`` each, from which blocks are cut as they are needed."""
+
+    log_ratio: np.ndarray
+    residual: np.ndarray  # shift beyond what parents pass on
+    variance: np.ndarray  # of its error and drift
+    whole: np.ndarray  # shift, and its error variance
+    of_whole: np.ndarray
+    slopes: Slopes  # (G, G)
+    blocks: list[Block]  # drugs with likely targets
+
+    def drugs(self, block: Block) -> Drugs:
+        """Those of a block."""
+        d, sources = block
+        moved2 = np.take_along_axis(self.whole[d], sources, 1) ** 2 + np.take_along_axis(self.of_whole[d], sources, 1)
+        lr, residual, variance = (values[d][:, None] for values in (self.log_ratio, self.residual, self.variance))
+        return Drugs(sources, lr, residual**2, variance, moved2[:, :, None])
+
+    def factor(self, block: Block, shown: float) -> np.ndarray:
+        """Bayes factors ``(n, k, G)`` of the effects of sources that would explain each gene; see `log_bayes_factor`."""
+        d, sources = block
+        moved = np.take_along_axis(self.whole[d], sources, 1)[:, :, None]
+        passed = self.residual[d][:, None] / np.where(moved == 0, 1e-9, moved)
+        return np.exp(log_bayes_factor(passed, Slopes(*(part[sources] for part in self.slopes)), shown))
 
 
 @dataclass
@@ -139,27 +170,29 @@ class Learned(NamedTuple):
     evidence: float
 
 
-def learn(groups: list[Drugs], background: Background, prior: Prior) -> Learned:
-    """Expectation maximisation; `prior` is learned, in place."""
+def learn(screen: Screen, background: Background, prior: Prior) -> Learned:
+    """Expectation maximisation; `prior` is learned, in place. One block is weighed after the other, and only sums are kept."""
     D, G = background.log_ratio.shape
-    factors = [np.exp(log_bayes_factor(drugs.passed, drugs.slope, prior.shown)) for drugs in groups]
-    before, found = -np.inf, []
-    idle = np.setdiff1d(np.arange(D), [d for drugs in groups for d in drugs.row])
+    factors = [screen.factor(block, prior.shown) for block in screen.blocks]
+    idle = np.setdiff1d(np.arange(D), [d for block in screen.blocks for d in block.row])
+    before, odds, follow, evidence = -np.inf, np.empty(0), np.empty(0), 0.0
     for _ in range(N_STEPS):
-        found = [weigh(*each, prior, background.effect_sd**2) for each in zip(groups, factors, strict=True)]
         odds, follow = background.log_ratio + logit(prior.target), np.zeros((D, G))
-        evidence = sum(each.evidence for each in found) + evidence_of(odds[idle], prior.target)
-        for drugs, each in zip(groups, found, strict=True):
-            odds[drugs.row] = each.log_odds
-            follow[drugs.row] = np.minimum(each.follow.sum(axis=1) / np.maximum(expit(-each.log_odds), TINY), 1.0)
-        if evidence - before < CONVERGED:
-            break
-        before, pairs, square = evidence, 0.5, SIZES[1] / 4
-        for drugs, each in zip(groups, found, strict=True):
+        evidence, chances, pairs, square = 0.0, 0.0, 0.5, SIZES[1] / 4
+        for block, factor in zip(screen.blocks, factors, strict=True):
+            drugs = screen.drugs(block)
+            each = weigh(drugs, factor, prior, background.effect_sd**2)
+            odds[block.row] = each.log_odds
+            ratio = each.follow.sum(axis=1) / np.maximum(expit(-each.log_odds), TINY)
+            follow[block.row] = np.minimum(ratio, 1.0)
+            evidence, chances = evidence + each.evidence, chances + each.chances
             pairs += float(each.follow.sum())
             square += float((each.follow * np.maximum(drugs.square - drugs.variance, 0.0) / drugs.moved2).sum())
-        chances = sum(each.chances for each in found) + 0.5 * G / USUAL_FOLLOWERS
-        prior.follow = float(np.clip(pairs / chances, TINY, MOST_FOLLOW))
+        evidence += evidence_of(odds[idle], prior.target)
+        if evidence - before < CONVERGED:
+            break
+        before = evidence
+        prior.follow = float(np.clip(pairs / (chances + 0.5 * G / USUAL_FOLLOWERS), TINY, MOST_FOLLOW))
         prior.effect2 = float(np.clip(square / (pairs + 0.5), SIZES[0] ** 2, SIZES[1] ** 2))
         prior.target = float(np.clip((expit(odds).sum() + 1) / (odds.size + G / 2), *prior_range(G)))
     return Learned(odds, follow, evidence)
@@ -184,32 +217,25 @@ def evidence_alone(background: Background) -> float:
     return evidence
 
 
-def find_drugs(shifts: Shifts, background: Background, slopes: Slopes) -> list[Drugs]:
-    """What is known of the drugs with likely targets, in groups with as many; levels of a covariate taken together."""
+def find_drugs(shifts: Shifts, background: Background, slopes: Slopes) -> Screen:
+    """What is known of all drugs, and those with likely targets, in blocks with as many."""
     D, G = background.log_ratio.shape
     row = shifts.contrasts.drug
     n = np.maximum(np.bincount(row, minlength=D), 1)[:, None]
     residual, whole = (sum_by(values, row, D) / n for values in shifts.estimate)  # (D, G)
-    variance, of_whole = (
-        sum_by(shifts.variance[0] + background.scale, row, D) / n,
-        sum_by(shifts.variance[1], row, D) / n,
-    )
+    variance = sum_by(shifts.variance[0] + background.scale, row, D) / n
+    of_whole = sum_by(shifts.variance[1], row, D) / n
     likely = np.argsort(-background.log_odds, axis=1, kind="stable")[:, :MOST_SOURCES]  # (D, k)
     is_likely = np.take_along_axis(background.log_odds, likely, 1) > LIKELY
     is_likely[np.bincount(row, minlength=D) == 0] = False
-    out = []
+    blocks = []
     for k in range(1, MOST_SOURCES + 1):
         of_size = np.flatnonzero(is_likely.sum(axis=1) == k)
         step = max(1, BLOCK_VALUES // (2**k * G))
-        for d in (of_size[start : start + step] for start in range(0, len(of_size), step)):
-            sources = likely[d, :k]
-            moved = np.take_along_axis(whole[d], sources, 1)[:, :, None]
-            passed = residual[d][:, None] / np.where(moved == 0, 1e-9, moved)
-            moved2 = moved**2 + np.take_along_axis(of_whole[d], sources, 1)[:, :, None]
-            lr, square, error = (values[d][:, None] for values in (background.log_ratio, residual**2, variance))
-            slope = Slopes(*(part[sources] for part in slopes))
-            out.append(Drugs(d, sources, lr, square, error, moved2, passed, slope))
-    return out
+        blocks += [
+            Block(d, likely[d, :k]) for d in (of_size[start : start + step] for start in range(0, len(of_size), step))
+        ]
+    return Screen(background.log_ratio, residual, variance, whole, of_whole, slopes, blocks)
 
 
 def weigh_followers(shifts: Shifts, background: Background) -> Learned:
@@ -222,10 +248,10 @@ def weigh_followers(shifts: Shifts, background: Background) -> Learned:
     best = Learned(background.log_odds, np.zeros(background.log_odds.shape), alone)
     if shifts.slopes is None or G < 2:
         return best
-    groups = find_drugs(shifts, background, shifts.slopes)
+    screen = find_drugs(shifts, background, shifts.slopes)
     for shown in SHOWN:
         prior = Prior(background.p_target, min(USUAL_FOLLOWERS / G, MOST_FOLLOW), SIZES[1] / 4, shown)
-        found = learn(groups, background, prior)
+        found = learn(screen, background, prior)
         if found.evidence < alone + WORTH:
             break
         if found.evidence > best.evidence - WORTH:
