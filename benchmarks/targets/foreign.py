@@ -4,15 +4,20 @@
 
 ``cyclic``: steady states of 11 genes with feedback, each lowered and raised. ``sergio``: stochastic differential equations with Hill functions (as SERGIO),
 80 genes in counts with dropout, 20 lowered. ``perturbseq``: 24 regulators of 96 to 287 genes in counts, lowered by two guides in 70 % of
-the cells, cell cycle, two batches.
+the cells, cell cycle, two batches. ``pool``: 30 of 90 genes lowered by guides of unequal strength, 50 to 100 cells each in counts, whose depth varies by a factor of two and
+with what is lowered. ``donors``: one drug on 5 of 60 genes in counts, of 8 donors and 2 cell types with baselines and responses of their own. ``doses``: 12 drugs at three doses and
+two times, a plate each, on one or two of 40 genes, stress and cell cycle that most drugs move, effects that arrive late. ``phospho``: 16 kinases, read out with saturation,
+12 inhibitors at two doses of what a kinase does, not of its level.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
@@ -128,15 +133,116 @@ def perturbseq(rng: Random, T: int = 24, n: int = 50) -> Screen:
     return screen(cells, [(g, rng.uniform(0.1, 0.6)) for g in [*range(T)] * 2], n, 16 * n)
 
 
-SMALL = {"cyclic": {"G": 5}, "sergio": {"G": 20, "steps": 50}, "perturbseq": {"T": 4}}
-SIMULATORS = {each.__name__: each for each in (cyclic, sergio, perturbseq)}
+def labelled(x: np.ndarray, obs: pd.DataFrame, truth: dict[str, tuple[str, ...]], **keys: Any) -> Screen:
+    """Cells (n, G) on the scale to be modelled with their labels."""
+    import anndata
+
+    var = pd.DataFrame(index=[f"g{i}" for i in range(x.shape[1])])
+    obs = obs.astype(dict.fromkeys(obs.columns.difference(["dose"]), "category")).rename(index=str)
+    return Screen(
+        anndata.AnnData(x.astype(np.float32), obs, var),
+        {"perturbation_key": "drug", "control": "control", **keys},
+        truth,
+    )
 
 
-def score(case: str, seed: int, *, quick: bool) -> dict[str, float]:
+def pool(rng: Random, G: int = 90, T: int = 30, n: int = 50) -> Screen:
+    weights = wire(rng, G, T, lambda: rng.poisson(1.2), lambda: rng.uniform(0.2, 0.9))
+    mean, sd = np.exp(rng.normal(0.8, 0.9, G)), rng.uniform(0.2, 0.5, G)
+    lowered, x, drugs = [-1] * 8 + list(range(T)), [], []
+    for gene in lowered:
+        m = int(rng.integers(n, 2 * n + 1))
+        z = rng.normal(size=(m, G)) * sd
+        if gene >= 0:  # guides work in most cells, by as much as they do, and some genes are needed for growth
+            z[:, gene] += np.log(1 - rng.beta(4, 2)) * (rng.random(m) < rng.uniform(0.5, 1))
+        for j in range(T):
+            z += np.outer(z[:, j], weights[j])
+        depth = rng.normal(0, 0.7, (m, 1)) - (gene >= 0) * rng.exponential(0.15)
+        x.append(rng.poisson(mean * np.exp(z + depth)))
+        drugs += [f"g{gene}_down" if gene >= 0 else "control"] * m
+    truth = {f"g{gene}_down": (f"g{gene}",) for gene in range(T)}
+    return labelled(_real.log_normalise(np.concatenate(x)), pd.DataFrame({"drug": drugs}), truth)
+
+
+def donors(rng: Random, G: int = 60, n: int = 100, n_donors: int = 8) -> Screen:
+    weights = wire(rng, G, G, lambda: rng.poisson(1.2), lambda: rng.uniform(0.2, 0.7))
+    mean, kind = rng.normal(1.2, 0.8, G), rng.normal(0, 0.6, (2, G))
+    hits = rng.choice(G, 5, replace=False)
+    effect = rng.choice([-1.0, 1.0], 5) * rng.uniform(0.5, 1.2, 5)
+    x, rows = [], []
+    for donor in range(n_donors):
+        base, own, strength = rng.normal(0, 0.4, G), rng.normal(0, 0.12, G), rng.lognormal(0, 0.4, 5)
+        for cell_type, drug in itertools.product(range(2), ("control", "drug")):
+            z = rng.normal(0, 0.4, (n, G))
+            if drug == "drug":
+                z += own
+                z[:, hits] += effect * strength * rng.lognormal(0, 0.2, 5)
+            for j in range(G):
+                z += np.outer(z[:, j], weights[j])
+            x.append(rng.poisson(np.exp(mean + kind[cell_type] + base + z + rng.normal(0, 0.4, (n, 1)))))
+            rows += [(drug, f"donor_{donor}", f"type_{cell_type}")] * n
+    obs = pd.DataFrame(rows, columns=["drug", "donor", "cell_type"])
+    truth = {"drug": tuple(f"g{g}" for g in hits)}
+    return labelled(
+        _real.log_normalise(np.concatenate(x)), obs, truth, batch_key="donor", categorical_covariate_keys=["cell_type"]
+    )
+
+
+def doses(rng: Random, G: int = 40, n_drugs: int = 12, n: int = 40) -> Screen:
+    weights = wire(rng, G, G, lambda: rng.poisson(1.3), lambda: rng.uniform(0.3, 0.9))
+    programmes = rng.normal(0, 0.5, (2, G)) * (rng.random((2, G)) < 0.3)  # stress, cell cycle
+    x, rows, truth = [], [], {}
+    for d in range(n_drugs):
+        hits, plate = rng.choice(G, rng.integers(1, 3), replace=False), rng.normal(0, 0.25, G)
+        effect, ec50 = rng.choice([-1.0, 1.0], len(hits)) * rng.uniform(0.8, 2, len(hits)), np.exp(rng.normal(0, 0.7))
+        move = rng.normal(0, 0.8, 2) * (rng.random(2) < 0.6)
+        truth[f"drug_{d}"] = tuple(f"g{g}" for g in hits)
+        for time, dose in itertools.product((6, 24), (0.0, 0.3, 1.0, 3.0)):
+            acts, m = dose / (dose + ec50), 2 * n if dose == 0 else n
+            start = rng.normal(0, 0.5, (m, G)) + (rng.normal(0, 0.6, (m, 2)) + acts * move * (time / 24)) @ programmes
+            push = np.zeros(G)
+            push[hits] = effect * acts
+            z = start + push
+            for _ in range(2 if time == 6 else 8):  # what is downstream follows with time
+                z = start + push + np.tanh(z) @ weights
+            x.append(z + plate + 0.1 * rng.normal(size=G) + rng.normal(0, 0.2, (m, G)))
+            rows += [("control" if dose == 0 else f"drug_{d}", dose, f"plate_{d}", f"{time}h")] * m
+    obs = pd.DataFrame(rows, columns=["drug", "dose", "plate", "time"])
+    keys = {"dose_key": "dose", "batch_key": "plate", "categorical_covariate_keys": ["time"]}
+    return labelled(np.concatenate(x), obs, truth, **keys)
+
+
+def phospho(rng: Random, G: int = 16, n_drugs: int = 12, n: int = 150) -> Screen:
+    weights = wire(rng, G, G, lambda: 1 + rng.poisson(0.7), lambda: rng.uniform(1, 2.5))
+    base, half = rng.normal(0.5, 0.7, G), rng.uniform(0.3, 0.8, G)
+    causes = np.flatnonzero(weights.any(axis=1))
+    x, rows, truth = [], [], {}
+    for d in range(-2, n_drugs):
+        kinase, strength = rng.choice(causes), rng.uniform(0.5, 0.95)
+        for dose in (0.0,) if d < 0 else (0.3, 1.0):
+            works = np.ones(G)
+            works[kinase] -= strength * dose
+            m = 3 * n if d < 0 else n
+            active, own = np.zeros((m, G)), rng.normal(0, 0.5, (m, G))
+            for j in range(G):
+                active[:, j] = expit(base[j] + own[:, j] + (2 * (active - 0.5) * works + works - 1) @ weights[:, j])
+            x.append(np.log(active / (active + half) + 0.02) + rng.normal(0, 0.08, (m, G)) + rng.normal(0, 0.02, G))
+            rows += [("control" if d < 0 else f"drug_{d}", dose)] * m
+        if d >= 0:
+            truth[f"drug_{d}"] = (f"g{kinase}",)
+    return labelled(np.concatenate(x), pd.DataFrame(rows, columns=["drug", "dose"]), truth, dose_key="dose")
+
+
+SMALL = {"cyclic": {"G": 5}, "sergio": {"G": 20, "steps": 50}, "perturbseq": {"T": 4}, "pool": {"G": 12, "T": 4}}
+SMALL |= {"donors": {"G": 10, "n_donors": 3}, "doses": {"G": 8, "n_drugs": 2}, "phospho": {"G": 6, "n_drugs": 2}}
+SIMULATORS = {each.__name__: each for each in (cyclic, sergio, perturbseq, pool, donors, doses, phospho)}
+
+
+def score(case: str, seed: int, *, quick: bool, choices: dict[str, Any]) -> dict[str, float]:
     """Calls, those that are targets, and ranks, beside those of simple scores."""
     given = SIMULATORS[case](np.random.default_rng(seed), **(SMALL[case] | {"n": 20} if quick else {}))
-    table, seconds = _judge.scgim(given)
-    rows, out = _judge.drugs(table, given.truth), {"targets": len(given.truth), "seconds": seconds}
+    table, seconds = _judge.scgim(given, **choices)
+    rows, out = _judge.drugs(table, given.truth), {"targets": sum(map(len, given.truth.values())), "seconds": seconds}
     out |= {"calls": rows[f"calls_{SURE}"].sum(), "true_calls": rows[f"true_{SURE}"].sum()}
     out["mrr_scgim"], genes = float((1 / rows["rank"]).mean()), list(given.adata.var_names)
     for name, (drugs, of) in _simple.scores(given).items():
@@ -148,9 +254,12 @@ def score(case: str, seed: int, *, quick: bool) -> dict[str, float]:
 def main(argv: list[str] | None = None) -> None:
     parser = _real.command(__doc__, quick="few genes and cells", case=SIMULATORS)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(100, 105)))
-    arguments = _real.parsed(parser, argv, HERE)
+    _judge.add_choices(parser)
+    arguments = _judge.checked(parser, _real.parsed(parser, argv, HERE), HERE)
     cases = _real.cases(case=arguments.case, seed=arguments.seeds)
-    path = _real.complete(arguments, ROWS, __file__, cases, partial(score, quick=arguments.quick))
+    path = _real.complete(
+        arguments, ROWS, __file__, cases, partial(score, quick=arguments.quick, choices=dict(arguments.fit))
+    )
     by_case = _real.read(path).drop(columns="versions").groupby("case", sort=False)
     table, total = by_case.mean(), by_case.sum()
     table["seed"], table["targets"] = by_case.size(), total["targets"]

@@ -241,7 +241,9 @@ def test_drugs_are_fitted_one_at_a_time(script: Importer, tmp_path: Path) -> Non
 def test_simulators_of_others_are_fitted(script: Importer, tmp_path: Path) -> None:
     script("foreign").main(["--quick", "--seeds", "100", "--out", str(tmp_path)])
     table = pd.read_csv(tmp_path / "foreign.csv").set_index("case")
-    assert table["targets"].to_dict() == {"cyclic": 10, "sergio": 20, "perturbseq": 4}
+    assert table["targets"].to_dict() == (
+        {"cyclic": 10, "sergio": 20, "perturbseq": 4, "pool": 4, "donors": 5, "doses": 3, "phospho": 2}
+    )
     assert table.filter(like="mrr_").stack().between(0, 1).all()
 
 
