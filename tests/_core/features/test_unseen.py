@@ -22,7 +22,8 @@ def unseen(world):
     fit = SimpleNamespace(of_drug=effects, acting=effects, curves=curves)
     design = SimpleNamespace(dose=table[(table.sum(1) > 0) | (np.arange(len(table)) == 0)], has_dose=True)
     features = w.new_features[::3]
-    models = [FeatureModel.fit(fit, design, w.features[kept], others=others, rng=1) for others in (None, features)]
+    w.gone, w.asked, w.rows = fit, design, w.features[kept]
+    models = [FeatureModel.fit(fit, design, w.rows, others=others, rng=1) for others in (None, features)]
     return w, features, models
 
 
@@ -52,3 +53,18 @@ def test_features_that_share_nothing_leave_the_map_as_it_is(unseen, rng):
     rows = [Rows(values, np.arange(16), np.ones(16), np.ones(16))]
     targets = np.ones((1, 10)) * (np.arange(10) != w.gene)
     assert learn_unseen(model.backward, rows, 16, targets, model.prior) is model.backward
+
+
+def test_more_genes_than_can_be_told_or_one_drug_leave_the_map_as_it_is(unseen):
+    w, _, (model, _) = unseen
+    rows = [Rows(np.ones((2, model.backward.blocks[0].weights.shape[1])), np.arange(2), np.ones(2), np.ones(2))]
+    targets = np.ones((1, 10)) * (np.arange(10) != w.gene)
+    assert learn_unseen(model.backward, rows, 1, targets, model.prior) is model.backward
+    assert learn_unseen(model.backward, rows, 2, 0 * targets, model.prior) is model.backward
+
+
+def test_neither_order_nor_copies_of_drugs_without_cells_count(unseen):
+    w, features, (_, model) = unseen
+    again = FeatureModel.fit(w.gone, w.asked, w.rows, others=np.vstack([features[::-1], features]), rng=1)
+    assert again.backward.sign == model.backward.sign
+    np.testing.assert_array_equal(again.backward.blocks[0].weights, model.backward.blocks[0].weights)

@@ -45,7 +45,8 @@ class BackwardMap:
         second = (share * (found.mean[:, at] ** 2 + found.sd[:, at] ** 2)).sum(axis=1, keepdims=True)
         probability[:, at] = found.probability[:, at].mean(axis=1, keepdims=True)
         mean[:, at] = self.sign * first
-        sd[:, at] = np.sqrt(second - (self.sign * first) ** 2)
+        least = found.sd[:, at].min(axis=1, keepdims=True) ** 2  # the difference may round to below zero
+        sd[:, at] = np.sqrt(np.maximum(second - (self.sign * first) ** 2, least))
         return Effects(probability, mean, sd)
 
     def likelihood(

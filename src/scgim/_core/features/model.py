@@ -147,8 +147,10 @@ class FeatureModel:
             readers=readers,
         )
         if others is not None and len(others) and model.known is not None and model.backward is not None:
-            n = len(others)
-            more, _ = read_rows(readers, np.asarray(others, float), np.arange(n), np.ones(n), n)
+            used = np.asarray(others, float)[:, np.concatenate([reader.columns for reader in readers])]
+            first = np.unique(used, axis=0, return_index=True)[1]  # copies would confirm each other; rows have no order
+            n = len(first)
+            more, _ = read_rows(readers, np.asarray(others, float)[first], np.arange(n), np.ones(n), n)
             told = learn_unseen(model.backward, more, n, fit.acting.probability, model.prior)
             model = replace(model, backward=told)
         if warn and model.warning is not None:

@@ -23,9 +23,11 @@ from scgim._core.posterior.slab import log_mixture
 
 LIKELY = 0.5  # probability of a target among the genes in question, from which a drug is asked
 WORTH = 10.0  # nats by which weights have to explain other drugs better than unknown ones
+MOST_UNSEEN = 2  # genes in question; of more, what was learned made as many errors beside these as it mended
 # for time
 MOST_DRUGS, MOST_LIKELY = 100, 12  # drugs that are looked at, and that are asked
-MOST_GENES, MOST_SEEDS, MOST_SUPPORTS = 3, 6, 3  # weights learned, drugs these start from, supports of each
+MANY_GENES = 100  # from which fewer drugs are looked at, in proportion
+MOST_SEEDS, MOST_SUPPORTS = 6, 3  # drugs that weights start from, and supports of each
 N_STEPS = 3  # of weights and interventions in turn
 QUICK = {"budget": 1500, "rescored": 50, "exchanges": 1}
 
@@ -54,9 +56,12 @@ def learn_unseen(
         Of supports and effects.
     """
     genes = np.flatnonzero(targets.max(axis=0) < UNSURE)
-    out, known, n_drugs = learned, list[int](), min(n_drugs, MOST_DRUGS)
-    rows = [r.of(np.arange(n_drugs)) for r in rows]
-    for gene in genes[:MOST_GENES]:
+    if len(genes) > MOST_UNSEEN or n_drugs < 2:
+        return learned
+    most = MOST_DRUGS * MANY_GENES // max(targets.shape[1], MANY_GENES)
+    every = np.arange(0, n_drugs, -(-n_drugs // max(most, MOST_LIKELY)))
+    out, known, n_drugs, rows = learned, list[int](), len(every), [r.of(every) for r in rows]
+    for gene in genes:
         drugs = _Drugs(out, [[r.of(np.array([d])) for r in rows] for d in range(n_drugs)], prior)
         better = drugs.learn(int(gene), set(genes.tolist()) - set(known))
         if better is None:
@@ -185,7 +190,7 @@ def _with(learned: BackwardMap, gene: int, weights: Weights) -> BackwardMap:
 
 def _sign(learned: BackwardMap, genes: list[int], rows: list[Rows], n_drugs: int, prior: PopulationPrior) -> float:
     """How sure the sign of the weights is, between -1 and 1: from how usual the effects are, and their opposites."""
-    found = learned.decode(rows, n_drugs, prior)
+    found = learned.decode(rows, n_drugs, prior, quick=True)
     at = found.probability[:, genes] > LIKELY
     effect, variance = found.mean[:, genes][at], found.sd[:, genes][at] ** 2
     odds = (log_mixture(effect, variance, prior.slab) - log_mixture(-effect, variance, prior.slab)).sum()
