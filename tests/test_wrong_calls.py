@@ -635,6 +635,9 @@ n_cells | ask, n_cells=0
 rng | ask, rng="x"
 model.predict_mean(…)
 perturbations | "DMSO"
+perturbations | ask.assign(dose=-1.0)
+perturbations | ask.assign(dose="3 uM")
+perturbations | ask.assign(drug=[None, "DMSO"])
 drug | ask.drop(columns="drug")
 feature | ask, feature=1
 """

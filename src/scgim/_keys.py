@@ -59,7 +59,8 @@ class Key:
         except (KeyError, IndexError, TypeError):
             raise KeyError(
                 f"key={key!r}: {self.path(key)} is not in the object; run "
-                f"scgim.tl.fit(adata, ..., key_added={key!r}) first."
+                f"scgim.tl.fit(adata, ..., key_added={key!r}) first. Of a fitted object, anndata.concat keeps results with "
+                "merge='unique', uns_merge='unique' alone."
             ) from None
 
 

@@ -2,11 +2,17 @@
 
 import sys
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 PACKAGE = str(Path(__file__).parent)
 BETWEEN = tuple(f"{part}site-packages{part}{name}{part}" for part in ("/", "\\") for name in ("scvi", "lightning"))
 """Parts of the paths of packages that call functions of this one."""
+UNTREATED = frozenset(
+    "control controls ctrl ctl dmso vehicle veh untreated unperturbed mock pbs nt ntc nontargeting nontarget negctrl negativecontrol "
+    "scramble scrambled safetargeting".split()
+)
+"""Names of controls, of their letters alone."""
 
 
 def warn_user(message: str) -> None:
@@ -25,3 +31,13 @@ def warn_user(message: str) -> None:
 
 def _ours(path: str) -> bool:
     return path.startswith(PACKAGE) or any(part in path for part in BETWEEN)
+
+
+def warn_of_controls(drugs: Iterable[str], control: str) -> None:
+    """Labels beside the control that are names of controls."""
+    like = {drug.strip() for drug in drugs if "".join(filter(str.isalnum, drug)).casefold() in UNTREATED} - {control}
+    if like:
+        warn_user(
+            f"control: {sorted(like)[:3]} read like controls, but are taken for drugs beside control={control!r}; if such cells are "
+            f"untreated, give them the label {control!r}."
+        )

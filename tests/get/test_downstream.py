@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 import systems
-from scgim.get import downstream, perturbations
+from scgim import pl
+from scgim.get import downstream
 
 
 def test_changes_follow_the_paths_of_the_graph(fitted_adata):
@@ -37,7 +38,12 @@ def test_without_a_sure_target_nothing_has_a_distance(fitted_adata):
     assert (downstream(fitted_adata, "drug c")["steps"] == -1).all()
 
 
-def test_genes_that_are_not_there_are_missed(fitted_adata):
+@pytest.mark.parametrize(
+    "call",
+    [lambda adata: downstream(adata, "drug c"), pl.mechanisms, pl.graph, pl.drug_similarity],
+    ids=["downstream", "mechanisms", "graph", "similarity"],
+)
+def test_genes_that_are_not_there_are_missed(fitted_adata, call):
     fitted_adata.uns["scgim"]["params"]["n_genes"] = fitted_adata.n_vars
     with pytest.warns(UserWarning, match="holds 2 of the"):
-        downstream(fitted_adata[:, :2], perturbations(fitted_adata).obs["perturbation"].iloc[0])
+        call(fitted_adata[:, :2])

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from scgim import get, pl
 from scgim.get import targets
 from scgim.get._targets import false_sign_rate
 
@@ -43,3 +44,25 @@ def test_symbols_stand_beside_the_genes(fitted_adata):
     fitted_adata.var["name"] = [f"SYM{i}" for i in range(5)]
     table = targets(fitted_adata, gene_symbols="name")
     assert (table["symbol"].str.removeprefix("SYM") == table["gene"].astype(str).str.removeprefix("g")).all()
+
+
+CALLS = {
+    "targets": get.targets,
+    "graph": get.graph,
+    "gene_sets": get.gene_sets,
+    "perturbations": get.perturbations,
+    "downstream": lambda adata: get.downstream(adata, "drug c"),
+    "pl.mechanisms": lambda adata: pl.mechanisms(adata, show=False),
+    "pl.graph": lambda adata: pl.graph(adata, show=False),
+    "pl.dose_response": lambda adata: pl.dose_response(adata, "drug c", show=False),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_names_that_have_changed_since_the_fit_are_named(fitted_adata, call):
+    fitted_adata.obs["drug"] = fitted_adata.obs["drug"].cat.rename_categories({"drug c": "drug C"})
+    with pytest.warns(UserWarning, match=r"\.obs has 'drug C', which is not in the fit, and no longer 'drug c'"):
+        call(fitted_adata)
+    fitted_adata.var_names = [f"ENSG{i}" for i in range(fitted_adata.n_vars)]
+    with pytest.raises(ValueError, match=r"adata: 'ENSG.' is no gene of the fit, expected such as 'g0'"):
+        call(fitted_adata)

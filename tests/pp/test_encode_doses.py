@@ -116,3 +116,8 @@ def test_one_dose_in_two_units_is_one_number(number):
     adata = make([f"{number} pM", f"{number}e-3 nM", f"{number}e-6 uM", f"{number}e-12 M"])
     encode_doses(adata, "dose", unit="uM")
     assert adata.obs["dose"].tolist() == [float(f"{number}e-6")] * 4
+
+
+def test_a_comma_is_named():
+    with pytest.raises(ValueError, match="'10,5 uM' has a comma; write a decimal point"):
+        encode_doses(make(["10,5 uM"]), "dose")

@@ -109,3 +109,8 @@ def test_joining_and_splitting_round_trips(rows):
     for i, row in enumerate(rows):
         found = [(adata.obs[p].iloc[i], adata.obs[p.replace("drug", "dose")].iloc[i]) for p in places]
         assert [pair for pair in found if pair[0] != "control"] == row
+
+
+def test_parts_with_the_name_of_a_control_are_pointed_out():
+    with pytest.warns(UserWarning, match=r"control: \['ctrl'\] read like controls"):
+        split_combinations(make(["control", "A+ctrl"]), "drug")

@@ -11,7 +11,15 @@ from scipy.sparse.linalg import spsolve
 
 from scgim import _keys
 from scgim._checks import DOSE, FITTED, TEXT, checked
-from scgim.get._tables import acted_on, find_perturbation, measured, regulated, regulators_of, warn_of_absent
+from scgim.get._tables import (
+    acted_on,
+    check_names,
+    find_perturbation,
+    measured,
+    regulated,
+    regulators_of,
+    warn_of_absent,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -68,6 +76,7 @@ def downstream(
     """
     if isinstance(dose, str) and dose != "highest":
         raise ValueError(f"dose: expected 'highest' or a number, found {dose!r}.")
+    check_names(adata, key)
     warn_of_absent(adata, key)
     rows = measured(adata, key, dose)
     row = find_perturbation(rows.perturbation, perturbation)

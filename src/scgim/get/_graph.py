@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from scgim import _keys
 from scgim._checks import FITTED, TEXT, checked, number
+from scgim.get._tables import check_names
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -44,6 +45,7 @@ def graph(adata: "AnnData | MuData", *, key: str = _keys.DEFAULT, min_probabilit
     import networkx as nx
     from scipy.sparse import coo_matrix, csr_matrix
 
+    check_names(adata, key)
     weights = coo_matrix(_keys.GRAPH.find(adata, key))  # (G, G)
     probabilities = csr_matrix(_keys.GRAPH_PROBABILITY.find(adata, key))  # (G, G)
     genes = [str(gene) for gene in adata.var_names]

@@ -48,6 +48,36 @@ def as_list(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else [str(v) for v in np.asarray(value, dtype=object).ravel()]
 
 
+def check_names(adata: Any, key: str) -> None:
+    """Refuse genes, and warn of drugs, that have other names than in the fit.
+
+    Raises
+    ------
+    ValueError
+        A gene has a name that the fit does not know.
+    """
+    table, genes = _keys.TARGETS.find(adata, key), adata.var_names.astype(str)
+    known = {str(gene) for gene in table["gene"].unique()}
+    strange = [gene for gene in genes if gene not in known]
+    of_others = hasattr(adata, "mod") and len(strange) < len(genes)  # modalities that are not modelled
+    if strange and known and not of_others:
+        raise ValueError(
+            f"adata: {strange[0]!r} is no gene of the fit, expected such as {table['gene'].iloc[0]!r}; .var_names have changed since: give "
+            "them their names back (gene_symbols= shows others), or run scgim.tl.fit anew."
+        )
+    params, contexts = _keys.PARAMS.find(adata, key), _keys.CONTEXTS.find(adata, key)
+    columns = [column for column in as_list(params["perturbation_key"]) if column in adata.obs]
+    here = {str(label) for column in columns for label in adata.obs[column].dropna().unique()} - {
+        str(params["control"])
+    }
+    fitted = {str(label) for column in columns for label in contexts[column].unique()} - {str(params["control"])}
+    if here - fitted and fitted - here:
+        warn_user(
+            f"adata: .obs has {min(here - fitted)!r}, which is not in the fit, and no longer {min(fitted - here)!r}, which is. Results keep the "
+            "names of the fit: run scgim.tl.fit anew if drugs were renamed."
+        )
+
+
 def warn_of_absent(adata: Any, key: str) -> None:
     """Warn where changes may pass through genes that were fitted and are not here."""
     n_genes = _keys.PARAMS.find(adata, key).get("n_genes", 0)

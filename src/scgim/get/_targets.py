@@ -7,7 +7,7 @@ from scipy.special import ndtr
 
 from scgim import _keys
 from scgim._checks import FITTED, TEXT, checked, number, one_of, or_none
-from scgim.get._tables import gene_names, in_targets, perturbation_names
+from scgim.get._tables import check_names, gene_names, in_targets, perturbation_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,6 +76,7 @@ def targets(
     --------
     >>> scgim.get.targets(adata, level="drug", max_false_sign_rate=0.05)
     """
+    check_names(adata, key)
     table = _keys.TARGETS.find(adata, key).copy()
     if level == "drug":
         table = by_drug(table, _keys.PARAMS.find(adata, key))

@@ -7,7 +7,7 @@ import numpy as np
 
 from scgim import _keys
 from scgim._checks import AXES, FITTED, NAMES, TABLE, TEXT, checked, count, did_you_mean, or_none
-from scgim.get._tables import as_list, in_targets, perturbation_names
+from scgim.get._tables import as_list, check_names, in_targets, perturbation_names
 from scgim.pl import _style
 from scgim.pl._data import Fitted, find, read, with_regulators
 
@@ -30,7 +30,7 @@ COLORS = (
     "#b8b12b",
     "#7f7f7f",
 )  # no red or blue: these are signs
-MARKERS = "os^DvPX*"  # for eyes that tell few colors apart, and prints without
+MARKERS = "os^DvPX"  # one fewer than colors, so that no two of many genes look the same
 LOGARITHMIC = 20.0  # times the lowest dose from which on the axis is logarithmic
 
 
@@ -93,18 +93,13 @@ def dose_response(
     params = _keys.PARAMS.find(adata, key)
     if not as_list(params.get("dose_key")):
         raise ValueError(f"key={key!r}: no dose was registered; fit with scgim.tl.fit(adata, ..., dose_key=...).")
+    check_names(adata, key)
     fitted = with_regulators(read(adata, key), adata, key)
     row = find(fitted, perturbation)
     chosen = _chosen(fitted, row, genes, n_genes)
     nodes = [(fitted.genes[g], g >= adata.n_vars) for g in chosen]  # regulators stand behind the genes
     table = _curve(_keys.TARGETS.find(adata, key), params, fitted.perturbation[row])
     parts = [table[(table["gene"] == name) & (table["regulator"] == regulator)] for name, regulator in nodes]
-    renamed = [name for (name, _), part in zip(nodes, parts, strict=True) if part.empty]
-    if renamed:
-        raise ValueError(
-            f"adata: {renamed[0]!r} is no gene of the fit, expected such as {table['gene'].iloc[0]!r}; .var_names have changed since: run "
-            "scgim.tl.fit anew, or give them their names back."
-        )
     ax, own = _style.axes(ax, (5.4, 3.0))
     _style.clean(ax)
     ax.axhline(0, color=_style.muted(), linewidth=0.8, zorder=1)
@@ -142,7 +137,9 @@ def _draw_effects(ax: Any, parts: "list[pd.DataFrame]", names: list[str], probab
     for k, (part, name, p) in enumerate(zip(parts, names, probability, strict=True)):
         color, marker = COLORS[k % len(COLORS)], MARKERS[k % len(MARKERS)]
         dose, effect, sd = (part[c].to_numpy(float) for c in ("total_dose", "effect", "effect_sd"))
-        ax.fill_between(dose, effect - 2 * sd, effect + 2 * sd, color=color, alpha=0.16, linewidth=0)
+        ax.fill_between(
+            dose, effect - 2 * sd, effect + 2 * sd, color=color, alpha=0.3 if _style.is_dark() else 0.16, linewidth=0
+        )
         label = _style.literal(f"{name} (p {p:.2f})")
         ax.plot(dose, effect, color=color, linewidth=1.6, marker=marker, markersize=4, label=label)
         tops.append(float(effect[-1]))

@@ -7,7 +7,7 @@ import numpy as np
 from scgim import _keys
 from scgim._checks import FITTED, TEXT, checked, count
 from scgim.get import perturbations
-from scgim.get._tables import regulators_of
+from scgim.get._tables import regulators_of, warn_of_absent
 from scgim.pl import _style
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 CELL = 0.2  # inches a perturbation
+LARGE = 14.0  # inches from which on these are smaller
+SMALLEST = 0.1  # inches, below which names cannot be read
+BAR = 2.4  # inches of the color bar at the most
 
 
 @_style.documented
@@ -68,6 +71,7 @@ def drug_similarity(
     --------
     >>> scgim.pl.drug_similarity(adata)
     """
+    warn_of_absent(adata, key)
     space = perturbations(adata, key=key)
     found = regulators_of(adata, key)
     effects = np.hstack([np.asarray(space.X, dtype=float), found.probability * found.activity])  # (P, G + T)
@@ -75,17 +79,20 @@ def drug_similarity(
     similarity = cosine(effects[kept])
     order = cluster_order(similarity)
     names = _style.labels(space.obs["perturbation"].astype(str).to_numpy()[kept][order].tolist(), 28)
-    side = max(len(order) * CELL, 1.2)
+    cell = float(np.clip(LARGE / len(order), SMALLEST, CELL))
+    side, size = max(len(order) * cell, 1.2), min(7.5, 0.75 * 72 * cell)
     ax, own = _style.axes(ax, (side + 2.6, side + 1.6))
     image = ax.imshow(similarity[np.ix_(order, order)], cmap=_style.diverging(), vmin=-1, vmax=1)
     ax.grid(visible=False)
     text = [_style.literal(name) for name in names]
-    ax.set_xticks(np.arange(len(text)), text, rotation=90, fontsize=7.5, color=_style.ink())
-    ax.set_yticks(np.arange(len(text)), text, fontsize=7.5, color=_style.ink())
+    ax.set_xticks(np.arange(len(text)), text, rotation=90, fontsize=size, color=_style.ink())
+    ax.set_yticks(np.arange(len(text)), text, fontsize=size, color=_style.ink())
     ax.tick_params(length=0)
     for spine in ax.spines.values():
         spine.set_visible(False)
-    _style.color_bar(ax.figure.colorbar(image, ax=ax, shrink=0.6, aspect=14), "cosine of expected effects")
+    _style.color_bar(
+        ax.figure.colorbar(image, ax=ax, shrink=min(0.6, BAR / side), aspect=14), "cosine of expected effects"
+    )
     if title is None and space.n_obs == 1:
         title = "one perturbation, nothing to compare"
     elif title is None and len(order) < space.n_obs:

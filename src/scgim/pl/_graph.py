@@ -6,7 +6,7 @@ import numpy as np
 
 from scgim import _keys
 from scgim._checks import FITTED, TEXT, checked, count, number, or_none
-from scgim.get._tables import gene_names
+from scgim.get._tables import check_names, gene_names, warn_of_absent
 from scgim.pl import _network, _style
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ def graph(
     """
     from matplotlib.patches import Patch
 
+    check_names(adata, key)
+    warn_of_absent(adata, key)
     names = gene_names(adata, gene_symbols)
     every = _edges(_keys.GRAPH.find(adata, key), _keys.GRAPH_PROBABILITY.find(adata, key), min_probability)
     edges = sorted(every, key=lambda e: -abs(e.weight) * max(e.probability, LEAST))[: n_edges or MOST_EDGES]

@@ -6,7 +6,7 @@ import numpy as np
 
 from scgim import _keys
 from scgim._checks import DOSE, FITTED, TEXT, checked, count, or_none
-from scgim.get._tables import acted_on, measured, regulated, regulators_of, warn_of_absent
+from scgim.get._tables import acted_on, check_names, measured, regulated, regulators_of, warn_of_absent
 from scgim.pl import _downstream, _overview, _style
 from scgim.pl._data import find, read, with_regulators
 from scgim.pl._drawing.layout import topological
@@ -91,10 +91,11 @@ def mechanisms(
     """
     from scipy.sparse import csr_matrix
 
+    check_names(adata, key)
+    if perturbation is not None and dose == "all":
+        raise ValueError("dose: expected 'highest' or a number when one perturbation is drawn, found 'all'.")
+    warn_of_absent(adata, key)
     if perturbation is not None:
-        if dose == "all":
-            raise ValueError("dose: expected 'highest' or a number when one perturbation is drawn, found 'all'.")
-        warn_of_absent(adata, key)
         fitted = read(adata, key, dose=dose, gene_symbols=gene_symbols)
         row, weights = find(fitted, perturbation), csr_matrix(_keys.GRAPH.find(adata, key))
         limit = 25 if n_genes is None else n_genes

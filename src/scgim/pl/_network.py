@@ -187,7 +187,7 @@ def _draw_edge(ax: Any, scene: Scene, edge: Edge, ports: dict[tuple[int, int, st
     head_at = (end_x, tip[1] - sign * (reach if edge.weight >= 0 else 1.0))
     points = [start, *points[1:-1], head_at]
     vertices, codes = _curve(points), [Path.MOVETO] + [Path.CURVE4] * (3 * (len(points) - 1))
-    up, down = (_style.RED, _style.BLUE) if _style.is_dark() else (_style.UP, _style.DOWN)
+    up, down = _style.signs()
     color = edge.color or (up if edge.weight >= 0 else down)
     style: dict[str, Any] = {"alpha": edge.alpha, "zorder": 2}
     ax.add_patch(
@@ -294,11 +294,10 @@ def edge_legend(ax: Any, extra: list[Any] | None = None) -> None:
     """Below the axes: what the heads and colours of edges mean, and ``extra`` handles after them."""
     from matplotlib.lines import Line2D
 
+    up, down = _style.signs()
     handles = [
-        Line2D([], [], color=_style.UP, marker=">", markersize=5, linewidth=1.6, label="activates"),
-        Line2D(
-            [], [], color=_style.DOWN, marker="|", markersize=7, markeredgewidth=1.8, linewidth=1.6, label="inhibits"
-        ),
+        Line2D([], [], color=up, marker=">", markersize=5, linewidth=1.6, label="activates"),
+        Line2D([], [], color=down, marker="|", markersize=7, markeredgewidth=1.8, linewidth=1.6, label="inhibits"),
     ]
     ax.legend(
         handles=handles + (extra or []),

@@ -146,7 +146,7 @@ def _panel(axis: Any, name: str, part: "pd.DataFrame", n_labels: int, *, length:
     margin = 0.05 * (high - low) or 1.0
     ends = np.array([low - margin, high + margin])
     slope, correlation = agreement(x, y)
-    point, line = (_style.BLUE, _style.RED) if _style.is_dark() else (_style.DOWN, _style.UP)
+    line, point = _style.signs()
     axis.plot(ends, ends, color=_style.muted(), linewidth=0.8, linestyle="--", zorder=1)
     axis.axhline(0, color=_style.faint(), linewidth=0.8, zorder=1)
     axis.axvline(0, color=_style.faint(), linewidth=0.8, zorder=1)

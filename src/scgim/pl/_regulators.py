@@ -6,7 +6,7 @@ import numpy as np
 
 from scgim import _keys
 from scgim._checks import DOSE, FITTED, TEXT, checked, count
-from scgim.get._tables import regulators_of
+from scgim.get._tables import check_names, regulators_of
 from scgim.pl import _overview, _style
 from scgim.pl._data import Fitted, read
 
@@ -76,6 +76,7 @@ def regulators(
     >>> scgim.tl.fit(adata, perturbation_key="drug", control="control", regulators=network)
     >>> scgim.pl.regulators(adata)
     """
+    check_names(adata, key)
     fitted, found = read(adata, key, dose=dose), regulators_of(adata, key, dose)
     if not found.names:
         raise ValueError(

@@ -80,13 +80,24 @@ SAVED_DPI = 200  # dots per inch of saved figures: enough for print at their siz
 READABLE = 0.56  # lightness below which white is easier to read
 
 
-@lru_cache(maxsize=1)
 def diverging() -> Any:
-    """Blue for down, red for up, light grey for no change."""
+    """Blue for down, red for up; no change is light grey on light paper, and dark grey on dark."""
+    return _diverging(dark=is_dark())
+
+
+@lru_cache(maxsize=2)
+def _diverging(*, dark: bool) -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
     colors = ["#1b4a8c", "#4f8fcb", "#b5d0e8", "#f3f2f0", "#f3bfa9", "#dd6b55", "#9c1c28"]
+    if dark:
+        colors = ["#a9cdf2", "#4f8fcb", "#2c4d6e", "#3a3b3d", "#743a31", "#dd6b55", "#fbb9a4"]
     return LinearSegmentedColormap.from_list("scgim_diverging", colors)
+
+
+def signs() -> tuple[str, str]:
+    """Colours of up and of down, lighter on dark paper."""
+    return (RED, BLUE) if is_dark() else (UP, DOWN)
 
 
 def symmetric(values: Any, quantile: float = 0.98) -> Any:

@@ -99,7 +99,7 @@ def targets(
     ax.axhline(
         np.log(min_probability / (1 - min_probability)), color=_style.muted(), linewidth=0.8, linestyle="--", zorder=1
     )
-    color = np.where(effect >= 0, _style.UP, _style.DOWN)
+    color = np.where(effect >= 0, *_style.signs())
     ax.scatter(effect[~sure], odds[~sure], s=9, color=_style.outline(), alpha=0.6, linewidths=0, zorder=2)
     ax.scatter(effect[sure], odds[sure], s=22, c=color[sure], linewidths=0, zorder=3)
     at = np.argsort(np.where(sure, -surety, np.inf), kind="stable")[: min(n_labels, int(sure.sum()))]

@@ -23,6 +23,7 @@ from scgim._checks import (
     one_of,
     or_none,
 )
+from scgim._warnings import warn_user
 from scgim.pp._columns import perturbations, target
 
 if TYPE_CHECKING:
@@ -117,6 +118,10 @@ def select_genes(
     """
     listed = _listed(adata, genes)
     _check(adata, method, listed, perturbation_key, control, layer)
+    if method != "listed" and n_genes > adata.n_vars:
+        warn_user(
+            f"n_genes: expected at most the {adata.n_vars} genes that there are, found {n_genes}; all that can be scored are chosen."
+        )
     wanted = int(listed.sum()) if method == "listed" else min(adata.n_vars, n_genes + int(listed.sum()))
     size = adata.n_obs * wanted * 4 / 1e9
     if not size <= max_gb:

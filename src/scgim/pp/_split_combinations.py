@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scgim._checks import ANNDATA, FLAG, TEXT, checked, or_none
-from scgim._warnings import warn_user
+from scgim._warnings import warn_of_controls, warn_user
 from scgim.pp import _units
 from scgim.pp._columns import column, names, target
 
@@ -86,6 +86,7 @@ def split_combinations(
             f"separator: no label in {perturbation_key!r} holds {separator!r}, found such as {max(map(str, drugs[first]), key=len)!r}; pass the text that stands "
             "between drugs, if there are combinations."
         )
+    warn_of_controls({name for part in parts for name, _ in part}, control)
     adata = target(adata, copy=copy)
     for place in range(most):
         found = [p[place][0] for p in padded]

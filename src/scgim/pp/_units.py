@@ -14,6 +14,8 @@ FAMILIES = (MOLAR, MASS)
 
 _TEXT = re.compile(r"^\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\s\d].*?)?\s*$")
 
+_COMMA = re.compile(r"^\s*[+-]?\d*,\d")
+
 
 def standard(unit: str) -> str:
     """The spelling used here of a unit; a ValueError if it is unknown."""
@@ -47,6 +49,8 @@ def _power(size: float) -> int:
 def read(value: Any) -> tuple[float, str | None]:
     """Number and unit (None if there is none) of a dose; a ValueError if it cannot be read or is negative."""
     if isinstance(value, str):
+        if _COMMA.match(value):
+            raise ValueError(f"{value!r} has a comma; write a decimal point, and no separator of thousands.")
         found = _TEXT.match(value)
         if not found:
             raise ValueError(f"{value!r} is not a number, with or without a unit, as expected.")

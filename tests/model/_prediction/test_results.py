@@ -54,3 +54,17 @@ def test_table_says_what_targets_rest_on(replicated: ad.AnnData) -> None:
     odds, p = table["log_odds"].to_numpy(), table["probability"].to_numpy()
     near = (p > 1e-6) & (p < 1 - 1e-6)
     np.testing.assert_allclose(odds[near], np.log(p[near] / (1 - p[near])), rtol=1e-6)
+
+
+def test_columns_that_are_not_of_the_fit_are_named(replicated: ad.AnnData) -> None:
+    GIM.setup_anndata(replicated, perturbation_key=["drug_1", "drug_2"], control="control", batch_key="batch")
+    model = GIM(replicated)
+    model.train(max_epochs=0)
+    ask = pd.DataFrame({"drug_1": ["a"], "drug_2": ["control"], "Batch": ["x"]})
+    with pytest.warns(
+        UserWarning, match=r"column\(s\) \['Batch'\] are not of the fit .* did you mean 'batch'; .* left out"
+    ):
+        model.predict_mean(ask)
+    model.predict_mean(ask.assign(batch="x"))
+    with pytest.warns(UserWarning, match="'dose' is ignored, as the model was fitted without doses"):
+        model.predict_mean(ask.assign(batch="x", dose=3.0))

@@ -73,3 +73,9 @@ def test_categories_that_do_not_occur_are_no_drugs() -> None:
     adata.obs["drug"] = adata.obs["drug"].astype("category").cat.add_categories(["never"])
     GIM.setup_anndata(adata, **KEYS)
     assert "never" not in GIM(adata).drugs
+
+
+@pytest.mark.parametrize("names", [("DMSO", "ctrl", "a", "b"), ("DMSO", "a", "b", "a+Non-targeting")], ids=str)
+def test_names_of_controls_beside_the_control_are_pointed_out(names: tuple[str, ...]) -> None:
+    with pytest.warns(UserWarning, match="control: .*(ctrl|Non-targeting).* read like controls"):
+        GIM.setup_anndata(with_labels(*names), **KEYS)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scgim._checks import did_you_mean
+from scgim._keys import RESULTS
 from scgim._warnings import warn_user
 from scgim.model._reading.cells import Adjustment
 from scgim.model._reading.columns import read_numbers
@@ -18,6 +19,7 @@ from scgim.model._study.features import Features, drug_table, numeric_table
 
 if TYPE_CHECKING:
     from scgim._core.design import Design
+    from scgim.model._reading.spec import Spec
     from scgim.model._study.study import Study
 
 
@@ -78,7 +80,7 @@ def make_request(perturbations: Any, data: Study, adjustment: Adjustment | None)
     ----------
     perturbations
         DataFrame with the registered perturbation and dose columns; columns of covariates may be left out, which pools
-        over their training values; further columns are ignored.
+        over their training values; further columns are ignored, with a warning where one of these is left out.
     data
         What was registered.
     adjustment
@@ -103,8 +105,9 @@ def make_request(perturbations: Any, data: Study, adjustment: Adjustment | None)
                 f"perturbations: column {column!r} is missing; the model needs {list(spec.perturbation + spec.dose)} "
                 f"and found {list(perturbations.columns)}. Put {spec.control!r} where there is no drug."
             )
+    _warn_of_ignored(perturbations, spec)
     frame = perturbations.reset_index(drop=True)
-    rows = encode_rows(frame, spec, data.design.drugs)
+    rows = encode_rows(frame, spec, data.design.drugs, argument="perturbations")
     group = _group_weights(frame, data)
     given = [c for c in spec.continuous if c in frame]
     offset = None
@@ -116,6 +119,24 @@ def make_request(perturbations: Any, data: Study, adjustment: Adjustment | None)
             raise ValueError(f"perturbations: columns {given} hold missing or infinite values.")
         offset = adjustment.effect(values)
     return Request(_asked(frame, data), rows.drugs, rows.matrix(), group, offset, _sizes(frame, data))
+
+
+def _warn_of_ignored(perturbations: pd.DataFrame, spec: Spec) -> None:
+    """Name columns that are not registered where one that could have been given is not there, as with another spelling."""
+    known = {*spec.arguments, *RESULTS}
+    strange = [str(column) for column in perturbations if column not in known]
+    absent = [column for column in (*spec.covariates, *spec.continuous) if column not in perturbations]
+    if strange and absent:
+        near = next(filter(None, (did_you_mean(column, absent) for column in strange)), "")
+        warn_user(
+            f"perturbations: column(s) {strange[:5]} are not of the fit and are ignored{near}; column(s) "
+            f"{absent} are left out, so predictions are means over their training values."
+        )
+    doses = [column for column in strange if "dose" in column.casefold()]
+    if doses and not spec.dose:
+        warn_user(
+            f"perturbations: column {doses[0]!r} is ignored, as the model was fitted without doses; to predict doses, fit with dose_key."
+        )
 
 
 def warn_of_far_doses(request: Request, design: Design) -> None:
@@ -151,9 +172,9 @@ def _asked(frame: pd.DataFrame, data: Study) -> pd.DataFrame:
     """The registered columns of the request: drugs and covariates as str, doses as float and 0 for control."""
     spec, out = data.spec, pd.DataFrame(index=frame.index)
     for column in spec.perturbation:
-        out[column] = as_labels(frame[column], "perturbation_key")
+        out[column] = as_labels(frame[column], "perturbations")
     for column, name in zip(spec.dose, spec.perturbation, strict=False):
-        out[column] = np.where(out[name] == spec.control, 0.0, read_numbers(frame[column]))
+        out[column] = np.where(out[name] == spec.control, 0.0, read_numbers(frame[column], "perturbations"))
     for column in spec.covariates:
         if column in frame:
             out[column] = as_labels(frame[column], f"perturbations[{column!r}]")

@@ -108,11 +108,17 @@ def read_numbers(column: pd.Series, argument: str = "dose_key") -> np.ndarray:
         numeric = pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
     if not numeric:
         example = next((v for v in column if isinstance(v, str)), column.iloc[0] if len(column) else None)
-        with_units = f" Doses with units are read by scgim.pp.encode_doses(adata, {column.name!r}, unit=...)."
+        asked = argument == "perturbations"
+        table = "perturbations" if asked else "adata.obs"
+        with_units = (
+            " Write doses as numbers of the unit of the fit."
+            if asked
+            else f" Doses with units are read by scgim.pp.encode_doses(adata, {column.name!r}, unit=...)."
+        )
         raise TypeError(
             f"{argument}: expected numbers in column {column.name!r}, found {example!r} (dtype {column.dtype}). "
-            f"Convert it first: adata.obs[{column.name!r}] = pandas.to_numeric(adata.obs[{column.name!r}])."
-            f"{with_units if argument == 'dose_key' else ''}"
+            f"Convert it first: {table}[{column.name!r}] = pandas.to_numeric({table}[{column.name!r}])."
+            f"{with_units if asked or argument == 'dose_key' else ''}"
         )
     dose = np.asarray(values.to_numpy(dtype="float64", na_value=np.nan))
     if values.dtype in (np.float32, np.float16):  # 0.1 stored as float32 is meant as 0.1

@@ -45,18 +45,21 @@ def as_labels(column: pd.Series, argument: str) -> np.ndarray:
     """
     missing = column.isna().to_numpy()
     if missing.any():
+        table = "perturbations" if argument == "perturbations" else "adata.obs"
         mend = (
-            f"fill it with the control label where no drug was given: adata.obs[{column.name!r}] = "
-            f"adata.obs[{column.name!r}].astype(object).fillna(control)"
-            if argument == "perturbation_key"
-            else "drop those cells or give them a label"
+            f"fill it with the control label where no drug was given: {table}[{column.name!r}] = "
+            f"{table}[{column.name!r}].astype(object).fillna(control)"
+            if argument in ("perturbation_key", "perturbations")
+            else "drop those rows or give them a label"
         )
         raise ValueError(f"{argument}: column {column.name!r} is missing in {missing.sum()} row(s); {mend}.")
     codes, levels = pd.factorize(column)
     return np.array([str(level) for level in levels], dtype=object)[codes]
 
 
-def encode_rows(frame: pd.DataFrame, spec: Spec, drugs: tuple[str, ...] | None = None) -> Rows:
+def encode_rows(
+    frame: pd.DataFrame, spec: Spec, drugs: tuple[str, ...] | None = None, *, argument: str | None = None
+) -> Rows:
     """Canonical drugs and doses of each row.
 
     Parameters
@@ -67,13 +70,16 @@ def encode_rows(frame: pd.DataFrame, spec: Spec, drugs: tuple[str, ...] | None =
         What was registered.
     drugs
         Known drugs; drugs beyond them are appended, sorted by name. None: all drugs, sorted.
+    argument
+        What errors name; by default the one through which the column was registered.
 
     Raises
     ------
     ValueError, TypeError
         A label or dose is missing, a drug occurs twice in a row, a dose is negative, infinite, or 0 for a drug.
     """
-    labels = np.column_stack([as_labels(frame[c], "perturbation_key") for c in spec.perturbation])  # (n, P)
+    of_drugs, of_doses = argument or "perturbation_key", argument or "dose_key"
+    labels = np.column_stack([as_labels(frame[c], of_drugs) for c in spec.perturbation])  # (n, P)
     known = drugs or ()
     new = sorted(set(labels.ravel()) - set(known) - {spec.control})
     drugs = (*known, *new)
@@ -81,7 +87,7 @@ def encode_rows(frame: pd.DataFrame, spec: Spec, drugs: tuple[str, ...] | None =
     flat, levels = pd.factorize(labels.ravel())
     codes = np.array([code[level] for level in levels], dtype=np.int64)[flat].reshape(labels.shape)
     absent = codes == len(drugs)
-    dose = _doses(frame, spec, labels, absent)
+    dose = _doses(frame, spec, labels, absent, of_doses)
     rank = np.argsort(np.argsort(np.array(drugs, dtype=object), kind="stable")) if drugs else np.zeros(0, np.int64)
     order = np.argsort(np.append(rank, len(drugs))[codes], axis=1, kind="stable")  # by name, absent last
     codes, dose, absent = (np.take_along_axis(a, order, axis=1) for a in (codes, dose, absent))
@@ -89,17 +95,17 @@ def encode_rows(frame: pd.DataFrame, spec: Spec, drugs: tuple[str, ...] | None =
     if twice.any():
         row, slot = np.argwhere(twice)[0]
         raise ValueError(
-            f"perturbation_key: {drugs[codes[row, slot]]!r} is named twice in one row ({twice.any(axis=1).sum()} row(s)). "
+            f"{of_drugs}: {drugs[codes[row, slot]]!r} is named twice in one row ({twice.any(axis=1).sum()} row(s)). "
             f"Name it once, with its total dose, and put the control label {spec.control!r} into the other column."
         )
     return Rows(drugs, np.where(absent, ABSENT, codes), np.where(absent, 0.0, dose))
 
 
-def _doses(frame: pd.DataFrame, spec: Spec, labels: np.ndarray, absent: np.ndarray) -> np.ndarray:
+def _doses(frame: pd.DataFrame, spec: Spec, labels: np.ndarray, absent: np.ndarray, argument: str) -> np.ndarray:
     """Checked doses ``(n, P)`` in the user's unit; those of absent drugs are not looked at."""
     if not spec.dose:
         return np.ones(labels.shape)
-    dose = np.column_stack([read_numbers(frame[c]) for c in spec.dose])
+    dose = np.column_stack([read_numbers(frame[c], argument) for c in spec.dose])
     for p, column in enumerate(spec.dose):
         values, drug = dose[~absent[:, p], p], labels[~absent[:, p], p]
         for wrong, what, mend in (
@@ -110,7 +116,7 @@ def _doses(frame: pd.DataFrame, spec: Spec, labels: np.ndarray, absent: np.ndarr
         ):
             if wrong.any():
                 raise ValueError(
-                    f"dose_key: column {column!r} is {what} in {wrong.sum()} row(s), such as of {drug[wrong][0]!r}, "
+                    f"{argument}: column {column!r} is {what} in {wrong.sum()} row(s), such as of {drug[wrong][0]!r}, "
                     f"expected a positive dose. {mend}."
                 )
     return dose

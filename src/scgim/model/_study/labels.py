@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from scgim._warnings import warn_user
+from scgim._warnings import warn_of_controls, warn_user
 from scgim.model._reading.spec import Spec
 
 SHOWN = 3  # examples in a message
@@ -35,6 +35,8 @@ def check_labels(frame: pd.DataFrame, spec: Spec) -> None:
                 f"adata.obs[{column!r}] = adata.obs[{column!r}].astype(str)."
             )
         _warn_of_near(column, labels, spec)
+    drugs = {part for column in spec.perturbation for v in frame[column].unique() for part in str(v).split("+")}
+    warn_of_controls(drugs, spec.control)
     if len(spec.perturbation) == 1:
         _warn_of_combinations(spec.perturbation[0], labels=[str(v) for v in frame[spec.perturbation[0]].unique()])
 
