@@ -57,7 +57,8 @@ def check_names(adata: Any, key: str) -> None:
         A gene has a name that the fit does not know.
     """
     table, genes = _keys.TARGETS.find(adata, key), adata.var_names.astype(str)
-    known = {str(gene) for gene in table["gene"].unique()}
+    fitted = [str(gene) for gene in table["gene"].unique()]
+    known = {*fitted, *(gene.partition(":")[2] for gene in fitted)}  # modalities hold names without theirs
     strange = [gene for gene in genes if gene not in known]
     of_others = hasattr(adata, "mod") and len(strange) < len(genes)  # modalities that are not modelled
     if strange and known and not of_others:
@@ -70,10 +71,10 @@ def check_names(adata: Any, key: str) -> None:
     here = {str(label) for column in columns for label in adata.obs[column].dropna().unique()} - {
         str(params["control"])
     }
-    fitted = {str(label) for column in columns for label in contexts[column].unique()} - {str(params["control"])}
-    if here - fitted and fitted - here:
+    before = {str(label) for column in columns for label in contexts[column].unique()} - {str(params["control"])}
+    if here - before and before - here:
         warn_user(
-            f"adata: .obs has {min(here - fitted)!r}, which is not in the fit, and no longer {min(fitted - here)!r}, which is. Results keep the "
+            f"adata: .obs has {min(here - before)!r}, which is not in the fit, and no longer {min(before - here)!r}, which is. Results keep the "
             "names of the fit: run scgim.tl.fit anew if drugs were renamed."
         )
 
