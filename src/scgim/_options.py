@@ -48,8 +48,7 @@ SETUP = {
         Columns with the doses, one for each of `perturbation_key`; positive numbers. Doses of controls are ignored.""",
     "features_key": """
         Key of ``.uns`` with a DataFrame of features, indexed by drug, or of ``.obsm`` with one row a cell, constant within a
-        context :cite:p:`schneider2025`. Without it, drugs are known by name only, and new drugs cannot be predicted. Rows of drugs
-        without cells tell of genes that no measured drug hits (not from the paper).""",
+        context :cite:p:`schneider2025`. Without it, drugs are known by name only, and new drugs cannot be predicted.""",
     "layer": """
         Layer with the expression to model; ``.X`` without it. For MuData also a layer by modality.""",
     "batch_key": """

@@ -21,9 +21,6 @@ class BackwardMap:
 
     blocks: list[LinearBlock]  # one entry a block
     inflation: float = 1.0  # factor of the variances, from cross-validation
-    # genes that no training drug hits, of which drugs without cells told weights, not whose, and how sure their sign is
-    nameless: np.ndarray | None = None
-    sign: float = 0.0
 
     def decode(self, rows: list[Rows], n_drugs: int, prior: PopulationPrior, *, quick: bool = False) -> Effects:
         """Posterior of drugs 0, ..., n_drugs - 1 given the rows of each block; `quick` visits fewer supports."""
@@ -31,23 +28,7 @@ class BackwardMap:
         moment, inflation = prior.second_moment, self.inflation
         each = [[r.of(np.array([d])) for r in rows] for d in range(n_drugs)]
         found = [search(Evidence(self.blocks, own, moment, inflation=inflation), prior, **effort) for own in each]
-        return self._named(Effects.join(found))
-
-    def _named(self, found: Effects) -> Effects:
-        """Effects (n, G) where those of genes that cannot be told apart are as probable for each, and of both signs."""
-        if self.nameless is None:
-            return found
-        at = self.nameless
-        probability, mean, sd = found.probability.copy(), found.mean.copy(), found.sd.copy()
-        p = np.maximum(found.probability[:, at], 1e-12)
-        share = p / p.sum(axis=1, keepdims=True)
-        first = (share * found.mean[:, at]).sum(axis=1, keepdims=True)
-        second = (share * (found.mean[:, at] ** 2 + found.sd[:, at] ** 2)).sum(axis=1, keepdims=True)
-        probability[:, at] = found.probability[:, at].mean(axis=1, keepdims=True)
-        mean[:, at] = self.sign * first
-        least = found.sd[:, at].min(axis=1, keepdims=True) ** 2  # the difference may round to below zero
-        sd[:, at] = np.sqrt(np.maximum(second - (self.sign * first) ** 2, least))
-        return Effects(probability, mean, sd)
+        return Effects.join(found)
 
     def likelihood(
         self, rows: list[Rows], n_drugs: int, beliefs: Beliefs, prior: PopulationPrior

@@ -167,8 +167,6 @@ def _gaussian(precision: np.ndarray, right: np.ndarray, tau2: float) -> tuple[np
 
 
 Support = tuple[int, ...]
-Visited = dict[Support, tuple[float, np.ndarray, np.ndarray]]
-"""Log posterior of supports, up to a constant, with means and variances of their effects."""
 
 
 class Scores:
@@ -176,7 +174,7 @@ class Scores:
 
     def __init__(self, evidence: Evidence, prior: PopulationPrior, *, rough: bool) -> None:
         self.of, self.prior, self.log_size = (evidence.rough if rough else evidence), prior, prior.log_support()
-        self.found: Visited = {}
+        self.found: dict[Support, tuple[float, np.ndarray, np.ndarray]] = {}
 
     def visit(self, supports: list[Support]) -> None:
         """Score supports that were not seen before."""
@@ -198,15 +196,10 @@ class Scores:
         return sorted(pool, key=lambda s: -self.found[s][0])[:number]
 
 
-def search(evidence: Evidence, prior: PopulationPrior, **effort: int) -> Effects:
-    """Average over the supports that a beam search visits, arrays (1, G); see `visit` for what it may be told."""
-    return _average(visit(evidence, prior, **effort), prior)
-
-
-def visit(
+def search(
     evidence: Evidence, prior: PopulationPrior, *, budget: int = 4000, rescored: int = 100, exchanges: int = 2
-) -> Visited:
-    """The supports of a beam search.
+) -> Effects:
+    """Average over the supports that a beam search visits.
 
     Parameters
     ----------
@@ -218,6 +211,10 @@ def visit(
         Supports that are scored again with the full covariance of errors.
     exchanges
         Rounds in which the best supports lose a gene or exchange it for another.
+
+    Returns
+    -------
+    Posterior of one drug, arrays (1, G).
     """
     n_genes, largest = len(prior.log_odds), len(prior.log_size) - 1
     branches = min(n_genes, MOST_BRANCHES)
@@ -244,7 +241,7 @@ def visit(
         reduced = list(dict.fromkeys([*leaders, *(s[:i] + s[i + 1 :] for s in leaders for i in range(len(s)))]))
         exact.visit(reduced)
         exact.visit([c for s in reduced if len(s) < largest for c in grow(exact, s, min(branches, FEW_BRANCHES))])
-    return exact.found
+    return _average(exact.found, prior)
 
 
 def _slab(
@@ -263,7 +260,7 @@ def _slab(
     return log, *tilted_moments(centre, cavity, prior.slab)
 
 
-def _average(visited: Visited, prior: PopulationPrior) -> Effects:
+def _average(visited: dict[tuple[int, ...], tuple[float, np.ndarray, np.ndarray]], prior: PopulationPrior) -> Effects:
     n_genes = len(prior.log_odds)
     top = max(v[0] for v in visited.values())
     mass, first, second = np.zeros(n_genes), np.zeros(n_genes), np.zeros(n_genes)

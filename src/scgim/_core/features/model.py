@@ -18,7 +18,6 @@ from scgim._core.features.choose import Choice, Propagate, calibrate_effects, ca
 from scgim._core.features.forward import ForwardMap, learn_forward
 from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Description, Reader, Rows
-from scgim._core.features.unseen import learn_unseen
 from scgim._core.features.validate import Table, Training, cross_validate, read_rows, repeat
 from scgim._core.mechanisms.total import total_effects
 from scgim._core.posterior.curves import DoseCurves
@@ -92,7 +91,6 @@ class FeatureModel:
         *,
         propagate: Propagate | None = None,
         rows_are: str | None = None,
-        others: np.ndarray | None = None,
         rng: int | np.random.Generator = 0,
         warn: bool = True,
     ) -> FeatureModel:
@@ -112,8 +110,6 @@ class FeatureModel:
             propagation along the fitted graph.
         rows_are
             "drug" or "context", needed only if D equals K.
-        others
-            (n, Q); features of drugs without cells, where rows are drugs; see `learn_unseen`.
         rng
             Seed or generator.
         warn
@@ -146,13 +142,6 @@ class FeatureModel:
             has_dose=has_dose,
             readers=readers,
         )
-        if others is not None and len(others) and model.known is not None and model.backward is not None:
-            used = np.asarray(others, float)[:, np.concatenate([reader.columns for reader in readers])]
-            first = np.unique(used, axis=0, return_index=True)[1]  # copies would confirm each other; rows have no order
-            n = len(first)
-            more, _ = read_rows(readers, np.asarray(others, float)[first], np.arange(n), np.ones(n), n)
-            told = learn_unseen(model.backward, more, n, fit.acting.probability, model.prior)
-            model = replace(model, backward=told)
         if warn and model.warning is not None:
             warn_user(model.warning)
         return model

@@ -18,7 +18,5 @@ def fit_feature_model(fit: Fit, data: Study, rng: np.random.Generator) -> Featur
     if data.features is None:
         return None
     features = data.features
-    by_drug, known = features.rows_are == "drug", set(data.design.drugs)
-    values = features.of_drugs(data.design.drugs) if by_drug else features.values
-    others = features.of_drugs(tuple(name for name in features.rows if name not in known)) if by_drug else None
-    return FeatureModel.fit(fit, data.design, values, rows_are=features.rows_are, others=others, rng=rng)
+    values = features.of_drugs(data.design.drugs) if features.rows_are == "drug" else features.values
+    return FeatureModel.fit(fit, data.design, values, rows_are=features.rows_are, rng=rng)
