@@ -55,7 +55,7 @@ def test_drugs_are_named_once():
 
 
 def test_without_rdkit_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "rdkit", None)
+    monkeypatch.setitem(sys.modules, "rdkit.Chem", None)
     with pytest.raises(ImportError, match=r"pip install .scgim\[chem\]"):
         fingerprints(DRUGS)
 
