@@ -35,7 +35,8 @@ def _ours(path: str) -> bool:
 
 def warn_of_controls(drugs: Iterable[str], control: str) -> None:
     """Labels beside the control that are names of controls."""
-    like = {drug.strip() for drug in drugs if "".join(filter(str.isalnum, drug)).casefold() in UNTREATED} - {control}
+    like = {drug.strip() for drug in drugs if "".join(filter(str.isalnum, drug)).casefold() in UNTREATED}
+    like = {drug for drug in like if drug.casefold() != control.strip().casefold()}
     if like:
         warn_user(
             f"control: {sorted(like)[:3]} read like controls, but are taken for drugs beside control={control!r}; if such cells are "

@@ -33,7 +33,7 @@ def run(
 
 
 def _csv(path: Path, option: str = "") -> Any:
-    """A table of text, with commas, tabs or semicolons between columns: names stay as they are even if they look like numbers or missing values."""
+    """A table of text, with commas, tabs or semicolons between columns: names may look like numbers or missing values; blanks before them go."""
     import pandas as pd
 
     if not path.is_file():
@@ -41,9 +41,9 @@ def _csv(path: Path, option: str = "") -> Any:
             f"{option}{path}: {'expected a CSV file, found a folder' if path.exists() else 'no such file'}."
         )
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            header = file.readline()
-        mark = max(SEPARATORS, key=header.count)  # the first of equals
+        mark = max(
+            SEPARATORS, key=lambda each: len(pd.read_csv(path, sep=each, nrows=0).columns)
+        )  # the first of equals
         table = pd.read_csv(path, sep=mark, keep_default_na=False, dtype=str, skipinitialspace=True)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{option}{path}: not a CSV file ({error}).") from error

@@ -54,23 +54,24 @@ def check_names(adata: Any, key: str) -> None:
     Raises
     ------
     ValueError
-        A gene has a name that the fit does not know.
+        A gene of the fit has gone, and another has a name that the fit does not know.
     """
     table, genes = _keys.TARGETS.find(adata, key), adata.var_names.astype(str)
-    fitted = [str(gene) for gene in table["gene"].unique()]
+    own = table[table["kind"] != "regulator"] if "kind" in table else table
+    fitted, here_genes = [str(gene) for gene in own["gene"].unique()], set(genes)
     known = {*fitted, *(gene.partition(":")[2] for gene in fitted)}  # modalities hold names without theirs
     strange = [gene for gene in genes if gene not in known]
+    lost = any(gene not in here_genes and gene.partition(":")[2] not in here_genes for gene in fitted)
     of_others = hasattr(adata, "mod") and len(strange) < len(genes)  # modalities that are not modelled
-    if strange and known and not of_others:
+    if strange and lost and not of_others:
         raise ValueError(
             f"adata: {strange[0]!r} is no gene of the fit, expected such as {table['gene'].iloc[0]!r}; .var_names have changed since: give "
             "them their names back (gene_symbols= shows others), or run scgim.tl.fit anew."
         )
     params, contexts = _keys.PARAMS.find(adata, key), _keys.CONTEXTS.find(adata, key)
     columns = [column for column in as_list(params["perturbation_key"]) if column in adata.obs]
-    here = {str(label) for column in columns for label in adata.obs[column].dropna().unique()} - {
-        str(params["control"])
-    }
+    labels = {label for column in columns for label in adata.obs[column].unique()}
+    here = {str(label) for label in labels if not pd.isna(label)} - {str(params["control"])}
     before = {str(label) for column in columns for label in contexts[column].unique()} - {str(params["control"])}
     if here - before and before - here:
         warn_user(

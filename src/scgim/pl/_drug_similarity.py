@@ -79,7 +79,7 @@ def drug_similarity(
     similarity = cosine(effects[kept])
     order = cluster_order(similarity)
     names = _style.labels(space.obs["perturbation"].astype(str).to_numpy()[kept][order].tolist(), 28)
-    cell = float(np.clip(LARGE / len(order), SMALLEST, CELL))
+    cell = float(np.clip(LARGE / max(len(order), 1), SMALLEST, CELL))
     side, size = max(len(order) * cell, 1.2), min(7.5, 0.75 * 72 * cell)
     ax, own = _style.axes(ax, (side + 2.6, side + 1.6))
     image = ax.imshow(similarity[np.ix_(order, order)], cmap=_style.diverging(), vmin=-1, vmax=1)

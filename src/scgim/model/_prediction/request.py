@@ -122,12 +122,12 @@ def make_request(perturbations: Any, data: Study, adjustment: Adjustment | None)
 
 
 def _warn_of_ignored(perturbations: pd.DataFrame, spec: Spec) -> None:
-    """Name columns that are not registered where one that could have been given is not there, as with another spelling."""
+    """Name columns that are not registered and spelled like one that could have been given and is not there."""
     known = {*spec.arguments, *RESULTS}
     strange = [str(column) for column in perturbations if column not in known]
     absent = [column for column in (*spec.covariates, *spec.continuous) if column not in perturbations]
-    if strange and absent:
-        near = next(filter(None, (did_you_mean(column, absent) for column in strange)), "")
+    near = next(filter(None, (did_you_mean(column, absent) for column in strange)), "")
+    if near:
         warn_user(
             f"perturbations: column(s) {strange[:5]} are not of the fit and are ignored{near}; column(s) "
             f"{absent} are left out, so predictions are means over their training values."

@@ -21,8 +21,8 @@ from scgim.model._study.labels import check_labels
 
 FEWEST_REPLICATES = 10
 """Cells beyond the first of their context, in all contexts together, from which a spread is known where some contexts have one cell."""
-FEWEST_CONTROLS = 4
-"""Control cells below which the standard error of the baseline is more than half the spread of single cells."""
+FEWEST_CONTROLS = 3
+"""Control cells (or wells) below which one odd one is as heavy as all others together."""
 
 
 def check_object(data: Any, expected: Any) -> None:

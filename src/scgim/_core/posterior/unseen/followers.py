@@ -171,7 +171,7 @@ class Learned(NamedTuple):
 
 
 def learn(screen: Screen, background: Background, prior: Prior) -> Learned:
-    """Expectation maximisation; `prior` is learned, in place. One block is weighed after the other, and only sums are kept."""
+    """Expectation maximisation; `prior` is learned, in place. One block is weighed after the other; Bayes factors and sums are kept."""
     D, G = background.log_ratio.shape
     factors = [screen.factor(block, prior.shown) for block in screen.blocks]
     idle = np.setdiff1d(np.arange(D), [d for block in screen.blocks for d in block.row])
