@@ -45,8 +45,7 @@ def test_the_page_holds_what_was_fitted_and_needs_no_network(fitted_adata, tmp_p
 
 
 def test_names_cannot_become_markup(fitted_adata, tmp_path):
-    for table in ("targets", "contexts"):
-        part = fitted_adata.uns["scgim"][table]
+    for part in (fitted_adata.obs, *(fitted_adata.uns["scgim"][table] for table in ("targets", "contexts"))):
         part["drug"] = part["drug"].astype(str).replace("drug c", "</script><b>drug c")
     text = report(fitted_adata, tmp_path / "page.html").read_text(encoding="utf-8")
     assert "</script><b>" not in text
