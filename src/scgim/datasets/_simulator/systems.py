@@ -48,6 +48,21 @@ class System:
         return self.mechanisms.signal(j, x[:, parents], parents)
 
 
+class Draft(NamedTuple):
+    """What a system has before its mechanisms."""
+
+    graph: np.ndarray  # (G, G) bool
+    order: np.ndarray  # (G,)
+    baseline: np.ndarray  # (C, G)
+    noise_sd: np.ndarray  # (G,)
+    curve: str  # of mechanisms that are one of a parent
+    network: Network  # of mechanisms that are one
+
+    def system(self, weights: np.ndarray, mechanisms: Mechanisms) -> System:
+        """With slopes ``(G, G)`` and mechanisms, which may be filled in later."""
+        return System(self.graph, weights, self.order, self.baseline, self.noise_sd, mechanisms)
+
+
 def random_system(
     graph: np.ndarray,
     order: np.ndarray,
@@ -64,23 +79,19 @@ def random_system(
     noise_sd = np.exp(rng.uniform(-0.7, 0.3, n_genes))
     # genes without parents get as noise what parents would have brought: variances do not tell the order
     roots = ~graph.any(0)
-    signal_sd = LINEAR_SD if mechanism == "linear" else CURVED_SD
+    build = BUILD.get(mechanism, _curved_system)
+    signal_sd = LINEAR_SD if build is _linear_system else CURVED_SD
     noise_sd[roots] = np.sqrt(noise_sd[roots] ** 2 + signal_sd**2)
     baseline = rng.uniform(-1, 1, n_genes) + offsets
-    if mechanism == "linear":
-        return _linear_system(graph, order, baseline, noise_sd, rng)
-    if mechanism == "neural":
-        return _neural_system(graph, order, baseline, noise_sd, network, rng)
-    return _curved_system(graph, order, baseline, noise_sd, mechanism, rng)
+    return build(Draft(graph, order, baseline, noise_sd, mechanism, network), rng)
 
 
-def _linear_system(
-    graph: np.ndarray, order: np.ndarray, baseline: np.ndarray, noise_sd: np.ndarray, rng: np.random.Generator
-) -> System:
+def _linear_system(draft: Draft, rng: np.random.Generator) -> System:
     """Coefficients (G, G): |w| ~ U(0.5, 1.5), random sign, incoming ones rescaled to a fixed variance of their sum."""
+    graph = draft.graph
     weights = rng.uniform(0.5, 1.5, graph.shape) * rng.choice([-1.0, 1.0], graph.shape) * graph
-    loading = np.diag(noise_sd)  # row j: gene j as a sum of the independent noises
-    for j in order:
+    loading = np.diag(draft.noise_sd)  # row j: gene j as a sum of the independent noises
+    for j in draft.order:
         parents = np.flatnonzero(graph[:, j])
         if len(parents) == 0:
             continue
@@ -90,18 +101,12 @@ def _linear_system(
         spread = max(spread, 0.5 * np.linalg.norm(weights[parents, j]))
         weights[parents, j] *= LINEAR_SD / spread
         loading[j] += weights[parents, j] @ loading[parents]
-    return System(graph, weights, order, baseline, noise_sd, Linear(weights))
+    return draft.system(weights, Linear(weights))
 
 
-def _neural_system(
-    graph: np.ndarray,
-    order: np.ndarray,
-    baseline: np.ndarray,
-    noise_sd: np.ndarray,
-    network: Network,
-    rng: np.random.Generator,
-) -> System:
+def _neural_system(draft: Draft, rng: np.random.Generator) -> System:
     """One random network a gene, standardised on reference control cells of the first group."""
+    graph, network = draft.graph, draft.network
     n_genes, hidden_units = len(graph), network.hidden
     activation = ACTIVATIONS[network.activation]
     mechanisms = Neural(
@@ -112,9 +117,9 @@ def _neural_system(
         activation=network.activation,
     )
     weights = np.zeros(graph.shape)
-    system = System(graph, weights, order, baseline, noise_sd, mechanisms)
+    system = draft.system(weights, mechanisms)
     x = np.zeros((REFERENCE, n_genes))
-    for j in order:
+    for j in draft.order:
         parents = np.flatnonzero(graph[:, j])
         if len(parents):
             seen = x[:, parents]
@@ -126,7 +131,7 @@ def _neural_system(
             mechanisms.w1[j][:, parents], mechanisms.b1[j], mechanisms.w2[j] = w1, b1, w2
             mechanisms.b2[j] = -(hidden @ w2).mean()
             weights[parents, j] = (activation.slope(inner) @ (w2[:, None] * w1)).mean(0)
-        x[:, j] = baseline[0, j] + system.signal(j, x) + noise_sd[j] * rng.normal(size=REFERENCE)
+        x[:, j] = system.baseline[0, j] + system.signal(j, x) + system.noise_sd[j] * rng.normal(size=REFERENCE)
     return system
 
 
@@ -168,22 +173,16 @@ def _least_share(
     return float(min(shares))
 
 
-def _curved_system(
-    graph: np.ndarray,
-    order: np.ndarray,
-    baseline: np.ndarray,
-    noise_sd: np.ndarray,
-    curve: str,
-    rng: np.random.Generator,
-) -> System:
+def _curved_system(draft: Draft, rng: np.random.Generator) -> System:
     """One curve of each parent, added up and scaled to a fixed variance on reference control cells of the first group."""
-    n_genes, shape = len(graph), CURVES[curve]
+    graph, shape = draft.graph, CURVES[draft.curve]
+    n_genes = len(graph)
     amplitude = rng.uniform(0.5, 1.5, graph.shape) * rng.choice([-1.0, 1.0], graph.shape) * graph
-    mechanisms = Curved(curve, amplitude, np.zeros(n_genes), np.ones(n_genes), np.zeros(n_genes))
+    mechanisms = Curved(draft.curve, amplitude, np.zeros(n_genes), np.ones(n_genes), np.zeros(n_genes))
     weights = np.zeros(graph.shape)
-    system = System(graph, weights, order, baseline, noise_sd, mechanisms)
+    system = draft.system(weights, mechanisms)
     x, bent, slope = (np.zeros((REFERENCE, n_genes)) for _ in range(3))
-    for j in order:
+    for j in draft.order:
         parents = np.flatnonzero(graph[:, j])
         if len(parents):
             spread = (bent[:, parents] @ amplitude[parents, j]).std()
@@ -191,12 +190,16 @@ def _curved_system(
             spread = max(spread, 0.5 * np.linalg.norm(amplitude[parents, j] * bent[:, parents].std(0)))
             amplitude[parents, j] *= CURVED_SD / spread
             weights[parents, j] = amplitude[parents, j] * slope[:, parents].mean(0)
-        x[:, j] = baseline[0, j] + system.signal(j, x) + noise_sd[j] * rng.normal(size=REFERENCE)
+        x[:, j] = system.baseline[0, j] + system.signal(j, x) + system.noise_sd[j] * rng.normal(size=REFERENCE)
         mechanisms.centre[j], mechanisms.scale[j] = x[:, j].mean(), x[:, j].std()
         z = (x[:, j] - mechanisms.centre[j]) / mechanisms.scale[j]
         mechanisms.level[j] = shape.value(z).mean()
         bent[:, j], slope[:, j] = shape.value(z), shape.slope(z) / mechanisms.scale[j]
     return system
+
+
+BUILD = {"linear": _linear_system, "neural": _neural_system}
+"""Systems by their mechanism; all others have curves of that name."""
 
 
 def sample(
