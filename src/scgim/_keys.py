@@ -16,8 +16,9 @@ UNASSIGNED = "unassigned"
 """Value of :data:`CELL_TARGET` where no gene is a target with probability of at least 1/2."""
 
 GENE_MARK = " (gene)"
-REGULATOR_MARK = " (regulator)"
 """What follows the name of a gene that is called as one of the two, in :data:`CELL_TARGET`."""
+REGULATOR_MARK = " (regulator)"
+"""What follows the name of a regulator there."""
 
 RESULTS = frozenset(
     "n_cells gene kind probability log_odds effect effect_sd rank identified n_agree n_strata n_contexts false_sign_rate "

@@ -7,6 +7,7 @@ from scgim.cli import _files
 from scgim.cli._console import InputError, load, step
 
 SEPARATORS = ",\t;"
+"""Of columns: the one that gives most, the first of equals."""
 
 
 def run(
@@ -41,9 +42,7 @@ def _csv(path: Path, option: str = "") -> Any:
             f"{option}{path}: {'expected a CSV file, found a folder' if path.exists() else 'no such file'}."
         )
     try:
-        mark = max(
-            SEPARATORS, key=lambda each: len(pd.read_csv(path, sep=each, nrows=0).columns)
-        )  # the first of equals
+        mark = max(SEPARATORS, key=lambda each: len(pd.read_csv(path, sep=each, nrows=0).columns))
         table = pd.read_csv(path, sep=mark, keep_default_na=False, dtype=str, skipinitialspace=True)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{option}{path}: not a CSV file ({error}).") from error

@@ -58,14 +58,14 @@ def check_names(adata: Any, key: str) -> None:
     """
     table, genes = _keys.TARGETS.find(adata, key), adata.var_names.astype(str)
     own = table[table["kind"] != "regulator"] if "kind" in table else table
-    fitted, here_genes = [str(gene) for gene in own["gene"].unique()], set(genes)
+    fitted, present = [str(gene) for gene in own["gene"].unique()], set(genes)
     known = {*fitted, *(gene.partition(":")[2] for gene in fitted)}  # modalities hold names without theirs
     strange = [gene for gene in genes if gene not in known]
-    lost = any(gene not in here_genes and gene.partition(":")[2] not in here_genes for gene in fitted)
+    lost = any(gene not in present and gene.partition(":")[2] not in present for gene in fitted)
     of_others = hasattr(adata, "mod") and len(strange) < len(genes)  # modalities that are not modelled
     if strange and lost and not of_others:
         raise ValueError(
-            f"adata: {strange[0]!r} is no gene of the fit, expected such as {table['gene'].iloc[0]!r}; .var_names have changed since: give "
+            f"adata: {strange[0]!r} is no gene of the fit, expected such as {fitted[0]!r}; .var_names have changed since: give "
             "them their names back (gene_symbols= shows others), or run scgim.tl.fit anew."
         )
     params, contexts = _keys.PARAMS.find(adata, key), _keys.CONTEXTS.find(adata, key)

@@ -36,7 +36,8 @@ def noise_correlation(score: ShiftScore, evidence: Evidence, parents: dict[int, 
 def log_evidence(eigenvalues: np.ndarray, n: float, cells: np.ndarray) -> np.ndarray:
     """Log density of the scatter matrix of n cells whose correlation has these eigenvalues ``(G,)``, but for constants.
 
-    One for each number of `cells` that the covariance is known as if from. The covariance is inverse Wishart with ``cells + G + 1`` degrees of freedom and mean one; it is integrated out.
+    One for each number of `cells` that the covariance is known as if from. It is inverse Wishart with ``cells + G + 1`` degrees of
+    freedom and mean one, and integrated out.
     """
     G = len(eigenvalues)
     m = cells + G + 1
