@@ -1,5 +1,6 @@
 """The command line: what it leaves, exit codes, messages of one line."""
 
+import gzip
 import json
 import re
 from pathlib import Path
@@ -116,6 +117,12 @@ def test_conditions_may_have_tabs_semicolons_or_blanks(fitted, text):
     assert (
         run("predict", fitted / "out/model", fitted / "marks.csv", "--out", fitted / "marks.h5ad", "--overwrite") == 0
     )
+
+
+def test_conditions_may_be_compressed(fitted):
+    path = fitted / "marks.csv.gz"
+    path.write_bytes(gzip.compress(b"drug,dose\ndrug_1,1\n"))
+    assert run("predict", fitted / "out/model", path, "--out", fitted / "marks.h5ad", "--overwrite") == 0
 
 
 def test_report_is_one_page(fitted):

@@ -1,4 +1,6 @@
+import anndata
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import norm
 
@@ -19,6 +21,8 @@ def test_table_is_a_copy_and_can_be_filtered(fitted_adata):
 def test_unknown_key_names_the_mend(fitted_adata):
     with pytest.raises(KeyError, match="scgim.tl.fit.*other"):
         targets(fitted_adata, key="other")
+    with pytest.raises(ValueError, match="min_probability"):
+        targets(fitted_adata, min_probability=2)
 
 
 def test_one_row_a_drug_and_gene_with_the_effect_of_the_highest_dose(fitted_adata):
@@ -66,3 +70,11 @@ def test_names_that_have_changed_since_the_fit_are_named(fitted_adata, call):
     fitted_adata.var_names = [f"ENSG{i}" for i in range(fitted_adata.n_vars)]
     with pytest.raises(ValueError, match=r"adata: 'ENSG.' is no gene of the fit, expected such as 'g0'"):
         call(fitted_adata)
+
+
+def test_a_gene_beside_those_of_the_fit_is_no_change_of_names(fitted_adata):
+    extra = anndata.AnnData(
+        np.zeros((fitted_adata.n_obs, 1)), obs=fitted_adata.obs[[]], var=pd.DataFrame(index=["HTO1"])
+    )
+    more = anndata.concat([fitted_adata, extra], axis=1, merge="first", uns_merge="first")
+    assert len(targets(more)) == len(targets(fitted_adata))

@@ -66,5 +66,8 @@ def test_columns_that_are_not_of_the_fit_are_named(replicated: ad.AnnData) -> No
     ):
         model.predict_mean(ask)
     model.predict_mean(ask.assign(batch="x"))
+    model.predict_mean(
+        ask.drop(columns="Batch").assign(smiles="C")
+    )  # batches may be left out, and other columns be there
     with pytest.warns(UserWarning, match="'dose' is ignored, as the model was fitted without doses"):
         model.predict_mean(ask.assign(batch="x", dose=3.0))
