@@ -262,6 +262,7 @@ def test_truth_of_all_faults_survives_writing(tmp_path, mechanism):
         (faults.UnequalSpread(share=2), "UnequalSpread.share"),
         (faults.UnequalSpread(factor=0), "UnequalSpread.factor"),
         (faults.Measurement(spread=-1), "Measurement.spread"),
+        (faults.Penetrance(0), "Penetrance.share"),
         (faults.Penetrance((0.9, 0.2)), "Penetrance.share"),
         (faults.Penetrance((0.1, 0.2, 0.3)), "Penetrance.share"),  # type: ignore[arg-type]
         (faults.Drift(-0.1), "Drift.context_sd"),
@@ -288,8 +289,11 @@ def test_same_fault_twice_is_refused():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
+        ({"effect_size": (3, 1)}, "effect_size"),
         ({"effect_size": (1, 3), "intervention": "activity"}, "effect_size: expected at most 1"),
+        ({"activation": "step"}, "activation"),
         ({"hidden_units": 0}, "hidden_units"),
+        ({"weight_sd": 0}, "weight_sd"),
     ],
 )
 def test_bad_arguments(kwargs, message):

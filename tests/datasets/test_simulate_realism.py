@@ -202,6 +202,10 @@ def test_truth_of_everything_survives_writing(tmp_path, noise, table):
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
+        ({"noise": "uniform"}, "noise: expected one of"),
+        ({"n_pairs": 11}, "n_pairs: expected at most 10"),
+        ({"train_pairs": 2.0}, "train_pairs"),
+        ({"zeros": 1.0}, "zeros"),
         ({"dropout": 0.7}, "dropout"),
         ({"n_batches": 0}, "n_batches"),
         ({"n_batches": 200}, "n_control"),

@@ -15,3 +15,5 @@ def test_without_a_fit_the_missing_key_is_named(fitted_adata):
     del fitted_adata.varp["scgim_graph"]
     with pytest.raises(KeyError, match="scgim_graph"):
         graph(fitted_adata)
+    with pytest.raises(ValueError, match="min_probability"):
+        graph(fitted_adata, min_probability=-1)

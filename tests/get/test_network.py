@@ -1,3 +1,5 @@
+import pytest
+
 from scgim.get import network
 
 
@@ -12,3 +14,8 @@ def test_edges_come_as_decoupler_reads_them(fitted_adata):
 def test_an_empty_network_keeps_its_columns(fitted_adata):
     edges = network(fitted_adata, min_probability=1.0)
     assert list(edges.columns) == ["source", "target", "weight", "probability"]
+
+
+def test_a_negative_number_of_edges_is_refused(fitted_adata):
+    with pytest.raises(ValueError, match="n_edges"):
+        network(fitted_adata, n_edges=-1)

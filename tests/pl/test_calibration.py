@@ -19,3 +19,8 @@ def test_the_intervals_hold_nine_tenths_of_shares():
     k = np.arange(n + 1)
     low, high = wilson(k / n, np.full(n + 1, float(n)))
     assert binom.pmf(k, n, p)[(low <= p) & (p <= high)].sum() == pytest.approx(0.9, abs=0.03)
+
+
+def test_shapes_must_agree():
+    with pytest.raises(ValueError, match="shape"):
+        calibration(np.ones(3), np.full(4, 0.5), show=False)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 import systems
 from scgim.pl import drug_similarity
@@ -29,3 +30,8 @@ def test_drugs_that_change_one_regulator_are_similar(fitted_adata):
     before = between()
     systems.give_regulators(fitted_adata)
     assert between() > before
+
+
+def test_no_perturbations_are_refused(fitted_adata):
+    with pytest.raises(ValueError, match="n_perturbations"):
+        drug_similarity(fitted_adata, n_perturbations=0, show=False)

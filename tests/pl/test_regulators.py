@@ -24,3 +24,8 @@ def test_few_are_shown_and_it_is_said(fitted_adata):
     assert ax.get_title(loc="left") == "1 of 2 regulators"
     assert [t.get_text() for t in ax.get_xticklabels()] == ["TF1"]
     assert len(ax.get_yticklabels()) == 2
+
+
+def test_fits_without_regulators_are_refused(fitted_adata):
+    with pytest.raises(ValueError, match="adata: expected results of a fit with regulators"):
+        regulators(fitted_adata, show=False)

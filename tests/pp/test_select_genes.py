@@ -105,6 +105,12 @@ def test_asking_for_more_genes_than_there_are_gives_all_that_can_be_scored(adata
     assert chosen(adata) == set(adata.var_names) - {"g0", "g1"}
 
 
+def test_large_matrices_are_refused_by_their_size(adata):
+    with pytest.raises(MemoryError, match=r"max_gb=1e-06"):
+        select_genes(adata, 3, max_gb=1e-6, **KEYS)
+    assert "selected" not in adata.var
+
+
 def test_views_and_controls_alone_are_refused(adata):
     with pytest.raises(ValueError, match="view"):
         select_genes(adata[:, :20], 3, **KEYS)

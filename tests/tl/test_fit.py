@@ -117,6 +117,13 @@ def test_results_survive_writing(fitted, tmp_path, suffix):
     assert NAMES["drug_1"] in set(back.obs["drug"]) or NAMES["drug_1"] not in set(adata.obs["drug"])
 
 
+def test_views_and_other_objects_are_refused(everything):
+    with pytest.raises(ValueError, match="view"):
+        tl.fit(everything[:100], perturbation_key="drug", control="control")
+    with pytest.raises(TypeError, match="DataFrame"):
+        tl.fit(everything.to_df(), perturbation_key="drug", control="control")
+
+
 def test_layer_and_sparse_give_the_same(fitted):
     from scipy import sparse
 
@@ -154,7 +161,12 @@ def test_mudata_is_fitted_like_its_parts_together(fitted, tmp_path, quiet_mudata
 @pytest.mark.parametrize(
     ("wrong", "meant"),
     [
+        ({"max_epoch": 3}, "max_epochs"),
+        ({"random_state": 1}, "rng"),
+        ({"seed": 1}, "rng"),
+        ({"copy": True}, "adata.copy()"),
         ({"n_hidden": 8}, "model_kwargs={'n_hidden'"),
+        ({"lr": 0.1}, "plan_kwargs={'lr'"),
         ({"doze_key": "dose"}, "dose_key"),
     ],
     ids=lambda x: next(iter(x)) if isinstance(x, dict) else None,

@@ -70,6 +70,23 @@ def test_a_failed_page_leaves_the_old_one(fitted_adata, tmp_path, monkeypatch):
     assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize(
+    ("kwargs", "error", "named"),
+    [
+        ({"out": "page.pdf"}, ValueError, "out"),
+        ({"key": "other"}, KeyError, "other"),
+        ({"gene_symbols": "absent"}, KeyError, "gene_symbols"),
+        ({"diagnostics": pd.DataFrame()}, TypeError, "diagnostics"),
+        ({"evaluation": pd.DataFrame()}, TypeError, "evaluation"),
+    ],
+)
+def test_wrong_arguments_are_named_and_nothing_is_written(fitted_adata, tmp_path, monkeypatch, kwargs, error, named):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=named):
+        report(fitted_adata, **kwargs)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium to drive the page with")
 def test_search_sort_and_click_in_a_browser(fitted_adata, tmp_path):
     path = report(fitted_adata, tmp_path / "page.html")

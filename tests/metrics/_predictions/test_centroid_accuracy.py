@@ -23,3 +23,8 @@ def test_ties_count_one_half():
     """The first is as far from two, farther from a third; the second is nearest to itself."""
     truth, mean = np.array([[1.0], [-1.0], [5.0]]), np.array([[0.0], [-1.0], [9.0]])
     np.testing.assert_allclose(centroid_shares(truth, mean), [(1 + 0.5) / 2, 1.0, 1.0])
+
+
+def test_shapes_must_agree():
+    with pytest.raises(ValueError, match="mean"):
+        centroid_accuracy(np.ones((3, 2)), np.ones((2, 2)))

@@ -12,6 +12,11 @@ def test_signs_of_the_largest_changes_count():
     assert direction_agreement(truth, np.zeros(4), np.zeros(4)) == 0.5
 
 
+def test_no_gene_is_refused():
+    with pytest.raises(ValueError, match="n_top"):
+        direction_agreement(np.ones(3), np.ones(3), np.zeros(3), n_top=-1)
+
+
 def test_changes_are_from_the_control(rng):
     truth, mean, control = rng.normal(size=(3, 5, 12))
     expected = direction_agreement(truth - control, mean - control, np.zeros(12), n_top=4)

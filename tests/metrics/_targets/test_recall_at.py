@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from scgim.metrics import recall_at
 
@@ -13,3 +14,8 @@ def test_rows_without_targets_do_not_count():
     assert recall_at(truth, score, 2) == 0.5
     assert recall_at(truth[:1], score[:1], 2) == 0.0
     assert np.isnan(recall_at(truth[1:2], score[1:2], 1))
+
+
+def test_no_gene_is_refused():
+    with pytest.raises(ValueError, match="k"):
+        recall_at(np.ones((1, 2)), np.ones((1, 2)), 0)

@@ -48,3 +48,24 @@ def test_zero_that_does_not_mean_absent_is_refused_with_what_to_do(asked, smalle
 def test_logarithms_of_nothing_are_refused(asked):
     with pytest.raises(ValueError, match=r"use knockout=\['A'\]"):
         encoded(read(**asked), PoissonLognormal())
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "says"),
+    [
+        ({}, ValueError, "at least one gene"),
+        ({"set_": {"A": 1}, "knockout": "A"}, ValueError, "named twice"),
+        ({"knockout": ["A", "A"]}, ValueError, "named twice"),
+        ({"knockout": "a"}, KeyError, "'a' is not in the model; did you mean 'A'"),
+        ({"knockout": 3}, TypeError, "knockout: expected a gene"),
+        ({"set_": "A"}, TypeError, "set: expected a dict"),
+        ({"set_": {"A": "high"}}, TypeError, "set: expected a number"),
+        ({"shift": {"A": math.inf}}, ValueError, "shift: expected a finite"),
+        ({"scale": {"A": -1}}, ValueError, "scale: expected a factor"),
+        ({"scale": {3: 1.0}}, TypeError, "scale: expected names"),
+    ],
+    ids=lambda x: str(x) if isinstance(x, dict) else "",
+)
+def test_wrong_questions_name_the_argument(asked, error, says):
+    with pytest.raises(error, match=says):
+        read(**asked)

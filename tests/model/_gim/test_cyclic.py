@@ -47,3 +47,10 @@ def test_fit_predict_save_and_plot(adata, tmp_path):
     again = GIM.load(tmp_path / "model", adata=False)
     assert again.fitted.mechanisms.cyclic
     pd.testing.assert_frame_equal(again.predict_mean(asked), model.predict_mean(asked))
+
+
+@pytest.mark.parametrize("other", [{"mechanism": "neural"}, {"intervention": "hard"}], ids=["neural", "hard"])
+def test_only_linear_shifts_may_be_cyclic(adata, other):
+    GIM.setup_anndata(adata, perturbation_key="drug", control="control")
+    with pytest.raises(ValueError, match="cyclic"):
+        GIM(adata, structure="cyclic", **other)

@@ -182,6 +182,36 @@ def test_ensemble_averages_probabilities(screen: ad.AnnData) -> None:
     assert (model.fitted.of_context.sd >= trained(screen.copy()).fitted.of_context.sd - 1e-12).all()
 
 
+def test_same_seed_gives_the_same_model(screen: ad.AnnData) -> None:
+    GIM.setup_anndata(screen, **SETUP)
+    first, second = GIM(screen), GIM(screen)
+    first.train(max_epochs=0, rng=7)
+    second.train(max_epochs=0, rng=7)
+    pd.testing.assert_frame_equal(first.get_targets(), second.get_targets())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"mechanism": "quadratic"}, "mechanism: expected one of"),
+        ({"intervention": "soft"}, "intervention: expected one of"),
+        ({"structure": "magic"}, "structure: expected one of"),
+        ({"n_ensemble": -1}, "n_ensemble"),
+        ({"n_ensemble": 1.5}, "n_ensemble"),
+    ],
+)
+def test_wrong_settings_are_refused(screen: ad.AnnData, arguments: dict, message: str) -> None:
+    GIM.setup_anndata(screen, **SETUP)
+    with pytest.raises(ValueError, match=message):
+        GIM(screen, **arguments)
+
+
+@pytest.mark.parametrize("n_cells", [0, -1, 1.5, True])
+def test_wrong_numbers_of_cells_are_refused(model: GIM, n_cells: Any) -> None:
+    with pytest.raises((ValueError, TypeError), match="n_cells"):
+        model.predict(ASKED, n_cells=n_cells)
+
+
 @pytest.mark.parametrize("ending", [".h5ad", ".zarr"])
 def test_streamed_cells_are_the_predicted_ones(
     model: GIM, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch

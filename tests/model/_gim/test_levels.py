@@ -192,6 +192,12 @@ def test_second_stage_and_ensembles_keep_levels(different):
     [
         ({"effects_by": ["cell_line"]}, TypeError, "effects_by: expected text, .* give one name in quotes"),
         ({"effects_by": "patient"}, KeyError, "effects_by: column 'patient' is not a registered covariate"),
+        (
+            {"effects_by": "cell_line", "intervention": "activity"},
+            ValueError,
+            "effects_by: .* use intervention='shift'",
+        ),
+        ({"effects_by": "cell_line", "structure": "gradient"}, ValueError, "effects_by: .* use structure='search'"),
         ({"effects_by": "site"}, ValueError, "effects_by: expected a column with at least two levels"),
     ],
 )

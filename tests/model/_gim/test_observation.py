@@ -225,6 +225,11 @@ def test_logs_with_a_count_model_are_refused():
         GIM(small(np.abs(LOGS)), noise="poisson_lognormal")
 
 
+def test_negative_values_with_zero_inflation_are_refused():
+    with pytest.raises(ValueError, match="needs non-negative values, and adata.X goes down to -"):
+        GIM(small(LOGS), noise="zero_inflated_lognormal")
+
+
 def test_logs_and_counts_with_zero_inflation_are_pointed_out():
     with pytest.warns(UserWarning, match="without log1p"):
         GIM(small(np.log1p(VALUES)), noise="zero_inflated_lognormal")
@@ -247,9 +252,25 @@ def test_size_factors_that_are_not_used_are_pointed_out():
         GIM(small(LOGS, size_factor_key="s"))
 
 
-def test_continuous_covariates_are_refused():
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"mechanism": "additive"}, "'poisson_lognormal' needs mechanism='linear'"),
+        ({"intervention": "hard"}, "'poisson_lognormal' needs intervention='shift'"),
+        ({"structure": "gradient"}, "'gradient' needs noise='gaussian'"),
+    ],
+    ids=str,
+)
+def test_other_settings_need_gaussian_noise(setting, message):
+    with pytest.raises(ValueError, match=message):
+        GIM(small(COUNTS), noise="poisson_lognormal", **setting)
+
+
+def test_continuous_covariates_and_unknown_names_are_refused():
     with pytest.raises(ValueError, match="continuous_covariate_keys: expected none"):
         GIM(small(COUNTS, continuous_covariate_keys=["c"]), noise="poisson_lognormal")
+    with pytest.raises(ValueError, match="noise: expected one of"):
+        GIM(small(COUNTS), noise="counts")
 
 
 def test_cells_without_counts_are_refused():

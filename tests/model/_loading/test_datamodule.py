@@ -8,7 +8,7 @@ from scipy import sparse
 
 import systems
 from scgim.model import GIM
-from scgim.model._loading.datamodule import GIMDataModule
+from scgim.model._loading.datamodule import GIMDataModule, check_settings
 from scgim.model._reading.keys import CONTEXT_KEY, WEIGHT_KEY
 from scgim.tl import fit
 
@@ -134,6 +134,14 @@ def test_neural_fit_of_a_backed_file_with_results_written(path):
     model = fit(backed, **SETUP, mechanism="neural", max_epochs=1, batch_size=128, progress=False)
     assert model.fitted.mechanisms.mechanism.name == "neural"
     assert "scgim_target" in backed.obs
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"), [((0, 0.0, None), "batch_size"), ((8, 1.5, None), "balance"), ((8, 0.0, 0), "window")]
+)
+def test_wrong_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=f"{message}: expected"):
+        check_settings(*settings)
 
 
 def test_workers_are_refused_on_disk(path):

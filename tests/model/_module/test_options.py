@@ -2,7 +2,7 @@
 
 import pytest
 
-from scgim.model._module.options import TrainOptions
+from scgim.model._module.options import TrainOptions, check_accelerator
 from scgim.model._module.plan import GIMTrainingPlan
 
 
@@ -35,6 +35,23 @@ def test_settings_of_the_plan_are_checked_too():
     with pytest.raises(TypeError, match="weight_decays: unknown argument; did you mean 'weight_decay'"):
         sort(plan_kwargs={"weight_decays": 1.0})
     assert sort(plan_kwargs={"lr": 0.1, "reduce_lr_on_plateau": True}).plan == {"lr": 0.1, "reduce_lr_on_plateau": True}
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"minibatches": {"batch_size": 0}}, "batch_size"),
+        ({"minibatches": {"balance": 2.0}}, "balance"),
+    ],
+)
+def test_values_out_of_range_are_refused(settings, name):
+    with pytest.raises(ValueError, match=f"^{name}: expected"):
+        sort(**settings)
+
+
+def test_an_accelerator_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="^accelerator: .*found no 'tpu'"):
+        check_accelerator("tpu")
 
 
 def test_keywords_go_to_who_reads_them():

@@ -37,3 +37,27 @@ def test_hard_values_do_not_depend_on_the_origin_of_the_scale():
         new = pd.DataFrame({"drug": ["drug_1", "drug_2"], "dose": [0.1, 1.3]})  # not measured
         means.append(model.predict_mean(new).to_numpy() - origin)
     np.testing.assert_allclose(means[1], means[0], atol=2e-3)
+
+
+@pytest.mark.parametrize("intervention", ["activity", "auto"])
+def test_changes_of_activity_are_refused(intervention):
+    adata = systems.simulated(n_genes=3, n_drugs=2, n_control=20, n_cells=5, n_test_cells=2)
+    GIM.setup_anndata(adata, perturbation_key="drug", dose_key="dose", control="control")
+    with pytest.raises(ValueError, match="structure: 'gradient' needs intervention='shift' or 'hard'"):
+        GIM(adata, intervention=intervention, structure="gradient")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"graph_prior": pd.DataFrame({"source": ["gene_1"], "target": ["gene_2"]})},
+        {"known_targets": pd.DataFrame({"drug": ["drug_1"], "gene": ["gene_1"]})},
+        {"n_ensemble": 2},
+    ],
+    ids=lambda s: next(iter(s)),
+)
+def test_settings_that_it_does_not_use_are_refused(setting):
+    adata = systems.simulated(n_genes=3, n_drugs=2, n_control=20, n_cells=5, n_test_cells=2)
+    GIM.setup_anndata(adata, perturbation_key="drug", dose_key="dose", control="control")
+    with pytest.raises(ValueError, match=f"{next(iter(setting))}: structure='gradient' does not use it"):
+        GIM(adata, structure="gradient", **setting)

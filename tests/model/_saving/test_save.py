@@ -302,8 +302,13 @@ def test_data_that_cannot_be_read(model: GIM, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
+        ({"dir_path": 3}, TypeError, "dir_path: expected a path"),
+        ({"dir_path": ""}, ValueError, "dir_path: expected a path"),
+        ({"prefix": 3}, TypeError, "prefix: expected text"),
         ({"prefix": "a/b"}, ValueError, "prefix: expected the start"),
+        ({"overwrite": "yes"}, TypeError, "overwrite: expected True"),
         ({"save_anndata": 2}, TypeError, "save_anndata: expected True"),
+        ({"save_kwargs": {"pickle_protocol": 2}}, TypeError, "save_kwargs: is not used"),
         ({"legacy_mudata_format": True}, TypeError, "legacy_mudata_format: is not used"),
         ({"compression": "gzip"}, TypeError, "compression: is not used by GIM.save without"),
     ],

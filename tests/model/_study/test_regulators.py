@@ -34,6 +34,22 @@ def test_weights_may_be_left_out():
     np.testing.assert_array_equal(network_of(normalise_regulators(only, GENES)).weight, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "error", "says"),
+    [
+        ("collectri", TypeError, "expected a DataFrame"),
+        (table().drop(columns="target"), KeyError, r"missing column\(s\) \['target'\]"),
+        (table(weight=["up"] * 5), TypeError, "'weight'"),
+        (table(target=["a", "a", "b", "c", "d"]), ValueError, "each edge once, found 'R' to 'a'"),
+        (table(target=list("vwxyz")), ValueError, "found none"),
+    ],
+    ids=["text", "column", "weight", "twice", "strangers"],
+)
+def test_other_tables_are_refused(wrong, error, says):
+    with pytest.raises(error, match=says):
+        normalise_regulators(wrong, GENES)
+
+
 def test_genes_that_bend_may_have_regulators():
     """Nothing is taken out of their covariance."""
     adata = datasets.simulate(6, n_drugs=3, n_control=100, n_cells=40, rng=0)

@@ -104,6 +104,11 @@ def same(a: ad.AnnData) -> ad.AnnData:
 
 WRONG = {
     "missing column": (same, {"perturbation_key": "drugg"}, KeyError, r"perturbation_key: .*Did you mean 'drug'"),
+    "missing dose": (same, {"dose_key": "c"}, KeyError, "dose_key: column 'c'"),
+    "missing batch": (same, {"batch_key": "b"}, KeyError, "batch_key"),
+    "missing covariate": (same, {"continuous_covariate_keys": ["s"]}, KeyError, "continuous_covariate_keys"),
+    "missing layer": (same, {"layer": "logs"}, KeyError, "layer: 'logs'"),
+    "layer of wrong type": (same, {"layer": ["logs"]}, TypeError, "layer"),
     "control absent": (drop_control, {}, ValueError, r"control: no cell has 'DMSO'"),
     "control mistyped": (same, {"control": "dmso"}, ValueError, r"control: .*Ünï"),
     "only control": (lambda a: a[a.obs["drug"] == "DMSO"].copy(), {}, ValueError, "perturbation_key: all cells"),
@@ -118,6 +123,7 @@ WRONG = {
     "infinite": (edit_x((-1, 3), np.inf), {}, ValueError, "layer: adata.X holds NaN or infinite.*'g3'"),
     "gene names": (duplicate_genes, {}, ValueError, "gene names .'g0'. occur"),
     "no expression": (without_x, {}, ValueError, "layer: adata.X is empty"),
+    "features key": (same, {"features_key": "f"}, KeyError, "features_key: 'f'"),
     "features type": (with_uns({"a": 1}), {"features_key": "f"}, TypeError, "DataFrame"),
     "features of a drug": (
         with_uns(lambda a: features(a).iloc[:2]),
@@ -156,6 +162,16 @@ def test_wrong_calls_name_the_argument_and_write_nothing(screen: ad.AnnData, cas
     with pytest.raises(error, match=message):
         GIM.setup_anndata(adata, **SETUP | arguments)
     assert_untouched(adata, before)
+
+
+def test_view_is_refused(screen: ad.AnnData) -> None:
+    with pytest.raises(ValueError, match=r"view; run adata = adata.copy\(\)"):
+        GIM.setup_anndata(screen[:50], **SETUP)
+
+
+def test_other_objects_are_refused() -> None:
+    with pytest.raises(TypeError, match="adata: expected AnnData, found DataFrame"):
+        GIM.setup_anndata(pd.DataFrame(), **SETUP)
 
 
 def test_dose_of_control_is_ignored_with_a_warning(screen: ad.AnnData) -> None:

@@ -48,7 +48,13 @@ def test_evaluate_counts_on_logs(counts):
 
 def test_wrong_transforms_are_refused(counts, model, parts):
     fitted, test = counts
+    with pytest.raises(ValueError, match="transform"):
+        tl.evaluate(fitted, test, transform="log")
+    with pytest.raises(TypeError, match="transform"):
+        tl.evaluate(fitted, test, transform=3)
     with pytest.raises(ValueError, match="shape"):
         tl.evaluate(fitted, test, transform=lambda cells: cells[:, :2])
+    with pytest.raises(ValueError, match="population"):
+        tl.evaluate(fitted, test, population="treated")
     with pytest.raises(ValueError, match="for counts"):
         tl.evaluate(model, parts["new_dose"], transform="log_normalize")
