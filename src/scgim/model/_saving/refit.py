@@ -57,7 +57,7 @@ class RefitMixin(BaseModelClass):
     def refit(self, **changes: Any) -> Self:
         """Fit again, with the same choices, settings and seed, on the data of this model.
 
-        On the same machine, versions and number of threads the result is the same to the last bit. A search that `timeout` or
+        On the same machine, versions and number of threads the result is the same up to rounding. A search that `timeout` or
         Ctrl-C ended cannot be repeated, as its end depends on the speed of the machine.
 
         Parameters
