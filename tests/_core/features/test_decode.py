@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from scgim._core.features.backward import LinearBlock
-from scgim._core.features.decode import SHARES, SIZES, Evidence, Scores, search
+from scgim._core.features.decode import SHARES, SIZES, Evidence, Scores, search, solve_each
 from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Rows
 
@@ -162,3 +162,13 @@ def test_posterior_widens_with_distance():
         assert found.probability[0, 0] > 0.9
         sd.append(found.sd[0, 0])
     assert sd[1] > 2 * sd[0]
+
+
+def test_covariances_are_solved_once_also_where_rounding_has_made_one_indefinite():
+    rng = np.random.default_rng(3)
+    root = rng.normal(size=(3, L, L))
+    cov, right = root @ root.transpose(0, 2, 1) + np.eye(L), rng.normal(size=(3, L, 2))
+    cov[1] -= 1.5 * np.eye(L) * np.linalg.eigvalsh(cov[1])[0]  # what Cholesky refuses
+    found, log_det = solve_each(cov, right)
+    np.testing.assert_allclose(cov @ found, right, atol=1e-9)
+    np.testing.assert_allclose(log_det, np.linalg.slogdet(cov)[1])

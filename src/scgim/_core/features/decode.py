@@ -7,6 +7,7 @@ genes; the posterior is averaged over all that were visited.
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg.lapack import dposv
 
 from scgim._core.effects import Effects
 from scgim._core.features.backward import LinearBlock
@@ -67,22 +68,25 @@ class Evidence:
         Effects with a variance (n, k) count with their mean square, so that a gene whose weights are unknown, and whose
         effect the features therefore cannot tell, explains what effects of the usual size would.
         """
-        g, out = len(self.slope), []
-        for dev, on, by in self.parts:
-            total = np.broadcast_to(on * dev[-2] + by * dev[-1], (len(supports), *dev.shape[1:]))  # (n, T, L)
-            for k in range(supports.shape[1]):
-                s, a = supports[:, k], effect[:, k, None, None].astype(np.float32)
-                total = total + on * dev[s] + (by * a) * dev[g + s]
-            out.append(total)
-        joint = np.concatenate(out, -1).astype(float)
+        genes, place = np.unique(supports, return_inverse=True)
+        place = place.reshape(supports.shape)
+        always, hit, unit = self._draws(genes)
+        joint = np.repeat(always[None], len(supports), axis=0)  # (n, T, L)
+        for k, a in enumerate(effect.T[..., None, None]):
+            joint += hit[place[:, k]] + a * unit[place[:, k]]
         cov = joint.transpose(0, 2, 1) @ joint
         if variance is not None:
-            own = np.concatenate([by * dev[g : 2 * g] for dev, _, by in self.parts], -1).astype(float)  # (G, T, L)
-            for k in range(supports.shape[1]):
-                each = own[supports[:, k]]
-                cov += variance[:, k, None, None] * (each.transpose(0, 2, 1) @ each)
+            square = unit.transpose(0, 2, 1) @ unit  # of each gene, (., L, L)
+            for k, v in enumerate(variance.T[..., None, None]):
+                cov += v * square[place[:, k]]
         cov *= self.inflation / joint.shape[1]
         return _shrunk(cov, joint.shape[1]) + np.diag(self.noise)
+
+    def _draws(self, genes: np.ndarray) -> list[np.ndarray]:
+        """Draws of the features' errors: without targets (T, L), and what each of some genes adds, at any effect and by unit of it, (., T, L)."""
+        g = len(self.slope)
+        parts = [(on * dev[-2] + by * dev[-1], on * dev[genes], by * dev[g + genes]) for dev, on, by in self.parts]
+        return [np.concatenate(each, -1).astype(float) for each in zip(*parts, strict=True)]
 
     def rough(self, supports: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Like a call, with the errors of different features and genes taken as independent."""
@@ -103,9 +107,9 @@ class Evidence:
         both = np.concatenate([slope, residual[:, None]], 1).transpose(0, 2, 1)  # (n, L, k + 1)
 
         def solve(cov: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            whole = np.linalg.solve(cov, both)
+            whole, log_det = solve_each(cov, both)
             mean, spread, log = _gaussian(slope @ whole[..., :-1], (slope @ whole[..., -1:])[..., 0], self.tau2)
-            return mean, spread, log - 0.5 * ((residual * whole[..., -1]).sum(1) + np.linalg.slogdet(cov)[1])
+            return mean, spread, log - 0.5 * ((residual * whole[..., -1]).sum(1) + log_det)
 
         cov = self.covariance(supports, mean, np.diagonal(spread, axis1=1, axis2=2))
         mean, spread, _ = solve(cov)
@@ -141,6 +145,18 @@ def _shrunk(cov: np.ndarray, n_draws: int) -> np.ndarray:
     chance = (spread.sum(1) ** 2 - (spread**2).sum(1) + square) / n_draws
     keep = np.maximum(1 - chance / np.maximum(square, 1e-300), 0)
     return on + keep[:, None, None] * (cov - on)
+
+
+def solve_each(cov: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Solutions (n, L, m) and log determinants (n,) of covariances (n, L, L), each factorised once."""
+    out, log_det = np.empty_like(right), np.empty(len(cov))
+    for i, each in enumerate(cov):
+        factor, out[i], failed = dposv(each, right[i], lower=True)
+        if failed:  # positive definite but for rounding
+            out[i], log_det[i] = np.linalg.solve(each, right[i]), np.linalg.slogdet(each)[1]
+        else:
+            log_det[i] = 2 * np.log(np.diagonal(factor)).sum()
+    return out, log_det
 
 
 def _mixed(
