@@ -67,6 +67,20 @@ def test_it_is_the_fit_with_the_mechanism_that_it_names(fits):
     assert sum(text.startswith(f"mechanism: {named}; log evidence is ") for text in said) == 1
 
 
+def test_hidden_causes_do_not_stand_in_for_curves():
+    """Under linear mechanisms a factor explains what bends here; what it explains is no evidence of them."""
+    adata = systems.training(
+        datasets.simulate(
+            8, n_drugs=8, n_new_drugs=0, new_doses=(), doses=(1.0, 2.0), n_control=400, n_cells=200, n_test_cells=2,
+            features="noise", mechanism="relu", rng=5,
+        )
+    )  # fmt: skip
+    model = tl.fit(adata, **COLUMNS, mechanism="auto")
+    evidence = model.fitted.settings
+    assert model.settings["mechanism"] == "additive"
+    assert evidence["log_evidence_additive"] > evidence["log_evidence_linear"] + 1000
+
+
 def test_files_and_fits_from_them_keep_the_choice(fits, tmp_path):
     adata, model, known, named, _ = fits
     model.save(str(tmp_path / "model"))

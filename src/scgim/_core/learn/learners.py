@@ -18,8 +18,8 @@ from scgim._core.learn.order import learn_structure
 from scgim._core.learn.plates import find_plates
 from scgim._core.learn.responses import find_responses
 from scgim._core.structure.edges import edge_probabilities
-from scgim._core.structure.hidden.find_hidden import effects_of
-from scgim._core.structure.hidden.find_measured import log_evidence
+from scgim._core.structure.hidden.find_hidden import effects_of, evidence_beside_factors
+from scgim._core.structure.hidden.find_measured import evidence_beside_noise
 from scgim._core.structure.learn_prior import evidence_given
 from scgim._core.structure.misfit import total_evidence
 
@@ -67,11 +67,13 @@ class SearchOrders:
         found = {"log_evidence": state.total}
         if kind.scatter == "none":  # whatever the covariance within contexts was trusted
             prices = state.total - float(evidence.score.sum())
-            parents = dict(state.parents)
-            if score.moments.measured is None:
-                graph = total_evidence(score, evidence, parents)[0]
+            parents, hidden = dict(state.parents), score.moments.hidden
+            if score.moments.measured is not None:
+                graph = evidence_beside_noise(score, evidence, effects_of(parents, evidence))[0]
+            elif hidden is not None:
+                graph = evidence_beside_factors(score, evidence, effects_of(parents, evidence), hidden)[0]
             else:
-                graph = log_evidence(score, evidence, effects_of(parents, evidence))[0]
+                graph = total_evidence(score, evidence, parents)[0]
             found["log_evidence"] = graph + prices
         return replace(fit, settings=task.asked | fit.settings | found)
 

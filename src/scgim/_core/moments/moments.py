@@ -34,14 +34,18 @@ class Hidden:
     # (r, G) what a unit of each factor does to the means in the end, along the graph that it was found with; None
     # before it is taken out
     total: np.ndarray | None = None
+    cost: float = 0.0  # of `score`: minus the log of prior over posterior at the mean
+
+    def own(self, effects: np.ndarray) -> np.ndarray:
+        """What a unit of each factor adds to the noise of each gene ``(r, G)``, where genes have these effects on each other ``(G, G)``.
+
+        What was taken out of the moments is given back whole, whatever graph was found after that.
+        """
+        return self.loading if self.total is None else self.total @ (np.eye(len(effects)) - effects)
 
     def residual(self, effects: np.ndarray) -> np.ndarray:
-        """What the factors add to residual means ``(K, G)``, where genes have these effects on each other ``(G, G)``.
-
-        What was taken out of the means is given back whole, whatever graph was found after that.
-        """
-        own = self.loading if self.total is None else self.total @ (np.eye(len(effects)) - effects)
-        return np.asarray(self.score @ own)
+        """What the factors add to residual means ``(K, G)``, see `own`."""
+        return np.asarray(self.score @ self.own(effects))
 
     @property
     def variance(self) -> np.ndarray:

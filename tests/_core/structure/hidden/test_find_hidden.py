@@ -44,6 +44,17 @@ def test_hidden_causes_make_neither_edges_nor_targets(confounded):
     assert (noise >= 0.7 * np.asarray(truth["noise_sd"]) ** 2).all()  # with what the factors do to the cells
 
 
+def test_evidence_of_a_fit_counts_what_was_taken_out(confounded, monkeypatch):
+    """It is that which the factors were kept for, and not that of cells without factors, which is larger by thousands."""
+    from scgim._core.learn import order
+
+    moments, design = study_of(confounded)
+    found, find = [], order.find_hidden
+    monkeypatch.setattr(order, "find_hidden", lambda *given: found.append(find(*given)) or found[-1])
+    fit = fit_search(moments, design, genes=tuple(confounded.var_names), rng=0)
+    assert fit.settings["log_evidence"] == pytest.approx(found[-1].evidence, abs=100)
+
+
 def test_none_are_found_where_there_are_none(make_study):
     """Independent noises: no factor, with exactly the moments of the data."""
     from scgim._core.learn.order import learn_structure

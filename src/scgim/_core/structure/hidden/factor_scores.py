@@ -38,8 +38,8 @@ class Targets:
         return (1 - self.hit) / self.rest + self.hit / self.wide
 
 
-def factor_scores(residual: np.ndarray, error: np.ndarray, loading: np.ndarray, design: Design) -> tuple[Hidden, float]:
-    """Means of the factors in every context, and what they cost: minus the log of prior over posterior at their mean.
+def factor_scores(residual: np.ndarray, error: np.ndarray, loading: np.ndarray, design: Design) -> Hidden:
+    """Means of the factors in every context, and what they cost.
 
     Parameters
     ----------
@@ -61,4 +61,4 @@ def factor_scores(residual: np.ndarray, error: np.ndarray, loading: np.ndarray, 
     log_det = np.linalg.slogdet(precision[acts])[1].sum() + acts.sum() * np.log(spread).sum()
     cost = 0.5 * float(log_det + (score[acts] ** 2 / spread).sum())
     unsure = np.einsum("rg,krs,sg->kg", loading, cov, loading) * acts[:, None]
-    return Hidden(loading, score, unsure), cost
+    return Hidden(loading, score, unsure, cost=cost)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from scgim._core.design import Design
-from scgim._core.moments.moments import Moments
+from scgim._core.moments.moments import Hidden, Moments
 from scgim._core.posterior.contrasts import references
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.structure.hidden.factor_analysis import factor_analysis
@@ -58,6 +58,33 @@ def effects_of(parents: dict[int, tuple[int, ...]], evidence: Evidence) -> np.nd
     return out
 
 
+def evidence_beside_factors(
+    score: ShiftScore, evidence: Evidence, weights: np.ndarray, hidden: Hidden
+) -> tuple[float, float]:
+    """Log evidence of a graph beside the factors that were taken out of its moments, and the cells that suit it best.
+
+    Comparable with `misfit.total_evidence`, which would be that of cells without factors. `weights` ``(G, G)`` are the effects of
+    genes on each other.
+    """
+    left, loading = np.eye(len(weights)) - weights, hidden.own(weights)
+    cov = left.T @ score.within @ left + loading.T @ loading
+    return _beside(score, evidence, cov, loading, np.maximum(evidence.noise, 1e-8), hidden.cost)
+
+
+def _beside(
+    score: ShiftScore, evidence: Evidence, cov: np.ndarray, loading: np.ndarray, unique: np.ndarray, cost: float
+) -> tuple[float, float]:
+    """Log evidence and cells, where a graph leaves `cov` ``(G, G)``, to which factors add `loading` ``(r, G)`` beside `unique` ``(G,)``."""
+    value, vector = np.linalg.eigh(loading.T @ loading + np.diag(unique))
+    whiten = vector / np.sqrt(value) @ vector.T
+    within, cells = best_evidence(whiten @ cov @ whiten, score.dof)
+    r = len(loading)
+    price = 0.5 * np.log(score.dof) * (np.count_nonzero(loading) - r * (r - 1) / 2) + cost
+    log_noise = np.log(np.maximum(evidence.noise, 1e-8))
+    between = float((evidence.score + 0.5 * score.within_dof * (log_noise + 1)).sum())
+    return between + within - 0.5 * score.dof * float(np.log(value).sum()) - price, cells
+
+
 class _Alternation:
     """Graph and factors in turn, for one number of factors."""
 
@@ -74,12 +101,12 @@ class _Alternation:
         loading, unique = factor_analysis(cov / np.outer(sd, sd), self.n_factors)
         return loading * sd[:, None], unique * sd**2, cov
 
-    def without(self, weights: np.ndarray) -> tuple[Moments, float]:
-        """Moments without the factors that a graph leaves, and the cost of the factors' means."""
+    def without(self, weights: np.ndarray) -> Moments:
+        """Moments without the factors that a graph leaves."""
         loading, unique, _ = self.analyse(weights)
         error = unique / np.maximum(self.moments.n, 1.0)[:, None]
-        hidden, cost = factor_scores(self.mean @ (np.eye(len(weights)) - weights), error, loading.T, self.design)
-        return taken_out(self.moments, weights, hidden), cost
+        hidden = factor_scores(self.mean @ (np.eye(len(weights)) - weights), error, loading.T, self.design)
+        return taken_out(self.moments, weights, hidden)
 
     def begin(self, prices: tuple[float, float]) -> Moments:
         """Moments without factors that are found without a graph."""
@@ -88,7 +115,7 @@ class _Alternation:
         total = sparse_and_low_rank(within / np.outer(sd, sd), self.n_factors, *prices) * sd  # (r, G)
         precision = np.linalg.inv(within - total.T @ total)
         own = np.diag(precision)  # what each gene leaves given all others is moved by few drugs, beside factors
-        hidden, _ = factor_scores(self.mean @ precision / own, 1 / own / n, total @ precision / own, self.design)
+        hidden = factor_scores(self.mean @ precision / own, 1 / own / n, total @ precision / own, self.design)
         return taken_out(self.moments, np.zeros(within.shape), replace(hidden, loading=total))
 
     def run(self, prices: tuple[float, float], least: float) -> Found:
@@ -104,10 +131,10 @@ class _Alternation:
             start = np.where(allowed, weights, 0.0), loading.T, unique
             weights = fit_together(self.moments.within, self.mean, self.design, allowed, start)
             for _ in range(N_SEARCHES):
-                moments, cost = self.without(weights)
+                moments = self.without(weights)
                 score, parents, order, evidence = self.search(moments, CELLS, np.array(order))
                 weights = effects_of(parents, evidence)
-            found = Found(moments, np.array(order), *self.evidence(score, evidence, weights, cost))
+            found = Found(moments, np.array(order), *self.evidence(score, evidence, weights))
             gain = found.evidence - best.evidence
             if gain <= WORTH:
                 break
@@ -116,17 +143,11 @@ class _Alternation:
                 break
         return best
 
-    def evidence(self, score: ShiftScore, evidence: Evidence, weights: np.ndarray, cost: float) -> tuple[float, float]:
-        """Log evidence, comparable with `misfit.total_evidence`, and the cells that suit it best."""
+    def evidence(self, score: ShiftScore, evidence: Evidence, weights: np.ndarray) -> tuple[float, float]:
+        """Log evidence with the factors that a graph leaves now, comparable with `misfit.total_evidence`, and the cells that suit it best."""
         loading, unique, cov = self.analyse(weights)
-        value, vector = np.linalg.eigh(loading @ loading.T + np.diag(unique))
-        whiten = vector / np.sqrt(value) @ vector.T
-        within, cells = best_evidence(whiten @ cov @ whiten, score.dof)
-        G, r = loading.shape
-        price = 0.5 * np.log(score.dof) * (G * r - r * (r - 1) / 2) + cost
-        log_noise = np.log(np.maximum(evidence.noise, 1e-8))
-        between = float((evidence.score + 0.5 * score.within_dof * (log_noise + 1)).sum())
-        return between + within - 0.5 * score.dof * float(np.log(value).sum()) - price, cells
+        hidden = score.moments.hidden
+        return _beside(score, evidence, cov, loading.T, unique, 0.0 if hidden is None else hidden.cost)
 
 
 def find_hidden(moments: Moments, design: Design, search: Search, least: float) -> Found | None:

@@ -34,7 +34,7 @@ class Judged(NamedTuple):
     fit: float  # cells that correlations beside it are worth
 
 
-def log_evidence(score: ShiftScore, evidence: Evidence, weights: np.ndarray) -> tuple[float, float]:
+def evidence_beside_noise(score: ShiftScore, evidence: Evidence, weights: np.ndarray) -> tuple[float, float]:
     """Log evidence of a graph beside noise, as in `misfit.total_evidence`, and the cells that correlations are worth."""
     noise, dof = measured_noise(score.moments), score.dof
     value, vector = np.linalg.eigh(implied(weights, evidence.noise, noise))
@@ -80,7 +80,7 @@ def _judged(moments: Moments, search: Search, before: Found | None = None, price
     at = (START_CELLS, None) if before is None else (before.cells, before.order)
     score, parents, order, evidence = search(moments, *at)
     weights, noise = effects_of(parents, evidence), measured_noise(moments)
-    total, fit = log_evidence(score, evidence, weights)
+    total, fit = evidence_beside_noise(score, evidence, weights)
     share = float(np.median(evidence.noise / (evidence.noise + noise + noise @ weights**2))) ** 2
     cells = 1 / (1 / fit + (1 / share - 1) / score.dof)
     return Judged(Found(moments, np.array(order), total - price, cells), weights, evidence, fit)

@@ -124,7 +124,7 @@ def fit_together(
         weights, loading, unique = climb.unpack(x)
         residual, targets = mean @ (np.eye(climb.G) - weights), Targets(unique / n, design)
         if means is None:
-            score = factor_scores(residual, unique / n, loading, design)[0].score
+            score = factor_scores(residual, unique / n, loading, design).score
         else:
             score = means.scores(residual, loading)
         targets.weigh((residual - score @ loading) ** 2)
