@@ -1,22 +1,40 @@
 """Make tracked pictures small: ``python .ci/shrink_pictures.py [FILE...]``, by default all PNG files that git tracks.
 
-A palette of 32 colours is enough for diagrams, and a quarter of the bytes; texts that a picture carries are kept.
+A palette of 48 colours is enough for diagrams and the bars of their colours, and a quarter of the bytes; texts that a picture carries are kept.
+``oxipng`` afterwards saves a tenth more without loss.
 """
 
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, PngImagePlugin
+from sklearn.cluster import KMeans
 
-COLOURS = 32
+COLOURS = 48
+MOST = 400  # pixels of a colour that count, so that white paper does not take the palette from small things
 
 
 def with_palette(picture: Image.Image) -> Image.Image:
-    """The same picture on white, in few colours."""
+    """The same picture on white, in few colours: centres of clusters, each in its most frequent colour where one prevails."""
     opaque = Image.new("RGB", picture.size, "white")
     opaque.paste(picture, mask=picture.getchannel("A") if "A" in picture.mode else None)
-    return opaque.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    colours, place, count = np.unique(
+        np.asarray(opaque).reshape(-1, 3), axis=0, return_inverse=True, return_counts=True
+    )
+    n_colours = min(COLOURS, len(colours))
+    clusters = KMeans(n_colours, n_init=2, random_state=0).fit(colours, sample_weight=np.sqrt(np.minimum(count, MOST)))
+    palette = clusters.cluster_centers_.round().astype(np.uint8)
+    for cluster in range(n_colours):
+        members = np.flatnonzero(clusters.labels_ == cluster)
+        first = members[np.argmax(count[members])]
+        if count[first] > 0.3 * count[members].sum():
+            palette[cluster] = colours[first]
+    small = Image.new("P", opaque.size)
+    small.putdata(clusters.labels_[place.ravel()].tolist())
+    small.putpalette(palette.ravel().tolist())
+    return small
 
 
 def shrink(path: Path) -> int:

@@ -27,7 +27,9 @@ def of_every_function() -> dict:
     """What each function of ``scgim.pl`` draws, of simulated cells; the reference shows them."""
     adata = scgim.datasets.simulate(n_genes=14, n_drugs=14, n_new_drugs=0, rng=3)
     train, held_out = (adata[adata.obs["split"] == part].copy() for part in ("train", "new_dose"))
-    model = scgim.tl.fit(train, perturbation_key="drug", dose_key="dose", control="control", max_epochs=0)
+    model = scgim.tl.fit(
+        train, perturbation_key="drug", dose_key="dose", control="control", features_key="features", max_epochs=0
+    )
     drug = "drug_01"
     changes = scgim.tl.changes(model, held_out)
     few = changes[changes["perturbation"].isin(["drug_01", "drug_02", "drug_03"])]
