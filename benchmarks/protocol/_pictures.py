@@ -27,6 +27,19 @@ COLORS = {
     "training_mean": "#9A9A9A",
     "control": "#5A5A5A",
 }
+MARKERS = {
+    "published": "D",
+    "ges": "v",
+    "gnies": "^",
+    "gies": "s",
+    "utigsp_0.001": "X",
+    "gp": "s",
+    "ridge": "^",
+    "knn": "v",
+    "mlp": "P",
+    "cellflow": "X",
+}
+"""Of other methods, whose colours are too near to tell them apart by colour alone; the rest are dots."""
 LABELS = {
     "scgim": "scgim",
     "scgim_additive": "scgim, additive",
@@ -80,7 +93,7 @@ def save(figure: Any, name: str, tables: Path, prints: Path) -> list[Path]:
 
     paths = [tables / f"{name}.png", prints / f"{name}.svg"]
     for path in paths:
-        figure.savefig(path, dpi=130, bbox_inches="tight", metadata=None)
+        figure.savefig(path, dpi=91, bbox_inches="tight", metadata=None)
     plt.close(figure)
     return paths[:1]
 
@@ -120,7 +133,7 @@ def dots(runs: pd.DataFrame, panels: dict[str, str], *, columns: int, log: bool 
                 value = value[np.isfinite(value)]
                 x = place + (slot - (len(methods) - 1) / 2) * 0.8 / len(methods)
                 if len(value):
-                    axis.plot(np.full(len(value), x), value, "o", ms=3, color=COLORS[method], alpha=0.55, mew=0)
+                    axis.plot(np.full(len(value), x), value, MARKERS.get(method, "o"), ms=3.5, color=COLORS[method], alpha=0.6, mew=0)
                     half = 0.36 / len(methods)
                     axis.hlines(np.median(value), x - half, x + half, color=COLORS[method], lw=2.2)
         axis.set_xticks(range(len(systems)), [short(s, features=features) for s in systems], fontsize=8)
@@ -134,7 +147,10 @@ def dots(runs: pd.DataFrame, panels: dict[str, str], *, columns: int, log: bool 
             axis.set_ylim(-0.02, 1.03)
         else:
             axis.set_ylim(bottom=0)
-    lines = [plt.Line2D([], [], color=COLORS[m], lw=3, label=LABELS.get(m, m)) for m in methods]
+    lines = [
+        plt.Line2D([], [], color=COLORS[m], marker=MARKERS.get(m, "o"), ms=6, lw=2.2, label=LABELS.get(m, m))
+        for m in methods
+    ]
     if "floor" in set(runs["method"]) and log:
         lines.append(plt.Line2D([], [], color="black", lw=0.9, ls=":", label="fresh draw of the truth"))
     figure.legend(handles=lines, loc="outside lower center", ncols=min(5, len(lines)), frameon=False, fontsize=9)
