@@ -133,7 +133,15 @@ def dots(runs: pd.DataFrame, panels: dict[str, str], *, columns: int, log: bool 
                 value = value[np.isfinite(value)]
                 x = place + (slot - (len(methods) - 1) / 2) * 0.8 / len(methods)
                 if len(value):
-                    axis.plot(np.full(len(value), x), value, MARKERS.get(method, "o"), ms=3.5, color=COLORS[method], alpha=0.6, mew=0)
+                    axis.plot(
+                        np.full(len(value), x),
+                        value,
+                        MARKERS.get(method, "o"),
+                        ms=3.5,
+                        color=COLORS[method],
+                        alpha=0.6,
+                        mew=0,
+                    )
                     half = 0.36 / len(methods)
                     axis.hlines(np.median(value), x - half, x + half, color=COLORS[method], lw=2.2)
         axis.set_xticks(range(len(systems)), [short(s, features=features) for s in systems], fontsize=8)

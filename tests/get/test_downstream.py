@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import systems
-from scgim import pl
+from scgim import get, pl
 from scgim.get import downstream
 
 
@@ -40,8 +40,17 @@ def test_without_a_sure_target_nothing_has_a_distance(fitted_adata):
 
 @pytest.mark.parametrize(
     "call",
-    [lambda adata: downstream(adata, "drug c"), pl.mechanisms, pl.graph, pl.drug_similarity],
-    ids=["downstream", "mechanisms", "graph", "similarity"],
+    [
+        lambda adata: downstream(adata, "drug c"),
+        get.graph,
+        get.network,
+        get.gene_sets,
+        get.perturbations,
+        pl.mechanisms,
+        pl.graph,
+        pl.drug_similarity,
+    ],
+    ids=["downstream", "graph", "network", "gene_sets", "perturbations", "mechanisms", "drawn", "similarity"],
 )
 def test_genes_that_are_not_there_are_missed(fitted_adata, call):
     fitted_adata.uns["scgim"]["params"]["n_genes"] = fitted_adata.n_vars

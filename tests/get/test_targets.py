@@ -35,6 +35,16 @@ def test_one_row_a_drug_and_gene_with_the_effect_of_the_highest_dose(fitted_adat
     assert list(table.groupby("perturbation", sort=False)["rank"].apply(list)) == [[1, 2, 3, 4, 5]] * 3
 
 
+def test_columns_stand_in_one_order_at_both_levels(fitted_adata):
+    table = fitted_adata.uns["scgim"]["targets"]
+    table["identified"], table["n_agree"] = True, 1
+    contexts, drugs = targets(fitted_adata), targets(fitted_adata, level="drug")
+    shared = [column for column in contexts if column in drugs]
+    assert shared == [column for column in drugs if column in contexts]
+    assert {"kind", "log_odds", "rank", "identified", "n_agree"} & set(table) <= set(shared)
+    assert (drugs["n_agree"] == 1).all()
+
+
 def test_the_false_sign_rate_is_that_of_a_gaussian_effect(fitted_adata):
     rate = false_sign_rate(
         np.array([0.9, 1.0, 0.0, 1.0]), np.array([1.0, 0.0, 2.0, 3.0]), np.array([1.0, 0.5, 1.0, 0.0])

@@ -6,7 +6,7 @@ import numpy as np
 
 from scgim import _keys
 from scgim._checks import FITTED, FLAG, TEXT, checked, number, or_none
-from scgim.get._tables import check_names, gene_names, measured
+from scgim.get._tables import check_names, gene_names, measured, warn_of_absent
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -41,6 +41,11 @@ def gene_sets(
     -------
     Genes by perturbation, the most probable first; perturbations without a target are left out.
 
+    Warns
+    -----
+    UserWarning
+        Genes of the fit are not in ``adata``.
+
     Raises
     ------
     KeyError
@@ -53,6 +58,7 @@ def gene_sets(
     >>> gseapy.enrich(gene_list=scgim.get.gene_sets(adata)["JQ1"], gene_sets="pathways.gmt")  # doctest: +SKIP
     """
     check_names(adata, key)
+    warn_of_absent(adata, key)
     rows, names = measured(adata, key), gene_names(adata, gene_symbols)
     probability = rows.pool(np.asarray(_keys.TARGET_PROBABILITY.find(adata, key), float).T)  # (P, G)
     effect = rows.pool(np.asarray(_keys.EFFECT.find(adata, key), float).T)  # (P, G)

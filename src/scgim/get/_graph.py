@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from scgim import _keys
 from scgim._checks import FITTED, TEXT, checked, number
-from scgim.get._tables import check_names
+from scgim.get._tables import check_names, warn_of_absent
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -30,6 +30,11 @@ def graph(adata: "AnnData | MuData", *, key: str = _keys.DEFAULT, min_probabilit
     A directed graph with all genes as nodes, in the order of ``adata.var_names``. The edge from i to j says that gene i
     acts on gene j; its attributes are `weight` (change of j per unit of i) and `probability`.
 
+    Warns
+    -----
+    UserWarning
+        Genes of the fit are not in ``adata``.
+
     Raises
     ------
     KeyError
@@ -46,6 +51,7 @@ def graph(adata: "AnnData | MuData", *, key: str = _keys.DEFAULT, min_probabilit
     from scipy.sparse import coo_matrix, csr_matrix
 
     check_names(adata, key)
+    warn_of_absent(adata, key)
     weights = coo_matrix(_keys.GRAPH.find(adata, key))  # (G, G)
     probabilities = csr_matrix(_keys.GRAPH_PROBABILITY.find(adata, key))  # (G, G)
     genes = [str(gene) for gene in adata.var_names]

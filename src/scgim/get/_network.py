@@ -41,6 +41,11 @@ def network(
     Columns `source`, `target`, `weight` (change of the target per unit of the source) and `probability`, the strongest
     edges first.
 
+    Warns
+    -----
+    UserWarning
+        Genes of the fit are not in ``adata``.
+
     Raises
     ------
     KeyError

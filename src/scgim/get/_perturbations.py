@@ -7,7 +7,15 @@ import pandas as pd
 
 from scgim import _keys
 from scgim._checks import DOSE, FITTED, TEXT, checked
-from scgim.get._tables import as_list, as_log_odds, check_names, measured, perturbation_names, regulators_of
+from scgim.get._tables import (
+    as_list,
+    as_log_odds,
+    check_names,
+    measured,
+    perturbation_names,
+    regulators_of,
+    warn_of_absent,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -43,6 +51,11 @@ def perturbations(adata: "AnnData | MuData", *, key: str = _keys.DEFAULT, dose: 
     `.var` : DataFrame
         That of ``adata``.
 
+    Warns
+    -----
+    UserWarning
+        Genes of the fit are not in ``adata``.
+
     Raises
     ------
     KeyError
@@ -58,6 +71,7 @@ def perturbations(adata: "AnnData | MuData", *, key: str = _keys.DEFAULT, dose: 
     from anndata import AnnData
 
     check_names(adata, key)
+    warn_of_absent(adata, key)
     rows = measured(adata, key, dose)
     probability = rows.pool(np.asarray(_keys.TARGET_PROBABILITY.find(adata, key), float).T)  # (P, G)
     effect = rows.pool(np.asarray(_keys.EFFECT.find(adata, key), float).T)  # (P, G)

@@ -81,12 +81,12 @@ def check_names(adata: Any, key: str) -> None:
 
 
 def warn_of_absent(adata: Any, key: str) -> None:
-    """Warn where changes may pass through genes that were fitted and are not here."""
+    """Warn where genes that were fitted are not here."""
     n_genes = _keys.PARAMS.find(adata, key).get("n_genes", 0)
     if adata.n_vars < n_genes:
         warn_user(
-            f"adata: holds {adata.n_vars} of the {n_genes} genes of the fit, so that changes that pass through the others, and targets among "
-            "them, are left out; use the object that was fitted."
+            f"adata: holds {adata.n_vars} of the {n_genes} genes of the fit, so that edges and targets of the others, and changes that pass "
+            "through them, are left out; use the object that was fitted."
         )
 
 

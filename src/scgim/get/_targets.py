@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
+SHARED = ("kind", "identified", "n_agree", "n_strata")
+"""Columns that all contexts of a perturbation share."""
 OF_RESPONDERS = ("penetrance", "penetrance_low", "penetrance_high", "effect_of_responders")
 """Columns of fits with `penetrance`."""
 
@@ -58,9 +60,9 @@ def targets(
     Regulators, where the fit was given a network of them, have rows with their name under `gene` and the `kind`
     ``"regulator"``. With ``level="context"`` a copy of ``adata.uns[key]["targets"]``: the context's columns, `gene`, `kind`, `probability`,
     `effect`, `effect_sd`, `rank` (1 is the first gene of its context) and what else the fit has written, in the order of
-    the contexts. With ``level="drug"`` the columns `perturbation`, `gene`, `kind`, `probability`, `effect` (that of the
-    highest dose, averaged over batches, in units of the modelled expression), `effect_sd`, `rank`, `n_contexts`, sorted
-    by perturbation and rank. Both have `false_sign_rate`: the probability that the gene is no target, or that the
+    the contexts. With ``level="drug"`` the same columns in the same order, with `perturbation` in place of those of the context
+    and the number of its contexts as `n_contexts`, sorted by perturbation and rank; `effect` is that of the highest dose,
+    averaged over batches, in units of the modelled expression. Both have `false_sign_rate`: the probability that the gene is no target, or that the
     effect has the other sign (not from the paper). Fits with ``penetrance=True`` have the share of cells that respond to the
     perturbation as `penetrance`, the ends of its 90 % interval as `penetrance_low` and `penetrance_high`, and the effect in these
     cells as `effect_of_responders`; `effect` is the mean over all cells.
@@ -121,7 +123,7 @@ def by_drug(table: "pd.DataFrame", params: Any) -> "pd.DataFrame":
     n_contexts = table.groupby(node, sort=False, observed=True).size().rename("n_contexts")
     top = table[table["_dose"] == table.groupby("perturbation", sort=False)["_dose"].transform("max")]
     groups = top.groupby(node, sort=False, observed=True)
-    first = [c for c in table.columns if c in ("kind", "identified")]
+    first = [c for c in SHARED if c in table]
     out = groups[first].first().join(groups[numbers].mean()).join(n_contexts).reset_index()
     score = out["log_odds"] if "log_odds" in out else out["probability"]
     ties = (out["effect"] / out["effect_sd"].where(out["effect_sd"] > 0)).abs().fillna(0.0)
@@ -130,4 +132,4 @@ def by_drug(table: "pd.DataFrame", params: Any) -> "pd.DataFrame":
     out["rank"] = rank.reindex(out.index)
     place = {name: k for k, name in enumerate(dict.fromkeys(out["perturbation"]))}
     out = out.iloc[np.lexsort((out["rank"], out["perturbation"].map(place)))].reset_index(drop=True)
-    return out[[*by, *first, *numbers, "rank", "n_contexts"]]
+    return out[[*by, *(c for c in table.columns if c in (*first, *numbers, "rank")), "n_contexts"]]

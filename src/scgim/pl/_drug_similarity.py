@@ -7,7 +7,7 @@ import numpy as np
 from scgim import _keys
 from scgim._checks import FITTED, TEXT, checked, count
 from scgim.get import perturbations
-from scgim.get._tables import regulators_of, warn_of_absent
+from scgim.get._tables import regulators_of
 from scgim.pl import _style
 
 if TYPE_CHECKING:
@@ -71,7 +71,6 @@ def drug_similarity(
     --------
     >>> scgim.pl.drug_similarity(adata)
     """
-    warn_of_absent(adata, key)
     space = perturbations(adata, key=key)
     found = regulators_of(adata, key)
     effects = np.hstack([np.asarray(space.X, dtype=float), found.probability * found.activity])  # (P, G + T)

@@ -259,6 +259,30 @@ def test_counterfactual_cells_move_by_the_change_of_the_mean_and_back(model: GIM
         model.counterfactual(control[:, :3], treated)
 
 
+def test_errors_name_the_cells_or_the_table_that_was_given(model: GIM, screen: ad.AnnData) -> None:
+    cells, candidates = screen[screen.obs["drug"] != "DMSO"].copy(), ASKED.assign(dose=-1.0)
+    calls = (
+        lambda: model.counterfactual(cells, ASKED.iloc[:1]),
+        lambda: model.intervene(cells, shift={model.genes[0]: 1.0}),
+    )
+    for values, error, what in (
+        (-1.0, ValueError, "column 'dose' is negative"),
+        ("1 uM", TypeError, r"expected numbers.*adata.obs\['dose'\].*encode_doses"),
+    ):
+        cells.obs["dose"] = values
+        for call in calls:
+            with pytest.raises(error, match=f"^adata: {what}"):
+                call()
+    with pytest.raises(ValueError, match="^candidates: column 'dose' is negative"):
+        model.suggest_experiments(candidates)
+    with pytest.raises(
+        TypeError, match=r"^perturbations: expected numbers.*perturbations\['dose'\].*numbers of the unit of the fit"
+    ):
+        model.predict(ASKED.assign(dose="1 uM"))
+    with pytest.raises(ValueError, match="^population: column 'dose' is negative"):
+        model.intervene(shift={model.genes[0]: 1.0}, population={"drug": ASKED["drug"].iloc[0], "dose": -1.0})
+
+
 def test_both_stages_take_covariates_out(screens: Callable[..., ad.AnnData], tmp_path: Path) -> None:
     """The search and Lightning see the same adjusted cells; the history holds both; the model saves and loads."""
     adata = screens(batches=("b1", "b2"), n_cells=8)

@@ -14,6 +14,7 @@ from scgim._core.mechanisms.total import covariance, total_effects
 from scgim._core.posterior.information import entropy, information, states
 from scgim.model._asking.operated import KnownLayer
 from scgim.model._prediction.request import make_request, read_new_features
+from scgim.model._reading.columns import table_of
 
 if TYPE_CHECKING:
     from scgim.model._prediction.components import Components
@@ -104,7 +105,7 @@ class ExperimentsMixin:
         rng, data = np.random.default_rng(rng), predictor.data
         if not len(candidates):
             raise ValueError("candidates: expected at least one row, found none.")
-        request = make_request(candidates, data, self.adjustment_)  # type: ignore[attr-defined]
+        request = make_request(candidates, data, self.adjustment_, table_of("candidates"))  # type: ignore[attr-defined]
         components = predictor.components(request, read_new_features(features, data, request))
         pairs, design = Pairs.of(predictor), data.design
         n_control = float(design.n_cells[design.control].sum())

@@ -12,7 +12,7 @@ import pandas as pd
 from scgim._core.arrays import dense
 from scgim.model._prediction.counterfactual import distinct, genes_in_order
 from scgim.model._prediction.request import Request, make_request
-from scgim.model._reading.columns import read_columns
+from scgim.model._reading.columns import CELLS, read_columns, table_of
 from scgim.model._reading.expression import iterate
 from scgim.model._reading.spec import Spec
 
@@ -57,10 +57,7 @@ def ask_for(
         if column not in row and row[drug] != spec.control:
             raise KeyError(f"{argument}: {column!r} is missing; name the dose of {row[drug]!r}.")
         row.setdefault(column, 0.0)
-    try:
-        request = make_request(pd.DataFrame([row]), predictor.data, adjustment)
-    except (ValueError, KeyError, TypeError) as error:
-        raise type(error)(str(error.args[0]).replace("perturbations", argument)) from None
+    request = make_request(pd.DataFrame([row]), predictor.data, adjustment, table_of(argument))
     unknown = request.drugs[len(predictor.fit.drugs) :]
     if unknown:
         raise KeyError(
@@ -136,7 +133,7 @@ def read_cells(predictor: Predictor, adjustment: Adjustment | None, adata: Any, 
     data = predictor.data
     column = genes_in_order(adata, predictor)
     frame = read_columns(adata, data.spec)[chosen].reset_index(drop=True)
-    factual = make_request(frame, data, adjustment)
+    factual = make_request(frame, data, adjustment, CELLS)
     unknown = factual.drugs[len(predictor.fit.drugs) :]
     if unknown:
         raise ValueError(

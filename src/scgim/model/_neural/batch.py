@@ -30,6 +30,8 @@ MOST_EXPLAINED = 0.999
 """Share of a variance that a regression explains at the most, so that its logarithm stays finite."""
 NO_VARIANCE = 1e-9
 """Sums of squares below this are of a constant; of standardised cells."""
+BLOCK = 100
+"""Genes whose basis functions are in memory together."""
 RIDGE = 1e-3
 """Of regressions on basis functions, as a share of their mean square: collinear functions do not blow up."""
 
@@ -239,19 +241,19 @@ def _centre(cells: Sample, values: torch.Tensor) -> torch.Tensor:
     return values - (cells.sums(values) / n).to(values.dtype)[cells.context.cpu()]
 
 
-def _additive_gains(cells: Sample, batch: Batch, block: int = 100) -> np.ndarray:
+def _additive_gains(cells: Sample, batch: Batch) -> np.ndarray:
     """What a regression of each residual on the basis functions of each gene would gain, ``(G, G)`` nats, [parent, gene]."""
     residual = _centre(cells, batch.residual.cpu()).double()
     total, z = residual.square().sum(0).clamp(min=NO_VARIANCE), cells.inputs.cpu()
     gain = np.zeros((z.shape[1], z.shape[1]))
-    for start in range(0, z.shape[1], block):
-        f = torch.as_tensor(Additive().functions(z[:, start : start + block].numpy()))  # (n, g, B)
+    for start in range(0, z.shape[1], BLOCK):
+        f = torch.as_tensor(Additive().functions(z[:, start : start + BLOCK].numpy()))  # (n, g, B)
         f = _centre(cells, f.flatten(1)).double().reshape(f.shape)
         gram = torch.einsum("ngb,ngc->gbc", f, f)
         right = (f.flatten(1).T @ residual).reshape(f.shape[1], f.shape[2], -1)  # (g, B, G)
         ridge = RIDGE * gram.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] * torch.eye(f.shape[2])
         share = (right * torch.linalg.solve(gram + ridge, right)).sum(1) / total  # (g, G)
-        gain[start : start + block] = _gain(len(z), share.numpy())
+        gain[start : start + BLOCK] = _gain(len(z), share.numpy())
     return gain
 
 

@@ -16,7 +16,7 @@ from scgim._core.kinds.cells import mean_cells, propagate
 from scgim._core.mechanisms.total import variance
 from scgim.model._prediction.predictor import Predictor
 from scgim.model._prediction.request import Request, make_request, read_new_features
-from scgim.model._reading.columns import read_columns
+from scgim.model._reading.columns import CELLS, read_columns
 from scgim.model._reading.expression import gene_names, iterate
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def counterfactual_cells(
         raise TypeError(f"adata: expected AnnData, found {type(adata).__name__}.")
     column = genes_in_order(adata, predictor)
     frame = read_columns(adata, data.spec)
-    factual = make_request(frame, data, adjustment)
+    factual = make_request(frame, data, adjustment, CELLS)
     unknown = factual.drugs[len(predictor.fit.drugs) :]
     if unknown:
         raise ValueError(

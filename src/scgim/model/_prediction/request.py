@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from scgim._checks import did_you_mean
 from scgim._keys import RESULTS
 from scgim._warnings import warn_user
 from scgim.model._reading.cells import Adjustment
-from scgim.model._reading.columns import read_numbers
+from scgim.model._reading.columns import Source, read_numbers, table_of
 from scgim.model._study.contexts import as_labels, encode_rows
 from scgim.model._study.features import Features, drug_table, numeric_table
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 FAR = 10.0
 """Times outside the measured doses of a drug from which on a dose is extrapolated far, or in another unit."""
 
+ASKED = table_of("perturbations")
+
 
 @dataclass(frozen=True)
 class Request:
@@ -37,15 +39,23 @@ class Request:
     group: np.ndarray  # (m, C) weight of each baseline group, 1 for one group unless covariates were left out
     offset: np.ndarray | None  # (m, G) effect of continuous covariates, or None
     size: np.ndarray | None = None  # (m,) size factors of the cells to predict, or None
+    source: Source = ASKED  # where the rows are from, which errors name
 
     def rows(self, index: np.ndarray | slice) -> Request:
         """Some of the rows."""
         offset = None if self.offset is None else self.offset[index]
         size = None if self.size is None else self.size[index]
-        return Request(self.table.iloc[index], self.drugs, self.dose[index], self.group[index], offset, size)
+        return replace(
+            self,
+            table=self.table.iloc[index],
+            dose=self.dose[index],
+            group=self.group[index],
+            offset=offset,
+            size=size,
+        )
 
 
-def _group_weights(frame: pd.DataFrame, data: Study) -> np.ndarray:
+def _group_weights(frame: pd.DataFrame, data: Study, source: Source) -> np.ndarray:
     """Weights ``(m, C)`` of the groups that agree with the given covariates, by their numbers of training cells."""
     groups, design = data.groups, data.design
     size = np.bincount(design.group, weights=design.n_cells, minlength=len(design.group_names))
@@ -53,11 +63,11 @@ def _group_weights(frame: pd.DataFrame, data: Study) -> np.ndarray:
     for column in data.spec.covariates:
         if column not in frame:
             continue
-        labels, known = as_labels(frame[column], f"perturbations[{column!r}]"), groups[column].to_numpy()
+        labels, known = as_labels(frame[column], data.spec.arguments[column], source), groups[column].to_numpy()
         unknown = sorted(set(labels) - set(known))
         if unknown:
             raise ValueError(
-                f"perturbations: {column!r} is {unknown[0]!r}, which the model has no baseline for; "
+                f"{source.argument}: {column!r} is {unknown[0]!r}, which the model has no baseline for; "
                 f"choose from {sorted(set(known))}."
             )
         agree &= labels[:, None] == known[None, :]
@@ -67,13 +77,13 @@ def _group_weights(frame: pd.DataFrame, data: Study) -> np.ndarray:
             frame.loc[:, [c for c in data.spec.covariates if c in frame]].iloc[int(np.flatnonzero(empty)[0])].to_dict()
         )
         raise ValueError(
-            f"perturbations: no training cells have {row} together; choose from {list(design.group_names)[:20]}."
+            f"{source.argument}: no training cells have {row} together; choose from {list(design.group_names)[:20]}."
         )
     weight = agree * size
     return weight / weight.sum(axis=1, keepdims=True)
 
 
-def make_request(perturbations: Any, data: Study, adjustment: Adjustment | None) -> Request:
+def make_request(perturbations: Any, data: Study, adjustment: Adjustment | None, source: Source = ASKED) -> Request:
     """Encode a table of perturbations.
 
     Parameters
@@ -85,6 +95,8 @@ def make_request(perturbations: Any, data: Study, adjustment: Adjustment | None)
         What was registered.
     adjustment
         Effect of continuous covariates; those left out are at their mean.
+    source
+        Where the rows are from, which errors name.
 
     Raises
     ------
@@ -94,34 +106,35 @@ def make_request(perturbations: Any, data: Study, adjustment: Adjustment | None)
     if not isinstance(perturbations, pd.DataFrame):
         example = ", ".join(f"{c!r}: [...]" for c in spec.perturbation + spec.dose)
         raise TypeError(
-            f"perturbations: expected a DataFrame, found {type(perturbations).__name__}; "
+            f"{source.argument}: expected a DataFrame, found {type(perturbations).__name__}; "
             f"for example pandas.DataFrame({{{example}}})."
         )
     if len(perturbations) == 0:
-        raise ValueError("perturbations: expected at least one row, found none.")
+        raise ValueError(f"{source.argument}: expected at least one row, found none.")
     for column in spec.perturbation + spec.dose:
         if column not in perturbations:
             raise KeyError(
-                f"perturbations: column {column!r} is missing; the model needs {list(spec.perturbation + spec.dose)} "
+                f"{source.argument}: column {column!r} is missing; the model needs {list(spec.perturbation + spec.dose)} "
                 f"and found {list(perturbations.columns)}. Put {spec.control!r} where there is no drug."
             )
-    _warn_of_ignored(perturbations, spec)
+    _warn_of_ignored(perturbations, spec, source)
     frame = perturbations.reset_index(drop=True)
-    rows = encode_rows(frame, spec, data.design.drugs, argument="perturbations")
-    group = _group_weights(frame, data)
+    rows = encode_rows(frame, spec, data.design.drugs, source=source)
+    group = _group_weights(frame, data, source)
     given = [c for c in spec.continuous if c in frame]
     offset = None
     if adjustment is not None and given:
         values = np.tile(adjustment.mean, (len(frame), 1))
         for column in given:
-            values[:, spec.continuous.index(column)] = read_numbers(frame[column], "perturbations")
+            values[:, spec.continuous.index(column)] = read_numbers(frame[column], spec.arguments[column], source)
         if not np.isfinite(values).all():
-            raise ValueError(f"perturbations: columns {given} hold missing or infinite values.")
+            raise ValueError(f"{source.argument}: columns {given} hold missing or infinite values.")
         offset = adjustment.effect(values)
-    return Request(_asked(frame, data), rows.drugs, rows.matrix(), group, offset, _sizes(frame, data))
+    table, sizes = _asked(frame, data, source), _sizes(frame, data, source)
+    return Request(table, rows.drugs, rows.matrix(), group, offset, sizes, source)
 
 
-def _warn_of_ignored(perturbations: pd.DataFrame, spec: Spec) -> None:
+def _warn_of_ignored(perturbations: pd.DataFrame, spec: Spec, source: Source) -> None:
     """Name columns that are not registered and spelled like one that could have been given and is not there."""
     known = {*spec.arguments, *RESULTS}
     strange = [str(column) for column in perturbations if column not in known]
@@ -129,13 +142,13 @@ def _warn_of_ignored(perturbations: pd.DataFrame, spec: Spec) -> None:
     near = next(filter(None, (did_you_mean(column, absent) for column in strange)), "")
     if near:
         warn_user(
-            f"perturbations: column(s) {strange[:5]} are not of the fit and are ignored{near}; column(s) "
+            f"{source.argument}: column(s) {strange[:5]} are not of the fit and are ignored{near}; column(s) "
             f"{absent} are left out, so predictions are means over their training values."
         )
     doses = [column for column in strange if "dose" in column.casefold()]
     if doses and not spec.dose:
         warn_user(
-            f"perturbations: column {doses[0]!r} is ignored, as the model was fitted without doses; to predict doses, fit with dose_key."
+            f"{source.argument}: column {doses[0]!r} is ignored, as the model was fitted without doses; to predict doses, fit with dose_key."
         )
 
 
@@ -148,36 +161,38 @@ def warn_of_far_doses(request: Request, design: Design) -> None:
         far = asked[(asked > FAR * high) | ((asked > 0) & (FAR * asked < low))]
         if len(far):
             warn_user(
-                f"perturbations: dose {far[0]:g} of {drug!r} is more than {FAR:g} times outside those measured, {low:g} to {high:g}. Is it in "
+                f"{request.source.argument}: dose {far[0]:g} of {drug!r} is more than {FAR:g} times outside those measured, {low:g} to {high:g}. Is it in "
                 "the unit of the fit? Predictions far outside are guesses."
             )
             return
 
 
-def _sizes(frame: pd.DataFrame, data: Study) -> np.ndarray | None:
+def _sizes(frame: pd.DataFrame, data: Study, source: Source) -> np.ndarray | None:
     """Size factors ``(m,)`` that were asked for, under the registered name."""
     column = data.spec.size_factor
     if column is None or column not in frame:
         return None
-    values = read_numbers(frame[column], "perturbations")
+    values = read_numbers(frame[column], data.spec.arguments[column], source)
     if not (np.isfinite(values) & (values > 0)).all():
         raise ValueError(
-            f"perturbations: expected positive size factors in column {column!r}, found others; leave it out "
+            f"{source.argument}: expected positive size factors in column {column!r}, found others; leave it out "
             "to draw those of control cells."
         )
     return values
 
 
-def _asked(frame: pd.DataFrame, data: Study) -> pd.DataFrame:
+def _asked(frame: pd.DataFrame, data: Study, source: Source) -> pd.DataFrame:
     """The registered columns of the request: drugs and covariates as str, doses as float and 0 for control."""
     spec, out = data.spec, pd.DataFrame(index=frame.index)
     for column in spec.perturbation:
-        out[column] = as_labels(frame[column], "perturbations")
+        out[column] = as_labels(frame[column], spec.arguments[column], source, drugs=True)
     for column, name in zip(spec.dose, spec.perturbation, strict=False):
-        out[column] = np.where(out[name] == spec.control, 0.0, read_numbers(frame[column], "perturbations"))
+        out[column] = np.where(
+            out[name] == spec.control, 0.0, read_numbers(frame[column], spec.arguments[column], source)
+        )
     for column in spec.covariates:
         if column in frame:
-            out[column] = as_labels(frame[column], f"perturbations[{column!r}]")
+            out[column] = as_labels(frame[column], spec.arguments[column], source)
     for column in spec.continuous:
         if column in frame:
             out[column] = frame[column].to_numpy(dtype=float)
@@ -243,7 +258,7 @@ def read_new_features(features: Any, data: Study, request: Request) -> np.ndarra
     if data.features is None:
         if unknown:
             raise KeyError(
-                f"perturbations: drug {unknown[0]!r} was not in the training data, and the model was set up without "
+                f"{request.source.argument}: drug {unknown[0]!r} was not in the training data, and the model was set up without "
                 f"features{did_you_mean(unknown[0], known)}. Known drugs: {list(known)[:10]}. "
                 + (
                     "A combination takes several columns, see scgim.pp.split_combinations."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,30 @@ from scgim.model._reading.spec import Spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where rows with the registered columns come from, as errors name it."""
+
+    argument: str | None  # what the user passed; None: that through which each column was registered
+    table: str  # what holds the columns
+    units: str  # what mends doses that are text, of `{column}`
+
+    def name(self, registered: str) -> str:
+        """What errors name of a column that was registered through this argument."""
+        return self.argument or registered
+
+
+SET_UP = Source(None, "adata.obs", "Doses with units are read by scgim.pp.encode_doses(adata, {column!r}, unit=...).")
+"""Cells that are registered."""
+CELLS = Source("adata", SET_UP.table, SET_UP.units)
+"""Cells that are given to a model."""
+
+
+def table_of(argument: str) -> Source:
+    """A table of what a model is asked for."""
+    return Source(argument, argument, "Write doses as numbers of the unit of the fit.")
 
 
 def _missing(argument: str, key: str, place: str, found: Iterable[str]) -> KeyError:
@@ -87,8 +112,21 @@ def read_columns(data: Any, spec: Spec) -> pd.DataFrame:
     return pd.DataFrame({key: column.array for key, column in columns.items()}, index=range(data.n_obs))
 
 
-def read_numbers(column: pd.Series, argument: str = "dose_key") -> np.ndarray:
+def read_numbers(
+    column: pd.Series, argument: str = "dose_key", source: Source = SET_UP, *, doses: bool = False
+) -> np.ndarray:
     """Numbers as float64 ``(N,)``, NaN where missing; categories of numbers are read as numbers.
+
+    Parameters
+    ----------
+    column
+        One value a row.
+    argument
+        Through which the column was registered.
+    source
+        Where it is from.
+    doses
+        Whether they are doses, which errors say how to read.
 
     Raises
     ------
@@ -108,17 +146,11 @@ def read_numbers(column: pd.Series, argument: str = "dose_key") -> np.ndarray:
         numeric = pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
     if not numeric:
         example = next((v for v in column if isinstance(v, str)), column.iloc[0] if len(column) else None)
-        asked = argument == "perturbations"
-        table = "perturbations" if asked else "adata.obs"
-        with_units = (
-            " Write doses as numbers of the unit of the fit."
-            if asked
-            else f" Doses with units are read by scgim.pp.encode_doses(adata, {column.name!r}, unit=...)."
-        )
+        table, units = source.table, f" {source.units.format(column=column.name)}" if doses else ""
         raise TypeError(
-            f"{argument}: expected numbers in column {column.name!r}, found {example!r} (dtype {column.dtype}). "
+            f"{source.name(argument)}: expected numbers in column {column.name!r}, found {example!r} (dtype {column.dtype}). "
             f"Convert it first: {table}[{column.name!r}] = pandas.to_numeric({table}[{column.name!r}])."
-            f"{with_units if asked or argument == 'dose_key' else ''}"
+            f"{units}"
         )
     dose = np.asarray(values.to_numpy(dtype="float64", na_value=np.nan))
     if values.dtype in (np.float32, np.float16):  # 0.1 stored as float32 is meant as 0.1

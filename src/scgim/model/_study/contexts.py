@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from scgim._core.design import Design
-from scgim.model._reading.columns import read_numbers
+from scgim.model._reading.columns import CELLS, SET_UP, Source, read_numbers
 from scgim.model._reading.spec import Spec
 
 ABSENT = -1
@@ -35,8 +35,19 @@ class Rows:
         return out
 
 
-def as_labels(column: pd.Series, argument: str) -> np.ndarray:
+def as_labels(column: pd.Series, argument: str, source: Source = SET_UP, *, drugs: bool = False) -> np.ndarray:
     """Values of a column as an object array of str.
+
+    Parameters
+    ----------
+    column
+        One value a row.
+    argument
+        Through which the column was registered.
+    source
+        Where it is from.
+    drugs
+        Whether it holds drugs, so that the control label may stand where there is none.
 
     Raises
     ------
@@ -45,20 +56,22 @@ def as_labels(column: pd.Series, argument: str) -> np.ndarray:
     """
     missing = column.isna().to_numpy()
     if missing.any():
-        table = "perturbations" if argument == "perturbations" else "adata.obs"
+        table = source.table
         mend = (
             f"fill it with the control label where no drug was given: {table}[{column.name!r}] = "
             f"{table}[{column.name!r}].astype(object).fillna(control)"
-            if argument in ("perturbation_key", "perturbations")
+            if drugs
             else "drop those rows or give them a label"
         )
-        raise ValueError(f"{argument}: column {column.name!r} is missing in {missing.sum()} row(s); {mend}.")
+        raise ValueError(
+            f"{source.name(argument)}: column {column.name!r} is missing in {missing.sum()} row(s); {mend}."
+        )
     codes, levels = pd.factorize(column)
     return np.array([str(level) for level in levels], dtype=object)[codes]
 
 
 def encode_rows(
-    frame: pd.DataFrame, spec: Spec, drugs: tuple[str, ...] | None = None, *, argument: str | None = None
+    frame: pd.DataFrame, spec: Spec, drugs: tuple[str, ...] | None = None, *, source: Source = SET_UP
 ) -> Rows:
     """Canonical drugs and doses of each row.
 
@@ -70,16 +83,16 @@ def encode_rows(
         What was registered.
     drugs
         Known drugs; drugs beyond them are appended, sorted by name. None: all drugs, sorted.
-    argument
-        What errors name; by default the one through which the column was registered.
+    source
+        Where the rows are from, which errors name.
 
     Raises
     ------
     ValueError, TypeError
         A label or dose is missing, a drug occurs twice in a row, a dose is negative, infinite, or 0 for a drug.
     """
-    of_drugs, of_doses = argument or "perturbation_key", argument or "dose_key"
-    labels = np.column_stack([as_labels(frame[c], of_drugs) for c in spec.perturbation])  # (n, P)
+    parts = [as_labels(frame[c], "perturbation_key", source, drugs=True) for c in spec.perturbation]
+    labels = np.column_stack(parts)  # (n, P)
     known = drugs or ()
     new = sorted(set(labels.ravel()) - set(known) - {spec.control})
     drugs = (*known, *new)
@@ -87,7 +100,7 @@ def encode_rows(
     flat, levels = pd.factorize(labels.ravel())
     codes = np.array([code[level] for level in levels], dtype=np.int64)[flat].reshape(labels.shape)
     absent = codes == len(drugs)
-    dose = _doses(frame, spec, labels, absent, of_doses)
+    dose = _doses(frame, spec, labels, absent, source)
     rank = np.argsort(np.argsort(np.array(drugs, dtype=object), kind="stable")) if drugs else np.zeros(0, np.int64)
     order = np.argsort(np.append(rank, len(drugs))[codes], axis=1, kind="stable")  # by name, absent last
     codes, dose, absent = (np.take_along_axis(a, order, axis=1) for a in (codes, dose, absent))
@@ -95,17 +108,17 @@ def encode_rows(
     if twice.any():
         row, slot = np.argwhere(twice)[0]
         raise ValueError(
-            f"{of_drugs}: {drugs[codes[row, slot]]!r} is named twice in one row ({twice.any(axis=1).sum()} row(s)). "
+            f"{source.name('perturbation_key')}: {drugs[codes[row, slot]]!r} is named twice in one row ({twice.any(axis=1).sum()} row(s)). "
             f"Name it once, with its total dose, and put the control label {spec.control!r} into the other column."
         )
     return Rows(drugs, np.where(absent, ABSENT, codes), np.where(absent, 0.0, dose))
 
 
-def _doses(frame: pd.DataFrame, spec: Spec, labels: np.ndarray, absent: np.ndarray, argument: str) -> np.ndarray:
+def _doses(frame: pd.DataFrame, spec: Spec, labels: np.ndarray, absent: np.ndarray, source: Source) -> np.ndarray:
     """Checked doses ``(n, P)`` in the user's unit; those of absent drugs are not looked at."""
     if not spec.dose:
         return np.ones(labels.shape)
-    dose = np.column_stack([read_numbers(frame[c], argument) for c in spec.dose])
+    dose = np.column_stack([read_numbers(frame[c], "dose_key", source, doses=True) for c in spec.dose])
     for p, column in enumerate(spec.dose):
         values, drug = dose[~absent[:, p], p], labels[~absent[:, p], p]
         for wrong, what, mend in (
@@ -116,7 +129,7 @@ def _doses(frame: pd.DataFrame, spec: Spec, labels: np.ndarray, absent: np.ndarr
         ):
             if wrong.any():
                 raise ValueError(
-                    f"{argument}: column {column!r} is {what} in {wrong.sum()} row(s), such as of {drug[wrong][0]!r}, "
+                    f"{source.name('dose_key')}: column {column!r} is {what} in {wrong.sum()} row(s), such as of {drug[wrong][0]!r}, "
                     f"expected a positive dose. {mend}."
                 )
     return dose
@@ -152,11 +165,11 @@ class Contexts:
         return list(self.table.drop(columns="n_cells").itertuples(index=False, name=None))
 
 
-def _group(frame: pd.DataFrame, spec: Spec) -> tuple[np.ndarray, pd.DataFrame, tuple[str, ...]]:
+def _group(frame: pd.DataFrame, spec: Spec, source: Source) -> tuple[np.ndarray, pd.DataFrame, tuple[str, ...]]:
     """Baseline group of each cell, the groups' covariate values, and names to show."""
     if not spec.covariates:
         return np.zeros(len(frame), np.int64), pd.DataFrame(index=[0]), ("all",)
-    labels = pd.DataFrame({c: as_labels(frame[c], spec.arguments[c]) for c in spec.covariates})
+    labels = pd.DataFrame({c: as_labels(frame[c], spec.arguments[c], source) for c in spec.covariates})
     grouped = labels.groupby(list(spec.covariates), sort=True)
     index = grouped.ngroup().to_numpy()
     groups = labels.iloc[np.unique(index, return_index=True)[1]].reset_index(drop=True)
@@ -164,7 +177,7 @@ def _group(frame: pd.DataFrame, spec: Spec) -> tuple[np.ndarray, pd.DataFrame, t
     return index, groups, names
 
 
-def derive_contexts(frame: pd.DataFrame, spec: Spec) -> Contexts:
+def derive_contexts(frame: pd.DataFrame, spec: Spec, source: Source = SET_UP) -> Contexts:
     """Contexts of the cells described by `frame`; independent of the order of cells and of drugs in a row.
 
     Contexts are sorted: controls first, then by drug, dose and covariates.
@@ -174,8 +187,8 @@ def derive_contexts(frame: pd.DataFrame, spec: Spec) -> Contexts:
     ValueError, TypeError
         See `encode_rows`; or a covariate is missing.
     """
-    rows = encode_rows(frame, spec)
-    group, groups, names = _group(frame, spec)
+    rows = encode_rows(frame, spec, source=source)
+    group, groups, names = _group(frame, spec, source)
     # combinations come after the single drugs, by the number of drugs
     keys = pd.DataFrame(np.column_stack([(rows.codes != ABSENT).sum(axis=1), rows.codes, rows.dose, group]))
     grouped = keys.groupby(list(keys.columns), sort=True)
@@ -203,7 +216,7 @@ def match_contexts(frame: pd.DataFrame, spec: Spec, source: Contexts) -> np.ndar
     ValueError
         A context of the cells is not among those of `source`.
     """
-    new = derive_contexts(frame, spec)
+    new = derive_contexts(frame, spec, CELLS)
     position = {key: k for k, key in enumerate(source.keys())}
     unknown = [key for key in new.keys() if key not in position]
     if unknown:

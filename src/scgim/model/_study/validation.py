@@ -94,7 +94,7 @@ def check_control(frame: pd.DataFrame, spec: Spec) -> None:
     untreated = np.ones(len(frame), bool)
     found: set[str] = set()
     for column in spec.perturbation:
-        labels = as_labels(frame[column], "perturbation_key")
+        labels = as_labels(frame[column], "perturbation_key", drugs=True)
         untreated &= labels == spec.control
         found |= set(labels)
     if not untreated.any():
@@ -108,8 +108,8 @@ def check_control(frame: pd.DataFrame, spec: Spec) -> None:
             + f"; found {sorted(found)[:10]}{did_you_mean(spec.control, found)}. A causal model needs untreated cells; name their label."
         )
     for name, dose in zip(spec.perturbation, spec.dose, strict=False):
-        absent = as_labels(frame[name], "perturbation_key") == spec.control
-        given = np.nan_to_num(read_numbers(frame[dose])[absent]) != 0
+        absent = as_labels(frame[name], "perturbation_key", drugs=True) == spec.control
+        given = np.nan_to_num(read_numbers(frame[dose], doses=True)[absent]) != 0
         if given.any():
             warn_user(
                 f"dose_key: column {dose!r} is not 0 in {given.sum()} row(s) labelled {spec.control!r}; "

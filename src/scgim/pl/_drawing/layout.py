@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 WIDEST = 14.0  # row of connected parts, in widths of a node
+ROUNDS = 60  # of moving nodes to the mean of their neighbours
 DUMMY = 0.3  # width of the way that an edge takes between nodes, in widths of a node
 
 
@@ -273,7 +274,7 @@ def _swap(rows: list[list], below: dict, fewest: int) -> None:
                     row[p], row[p + 1] = row[p + 1], row[p]
 
 
-def _coordinates(rows: list[list], links: list[tuple], rounds: int = 60) -> dict:
+def _coordinates(rows: list[list], links: list[tuple]) -> dict:
     """X of every node: near the mean of its neighbours, one unit apart (dummies 0.45), order kept."""
     above, below = _neighbours(rows, links)
     dummy = {node: isinstance(node, tuple) for row in rows for node in row}
@@ -282,7 +283,7 @@ def _coordinates(rows: list[list], links: list[tuple], rounds: int = 60) -> dict
         gaps = _gaps(row)
         for node, place in zip(row, gaps - gaps[-1] / 2, strict=True):
             x[node] = float(place)
-    for step in range(rounds):
+    for step in range(ROUNDS):
         for row in rows if step % 2 == 0 else rows[::-1]:
             wish = []
             for node in row:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +10,16 @@ import pandas as pd
 
 from scgim._warnings import warn_user
 from scgim.model._reading.cells import Cells, Transform
-from scgim.model._reading.columns import read_columns
+from scgim.model._reading.columns import CELLS, read_columns
 from scgim.model._reading.expression import gene_names
 from scgim.model._study.contexts import derive_contexts, encode_rows
 from scgim.tl._evaluation.moments import ContextCells, collect
 
 if TYPE_CHECKING:
     from scgim.model import GIM
+
+HELD_OUT = replace(CELLS, argument="adata_test", table="adata_test.obs")
+"""What errors name of the cells given."""
 
 
 @dataclass
@@ -83,7 +86,7 @@ def read_test(
         raise ValueError(
             "adata_test: expected the genes of the training data in their order; use adata_test[:, model.genes]."
         )
-    contexts = derive_contexts(frame, spec)
+    contexts = derive_contexts(frame, spec, HELD_OUT)
     adjustment = model.adjustment_
     values = None if adjustment is None else frame[list(spec.continuous)].to_numpy(float)
     held = Cells(data, spec, contexts.index, adjustment, values, transform)
@@ -97,7 +100,7 @@ def read_test(
     absent = sorted({str(tuple(row)) for row in names if tuple(row) not in known})
     if absent:
         raise ValueError(f"adata_test: batch or covariates {absent[:5]} were not in the training data.")
-    rows = encode_rows(table, spec, study.design.drugs)
+    rows = encode_rows(table, spec, study.design.drugs, source=HELD_OUT)
     first = np.unique(contexts.index, return_index=True)[1][perturbed]
     group = np.array([known[tuple(row)] for row in names])
     test = Test(table, group, rows.matrix(), rows.drugs, first, cells.part(perturbed))
