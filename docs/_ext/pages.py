@@ -15,6 +15,27 @@ NAMESPACES = ("pp", "tl", "get", "pl", "model", "datasets", "metrics")
 MAX_ROWS = 80
 """Longer tables stay in their files."""
 
+SHOWN = {
+    "targets_altered": {
+        "what": "alteration",
+        "screens": "screens",
+        "mrr": "mean reciprocal rank",
+        "best_simple": "best simple score",
+        "calls_0.9": "calls",
+        "precision": "of them known targets",
+    },
+    "targets_foreign": {
+        "case": "simulator",
+        "targets": "targets",
+        "calls_0.9": "calls",
+        "true_0.9": "of them true",
+        "found_0.9": "targets called",
+        "mrr_scgim": "mean reciprocal rank",
+        "mrr_welch": "that of Welch's test",
+    },
+}
+"""Columns of single tables that pages show, with their headings; all columns of other tables."""
+
 
 def write(docs: Path, root: Path) -> None:
     """Write the generated parts below ``docs/_include``."""
@@ -98,7 +119,16 @@ def single_tables(folder: Path, out: Path) -> None:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))
         if 2 <= len(rows) <= MAX_ROWS + 1:
-            (out / f"{path.parts[-3]}_{path.stem}.md").write_text(table(rows) + "\n", encoding="utf-8")
+            name = f"{path.parts[-3]}_{path.stem}"
+            (out / f"{name}.md").write_text(table(shown(rows, SHOWN.get(name))) + "\n", encoding="utf-8")
+
+
+def shown(rows: list[list[str]], headings: dict[str, str] | None) -> list[list[str]]:
+    """Some columns of a table under other headings; all of them as they are for None."""
+    if headings is None:
+        return rows
+    places = [rows[0].index(column) for column in headings]
+    return [list(headings.values()), *([row[place] for place in places] for row in rows[1:])]
 
 
 def commands(folder: Path) -> str:
