@@ -14,6 +14,8 @@ NAMESPACES = ("pp", "tl", "get", "pl", "model", "datasets", "metrics")
 """Pages of the reference, in their order."""
 MAX_ROWS = 80
 """Longer tables stay in their files."""
+OPEN_ROWS = 24
+"""Longer tables, and those of former versions, are closed until a reader opens them."""
 
 SHOWN = {
     "targets_altered": {
@@ -101,15 +103,29 @@ def own_members(fullname: str) -> list[tuple[str, str]]:
 
 
 def benchmarks(folder: Path, out: Path) -> str:
-    """One section for each folder of ``benchmarks``: its commands, then its tables and pictures."""
-    sections = []
+    """A list of the sections; then one for each folder of ``benchmarks``: its commands, its tables and pictures."""
+    sections, listed = [], ["| section | what is asked |", "| --- | --- |"]
     for part in sorted(path for path in folder.glob("[!._]*") if path.is_dir()) if folder.is_dir() else []:
         found = [text for path in sorted((part / "tables").glob("*.csv")) if (text := result(path, folder, out))]
         if found:
-            sections += [f"## {title(part.name)}", note(part / "README.md"), commands(part), *found]
+            name, about = heading(part / "README.md", title(part.name)), note(part / "README.md")
+            anchor = re.sub(r"[^\w\- ]", "", name).lower().replace(" ", "-")
+            listed.append(f"| [{name}](#{anchor}) | {first_sentence(about)} |")
+            sections += [f"## {name}", about, commands(part), *found]
     if not sections:
         return "This build was made from a checkout without result tables.\n"
-    return "\n\n".join(section for section in sections if section) + "\n"
+    return "\n\n".join(["\n".join(listed), *(section for section in sections if section)]) + "\n"
+
+
+def heading(path: Path, other: str) -> str:
+    """The heading of a README, or another one where there is none."""
+    first = path.read_text(encoding="utf-8").partition("\n")[0] if path.is_file() else ""
+    return first.removeprefix("# ") if first.startswith("# ") else other
+
+
+def first_sentence(text: str) -> str:
+    """Of a paragraph, in one line."""
+    return re.split(r"(?<=[\w)`]{3}[.?:]) ", " ".join(text.partition("\n\n")[0].split()))[0].rstrip(":") if text else ""
 
 
 def single_tables(folder: Path, out: Path) -> None:
@@ -148,7 +164,9 @@ def result(path: Path, folder: Path, out: Path) -> str:
     if not 2 <= len(rows) <= MAX_ROWS + 1:
         return ""
     relative = path.relative_to(folder).as_posix()
-    parts = [f"### {title(path.stem)}", note(path.with_suffix(".md")), table(rows), f"From `benchmarks/{relative}`."]
+    shut = len(rows) > OPEN_ROWS + 1 or path.stem.endswith("_before")
+    body = f":::{{dropdown}} {len(rows) - 1} rows\n{table(rows)}\n:::" if shut else table(rows)
+    parts = [f"### {title(path.stem)}", note(path.with_suffix(".md")), body, f"From `benchmarks/{relative}`."]
     picture = path.with_suffix(".png")
     if picture.is_file():
         copy = Path("_include") / "benchmarks" / picture.relative_to(folder)
