@@ -2,7 +2,8 @@
 
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PACKAGE = str(Path(__file__).parent)
@@ -31,6 +32,14 @@ def warn_user(message: str) -> None:
 
 def _ours(path: str) -> bool:
     return path.startswith(PACKAGE) or any(part in path for part in BETWEEN)
+
+
+@contextmanager
+def quiet_mudata() -> Iterator[None]:
+    """Without what mudata announces of columns that later versions do not pull up: they are read either way."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"From 0\.4 \.update", FutureWarning)
+        yield
 
 
 def warn_of_controls(drugs: Iterable[str], control: str) -> None:

@@ -1,10 +1,14 @@
 """tl.fit on simulated data: recovery, what is written, what is left alone."""
 
+import signal
+import warnings
+
 import anndata as ad
 import mudata as md
 import numpy as np
 import pandas as pd
 import pytest
+from lightning.pytorch.callbacks import Callback
 
 import systems
 from scgim import _keys, datasets, get, metrics, pl, tl
@@ -132,6 +136,33 @@ def test_layer_and_sparse_give_the_same(fitted):
     other.layers["log"] = sparse.csr_matrix(adata.X)
     tl.fit(other, perturbation_key="drug", dose_key="dose", control="control", layer="log", max_epochs=0)
     np.testing.assert_allclose(other.varm["scgim_effect"], adata.varm["scgim_effect"], rtol=1e-3, atol=1e-3)
+
+
+def test_mudata_is_fitted_saved_and_loaded_without_warnings_of_mudata(everything, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mdata = md.MuData({"rna": everything[:, :2].copy(), "protein": everything[:, 2:4].copy()})
+        mdata.obs[["drug", "dose"]] = everything.obs[["drug", "dose"]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        model = tl.fit(mdata, perturbation_key="drug", dose_key="dose", control="control", max_epochs=0)
+        model.save(tmp_path / "m", save_anndata=True)
+        assert GIM.load(tmp_path / "m").genes == model.genes
+
+
+class CtrlC(Callback):
+    """Ctrl-C in the first epoch."""
+
+    def on_train_epoch_end(self, *_):
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_in_training_is_a_keyboard_interrupt_and_leaves_the_object(everything):
+    adata, handler = everything.copy(), signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt, match="broken off"):
+        tl.fit(adata, perturbation_key="drug", dose_key="dose", control="control", max_epochs=3, callbacks=[CtrlC()])
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert not any("scgim" in str(name) for slot in (adata.obs, adata.uns, adata.varm, adata.varp) for name in slot)
 
 
 def test_mudata_is_fitted_like_its_parts_together(fitted, tmp_path, quiet_mudata):

@@ -100,7 +100,7 @@ def _quiet() -> None:
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    for text in (".*zarr v2.*", ".*LeafSpec.*"):
+    for text in (".*zarr v2.*", ".*LeafSpec.*", r"From 0\.4 \.update"):
         warnings.filterwarnings("ignore", message=text)
 
 

@@ -159,6 +159,10 @@ class Training:
                     **trainer,
                 )
                 runner()
+        except SystemExit as end:  # Lightning's answer to Ctrl-C, which would end a script without a word
+            if isinstance(end.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt("training was broken off; no model was made of it.") from None
+            raise
         finally:
             host.module = own
 

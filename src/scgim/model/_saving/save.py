@@ -18,7 +18,7 @@ from scvi.model.base._save_load import _validate_var_names
 
 from scgim._checks import FLAG, PATH, TEXT, count, did_you_mean, or_none
 from scgim._core.state import StateError, pack
-from scgim._warnings import warn_user
+from scgim._warnings import quiet_mudata, warn_user
 from scgim._writing import is_taken, recover, together
 from scgim.model._module.options import check_accelerator
 from scgim.model._saving.archive import DAMAGE, MODEL_FILE, Saved, damaged, read_saved, write_archive
@@ -93,7 +93,8 @@ class SaveMixin(BaseModelClass):
         with together(folder) as stage:
             if save_anndata:
                 name = DATA_FILE["setup_mudata" if hasattr(self.adata, "mod") else "setup_anndata"]
-                self.adata.write(stage / f"{prefix}{name}", **anndata_write_kwargs)
+                with quiet_mudata():
+                    self.adata.write(stage / f"{prefix}{name}", **anndata_write_kwargs)
             write_archive(stage / f"{prefix}{MODEL_FILE}", tree, arrays)
 
     def _saved_state(self) -> dict[str, Any]:
@@ -289,7 +290,8 @@ def _saved_data(path: Path) -> Any:
     import mudata
 
     try:
-        return mudata.read_h5mu(path) if path.suffix == ".h5mu" else anndata.read_h5ad(path)
+        with quiet_mudata():
+            return mudata.read_h5mu(path) if path.suffix == ".h5mu" else anndata.read_h5ad(path)
     except DAMAGE as error:
         raise ValueError(
             f"dir_path: {path} cannot be read ({' '.join(str(error).split())[:200]}); pass adata, or adata=False."

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from scgim._warnings import quiet_mudata
+
 
 def light_copy(data: Any, settings: Mapping[str, Any]) -> Any:
     """A new AnnData or MuData around the same matrices, with what set-up reads and nothing else.
@@ -25,7 +27,8 @@ def light_copy(data: Any, settings: Mapping[str, Any]) -> Any:
         name: _light_anndata(part, settings, layer.get(name) if isinstance(layer, Mapping) else layer)
         for name, part in data.mod.items()
     }
-    light = MuData(parts)
+    with quiet_mudata():
+        light = MuData(parts)
     for column in data.obs.columns:
         light.obs[column] = data.obs[column].to_numpy() if column not in light.obs else light.obs[column]
     _share(data, light, settings)
