@@ -213,7 +213,7 @@ def fit(
     params["perturbation_key"] = as_list(perturbation_key)
     params["dose_key"] = None if dose_key is None else as_list(dose_key)
     write(adata, results_of(model, params), key=key_added)
-    warn_silent(model.fitted)
+    warn_silent(model.fitted, model.design, network=regulators is not None)
     warn_copies(model.fitted)
     return model
 

@@ -1,6 +1,7 @@
 """A screen in which everything moves ends in targets or a warning, never in silence."""
 
 import warnings
+from types import SimpleNamespace
 
 import anndata
 import numpy as np
@@ -8,6 +9,9 @@ import pandas as pd
 import pytest
 
 import scgim
+from scgim._core.design import Design
+from scgim._core.effects import Effects
+from scgim.tl._fitting.silent import warn_silent
 
 N = 600
 
@@ -42,6 +46,38 @@ def test_a_drug_that_does_nothing_gets_no_warning():
     called, said = fit(one_drug(3, moves_sd=0.0))
     assert not called
     assert not said
+
+
+def test_labels_without_meaning_get_no_warning():
+    """Hidden causes are found among permuted cells, and what is drawn of them is sampling."""
+    adata = scgim.datasets.simulate(8, n_drugs=8, n_control=300, new_doses=(), n_new_drugs=0, rng=1)
+    order = np.random.default_rng(0).permutation(adata.n_obs)
+    adata.obs["drug"], adata.obs["dose"] = (adata.obs[c].to_numpy()[order] for c in ("drug", "dose"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        scgim.tl.fit(adata, perturbation_key="drug", dose_key="dose", control="control", progress=False)
+    assert not len(scgim.get.targets(adata, min_probability=0.5))
+
+
+@pytest.mark.parametrize(("groups", "network"), [(1, False), (5, False), (5, True)])
+def test_the_warning_advises_what_was_not_given(groups, network):
+    k = 2 * groups
+    design = Design(
+        ("a",), np.tile([[0.0], [1.0]], (groups, 1)), np.arange(k) // 2, tuple("abcde"[:groups]), np.full(k, 99)
+    )
+    moved, none = Effects(np.ones((1, 6)), np.ones((1, 6)), np.full((1, 6), 0.1)), np.zeros((1, 6))
+    fit = SimpleNamespace(
+        kinds=[SimpleNamespace(of_drug=Effects(none, none, none))],
+        regulators=SimpleNamespace(probability=none[:, :0]),
+        drift=SimpleNamespace(of_drug=moved),
+        mechanisms=SimpleNamespace(noise_sd=np.ones(6)),
+        drugs=("a",),
+        genes=tuple("uvwxyz"),
+    )
+    with pytest.warns(UserWarning, match="a moves 6 of 6 genes") as said:
+        warn_silent(fit, design, network=network)
+    text = str(said[0].message)
+    assert ("batch_key" in text, "regulators=" in text) == (groups == 1, not network)
 
 
 @pytest.mark.parametrize("last", [lambda x: 3 * x[:, 0] + 2, lambda x: x[:, 0] + x[:, 1], lambda x: -x.sum(axis=1)])
