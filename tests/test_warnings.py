@@ -24,7 +24,7 @@ def line_of(call, *, match):
 
 def doses_of_controls():
     adata = systems.make_screen()
-    adata.obs["dose"] = np.where(adata.obs["drug"] == "DMSO", 7.0, adata.obs["dose"])
+    adata.obs["dose"] = np.where(adata.obs["drug"] == "DMSO", 7.0 + np.arange(adata.n_obs) % 2, adata.obs["dose"])
     return adata
 
 
@@ -38,7 +38,7 @@ def test_warnings_point_at_the_call_of_the_user(through):
         "setup": lambda: GIM.setup_anndata(adata, **COLUMNS),
         "fit": lambda: tl.fit(adata, **COLUMNS, max_epochs=0, progress=False),
     }
-    line_of(calls[through], match="dose of control cells is ignored")
+    line_of(calls[through], match="doses of controls are ignored")
 
 
 def test_warnings_of_a_loaded_model_point_at_the_call(tmp_path):

@@ -397,6 +397,8 @@ timeout="1 h"
 timeout=60, structure="gradient"
 max_epoch=3
 copy=True
+mod="rna"
+use_raw=True
 random_state=0
 tl.fit(…, **columns)
 adata | None

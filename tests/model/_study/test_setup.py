@@ -1,6 +1,7 @@
 """Registration of AnnData: what is stored, what is refused, and that a refusal leaves the data alone."""
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,11 @@ def without_x(a: ad.AnnData) -> ad.AnnData:
     return ad.AnnData(obs=a.obs, var=a.var)
 
 
+def yes_and_no(a: ad.AnnData) -> ad.AnnData:
+    a.obs["s"] = np.arange(a.n_obs) % 2 == 0
+    return a
+
+
 def same(a: ad.AnnData) -> ad.AnnData:
     return a
 
@@ -108,6 +114,14 @@ WRONG = {
     "missing batch": (same, {"batch_key": "b"}, KeyError, "batch_key"),
     "missing covariate": (same, {"continuous_covariate_keys": ["s"]}, KeyError, "continuous_covariate_keys"),
     "missing layer": (same, {"layer": "logs"}, KeyError, "layer: 'logs'"),
+    "X as a layer": (same, {"layer": "X"}, KeyError, "leave layer out for adata.X"),
+    "raw as a layer": (same, {"layer": "raw"}, KeyError, r"adata\.raw\.to_adata\(\)"),
+    "yes and no as numbers": (
+        yes_and_no,
+        {"continuous_covariate_keys": ["s"]},
+        TypeError,
+        r"astype\(float\)",
+    ),
     "layer of wrong type": (same, {"layer": ["logs"]}, TypeError, "layer"),
     "control absent": (drop_control, {}, ValueError, r"control: no cell has 'DMSO'"),
     "control mistyped": (same, {"control": "dmso"}, ValueError, r"control: .*Ünï"),
@@ -174,10 +188,15 @@ def test_other_objects_are_refused() -> None:
         GIM.setup_anndata(pd.DataFrame(), **SETUP)
 
 
-def test_dose_of_control_is_ignored_with_a_warning(screen: ad.AnnData) -> None:
-    screen.obs.loc[screen.obs["drug"] == "DMSO", "dose"] = 0.5
-    with pytest.warns(UserWarning, match="dose of control cells is ignored"):
+@pytest.mark.parametrize("several", [False, True])
+def test_doses_of_controls_are_ignored_with_a_warning_where_they_are_several(screen: ad.AnnData, several: bool) -> None:
+    of_control = screen.obs_names[screen.obs["drug"] == "DMSO"]
+    screen.obs.loc[of_control, "dose"] = 0.5
+    screen.obs.loc[of_control[:3], "dose"] = 0.7 if several else 0.5
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
         GIM.setup_anndata(screen, **SETUP)
+    assert ["doses of controls are ignored" in str(w.message) for w in said] == [True] * several
     assert GIM(screen).contexts["dose"].iloc[0] == 0
 
 

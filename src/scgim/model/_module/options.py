@@ -35,6 +35,11 @@ MEANT = {
 """Names that other packages have for the same thing."""
 MENDS = {
     "copy": "results are written into the object; to keep it as it is, pass adata.copy()",
+    **dict.fromkeys(
+        ("mod", "modality"),
+        "to fit one modality pass mdata.mod[...], an AnnData; modalities= says which holds each column",
+    ),
+    "use_raw": "name a layer (layer=), or fit adata.raw.to_adata()",
     "inplace": "results are written into the object; to keep it as it is, pass adata.copy()",
 }
 

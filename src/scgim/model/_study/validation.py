@@ -23,6 +23,8 @@ FEWEST_REPLICATES = 10
 """Cells beyond the first of their context, in all contexts together, from which a spread is known where some contexts have one cell."""
 FEWEST_CONTROLS = 3
 """Control cells (or wells) below which one odd one is as heavy as all others together."""
+PLACES = {"X": "; leave layer out for {0}.X", "raw": "; make an object of it, {0}.raw.to_adata(), and fit that"}
+"""What to do where the name of another place is given for a layer."""
 
 
 def check_object(data: Any, expected: Any) -> None:
@@ -71,7 +73,8 @@ def check_matrices(data: Any, spec: Spec) -> None:
         layer, owner = spec.layers[modality], "adata" if modality is None else f"mdata[{modality!r}]"
         if layer is not None and layer not in adata.layers:
             found = [name for name in adata.layers if name is not None]
-            raise KeyError(f"layer: {layer!r} is not in {owner}.layers; found {found}{did_you_mean(layer, found)}.")
+            near = did_you_mean(layer, found) or PLACES.get(layer, "").format(owner)
+            raise KeyError(f"layer: {layer!r} is not in {owner}.layers; found {found}{near}.")
         if layer is None and adata.X is None:
             raise ValueError(f"layer: {owner}.X is empty; name the layer that holds the expression.")
         if adata.var_names.has_duplicates:
@@ -85,7 +88,7 @@ def check_matrices(data: Any, spec: Spec) -> None:
 
 
 def check_control(frame: pd.DataFrame, spec: Spec) -> None:
-    """Cells without any drug exist; their doses are ignored, with a warning where they are not 0.
+    """Cells without any drug exist; their doses are ignored, with a warning where there are several, as of a drug.
 
     Raises
     ------
@@ -109,11 +112,11 @@ def check_control(frame: pd.DataFrame, spec: Spec) -> None:
         )
     for name, dose in zip(spec.perturbation, spec.dose, strict=False):
         absent = as_labels(frame[name], "perturbation_key", drugs=True) == spec.control
-        given = np.nan_to_num(read_numbers(frame[dose], doses=True)[absent]) != 0
-        if given.any():
+        given = np.nan_to_num(read_numbers(frame[dose], doses=True)[absent])
+        if len(levels := np.unique(given[given != 0])) > 1:  # one value fills the column, or is the volume of a vehicle
             warn_user(
-                f"dose_key: column {dose!r} is not 0 in {given.sum()} row(s) labelled {spec.control!r}; "
-                "the dose of control cells is ignored."
+                f"dose_key: {(given != 0).sum()} row(s) labelled {spec.control!r} have {len(levels)} doses in column {dose!r}, such as "
+                f"{levels[:2].tolist()}; doses of controls are ignored. Is {spec.control!r} a drug?"
             )
 
 
