@@ -43,7 +43,9 @@ __all__ = [
 
 
 def quiet() -> None:
-    """No lines of Lightning between ours."""
+    """No lines of Lightning between ours; the model is imported here, so that no fit is charged for it."""
+    import scgim.model  # noqa: F401
+
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
 

@@ -30,7 +30,7 @@ def tell(row: dict[str, Any]) -> None:
 
 
 def measure(script: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Run `script --role NAME ...` in a fresh process; what it told."""
+    """Run `script --NAME VALUE ...` in a fresh process; what it told."""
     command = [sys.executable, script]
     for name, value in arguments.items():
         command += [f"--{name}", str(value)]

@@ -249,14 +249,16 @@ def test_simulators_of_others_are_fitted(script: Importer, tmp_path: Path) -> No
 
 def test_regulators_are_judged_on_a_tiny_screen(script: Importer, tmp_path: Path) -> None:
     small = "--genes 30 --regulators 4 --drugs 6 --wrong 0.3 --timeout 600 --out".split()
+    stored = {"genes": 30, "regulators": 4, "wrong_edges": 0.3, "seed": 7}
+    pd.DataFrame([stored]).to_csv(tmp_path / "r.csv", index=False)
     table = script("regulators").main([*small, str(tmp_path / "r.csv")])
+    assert table["seed"].tolist() == pd.read_csv(tmp_path / "r.csv")["seed"].tolist() == [0, 7]
     row = table.iloc[0]
     assert row["drugs_without"] == 3
     assert 0 <= row["first"] <= 1
     assert row["false_calls"] <= row["calls"]
     assert row["true_edges"] <= row["edges"]
     assert row["true_gene_calls"] <= row["gene_calls"]
-    assert (tmp_path / "r.csv").exists()
 
 
 @pytest.mark.usefixtures("_data")
