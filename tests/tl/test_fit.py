@@ -150,6 +150,15 @@ def test_mudata_is_fitted_saved_and_loaded_without_warnings_of_mudata(everything
         assert GIM.load(tmp_path / "m").genes == model.genes
 
 
+def test_units_offsets_and_the_order_of_cells_do_not_matter(fitted):
+    adata, _ = fitted
+    other, unit = adata[::-1].copy(), np.array([1, 10, 0.1, 1000, 1, 1])
+    other.X = other.X * unit + 7
+    tl.fit(other, perturbation_key="drug", dose_key="dose", control="control", max_epochs=0)
+    effect = adata.varm["scgim_effect"] * unit[:, None]
+    np.testing.assert_allclose(other.varm["scgim_effect"], effect, rtol=1e-3, atol=1e-3)
+
+
 class CtrlC(Callback):
     """Ctrl-C in the first epoch."""
 
