@@ -32,12 +32,15 @@ SMALLEST_NOISE = 0.2  # of the variance of a gene's noise in one context, of tha
 class Slopes(NamedTuple):
     """Slopes of genes (columns) on others (rows) within contexts, beside their parents; ``(G, G)`` each.
 
-    Not `known` where one gene is further up than the other in the graph, which explains their slope.
+    Not `known` where one gene is further up than the other in the graph, which explains their slope. Pairs are `joined`
+    by an edge from row to column (1), from column to row (2), or by none (0): noise of counting makes edges weaker than
+    they are, and turns some round.
     """
 
     value: np.ndarray
     sd: np.ndarray
     known: np.ndarray
+    joined: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -150,8 +153,10 @@ def slopes_beside(moments: Moments, parents: dict[int, tuple[int, ...]], effects
     lin = np.arange(G) * B
     value, sd = np.zeros((G, G)), np.ones((G, G))
     reach = np.abs(total_effects(effects)) > 0
-    known = ~(reach | reach.T)
+    known, joined = ~(reach | reach.T), np.zeros((G, G), dtype=np.int8)
     for j in range(G):
+        pa = list(parents[j])
+        joined[pa, j], joined[j, pa] = 1, 2
         given = (np.array(parents[j], dtype=int)[:, None] * B + np.arange(B)).ravel()
         beside = np.linalg.lstsq(S[np.ix_(given, given)], S[np.ix_(given, lin)], rcond=SINGULAR)[0]  # (p*B, G)
         left = S[lin, lin] - (S[np.ix_(given, lin)] * beside).sum(axis=0)  # (G,)
@@ -159,7 +164,7 @@ def slopes_beside(moments: Moments, parents: dict[int, tuple[int, ...]], effects
         known[:, j] &= left > SMALL_LEFT * S[lin, lin]
         own = np.where(known[:, j], left, 1.0)
         value[:, j], sd[:, j] = both / own, np.sqrt(np.maximum(left[j], SINGULAR) / own / cells)
-    return Slopes(value, sd, known)
+    return Slopes(value, sd, known, joined)
 
 
 def passed_on(

@@ -4,8 +4,9 @@ Noise of counting, and whatever else makes a gene vary from cell to cell that no
 contexts while means pass them on: genes further down then look like further targets. So a gene that moves with a target is
 weighed once more. It is a target of its own, drifts, or follows a target i of the drug by an unseen effect b, of which cells
 show the part ``r b``, r uniform between 0 and `shown`. For all sets of targets among the likeliest genes of a drug the
-likelihood is exact. How often genes follow, by how much, how much of it cells show, and how many targets drugs have is
-learned from all drugs; where it gains too little, nothing follows.
+likelihood is exact. How often genes follow, also along edges and against them, by how much, how much of it
+cells show, and how many targets drugs have and of which sign is learned from all drugs; where it gains too little, nothing
+follows.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from scipy.special import expit, log_ndtr, logit
 from scgim._core.arrays import sum_by
 from scgim._core.posterior.background import LARGEST_PRIOR, Background, log_normal, prior_range
 from scgim._core.posterior.shifts import Shifts, Slopes
+from scgim._core.posterior.signs import Signs
 
 MOST_SOURCES = 5  # genes of a drug that are weighed as what others follow
 LIKELY = -3.0  # log odds from which a gene is one of them
@@ -27,7 +29,9 @@ N_STEPS = 8  # of expectation maximisation for each of these, at the most
 CONVERGED = 0.1  # nats
 WORTH = 3.0  # nats that unseen effects, or a smaller part of them that is shown, have to gain
 USUAL_FOLLOWERS = 2.0  # genes that follow another, before anything is learned
-MOST_FOLLOW = 0.25  # of all genes
+USUAL_JOINED = 0.1  # share of genes at an edge that follow along it or against it, before
+MOST_FOLLOW = np.array([0.25, 0.5, 0.5])  # of genes without an edge to the other, along and against one
+FIRST = 0.5  # followers of each kind that are counted before
 SIZES = 0.1, 1.0  # of unseen effects, between standard deviations of genes, at the least and at the most
 LARGEST_FACTOR = 50.0  # log Bayes factor: more is as good as certain
 TINY = 1e-300
@@ -42,6 +46,8 @@ class Drugs(NamedTuple):
     square: np.ndarray  # (n, 1, G) of the residual shift
     variance: np.ndarray  # (n, 1, G) of its error and drift
     moved2: np.ndarray  # (n, k, 1) square of the source's shift
+    joined: np.ndarray  # (n, k, G) by an edge from source to gene (1), from gene to source (2), or by none (0)
+    sign: np.ndarray  # (n, 1, G) log Bayes factor of a target by its sign
 
 
 class Block(NamedTuple):
@@ -63,12 +69,13 @@ class Screen:
     slopes: Slopes  # (G, G)
     blocks: list[Block]  # drugs with likely targets
 
-    def drugs(self, block: Block) -> Drugs:
-        """Those of a block."""
+    def drugs(self, block: Block, sign: np.ndarray) -> Drugs:
+        """Those of a block, of log Bayes factors by signs ``(D, G)``."""
         d, sources = block
         moved2 = np.take_along_axis(self.whole[d], sources, 1) ** 2 + np.take_along_axis(self.of_whole[d], sources, 1)
         lr, residual, variance = (values[d][:, None] for values in (self.log_ratio, self.residual, self.variance))
-        return Drugs(sources, lr, residual**2, variance, moved2[:, :, None])
+        joined = self.slopes.joined[sources]
+        return Drugs(sources, lr, residual**2, variance, moved2[:, :, None], joined, sign[d][:, None])
 
     def factor(self, block: Block, shown: float) -> np.ndarray:
         """Bayes factors ``(n, k, G)`` of the effects of sources that would explain each gene; see `log_bayes_factor`."""
@@ -83,7 +90,7 @@ class Prior:
     """What is learned of all drugs: probabilities of targets and followers, variance of effects, what cells show of them."""
 
     target: float
-    follow: float
+    follow: np.ndarray  # (3,) where no edge, one from the target, or one to it joins the pair
     effect2: float
     shown: float
 
@@ -93,7 +100,7 @@ class Weighed(NamedTuple):
 
     log_odds: np.ndarray  # (n, G)
     follow: np.ndarray  # (n, k, G) probability that the gene follows the source
-    chances: float  # expected pairs of a target and another gene
+    chances: np.ndarray  # (3,) expected pairs of a target and another gene, by the edge that joins them
     evidence: float
 
 
@@ -120,14 +127,15 @@ def weigh(drugs: Drugs, factor: np.ndarray, prior: Prior, target_variance: float
     Other genes are targets or not on their own. Of a gene that is no target `off` is the likelihood, `none` the part where
     it follows nothing, both relative to drift and ``exp(-top)``; `each` has the target beside.
     """
-    (n, k), q, lr = drugs.sources.shape, prior.follow, drugs.log_ratio
+    (n, k), q, lr = drugs.sources.shape, prior.follow[0], drugs.log_ratio
     on = (np.arange(2**k)[:, None] >> np.arange(k) & 1) > 0  # (S, k)
     first, own = np.arange(n)[:, None], drugs.sources
     w = q * factor / (1 - 3 * q + 2 * q * factor)  # (n, k, G): or the other way round, or both follow another gene
+    w = np.where(drugs.joined > 0, prior.follow[drugs.joined], w)
     w[first, np.arange(k), own] = 0.0
     wide = drugs.variance + prior.effect2 * drugs.moved2
     size = log_normal(drugs.square, wide) - log_normal(drugs.square, drugs.variance + target_variance)
-    target = lr + logit(prior.target)  # (n, 1, G)
+    target = lr + drugs.sign + logit(prior.target)  # (n, 1, G)
     top = np.maximum(target, 0.0)
     way = w / (1 - w) * np.exp(np.minimum(size + lr - top, 600.0))  # (n, k, G)
     none = np.ones(top.shape)
@@ -158,8 +166,20 @@ def weigh(drugs: Drugs, factor: np.ndarray, prior: Prior, target_variance: float
     odds[first, own] = log_sum(np.where(on, log_share, -np.inf)) - log_sum(np.where(on, -np.inf, log_share))
     none *= each
     none[first, :, own] *= ~on.T
-    chances = float((share[..., 0] @ on.sum(axis=1)).sum()) * (lr.shape[2] - 1)
+    hit = share[..., 0] @ on  # (n, k)
+    chances = by_edge(drugs.joined, np.broadcast_to(hit[:, :, None], way.shape))
+    chances[0] -= hit.sum()  # with itself
     return Weighed(odds, way * (on.T @ none), chances, float(total.sum() + lr[:, 0].size * np.log1p(-prior.target)))
+
+
+def by_edge(joined: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Sums ``(3,)`` of values of pairs by the edge that joins them."""
+    return np.bincount(joined.ravel(), values.ravel(), 3)
+
+
+def usual_follow(n_genes: int) -> np.ndarray:
+    """Share ``(3,)`` of genes that follow another, by edge, before anything is learned."""
+    return np.minimum([USUAL_FOLLOWERS / n_genes, USUAL_JOINED, USUAL_JOINED], MOST_FOLLOW)
 
 
 class Learned(NamedTuple):
@@ -170,30 +190,32 @@ class Learned(NamedTuple):
     evidence: float
 
 
-def learn(screen: Screen, background: Background, prior: Prior) -> Learned:
+def learn(screen: Screen, background: Background, prior: Prior, signs: Signs) -> Learned:
     """Expectation maximisation; `prior` is learned, in place. One block is weighed after the other; Bayes factors and sums are kept."""
     D, G = background.log_ratio.shape
     factors = [screen.factor(block, prior.shown) for block in screen.blocks]
     idle = np.setdiff1d(np.arange(D), [d for block in screen.blocks for d in block.row])
     before, odds, follow, evidence = -np.inf, np.empty(0), np.empty(0), 0.0
+    sign = signs.settle(background.log_odds)
     for _ in range(N_STEPS):
-        odds, follow = background.log_ratio + logit(prior.target), np.zeros((D, G))
-        evidence, chances, pairs, square = 0.0, 0.0, 0.5, SIZES[1] / 4
+        odds, follow = background.log_ratio + sign + logit(prior.target), np.zeros((D, G))
+        evidence, chances, pairs, square = 0.0, np.zeros(3), np.zeros(3), SIZES[1] / 4
         for block, factor in zip(screen.blocks, factors, strict=True):
-            drugs = screen.drugs(block)
+            drugs = screen.drugs(block, sign)
             each = weigh(drugs, factor, prior, background.effect_sd**2)
             odds[block.row] = each.log_odds
             ratio = each.follow.sum(axis=1) / np.maximum(expit(-each.log_odds), TINY)
             follow[block.row] = np.minimum(ratio, 1.0)
             evidence, chances = evidence + each.evidence, chances + each.chances
-            pairs += float(each.follow.sum())
+            pairs += by_edge(drugs.joined, each.follow)
             square += float((each.follow * np.maximum(drugs.square - drugs.variance, 0.0) / drugs.moved2).sum())
         evidence += evidence_of(odds[idle], prior.target)
         if evidence - before < CONVERGED:
             break
         before = evidence
-        prior.follow = float(np.clip(pairs / (chances + 0.5 * G / USUAL_FOLLOWERS), TINY, MOST_FOLLOW))
-        prior.effect2 = float(np.clip(square / (pairs + 0.5), SIZES[0] ** 2, SIZES[1] ** 2))
+        prior.follow = np.clip((pairs + FIRST) / (chances + FIRST / usual_follow(G)), TINY, MOST_FOLLOW)
+        prior.effect2 = float(np.clip(square / (pairs.sum() + 2 * FIRST), SIZES[0] ** 2, SIZES[1] ** 2))
+        sign = signs.weigh(expit(odds))
         prior.target = float(np.clip((expit(odds).sum() + 1) / (odds.size + G / 2), *prior_range(G)))
     return Learned(odds, follow, evidence)
 
@@ -203,12 +225,12 @@ def evidence_of(odds: np.ndarray, prior: float) -> float:
     return float((np.logaddexp(0.0, odds) + np.log1p(-prior)).sum())
 
 
-def evidence_alone(background: Background) -> float:
-    """Log evidence where no gene follows another, at the best prior probability of a target.
+def evidence_alone(background: Background, sign: np.ndarray) -> float:
+    """Log evidence where no gene follows another, at the best prior probability of a target and with weights of signs.
 
     It may be larger than elsewhere: drugs that act broadly are no evidence of followers.
     """
-    lr, p, evidence = background.log_ratio, background.p_target, -np.inf
+    lr, p, evidence = background.log_ratio + sign, background.p_target, -np.inf
     least = prior_range(lr.shape[1])[0]
     for _ in range(2 * N_STEPS):
         odds = lr + logit(p)
@@ -244,14 +266,19 @@ def weigh_followers(shifts: Shifts, background: Background) -> Learned:
     The least that cells may show is tried first, for it has nearly all there is to gain; then the most that is as likely
     is kept.
     """
-    G, alone = background.log_odds.shape[1], evidence_alone(background)
-    best = Learned(background.log_odds, np.zeros(background.log_odds.shape), alone)
+    G, signs = background.log_odds.shape[1], Signs.of(shifts, background)
+    sign = signs.settle(background.log_odds)
+    alone = evidence_alone(background, sign)
+    best = Learned(background.log_odds + sign, np.zeros(sign.shape), alone)
     if shifts.slopes is None or G < 2:
         return best
-    screen = find_drugs(shifts, background, shifts.slopes)
+    slopes = shifts.slopes
+    if len(np.unique(shifts.contrasts.drug)) == 1:  # which does not tell how often edges are wrong
+        slopes = slopes._replace(joined=np.zeros_like(slopes.joined))
+    screen = find_drugs(shifts, background, slopes)
     for shown in SHOWN:
-        prior = Prior(background.p_target, min(USUAL_FOLLOWERS / G, MOST_FOLLOW), SIZES[1] / 4, shown)
-        found = learn(screen, background, prior)
+        prior = Prior(background.p_target, usual_follow(G), SIZES[1] / 4, shown)
+        found = learn(screen, background, prior, signs)
         if found.evidence < alone + WORTH:
             break
         if found.evidence > best.evidence - WORTH:
