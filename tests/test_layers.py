@@ -16,7 +16,7 @@ LEAVES = {"_check_basics", "_checks", "_docstrings", "_keys", "_options", "_vers
 CHAINS = {
     "_core": (
         "design mechanisms moments posterior structure observation features kinds fit learn settings",
-        "effects arrays state allowed",
+        "effects arrays state allowed from_disk",
     ),
     "model": ("_reading _study _loading _module _neural _published _training _prediction _asking _saving _gim", ""),
 }

@@ -12,6 +12,7 @@ import math
 import numba
 import numpy as np
 
+from scgim._core.from_disk import from_disk
 from scgim._core.structure.numerics import ENTRY, FAST, INNER, factorise, solve, solve_beside_baselines
 
 SMALLEST = 1e-8  # variance of a gene, standardised
@@ -132,6 +133,7 @@ def weigh_sets(target, data, sizes, prior, gram_sets, right_sets, coef, v, own_v
         off[u], on[u] = log_off - 0.5 * off[u], log_on - 0.5 * on[u]
 
 
+@from_disk
 @numba.njit(**ENTRY, fastmath=FAST)
 def hard_scores(child, sets, n_functions, data, sizes, prior, prices, n_steps, scores, coefs):  # type: ignore[no-untyped-def]
     """Scores ``(M,)`` of parent sets ``(M, p)`` of one gene by expectation maximisation.

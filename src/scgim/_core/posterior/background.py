@@ -194,12 +194,13 @@ class _Mixture:
         first = np.array([GRAPH_SHARE, 1 - GRAPH_SHARE])
         self.share = (taken + SHARE_PAIRS * first) / (taken.sum() + SHARE_PAIRS)
         found = float(self.rho.sum())
-        self.p = float(np.clip((found + 1) / (self.rho.size + G / 2), *prior_range(G)))
+        least, most = prior_range(G)
+        self.p = min(max((found + 1) / (self.rho.size + G / 2), least), most)
         if found > 0.5:
             hit = self.rho[self.drug]
             beyond = (self.explained * (self.square - self.error)).sum(axis=0) - self.scale
             mean = float((hit * np.maximum(beyond, 0)).sum() / max(hit.sum(), TINY))
-            self.effect2 = float(np.clip(mean, SMALLEST_EFFECT**2, LARGEST_EFFECT**2))
+            self.effect2 = min(max(mean, SMALLEST_EFFECT**2), LARGEST_EFFECT**2)
 
     def _of_same_drug(self, values: np.ndarray) -> np.ndarray:
         """Sums over the rows of the same drug, ``(R, G)``."""

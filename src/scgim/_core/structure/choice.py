@@ -11,6 +11,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from scgim._core.from_disk import from_disk
 from scgim._core.structure.kernels import coarse_scores, shift_scores
 from scgim._core.structure.numerics import ENTRY, INNER, PART
 
@@ -31,6 +32,7 @@ def find(keys, key):  # type: ignore[no-untyped-def]
     return i
 
 
+@from_disk
 @numba.njit(**ENTRY)
 def enlarge(keys, values, new_keys, new_values):  # type: ignore[no-untyped-def]
     """Copies a table into a larger one, whose keys are zero."""
@@ -60,6 +62,7 @@ def keep_value(child, parents, n, value, tables):  # type: ignore[no-untyped-def
     keys[at], known[at] = key, value
 
 
+@from_disk
 @numba.njit(**ENTRY)
 def keep_values(child, sets, scores, tables):  # type: ignore[no-untyped-def]
     """Remembers scores ``(M,)`` of parent sets ``(M, p)``."""
@@ -67,6 +70,7 @@ def keep_values(child, sets, scores, tables):  # type: ignore[no-untyped-def]
         keep_value(child, sets[m], sets.shape[1], scores[m], tables)
 
 
+@from_disk
 @numba.njit(**ENTRY)
 def keep_added(child, parents, n, places, found, few, tables):  # type: ignore[no-untyped-def]
     """Remembers scores ``(M,)`` with the candidates at `places` added to n parents; the row."""
@@ -82,6 +86,7 @@ def keep_added(child, parents, n, places, found, few, tables):  # type: ignore[n
     return row
 
 
+@from_disk
 @numba.njit(**ENTRY)
 def keep_exact(child, parents, n, places, found, tables):  # type: ignore[no-untyped-def]
     """Remembers exact scores ``(M,)`` with the candidates at `places` added to n parents, which have a row."""
@@ -90,6 +95,7 @@ def keep_exact(child, parents, n, places, found, tables):  # type: ignore[no-unt
         tables[8][row, places[m]], tables[9][row, places[m]] = found[m], True
 
 
+@from_disk
 @numba.njit(**ENTRY)
 def set_values(child, sets, tables, ask, values):  # type: ignore[no-untyped-def]
     """Scores of parent sets ``(M, p)`` into `values`; whether all are there."""
@@ -111,6 +117,7 @@ def set_values(child, sets, tables, ask, values):  # type: ignore[no-untyped-def
     return False
 
 
+@from_disk
 @numba.njit(**ENTRY)
 def added_row(child, parents, n, tables, ask):  # type: ignore[no-untyped-def]
     """Row of the scores with one candidate added to n parents, or -1 where they have to be asked for."""
@@ -169,6 +176,7 @@ def best_added(child, parents, n, allowed, tables, ask):  # type: ignore[no-unty
     return -2, 0.0
 
 
+@from_disk
 @numba.njit(**ENTRY)
 def best_parents(child, allowed, most, tables, ask, parents):  # type: ignore[no-untyped-def]
     """Greedy forward-backward choice of at most `most` of the allowed genes, a mask ``(G,)``.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from scgim._core.from_disk import from_disk
 from scgim._core.structure.numerics import (
     ENTRY,
     FAST,
@@ -111,6 +112,7 @@ def weigh(off, on, sizes, n_control, work, weight):  # type: ignore[no-untyped-d
             weight[k] = inverse[k] + small[u] * (wide_inverse[k] - inverse[k])
 
 
+@from_disk
 @numba.njit(**ENTRY, fastmath=FAST)
 def shift_scores(  # type: ignore[no-untyped-def]
     child, sets, n_functions, data, sizes, prior, prices, n_steps, inverse, scores, coefs
@@ -273,6 +275,7 @@ def shift_scores(  # type: ignore[no-untyped-def]
             coefs[m, F + c] = baseline[c]
 
 
+@from_disk
 @numba.njit(**ENTRY, fastmath=FAST)
 def coarse_scores(  # type: ignore[no-untyped-def]
     child, base, candidates, n_functions, data, centred, sizes, prior, prices, scores

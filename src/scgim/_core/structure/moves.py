@@ -13,6 +13,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from scgim._core.from_disk import from_disk
 from scgim._core.structure.choice import added_row, best_parents, compute
 from scgim._core.structure.numerics import ENTRY, INNER, PART
 
@@ -162,7 +163,7 @@ def look_left(i, window, listed, state, tables, ask, log, changes):  # type: ign
     return best, best_q, best_n
 
 
-@numba.njit(**ENTRY)
+@numba.njit(**INNER)
 def commit(changes, n, state, touched):  # type: ignore[no-untyped-def]
     """Takes over n changes of parents."""
     for at in range(n):
@@ -173,17 +174,7 @@ def commit(changes, n, state, touched):  # type: ignore[no-untyped-def]
         touched[g] = True
 
 
-@numba.njit(**ENTRY)
-def put(i, q, state):  # type: ignore[no-untyped-def]
-    """Moves the gene at place i to place q."""
-    order, place = state[0], state[1]
-    g = order[i]
-    for k in range(i, q) if q > i else range(i, q, -1):
-        order[k] = order[k + 1] if q > i else order[k - 1]
-        place[order[k]] = k
-    order[q], place[g] = g, q
-
-
+@from_disk
 @numba.njit(**ENTRY)
 def openings(g, state, tables, ask, found, gains):  # type: ignore[no-untyped-def]
     """Genes later in the order that gene g would gain from as a parent, with the gains; their number, or -1."""
@@ -257,6 +248,7 @@ def turn(g, x, hope, least, state, tables, ask, log, changes, touched):  # type:
     return delta
 
 
+@from_disk
 @numba.njit(**ENTRY)
 def drive(kind, g, x, window, hope, least, listed, state, tables, ask, log, changes, touched, engine):  # type: ignore[no-untyped-def]
     """Looks or turns until nothing has to be asked for that can be computed here.

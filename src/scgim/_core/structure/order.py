@@ -115,6 +115,13 @@ class OrderSearch:
         """Gives gene g other parents, with their score."""
         self.arrays[2][g, : len(parents)], self.arrays[3][g], self.value[g] = parents, len(parents), value
 
+    def put(self, i: int, q: int) -> None:
+        """Moves the gene at place i to place q."""
+        order, place = self.arrays[:2]
+        first, last, step = min(i, q), max(i, q) + 1, 1 if q < i else -1
+        order[first:last] = np.roll(order[first:last], step)
+        place[order[first:last]] = np.arange(first, last)
+
     def note(self) -> None:
         """Takes the present numbers of parents as usual."""
         self.arrays[5][:] = self.arrays[3]
@@ -144,8 +151,11 @@ class OrderSearch:
                 (gain, q, n), best = found, changes
         if gain <= GAIN:
             return 0.0
-        moves.put(int(self.arrays[1][g]), q, self.arrays)
-        moves.commit(best, n, self.arrays, self.touched)
+        self.put(int(self.arrays[1][g]), q)
+        genes = best[0][:n]
+        for now, changed in zip(self.arrays[2:5], best[1:], strict=True):
+            now[genes] = changed[:n]
+        self.touched[genes] = True
         return float(gain)
 
     def reorient(self, g: int) -> float:
@@ -281,7 +291,7 @@ class OrderSearch:
             i = int(rng.integers(self.G))
             q = int(np.clip(i + rng.integers(-self.reach, self.reach + 1), 0, self.G - 1))
             self.touched[self.arrays[0][i]] = True
-            moves.put(i, q, self.arrays)
+            self.put(i, q)
             first, last = min(first, i, q), max(last, i, q)
         self._mend(first, last)
         return set(np.flatnonzero(self.touched).tolist())
