@@ -19,7 +19,7 @@ from scgim._core.structure.elimination import eliminate
 from scgim._core.structure.hidden.find_hidden import Found, Graphed, effects_of, find_hidden
 from scgim._core.structure.hidden.find_measured import find_measured
 from scgim._core.structure.learn_prior import evidence_given, learn_prior
-from scgim._core.structure.misfit import START_CELLS, total_evidence
+from scgim._core.structure.misfit import START_CELLS, explains_all, total_evidence
 from scgim._core.structure.order import FEW_GENES, OrderSearch, search
 from scgim._core.structure.parents import Parents
 from scgim._core.structure.prior import Prior
@@ -51,6 +51,7 @@ class Judged(NamedTuple):
     order: np.ndarray  # (G,)
     evidence: float = 0.0  # log marginal likelihood, where graphs are compared
     cells: float = np.inf  # that its covariance within contexts is worth
+    complete: bool = False  # it leaves nothing to hidden causes
 
     def trusting(self, cells: float | None = None) -> Prior:
         """The prior, with the trust in covariances that suits the graph, or another one."""
@@ -95,15 +96,17 @@ def _judge(
     background: float | None,
     *,
     doubts: bool,
+    hidden: bool,
 ) -> Judged:
-    """What a graph teaches of the prior, and with `doubts` how far its covariances can be trusted under that."""
+    """What a graph teaches of the prior, with `doubts` how far its covariances can be trusted, with `hidden` what they leave."""
     learned, order = learn_prior(score, evidence, background=background), np.array(state.order)
     if not doubts:
         return Judged(learned, order)
     slope_sd = learn_slopes(score, evidence, state.parents, learned.background_sd)
     learned, parents = replace(learned, slope_sd=slope_sd), dict(state.parents)
     same = kind.score(score.moments, design, learned.trusting(total_evidence(score, evidence, parents)[1]))
-    return Judged(learned, order, *total_evidence(same, evidence_given(same, parents), parents))
+    given = evidence_given(same, parents)
+    return Judged(learned, order, *total_evidence(same, given, parents), hidden and explains_all(same, given, parents))
 
 
 class _Searcher:
@@ -167,6 +170,7 @@ def learn_structure(
     history: list[dict[str, Any]] = []
     few = moments.n_genes <= FEW_GENES
     plain = moments.mechanism.linear and doubts  # mechanisms whose covariance can be trusted less
+    hidden = hidden and few and plain
     score = kind.score(moments, design, prior.trusting(START_CELLS if doubts else np.inf))
     order, candidates = start(score, watch)
     best: Judged | None = None
@@ -181,7 +185,7 @@ def learn_structure(
         if last:
             break
         evidence = evidence_given(score, state.parents)
-        found = _judge(kind, design, score, state, evidence, background, doubts=doubts)
+        found = _judge(kind, design, score, state, evidence, background, doubts=doubts, hidden=hidden)
         if best is None or not doubts or found.evidence > best.evidence:
             best = found
         if watch.over():
@@ -191,7 +195,7 @@ def learn_structure(
             moments = take_out_activities(moments, network, effects_of(dict(state.parents), evidence))
             if moments.hidden is not None:  # evidence of other moments
                 best = best._replace(evidence=-np.inf)
-        if round_ and few and hidden and moments.hidden is None and plain and misfits:
+        if round_ and hidden and moments.hidden is None and misfits and not best.complete:
             searcher = _Searcher(design, prior, kind, candidates, background, rng, watch)
             causes = searcher.find_causes(moments, best.evidence)
             if causes is not None:

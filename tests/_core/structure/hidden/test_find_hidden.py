@@ -8,6 +8,10 @@ import pytest
 from scgim._core.design import Design
 from scgim._core.learn.fit_search import fit_search
 from scgim._core.moments.moments import compute_moments
+from scgim._core.structure.learn_prior import evidence_given
+from scgim._core.structure.misfit import explains_all
+from scgim._core.structure.prior import Prior
+from scgim._core.structure.score import ShiftScore
 
 
 @pytest.fixture(scope="module", params=[0.0, 1.0], ids=["still", "moved"])
@@ -58,13 +62,28 @@ def test_evidence_of_a_fit_counts_what_was_taken_out(confounded, monkeypatch):
 def test_none_are_found_where_there_are_none(make_study):
     """Independent noises: no factor, with exactly the moments of the data."""
     from scgim._core.learn.order import learn_structure
-    from scgim._core.structure.prior import Prior
 
     study = make_study(n_genes=10, n_drugs=16, n_cells=40, n_control=400, seed=3)
     moments = study.moments("linear")
     rng = np.random.default_rng(0)
     score = learn_structure(moments, study.design, Prior.default(10), rng=rng, doubts=True, n_kicks=1)[0]
     assert score.moments.hidden is None
+
+
+def test_graphs_that_explain_all_leave_no_search(make_study, confounded):
+    """The true graph without hidden causes; neither the true one beside them, nor one that has an edge for everything."""
+    study = make_study(n_genes=10, n_drugs=16, n_cells=40, n_control=400, n_edges=10, seed=3)
+    full = {j: tuple(range(j)) for j in range(10)}
+
+    def explained(moments, design, parents):
+        score = ShiftScore(moments, design.drug_set, design.group, Prior.default(moments.n_genes))
+        return explains_all(score, evidence_given(score, parents), parents)
+
+    true = {j: tuple(np.flatnonzero(study.graph[:, j])) for j in range(10)}
+    graph = np.asarray(confounded.uns["truth"]["graph"], bool)
+    assert explained(study.moments("linear"), study.design, true)
+    assert not explained(study.moments("linear"), study.design, full)
+    assert not explained(*study_of(confounded), {j: tuple(np.flatnonzero(graph[:, j])) for j in range(20)})
 
 
 def test_rounds_that_gain_too_little_end(confounded, monkeypatch):
