@@ -7,7 +7,7 @@ import pytest
 
 from scgim._core.design import Design
 from scgim._core.learn.fit_search import fit_search
-from scgim._core.moments.moments import compute_moments
+from scgim._core.moments.moments import Hidden, compute_moments
 from scgim._core.structure.learn_prior import evidence_given
 from scgim._core.structure.misfit import explains_all
 from scgim._core.structure.prior import Prior
@@ -57,6 +57,26 @@ def test_evidence_of_a_fit_counts_what_was_taken_out(confounded, monkeypatch):
     monkeypatch.setattr(order, "find_hidden", lambda *given: found.append(find(*given)) or found[-1])
     fit = fit_search(moments, design, genes=tuple(confounded.var_names), rng=0)
     assert fit.settings["log_evidence"] == pytest.approx(found[-1].evidence, abs=100)
+
+
+def test_price_is_that_of_loadings_that_were_free(make_study):
+    """What regulators act on is known; along a graph that has changed a little their loadings reach all genes, and cost no more."""
+    from scgim._core.kinds.shift import Shift
+    from scgim._core.structure.hidden.find_hidden import evidence_beside_factors
+    from scgim._core.structure.hidden.taken_out import taken_out
+
+    study = make_study(n_genes=10, n_drugs=4, n_cells=40, seed=3)
+    moments = study.moments("linear")
+    loading, weights = np.zeros((2, 10)), np.zeros((10, 10))
+    loading[0, :4] = loading[1, 4:8] = 0.1
+    n = len(moments.n)
+    hidden = Hidden(loading, np.zeros((n, 2)), np.zeros((n, 10)))
+    score = Shift().score(taken_out(moments, weights, hidden), study.design, Prior.default(10))
+    evidence = evidence_given(score, dict.fromkeys(range(10), ()))
+    taken = score.moments.hidden
+    before = evidence_beside_factors(score, evidence, weights, taken)[0]
+    after = evidence_beside_factors(score, evidence, weights + np.triu(np.full((10, 10), 1e-9), 1), taken)[0]
+    assert after == pytest.approx(before, abs=1e-3)
 
 
 def test_none_are_found_where_there_are_none(make_study):

@@ -68,18 +68,28 @@ def evidence_beside_factors(
     """
     left, loading = np.eye(len(weights)) - weights, hidden.own(weights)
     cov = left.T @ score.within @ left + loading.T @ loading
-    return _beside(score, evidence, cov, loading, np.maximum(evidence.noise, 1e-8), hidden.cost)
+    n_free = np.count_nonzero(hidden.loading) - (_turns(len(loading)) if hidden.loading.all() else 0.0)
+    price = _price(n_free, score) + hidden.cost
+    return _beside(score, evidence, cov, loading, np.maximum(evidence.noise, 1e-8), price)
+
+
+def _turns(n_factors: int) -> float:
+    """Loadings that are not free, as factors all of whose loadings are can be turned."""
+    return n_factors * (n_factors - 1) / 2
+
+
+def _price(n_free: float, score: ShiftScore) -> float:
+    """Of so many free loadings."""
+    return 0.5 * float(np.log(score.dof)) * n_free
 
 
 def _beside(
-    score: ShiftScore, evidence: Evidence, cov: np.ndarray, loading: np.ndarray, unique: np.ndarray, cost: float
+    score: ShiftScore, evidence: Evidence, cov: np.ndarray, loading: np.ndarray, unique: np.ndarray, price: float
 ) -> tuple[float, float]:
-    """Log evidence and cells, where a graph leaves `cov` ``(G, G)``, to which factors add `loading` ``(r, G)`` beside `unique` ``(G,)``."""
+    """Log evidence less a price and cells, where a graph leaves `cov` ``(G, G)``, to which factors add `loading` ``(r, G)`` beside `unique` ``(G,)``."""
     value, vector = np.linalg.eigh(loading.T @ loading + np.diag(unique))
     whiten = vector / np.sqrt(value) @ vector.T
     within, cells = best_evidence(whiten @ cov @ whiten, score.dof)
-    r = len(loading)
-    price = 0.5 * np.log(score.dof) * (np.count_nonzero(loading) - r * (r - 1) / 2) + cost
     log_noise = np.log(np.maximum(evidence.noise, 1e-8))
     between = float((evidence.score + 0.5 * score.within_dof * (log_noise + 1)).sum())
     return between + within - 0.5 * score.dof * float(np.log(value).sum()) - price, cells
@@ -147,7 +157,8 @@ class _Alternation:
         """Log evidence with the factors that a graph leaves now, comparable with `misfit.total_evidence`, and the cells that suit it best."""
         loading, unique, cov = self.analyse(weights)
         hidden = score.moments.hidden
-        return _beside(score, evidence, cov, loading.T, unique, 0.0 if hidden is None else hidden.cost)
+        price = _price(loading.size - _turns(self.n_factors), score) + (0.0 if hidden is None else hidden.cost)
+        return _beside(score, evidence, cov, loading.T, unique, price)
 
 
 def find_hidden(moments: Moments, design: Design, search: Search, least: float) -> Found | None:
