@@ -45,6 +45,10 @@ def test_evaluate_refuses_what_does_not_fit(model, parts, tmp_path):
         tl.evaluate(model, parts["new_dose"][:, ::-1].copy())
     with pytest.raises(KeyError, match="drug"):
         tl.evaluate(model, parts["new_drug"])
+    text = parts["new_dose"].copy()
+    text.obs["dose"] = text.obs["dose"].astype(str) + " uM"
+    with pytest.raises(TypeError, match=r"^adata_test: expected numbers.*encode_doses\(adata_test, 'dose'"):
+        tl.evaluate(model, text)
     with pytest.warns(UserWarning, match="were in the training data"):
         tl.evaluate(model, parts["train"], metrics=["mean_distance"], baselines=())
     model.save(str(tmp_path / "m"))

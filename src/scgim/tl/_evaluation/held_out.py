@@ -18,7 +18,9 @@ from scgim.tl._evaluation.moments import ContextCells, collect
 if TYPE_CHECKING:
     from scgim.model import GIM
 
-HELD_OUT = replace(CELLS, argument="adata_test", table="adata_test.obs")
+HELD_OUT = replace(
+    CELLS, argument="adata_test", table="adata_test.obs", units=CELLS.units.replace("(adata,", "(adata_test,")
+)
 """What errors name of the cells given."""
 
 
