@@ -12,7 +12,8 @@ import math
 import numba
 import numpy as np
 
-from scgim._core.structure.numerics import factorise, solve
+from scgim._core.from_disk import from_disk
+from scgim._core.structure.numerics import ENTRY, factorise, solve
 
 TINY = 1e-12
 FAR = -25.0  # standard deviations from which on a series has the digits of the tail
@@ -21,7 +22,7 @@ LOG_2PI = math.log(2 * math.pi)
 GAIN = 1e-6  # of a change of the choice, in nats
 
 
-@numba.njit(cache=True)
+@numba.njit(**ENTRY)
 def log_tail(x):  # type: ignore[no-untyped-def]
     """Logarithm of the standard normal distribution function."""
     if x > 0:
@@ -33,7 +34,7 @@ def log_tail(x):  # type: ignore[no-untyped-def]
     return -0.5 * x * x - math.log(-x) - 0.5 * LOG_2PI + math.log1p(-series)
 
 
-@numba.njit(cache=True)
+@numba.njit(**ENTRY)
 def log_within(mean, variance, lower, upper):  # type: ignore[no-untyped-def]
     """Logarithm of the mass of a normal distribution between two bounds."""
     sd = math.sqrt(max(variance, TINY))
@@ -45,7 +46,7 @@ def log_within(mean, variance, lower, upper):  # type: ignore[no-untyped-def]
     return top + math.log(inside) if inside > 0 else -np.inf
 
 
-@numba.njit(cache=True)
+@numba.njit(**ENTRY)
 def cut(mean, variance, lower, upper):  # type: ignore[no-untyped-def]
     """Mean and variance of a normal distribution that is cut at two bounds."""
     sd = math.sqrt(max(variance, TINY))
@@ -61,7 +62,7 @@ def cut(mean, variance, lower, upper):  # type: ignore[no-untyped-def]
     return min(max(mean + sd * shift, lower), upper), max(spread, TINY)
 
 
-@numba.njit(cache=True)
+@numba.njit(**ENTRY)
 def inverse_of(chosen, square, prior):  # type: ignore[no-untyped-def]
     """Inverse of the quadratic form and prior of the chosen variables ``(s, s)``, and its log determinant."""
     s = len(chosen)
@@ -78,7 +79,8 @@ def inverse_of(chosen, square, prior):  # type: ignore[no-untyped-def]
     return out, log_determinant
 
 
-@numba.njit(cache=True)
+@from_disk
+@numba.njit(**ENTRY)
 def conditional(on, choice, odds, mean, variance):  # type: ignore[no-untyped-def]
     """Log odds of each variable given the others, and its mean and variance if it is chosen, ``(V,)`` each, in place."""
     square, linear, prior, log_odds, bound_mass, bounds = choice
@@ -130,7 +132,8 @@ def conditional(on, choice, odds, mean, variance):  # type: ignore[no-untyped-de
         mean[i], variance[i] = cut(mean[i], variance[i], lower, upper)
 
 
-@numba.njit(cache=True)
+@from_disk
+@numba.njit(**ENTRY)
 def evidence(on, choice):  # type: ignore[no-untyped-def]
     """Log posterior of a choice, up to a constant."""
     square, linear, prior, log_odds, bound_mass, bounds = choice
@@ -146,7 +149,8 @@ def evidence(on, choice):  # type: ignore[no-untyped-def]
     return out + 0.5 * log_determinant
 
 
-@numba.njit(cache=True)
+@from_disk
+@numba.njit(**ENTRY)
 def climb(on, choice, most):  # type: ignore[no-untyped-def]
     """Adds, removes, or exchanges variables while the evidence rises, in place."""
     V = len(on)
@@ -180,7 +184,8 @@ def climb(on, choice, most):  # type: ignore[no-untyped-def]
         on[out], on[new] = False, True
 
 
-@numba.njit(cache=True)
+@from_disk
+@numba.njit(**ENTRY)
 def sweep(on, visited, uniform, choice, odds, mean, variance):  # type: ignore[no-untyped-def]
     """Draws the variables `visited`, one after the other, each given all others, in place; `uniform` are numbers in [0, 1)."""
     for m in range(len(visited)):
@@ -193,7 +198,8 @@ def sweep(on, visited, uniform, choice, odds, mean, variance):  # type: ignore[n
             conditional(on, choice, odds, mean, variance)
 
 
-@numba.njit(cache=True)
+@from_disk
+@numba.njit(**ENTRY)
 def integrate(square, linear, background, out_square, out_linear, evidence):  # type: ignore[no-untyped-def]
     """Quadratic forms ``(K, p, p)`` and ``(K, p)`` with a background of variances ``(K, p)`` integrated out, and its evidence."""
     K, p = linear.shape
@@ -229,7 +235,8 @@ def integrate(square, linear, background, out_square, out_linear, evidence):  # 
                 out_square[k, a, b] = square[k, a, b] - moved
 
 
-@numba.njit(cache=True)
+@from_disk
+@numba.njit(**ENTRY)
 def add_form(variables, form_square, form_linear, rows, factor, others, square, linear):  # type: ignore[no-untyped-def]
     """Adds what one gene tells in the contexts `rows` of a drug to ``square`` (V, V) and ``linear`` (V,).
 
