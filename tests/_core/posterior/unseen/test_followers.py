@@ -12,7 +12,6 @@ from tests._core.posterior.test_background import shifts_of
 
 from scgim._core.posterior.background import fit_background
 from scgim._core.posterior.shifts import Slopes
-from scgim._core.posterior.signs import Signs
 from scgim._core.posterior.unseen import followers
 from scgim._core.posterior.unseen.followers import (
     TINY,
@@ -25,6 +24,7 @@ from scgim._core.posterior.unseen.followers import (
     weigh,
     weigh_followers,
 )
+from scgim._core.posterior.unseen.signs import Signs
 
 
 @pytest.mark.parametrize(("passed", "value"), [(0.8, 0.1), (-0.8, 0.1), (0.5, -0.02), (0.3, 0.5), (1e-9, 0.0)])

@@ -1,1 +1,1 @@
-"""Effects that cells do not show (layer `_core`; not from the paper)."""
+"""Effects that cells do not show, and which way targets move (layer `_core`; not from the paper)."""

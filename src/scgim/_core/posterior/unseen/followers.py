@@ -20,7 +20,7 @@ from scipy.special import expit, log_ndtr, logit
 from scgim._core.arrays import sum_by
 from scgim._core.posterior.background import LARGEST_PRIOR, Background, log_normal, prior_range
 from scgim._core.posterior.shifts import Shifts, Slopes
-from scgim._core.posterior.signs import Signs
+from scgim._core.posterior.unseen.signs import Signs
 
 MOST_SOURCES = 5  # genes of a drug that are weighed as what others follow
 LIKELY = -3.0  # log odds from which a gene is one of them

@@ -6,7 +6,7 @@ from scipy.special import betaln
 from tests._core.posterior.test_background import shifts_of
 
 from scgim._core.posterior.background import fit_background
-from scgim._core.posterior.signs import Signs
+from scgim._core.posterior.unseen.signs import Signs
 
 
 def weighed(rng, signs, G=30):
