@@ -114,3 +114,10 @@ def test_search_sort_and_click_in_a_browser(fitted_adata, tmp_path):
     assert told["effects"] == sorted(told["effects"], reverse=True)
     assert "Acted on by: g0" in told["gene"] and "Acts on: g2" in told["gene"] and "β-Lapachone" in told["gene"]
     assert told["lines"] == 1
+
+
+def test_absent_genes_are_missed_once(fitted_adata, tmp_path):
+    fitted_adata.uns["scgim"]["params"]["n_genes"] = fitted_adata.n_vars
+    with pytest.warns(UserWarning) as said:
+        report(fitted_adata[:, :2], tmp_path / "page.html")
+    assert ["holds 2 of the" in str(each.message) for each in said] == [True]

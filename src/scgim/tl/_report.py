@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import warnings
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -107,7 +108,9 @@ def _overview(adata: Any, key: str, gene_symbols: str | None) -> str:
     """The picture of all mechanisms."""
     from scgim.pl import mechanisms
 
-    return _encoded(lambda: mechanisms(adata, key=key, gene_symbols=gene_symbols, return_fig=True))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "adata: holds", UserWarning)  # as the tables have warned
+        return _encoded(lambda: mechanisms(adata, key=key, gene_symbols=gene_symbols, return_fig=True))
 
 
 def _diagnostics(tables: Mapping[str, pd.DataFrame]) -> str:
