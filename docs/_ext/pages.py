@@ -24,7 +24,7 @@ SHOWN = {
         "mrr": "mean reciprocal rank",
         "best_simple": "best simple score",
         "calls_0.9": "calls",
-        "precision": "share that are known targets",
+        "precision": "drugs hit over calls",
     },
     "targets_foreign": {
         "case": "simulator",
