@@ -1,6 +1,6 @@
 """Make tracked pictures small: ``python .ci/shrink_pictures.py [FILE...]``, by default all PNG files that git tracks.
 
-A palette of 48 colours is enough for diagrams and the bars of their colours, and a quarter of the bytes; texts that a picture carries are kept.
+A palette of 32 colours is enough for diagrams and the bars of their colours, and a quarter of the bytes; texts that a picture carries are kept.
 ``oxipng`` afterwards saves a tenth more without loss.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 from sklearn.cluster import KMeans
 
-COLOURS = 48
+COLOURS = 32
 MOST = 400  # pixels of a colour that count, so that white paper does not take the palette from small things
 
 
