@@ -120,4 +120,4 @@ def test_absent_genes_are_missed_once(fitted_adata, tmp_path):
     fitted_adata.uns["scgim"]["params"]["n_genes"] = fitted_adata.n_vars
     with pytest.warns(UserWarning) as said:
         report(fitted_adata[:, :2], tmp_path / "page.html")
-    assert ["holds 2 of the" in str(each.message) for each in said] == [True]
+    assert sum("holds 2 of the" in str(each.message) for each in said) == 1
