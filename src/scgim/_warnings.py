@@ -34,11 +34,15 @@ def _ours(path: str) -> bool:
     return path.startswith(PACKAGE) or any(part in path for part in BETWEEN)
 
 
+OF_MUDATA = r"From 0\.4 \.update"
+"""How mudata announces that later versions do not pull columns up: they are read either way."""
+
+
 @contextmanager
 def quiet_mudata() -> Iterator[None]:
-    """Without what mudata announces of columns that later versions do not pull up: they are read either way."""
+    """Without the notice of `OF_MUDATA`."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"From 0\.4 \.update", FutureWarning)
+        warnings.filterwarnings("ignore", OF_MUDATA, FutureWarning)
         yield
 
 

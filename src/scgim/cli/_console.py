@@ -6,6 +6,8 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
+from scgim._warnings import OF_MUDATA
+
 
 class InputError(Exception):
     """What the user gave cannot be used; the message says why and what to do."""
@@ -100,7 +102,7 @@ def _quiet() -> None:
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    for text in (".*zarr v2.*", ".*LeafSpec.*", r"From 0\.4 \.update"):
+    for text in (".*zarr v2.*", ".*LeafSpec.*", OF_MUDATA):
         warnings.filterwarnings("ignore", message=text)
 
 

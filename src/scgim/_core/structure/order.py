@@ -122,6 +122,13 @@ class OrderSearch:
         order[first:last] = np.roll(order[first:last], step)
         place[order[first:last]] = np.arange(first, last)
 
+    def commit(self, changes: list[np.ndarray]) -> None:
+        """Takes over changes of parents: genes, and their parents, numbers of these and values, as `moves.commit` does in compiled code."""
+        genes, *new = changes
+        for now, changed in zip(self.arrays[2:5], new, strict=True):
+            now[genes] = changed
+        self.touched[genes] = True
+
     def note(self) -> None:
         """Takes the present numbers of parents as usual."""
         self.arrays[5][:] = self.arrays[3]
@@ -152,10 +159,7 @@ class OrderSearch:
         if gain <= GAIN:
             return 0.0
         self.put(int(self.arrays[1][g]), q)
-        genes = best[0][:n]
-        for now, changed in zip(self.arrays[2:5], best[1:], strict=True):
-            now[genes] = changed[:n]
-        self.touched[genes] = True
+        self.commit([part[:n] for part in best])
         return float(gain)
 
     def reorient(self, g: int) -> float:
