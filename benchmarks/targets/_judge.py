@@ -29,14 +29,14 @@ def fit(adata: Any, **keys: Any) -> tuple[pd.DataFrame, float]:
 
 def add_choices(parser: argparse.ArgumentParser) -> None:
     """The option of settings other than the defaults."""
-    help_ = "settings of scgim.tl.fit in place of its defaults, such as mechanism=auto or penetrance=True; with an --out of their own"
+    help_ = "settings of scgim.tl.fit in place of its defaults, such as mechanism=auto, rng=1 or penetrance=True; with an --out of their own"
     parser.add_argument("--fit", nargs="+", type=choice, metavar="NAME=VALUE", default=[], help=help_)
 
 
 def choice(text: str) -> tuple[str, Any]:
     """A setting as it is given to `scgim.tl.fit`."""
     name, _, value = text.partition("=")
-    return name, {"True": True, "False": False}.get(value, value)
+    return name, int(value) if value.isdigit() else {"True": True, "False": False}.get(value, value)
 
 
 def checked(parser: argparse.ArgumentParser, arguments: argparse.Namespace, here: Path) -> argparse.Namespace:
