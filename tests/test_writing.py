@@ -186,9 +186,16 @@ def test_room_is_checked_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(OSError, match=r"about 1e\+06 TB will be written, and .* are free"):
         check_room(tmp_path, 10**18)
-    (tmp_path / "file").write_text("")
+    (path := tmp_path / "file").write_text("")
     with pytest.raises(NotADirectoryError, match="is a file"):
         check_room(tmp_path / "file" / "x", 1)
     monkeypatch.setattr("tempfile.TemporaryFile", lambda dir: open(os.devnull + "/x"))
     with pytest.raises(PermissionError, match="cannot be written to"):
         check_room(tmp_path, 1)
+    with pytest.raises(PermissionError, match=r"^out: .* cannot be written to .*; name another"), beside(path, "out"):
+        raise PermissionError(13, "no")
+
+
+def test_a_full_disk_is_named_with_the_argument(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"^dir_path: .*: the disk is full; make room"), together(tmp_path, "dir_path"):
+        raise OSError(28, "No space left on device")

@@ -26,7 +26,7 @@ from scgim.model import GIM
 NAMESPACE = {"np": np, "pd": pd, "GIM": GIM, "faults": faults, "baselines": baselines} | {
     part.__name__.rpartition(".")[2]: part for part in (datasets, get, metrics, pl, pp, tl)
 }
-ERRORS = (ValueError, KeyError, TypeError)
+ERRORS = (ValueError, KeyError, TypeError, NotADirectoryError)
 SAYS = re.compile(
     r"expected|must|use |did you mean|needs|found|run |is missing|exists|leave |name |label |pass |drop|Correct|update "
 )
@@ -130,6 +130,7 @@ save=3
 save=""
 pl.graph(fitted, …)
 save="no/such/folder/x.png"
+save=folder
 safe="x.png"
 n_edges=0
 n_edges=True
@@ -312,6 +313,7 @@ model | tl.diagnose(bare)
 adata | tl.report(model)
 key | tl.report(adata, folder / "r.html")
 out | tl.report(fitted, 3)
+out | tl.report(fitted, np.__file__ + "/r.html")
 out | tl.report(fitted, folder / "r.pdf")
 adata_test | tl.export_predictions(model, ask)
 tl.fit(adata, **columns, …)
@@ -563,6 +565,7 @@ adata | model.intervene_mean(3, shift={"g0": 1.0})
 perturbations | model.get_targets("drug")
 dir_path | model.save(3)
 dir_path | model.save("")
+dir_path | model.save(np.__file__ + "/m")
 save_anndata | bare.save(folder / "m", save_anndata=True)
 dir_path | GIM.load(folder / "absent")
 dir_path | GIM.load(3)

@@ -25,19 +25,22 @@ from pathlib import Path
 NEW = ".scgim-new-"
 READY = ".scgim-ready"
 WHOLE = (".zarr",)  # folders that are replaced as one, not file by file
+FULL = (errno.ENOSPC, errno.EDQUOT)
 SLACK = 2**20  # bytes that stay free beside what is written
 SWAP = {"linux": ("renameat2", 2), "darwin": ("renameatx_np", 2)}  # RENAME_EXCHANGE and RENAME_SWAP are both 2
 AT_FDCWD = {"linux": -100, "darwin": -2}
 
 
 @contextlib.contextmanager
-def together(folder: str | os.PathLike[str]) -> Iterator[Path]:
+def together(folder: str | os.PathLike[str], argument: str = "path") -> Iterator[Path]:
     """Write several files that belong together.
 
     Parameters
     ----------
     folder
         Folder of the result; it is made if it is not there. Files that are not written anew stay in it.
+    argument
+        What the user calls it.
 
     Yields
     ------
@@ -45,7 +48,7 @@ def together(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """
     folder = Path(folder)
     recover(folder)
-    with _staged(folder) as stage:
+    with told(argument, folder), _staged(folder) as stage:
         yield stage
         for path in stage.rglob("*"):
             _sync(path)
@@ -55,24 +58,41 @@ def together(folder: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def beside(path: str | os.PathLike[str]) -> Iterator[Path]:
+def beside(path: str | os.PathLike[str], argument: str = "path") -> Iterator[Path]:
     """Write one file, or one folder of zarr.
 
     Parameters
     ----------
     path
         What is written or replaced.
+    argument
+        What the user calls it.
 
     Yields
     ------
     A path in the same folder, with the same suffix, which takes the place of `path` when the block ends without an error.
     """
     path = Path(path)
-    with _staged(path.parent) as stage:
+    with told(argument, path.parent), _staged(path.parent) as stage:
         yield stage / path.name
         _sync(stage / path.name)
         _put(stage / path.name, path)
     shutil.rmtree(stage, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def told(argument: str, folder: Path) -> Iterator[None]:
+    """Errors of a folder that cannot be written to, or has no room, become sentences that begin with the argument."""
+    try:
+        yield
+    except OSError as error:
+        try:
+            if error.errno in FULL:
+                raise OSError(f"{folder}: the disk is full; make room, or name a folder on another disk.")
+            check_room(folder, -SLACK)
+        except OSError as why:
+            raise type(why)(f"{argument}: {why}") from error
+        raise
 
 
 @contextlib.contextmanager
@@ -235,7 +255,7 @@ def _sync(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        if error.errno in (*FULL, errno.EIO):
             raise
     finally:
         os.close(handle)

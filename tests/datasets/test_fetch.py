@@ -94,3 +94,9 @@ def test_offline_says_what_to_do(address):
 def test_file_that_is_gone_from_the_server_is_named(server):
     with pytest.raises(ConnectionError, match="404"):
         fetch("toy", "gone.csv", f"{server[0]}/gone.csv", SHA256)
+
+
+def test_cache_that_cannot_be_written_is_named(server, tmp_path):
+    (tmp_path / "cache").write_text("")
+    with pytest.raises(ConnectionError, match=r"cache: .*is a file; name another folder\..*directory"):
+        fetch("toy", "file.csv", f"{server[0]}/file.csv", SHA256)

@@ -28,7 +28,7 @@ def run(*, dataset: str, out: Path, data_dir: Path | None, seed: int, overwrite:
 
 
 def _save(adata: Any, model: Any, out: Path) -> list[str]:
-    with step("writing results and pictures"), together(out) as stage:
+    with step("writing results and pictures"), together(out, "--out") as stage:
         _files.write(adata, stage / "adata.h5ad")
         model.save(str(stage / "model"))
         return _files.pictures(adata, stage)

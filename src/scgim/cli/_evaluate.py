@@ -30,7 +30,7 @@ def run(results: Path, held_out: Path, *, out: Path, overwrite: bool, options: d
         model = GIM.load(str(model_dir), training)
         given = {name: _one_or_all(value) for name, value in options.items() if value is not None}
         scores = tl.evaluate(model, cells, **given)
-        with beside(out) as stage:
+        with beside(out, "--out") as stage:
             scores.to_csv(stage, index=False)
     wide = scores.groupby(["metric", "method"], sort=False)["value"].median().unstack()  # (metrics, methods)
     rows = [

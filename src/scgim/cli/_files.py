@@ -115,7 +115,7 @@ def check_request(model_dir: Path, out: Path, *, overwrite: bool) -> Path:
 
 def write_cells(cells: Any, out: Path) -> dict[str, Any]:
     """Write an answer and say so; where it is and its size, for JSON."""
-    with beside(out) as stage:
+    with beside(out, "--out") as stage:
         write(cells, stage)
     console().print(f"{out}: {cells.n_obs} cells x {cells.n_vars} genes", markup=False)
     return {"out": str(out), "cells": int(cells.n_obs), "genes": int(cells.n_vars)}

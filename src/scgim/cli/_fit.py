@@ -33,7 +33,7 @@ def run(file: Path, *, out: Path, seed: int, overwrite: bool, settings: dict[str
     )
     with step(f"fitting {data.n_obs} cells x {data.n_vars} genes", shows=True):
         model = tl.fit(data, rng=seed, progress=True, **settings)
-    with step(f"writing {out}"), together(out) as stage:
+    with step(f"writing {out}"), together(out, "--out") as stage:
         _files.write(data, stage / data_file)
         model.save(str(stage / "model"))
         get.targets(data, key=key).to_csv(stage / TABLES[0], index=False)

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from scgim._checks import AbsentError
+from scgim._writing import told
 
 ENVIRONMENT = "SCGIM_DATA_DIR"
 TIMEOUT = 30  # seconds without an answer
@@ -85,7 +86,7 @@ def _download(dataset: str, name: str, url: str, sha256: str | None) -> Path:
 
     folder = Path(pooch.os_cache("scgim")) / dataset
     advice = (
-        f"Without internet, download {url} on another machine, and pass the folder that holds {name} as `directory` or in "
+        f"Without internet or cache, download {url} on another machine, and pass the folder that holds {name} as `directory` or in "
         f"the environment variable {ENVIRONMENT}."
     )
     logger = pooch.get_logger()
@@ -94,7 +95,8 @@ def _download(dataset: str, name: str, url: str, sha256: str | None) -> Path:
     try:
         known = None if sha256 is None else f"sha256:{sha256}"
         downloader = pooch.HTTPDownloader(timeout=TIMEOUT)
-        return Path(pooch.retrieve(url, known_hash=known, fname=name, path=folder, downloader=downloader))
+        with told("cache", folder):
+            return Path(pooch.retrieve(url, known_hash=known, fname=name, path=folder, downloader=downloader))
     except ValueError as error:
         raise ValueError(f"{url} is not the published file ({dataset}): {error}. {advice}") from error
     except OSError as error:  # also what requests raises

@@ -3,16 +3,16 @@
 import os
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scgim._checks import AXES, FLAG, PATH, TEXT, Check, or_none
 from scgim._docstrings import splice
+from scgim._writing import told
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from matplotlib.axes import Axes
 
 UP = "#c23b33"
@@ -255,9 +255,7 @@ def panels(n: int, wide: float, high: float, *, right: float = 0.0, bottom: floa
     return list(axes[:n])
 
 
-def finish(
-    figure: Any, result: Any, *, own: bool, show: bool | None, save: "str | Path | None", return_fig: bool
-) -> Any:
+def finish(figure: Any, result: Any, *, own: bool, show: bool | None, save: str | Path | None, return_fig: bool) -> Any:
     """The common end of plotting functions.
 
     Parameters
@@ -293,7 +291,7 @@ def finish(
     return None
 
 
-def _save(figure: Any, path: "str | Path") -> None:
+def _save(figure: Any, path: str | Path) -> None:
     """Write the figure; a sentence where the folder or the format does not exist."""
     folder, kind = os.path.dirname(os.fspath(path)), os.path.splitext(path)[1].removeprefix(".").lower()
     known = sorted(figure.canvas.get_supported_filetypes())
@@ -301,4 +299,7 @@ def _save(figure: Any, path: "str | Path") -> None:
         raise ValueError(f"save: expected a file name that ends in one of {known}, found {os.fspath(path)!r}.")
     if folder and not os.path.isdir(folder):
         raise ValueError(f"save: expected a file in a folder that exists, found no folder {folder!r}; make it first.")
-    figure.savefig(path, bbox_inches="tight", dpi=SAVED_DPI)
+    if os.path.isdir(path):
+        raise ValueError(f"save: expected a file, found the folder {os.fspath(path)!r}; name a file in it.")
+    with told("save", Path(path).parent):
+        figure.savefig(path, bbox_inches="tight", dpi=SAVED_DPI)

@@ -89,7 +89,7 @@ def report(
     if diagnostics is not None:
         pictures["diagnostics"] = _diagnostics(diagnostics)
     page = _fill(data, pictures)
-    with beside(path) as new:
+    with beside(path, "out") as new:
         new.write_text(page, encoding="utf-8")
     return path
 

@@ -38,7 +38,7 @@ class SafeIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Writes beside, then renames."""
-        with beside(path) as new:
+        with beside(path, "checkpoint") as new:
             torch.save(checkpoint, new)
 
     def load_checkpoint(

@@ -11,7 +11,7 @@ from anndata import AnnData
 
 from scgim import _keys
 from scgim._checks import DATA, PATH, SEED, TABLE, ExistsError, checked, count
-from scgim._writing import beside
+from scgim._writing import beside, check_room
 from scgim.model._prediction.counterfactual import counterfactual_cells
 from scgim.model._prediction.mixed import NAMES
 from scgim.model._prediction.request import Request, make_request, read_new_features, warn_of_far_doses
@@ -209,6 +209,7 @@ class ForecastMixin:
         predictor, request, components = self._prepare(perturbations, features)
         blocks = predictor.sample(request, components, n_cells, np.random.default_rng(rng))
         seed = rng if isinstance(rng, (int, np.integer)) else -1
+        check_room(path.parent, 4 * n_cells * len(request.table) * predictor.n_genes)
         with beside(path) as stage:
             write_stream(
                 stage,

@@ -90,7 +90,7 @@ class SaveMixin(BaseModelClass):
         if save_anndata and self.adata is None:
             raise ValueError("save_anndata: the model was loaded without data; use GIM.load(path, adata) first.")
         tree, arrays = pack(self._saved_state())
-        with together(folder) as stage:
+        with together(folder, "dir_path") as stage:
             if save_anndata:
                 name = DATA_FILE["setup_mudata" if hasattr(self.adata, "mod") else "setup_anndata"]
                 with quiet_mudata():
