@@ -304,6 +304,15 @@ def FITTED(name: str, value: Any) -> None:
         raise TypeError(
             f"{name}: expected the AnnData or MuData that scgim.tl.fit has written into, found {_found(value)}."
         )
+    check_loaded(name, value)
+
+
+def check_loaded(name: str, data: Any) -> None:
+    """Cells whose table is in memory."""
+    if hasattr(data.obs, "to_memory"):
+        raise TypeError(
+            f"{name}: .obs is lazy, expected a DataFrame; load it with {name} = {name}.to_memory(), or read_h5ad(backed='r')."
+        )
 
 
 def MODEL(name: str, value: Any) -> None:

@@ -31,7 +31,12 @@ def problems(obs: pd.DataFrame, **keys) -> dict[str, tuple[str, ...]]:
 
 
 def test_a_sound_design_has_no_problem():
-    assert problems(cells({"control": "abc", "one": "ab", "two": "bc"})) == {}
+    obs = cells({"control": "abc", "one": "ab", "two": "bc"})
+    assert problems(obs, batch_key="plate") == {}
+    (finding,) = find_confounded(obs, **KEYS)
+    assert finding.serious and "in one of its levels" in str(finding) and finding.drugs == ("one", "two")
+    (finding,) = find_confounded(obs.rename(columns={"plate": "lane"}), **KEYS)
+    assert not finding.serious
     assert problems(cells({"control": "a", "one": "a", "two": "a"})) == {}
 
 

@@ -37,6 +37,8 @@ class Finding:
     @property
     def serious(self) -> bool:
         """Whether a fit takes something else for a target: what was registered is taken off by the batch's controls."""
+        if self.problem == UNUSED:
+            return not SURE_WORDS.isdisjoint(_words(self.column))
         return not self.registered or self.problem == TOGETHER
 
     def __str__(self) -> str:
@@ -45,6 +47,7 @@ class Finding:
 
 
 TOGETHER, ONE_BATCH = "measured only together", "in one batch only"
+UNUSED = "not registered, and beside controls in several levels"
 EACH_ITS_OWN, NO_CONTROL = "each in a batch of its own", "no control in its batches"
 
 
@@ -70,7 +73,8 @@ def find_confounded(
     -------
     Findings. `measured only together`: no cell has one of the drugs without the others. `in one batch only`: the controls
     are in several levels of a column, the drug in one. `each in a batch of its own`: the same, and no level has two drugs.
-    `no control in its batches`: of a column that was not registered.
+    `no control in its batches`: of a column that was not registered. `not registered, and beside controls in several
+    levels`: of a column that looks like a batch, where no other was registered.
     """
     keys = as_list(perturbation_key)
     if not set(keys) <= set(obs.columns):  # columns of a MuData may be in its modalities alone
@@ -80,9 +84,9 @@ def find_confounded(
     findings = _together(cells_of, " and ".join(keys))
     registered = [c for c in (*as_list(batch_key), *as_list(categorical_covariate_keys)) if c in obs]
     for column in [*dict.fromkeys(registered), *batch_columns(obs, untreated, {*keys, *registered})]:
-        findings += _in_batches(
-            obs[column].astype(str).to_numpy(), cells_of, untreated, column, registered=column in registered
-        )
+        levels = obs[column].astype(str).to_numpy()
+        found = _in_batches(levels, cells_of, untreated, column, registered=column in registered)
+        findings += found or ([] if registered else _unused(levels, cells_of, untreated, column))
     return findings
 
 
@@ -94,7 +98,7 @@ def batch_columns(obs: pd.DataFrame, untreated: np.ndarray, known: set[str]) -> 
     """
     found = []
     for column in obs.columns.difference(list(known), sort=False):
-        words = re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(column)).lower())
+        words = _words(column)
         if BATCH_WORDS.isdisjoint(words) or pd.api.types.is_float_dtype(obs[column]):
             continue
         levels = pd.factorize(obs[column])[0]
@@ -103,6 +107,10 @@ def batch_columns(obs: pd.DataFrame, untreated: np.ndarray, known: set[str]) -> 
         if (mixed or not SURE_WORDS.isdisjoint(words)) and n_control < untreated.sum() / 2:
             found.append(str(column))
     return found
+
+
+def _words(column: Any) -> list[str]:
+    return re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(column)).lower())
 
 
 def confounded_table(findings: Sequence[Finding]) -> pd.DataFrame:
@@ -165,3 +173,11 @@ def _in_batches(
         else f"Differences between batches look like targets: fit with batch_key={column!r}."
     )
     return [*findings, Finding(problem, column, registered, tuple(single), advice)]
+
+
+def _unused(levels: np.ndarray, cells_of: dict[str, np.ndarray], untreated: np.ndarray, column: str) -> list[Finding]:
+    """Replicates that a fit would compare, were it told of them."""
+    of_control = set(levels[untreated])
+    shared = tuple(name for name, cells in cells_of.items() if len(of_control & set(levels[cells])) > 1)
+    advice = f"A change in one of its levels is taken for one in all: fit with batch_key={column!r}."
+    return [Finding(UNUSED, column, False, shared, advice)] if shared else []

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from scgim import _keys
-from scgim._checks import DATA, FLAG, KEY, LAYER, MAPPING, MODALITIES, checked, or_none
+from scgim._checks import DATA, FLAG, KEY, LAYER, MAPPING, MODALITIES, check_loaded, checked, or_none
 from scgim._options import (
     CHOICE_CHECKS,
     SETUP_CHECKS,
@@ -222,16 +222,15 @@ def _check_object(adata: Any) -> bool:
     """AnnData or MuData, not a view; returns whether it is a MuData."""
     from anndata import AnnData
     from mudata import MuData
-    from pandas import DataFrame
 
     if not isinstance(adata, AnnData | MuData):
         raise TypeError(f"adata: expected an AnnData or a MuData, found {type(adata).__name__}.")
-    if isinstance(adata, AnnData) and not isinstance(adata.obs, DataFrame):
-        raise TypeError(
-            "adata: .obs is lazy, expected a DataFrame; load it with adata = adata.to_memory(), or read_h5ad(backed='r')."
-        )
+    check_loaded("adata", adata)
     if adata.is_view:
-        raise ValueError("adata: found a view, into which results cannot be written; make it a copy with adata.copy().")
+        copied = "to_memory" if getattr(adata, "isbacked", False) else "copy"
+        raise ValueError(
+            f"adata: found a view, into which results cannot be written; make it a copy with adata.{copied}()."
+        )
     return isinstance(adata, MuData)
 
 

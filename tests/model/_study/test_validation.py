@@ -76,7 +76,10 @@ def test_a_wrong_layer_is_told_from_those_that_there_are_and_lazy_columns_are_re
     from anndata.experimental import read_lazy
 
     adata.write_zarr(tmp_path / "cells.zarr")
-    with pytest.raises(
-        TypeError, match=r"adata: .obs is lazy, expected a DataFrame; load it with adata = adata.to_memory"
-    ):
-        scgim.tl.fit(read_lazy(tmp_path / "cells.zarr"), **KEYS)
+    lazy = read_lazy(tmp_path / "cells.zarr")
+    for call in (lambda: scgim.tl.fit(lazy, **KEYS), lambda: scgim.get.targets(lazy)):
+        with pytest.raises(TypeError, match=r"adata: .obs is lazy, .* load it with adata = adata.to_memory"):
+            call()
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    with pytest.raises(ValueError, match=r"found a view.*adata\.to_memory\(\)"):
+        scgim.tl.fit(anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")[:3], **KEYS)

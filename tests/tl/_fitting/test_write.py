@@ -105,6 +105,7 @@ def test_results_in_mudata_survive_writing(tmp_path, quiet_mudata):
     assert mdata["rna"].varp["scgim_graph"].toarray()[0, 1] == 3
     assert set(mdata["rna"].uns["scgim"]["targets"]["gene"]) == {"a", "b"}
     assert list(mdata.obs["scgim_target"]) == ["none"] * 3 + ["a"] * 3
+    assert list(mdata.obs["scgim_target"].cat.categories) == ["a", "none"]  # scanpy's dotplot fails at empty ones
     assert list(mdata["protein"].obs["scgim_target"]) == ["none"] * 3 + ["unassigned"] * 3
     mdata.write(tmp_path / "m.h5mu")
     back = md.read_h5mu(tmp_path / "m.h5mu")

@@ -39,7 +39,8 @@ def check_object(data: Any, expected: Any) -> None:
         other = "setup_mudata" if expected is AnnData else "setup_anndata"
         raise TypeError(f"{name}: expected {expected.__name__}, found {type(data).__name__}; see also GIM.{other}.")
     if data.is_view:
-        raise ValueError(f"{name}: expected an object of its own, found a view; run {name} = {name}.copy() first.")
+        copied = "to_memory" if getattr(data, "isbacked", False) else "copy"
+        raise ValueError(f"{name}: expected an object of its own, found a view; run {name} = {name}.{copied}() first.")
     if data.n_obs == 0 or data.n_vars == 0:
         raise ValueError(f"{name}: expected cells and genes, found shape {data.shape}.")
 

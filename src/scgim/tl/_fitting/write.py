@@ -179,6 +179,7 @@ def cell_targets(results: Results) -> tuple[pd.Categorical, np.ndarray]:
     top[control] = 0.0
     cell = np.asarray(results.context_of_cell)
     label = pd.Categorical.from_codes(np.where(cell >= 0, code[cell], -1), categories=pd.Index(categories))
+    label = label.remove_unused_categories()  # which some pictures and tests of scanpy stumble over
     return label, np.where(cell >= 0, top[cell], np.nan).astype(np.float32)
 
 
