@@ -85,6 +85,17 @@ def test_features_without_noise_correct_effects_of_known_drugs(fitted):
     assert after < 0.9 * before
 
 
+def test_features_that_contradict_cells_leave_known_drugs_alone(world):
+    """Effects that are off by more than their errors, as under wrong mechanisms, are not corrected."""
+    w = world()
+    for errors in (1, 4):
+        said = replace(w.fit.of_drug, sd=w.fit.of_drug.sd / errors)
+        fit = SimpleNamespace(of_drug=said, acting=said, curves=w.fit.curves)
+        model = FeatureModel.fit(fit, w.design, w.features, rng=1)
+        assert model.informative
+        assert (model.known is None) == (errors > 1)
+
+
 def test_without_a_dose_there_is_no_effect(fitted):
     """No dose, no effect."""
     w, model = fitted

@@ -59,7 +59,7 @@ class FeatureModel:
     forward_sd_factor: float = 1.0
     temperature: float = 1.0
     # training drugs' interventions given the cells and the features, (D, G) arrays; None unless the backward map is
-    # chosen and explains held-out drugs as well as it claims
+    # chosen, explains held-out drugs as well as it claims, and contradicts no more of the cells than these may be wrong
     known: Effects | None = None
 
     @property
@@ -332,8 +332,7 @@ def _learn(
     back, smooth, sd = held.posterior["backward"], held.posterior["forward"], np.sqrt(data.beliefs.variance)
     known = None
     if choice.weights["backward"] > 0.5 and held.inflation < HOLDS:
-        sure = np.minimum(data.beliefs.probability, refined.probability)
-        known = Effects(sure, refined.mean, np.sqrt(refined.variance))
+        known = _corrected(data.beliefs, refined)
     return replace(
         model,
         backward=replace(backward, inflation=held.inflation),
@@ -343,3 +342,16 @@ def _learn(
         temperature=calibrate_targets(back.probability, data.beliefs.probability, prior.probability),
         known=known,
     )
+
+
+def _corrected(cells: Beliefs, both: Beliefs) -> Effects | None:
+    """Interventions of the training drugs given the cells and the features, or None where features contradict the cells.
+
+    Where both are right, effects move by less than their standard errors: a posterior mean moves by the variance that it
+    loses. Where mechanisms are wrong, effects as seen in cells make up for that at other doses, and true ones do not.
+    """
+    sure = np.minimum(cells.probability, both.probability)
+    on = sure > 0.5
+    if on.any() and np.mean((both.mean - cells.mean)[on] ** 2 / cells.variance[on]) > 1:
+        return None
+    return Effects(sure, both.mean, np.sqrt(both.variance))
