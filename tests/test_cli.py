@@ -67,7 +67,7 @@ def test_intervene_writes_cells_and_says_what_changes(fitted, capsys):
     ("arguments", "message"),
     [
         (["fit", "absent.h5ad", "--perturbation-key", "d", "--control", "c"], "no such file"),
-        (["fit", "{}/p.txt", "--perturbation-key", "d", "--control", "c"], "ends in .h5ad"),
+        (["fit", "{}/p.txt", "--perturbation-key", "d", "--control", "c"], "ends in .h5ad, .h5mu, .zarr; of tables"),
         (["fit", "{}/broken.h5ad", "--perturbation-key", "d", "--control", "c"], "cannot be read"),
         (["fit", "{}/a.h5ad", "--perturbation-key", "drog", "--control", "control"], "drog"),
         (["fit", "{}/a.h5ad", "--control", "control"], "--perturbation-key"),

@@ -17,7 +17,10 @@ def check_data(path: Path) -> None:
     if not path.exists():
         raise InputError(f"{path}: no such file.")
     if path.suffix not in READABLE:
-        raise InputError(f"{path}: expected a file that ends in {', '.join(READABLE)}.")
+        raise InputError(
+            f"{path}: expected a file that ends in {', '.join(READABLE)}; of tables of genes and of labels "
+            "anndata.AnnData(genes, obs=labels).write_h5ad(...) makes one."
+        )
 
 
 def read(path: Path) -> Any:

@@ -25,6 +25,11 @@ def edge_f1(true_graph: Any, graph: Any) -> float:
     ------
     ValueError
         If a graph is not square, has a diagonal, or the shapes differ.
+
+    Examples
+    --------
+    >>> edge_f1([[0, 1], [0, 0]], [[0, 0], [1, 0]])
+    0.0
     """
     true_graph, graph = (g != 0 for g in two_graphs(true_graph, graph))
     total = true_graph.sum() + graph.sum()

@@ -32,6 +32,11 @@ def target_f1(true_targets: Any, targets: Any, *, threshold: float = 0.5) -> flo
     ------
     ValueError
         If shapes differ, a value is not finite, or there is no context.
+
+    Examples
+    --------
+    >>> target_f1([[1, 0]], [[0.9, 0.2]])
+    1.0
     """
     true_targets, targets = two_tables(("true_targets", "targets"), true_targets, targets)
     if len(targets) == 0:

@@ -33,6 +33,10 @@ documented = splice(
             ------
             ValueError
                 If shapes do not match, a value is not finite, or a control mean that is needed is missing.
+
+            Examples
+            --------
+            >>> MEAN_BASELINES["ridge"]([[0], [1], [2]], [[0, 5], [1, 5], [2, 5]], [[1.5]])  # (1, 2), about 1.5 and 5
             """
     }
 )
