@@ -204,6 +204,7 @@ def test_mudata_is_fitted_like_its_parts_together(fitted, tmp_path, quiet_mudata
         ({"max_epoch": 3}, "max_epochs"),
         ({"random_state": 1}, "rng"),
         ({"seed": 1}, "rng"),
+        ({"dose": "dose"}, "did you mean 'dose_key'"),
         ({"copy": True}, "adata.copy()"),
         ({"n_hidden": 8}, "model_kwargs={'n_hidden'"),
         ({"lr": 0.1}, "plan_kwargs={'lr'"),

@@ -31,6 +31,10 @@ MEANT = {
     "n_epochs": "max_epochs",
     "use_gpu": "accelerator",
     "gpus": "devices",
+    "key": "key_added",
+    "dose": "dose_key",
+    "batch": "batch_key",
+    "features": "features_key",
 }
 """Names that other packages have for the same thing."""
 MENDS = {
