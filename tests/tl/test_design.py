@@ -33,6 +33,7 @@ def problems(obs: pd.DataFrame, **keys) -> dict[str, tuple[str, ...]]:
 def test_a_sound_design_has_no_problem():
     obs = cells({"control": "abc", "one": "ab", "two": "bc"})
     assert problems(obs, batch_key="plate") == {}
+    assert problems(obs.rename(columns={"plate": "rna:plate"}), batch_key="plate") == {}
     (finding,) = find_confounded(obs, **KEYS)
     assert finding.serious and "in one of its levels" in str(finding) and finding.drugs == ("one", "two")
     (finding,) = find_confounded(obs.rename(columns={"plate": "lane"}), **KEYS)

@@ -82,11 +82,12 @@ def find_confounded(
     cells_of = _cells_of_drugs(obs[keys], str(control))
     untreated = (obs[keys].astype(str) == str(control)).all(axis=1).to_numpy()
     findings = _together(cells_of, " and ".join(keys))
-    registered = [c for c in (*as_list(batch_key), *as_list(categorical_covariate_keys)) if c in obs]
-    for column in [*dict.fromkeys(registered), *batch_columns(obs, untreated, {*keys, *registered})]:
+    given = (*as_list(batch_key), *as_list(categorical_covariate_keys))
+    registered = [c for c in given if c in obs]  # of a MuData they may be in its modalities alone
+    for column in [*dict.fromkeys(registered), *batch_columns(obs, untreated, {*keys, *given})]:
         levels = obs[column].astype(str).to_numpy()
         found = _in_batches(levels, cells_of, untreated, column, registered=column in registered)
-        findings += found or ([] if registered else _unused(levels, cells_of, untreated, column))
+        findings += found or ([] if given else _unused(levels, cells_of, untreated, column))
     return findings
 
 
@@ -97,7 +98,9 @@ def batch_columns(obs: pd.DataFrame, untreated: np.ndarray, known: set[str]) -> 
     unless the name leaves no doubt.
     """
     found = []
-    for column in obs.columns.difference(list(known), sort=False):
+    for column in obs.columns:
+        if not known.isdisjoint((column, str(column).partition(":")[2])):  # a MuData has "rna:plate" of the modality's
+            continue
         words = _words(column)
         if BATCH_WORDS.isdisjoint(words) or pd.api.types.is_float_dtype(obs[column]):
             continue
