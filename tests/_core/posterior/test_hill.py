@@ -9,6 +9,8 @@ from scgim._core.posterior.hill import (
     Pair,
     _axes,
     _curvature,
+    _grouped,
+    _shared_cost,
     curve_grid,
     fit_curves,
     hill,
@@ -74,6 +76,11 @@ def test_shared_curve_is_recovered(rng):
     np.testing.assert_allclose(ec50, 0.75, rtol=0.1)
     np.testing.assert_allclose(slope, 4.0, rtol=0.25)
     assert np.abs(slope / 4 - 1).mean() < 0.05
+
+
+def test_flat_curves_far_out_give_no_warning():
+    groups = _grouped([Pair(0, DOSES, np.ones(len(DOSES)), np.ones(len(DOSES)))], np.zeros(1))
+    assert np.isfinite(_shared_cost(groups, 9.0, 0.0, np.array([[711.0, -7.3]])))
 
 
 def test_curves_of_single_drugs_are_recovered(rng):
