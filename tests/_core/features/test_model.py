@@ -10,6 +10,8 @@ import pytest
 
 from scgim._core.effects import Effects
 from scgim._core.features import FeatureModel
+from scgim._core.features.backward import Beliefs
+from scgim._core.features.model import corrected
 from scgim._core.state import pack, unpack
 
 
@@ -85,15 +87,16 @@ def test_features_without_noise_correct_effects_of_known_drugs(fitted):
     assert after < 0.9 * before
 
 
-def test_features_that_contradict_cells_leave_known_drugs_alone(world):
-    """Effects that are off by more than their errors, as under wrong mechanisms, are not corrected."""
-    w = world()
-    for errors in (1, 4):
-        said = replace(w.fit.of_drug, sd=w.fit.of_drug.sd / errors)
-        fit = SimpleNamespace(of_drug=said, acting=said, curves=w.fit.curves)
-        model = FeatureModel.fit(fit, w.design, w.features, rng=1)
-        assert model.informative
-        assert (model.known is None) == (errors > 1)
+@pytest.mark.parametrize("n_apart", [0, 2, 3])
+def test_features_do_not_correct_drugs_whose_cells_they_contradict(n_apart):
+    """Nor any drug where these are more than a tenth, as under wrong mechanisms."""
+    cells = Beliefs(np.tile([0.9, 0.9, 0.01], (20, 1)), np.full((20, 3), 2.0), np.full((20, 3), 0.01))
+    moved = np.where(np.arange(20) < n_apart, 0.4, 0.1)[:, None]
+    found = corrected(cells, replace(cells, mean=cells.mean + moved))
+    if n_apart > 2:
+        assert found is None
+    else:
+        np.testing.assert_array_equal(found.mean, np.broadcast_to(2.0 + np.where(moved > 0.1, 0, moved), (20, 3)))
 
 
 def test_without_a_dose_there_is_no_effect(fitted):

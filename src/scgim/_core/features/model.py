@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.stats import chi2
 
 from scgim._core.effects import Effects
 from scgim._core.features.backward import Beliefs
@@ -28,6 +29,10 @@ from scgim._warnings import warn_user
 FEWEST_DRUGS = 4  # from which maps are learned
 HOLDS = 1.3  # inflation of errors up to which a map holds as well as it claims
 SMALLEST_SD = 1e-6  # of effects
+UNLIKELY, MOST_APART = (
+    0.01,
+    0.1,
+)  # p value at which features contradict a drug's cells, and share of drugs for which they may
 
 WARNING = (
     "features: they do not predict the interventions of held-out drugs (cross-validated error {chosen:.3g}, against "
@@ -59,7 +64,7 @@ class FeatureModel:
     forward_sd_factor: float = 1.0
     temperature: float = 1.0
     # training drugs' interventions given the cells and the features, (D, G) arrays; None unless the backward map is
-    # chosen, explains held-out drugs as well as it claims, and contradicts no more of the cells than these may be wrong
+    # chosen, explains held-out drugs as well as it claims, and contradicts the cells of few drugs
     known: Effects | None = None
 
     @property
@@ -332,7 +337,7 @@ def _learn(
     back, smooth, sd = held.posterior["backward"], held.posterior["forward"], np.sqrt(data.beliefs.variance)
     known = None
     if choice.weights["backward"] > 0.5 and held.inflation < HOLDS:
-        known = _corrected(data.beliefs, refined)
+        known = corrected(data.beliefs, refined)
     return replace(
         model,
         backward=replace(backward, inflation=held.inflation),
@@ -344,14 +349,18 @@ def _learn(
     )
 
 
-def _corrected(cells: Beliefs, both: Beliefs) -> Effects | None:
-    """Interventions of the training drugs given the cells and the features, or None where features contradict the cells.
+def corrected(cells: Beliefs, both: Beliefs) -> Effects | None:
+    """Interventions of the training drugs given the cells and the features; those of the cells where features contradict them.
 
     Where both are right, effects move by less than their standard errors: a posterior mean moves by the variance that it
     loses. Where mechanisms are wrong, effects as seen in cells make up for that at other doses, and true ones do not.
     """
-    sure = np.minimum(cells.probability, both.probability)
+    sure = np.minimum(cells.probability, both.probability)  # (D, G)
     on = sure > 0.5
-    if on.any() and np.mean((both.mean - cells.mean)[on] ** 2 / cells.variance[on]) > 1:
+    moved = np.where(on, (both.mean - cells.mean) ** 2 / cells.variance, 0).sum(1)
+    apart = moved > chi2.isf(UNLIKELY, np.maximum(on.sum(1), 1))  # (D,)
+    if apart.sum() > MOST_APART * on.any(1).sum():
         return None
-    return Effects(sure, both.mean, np.sqrt(both.variance))
+    parts = ((cells.probability, sure), (cells.mean, both.mean), (cells.variance, both.variance))
+    probability, mean, variance = (np.where(apart[:, None], *part) for part in parts)
+    return Effects(probability, mean, np.sqrt(variance))
