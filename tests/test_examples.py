@@ -123,6 +123,14 @@ def two_modalities(adata: Any) -> Any:
     return mdata
 
 
+def test_every_function_has_an_example():
+    assert not [
+        name
+        for name, thing in public()
+        if inspect.isfunction(thing) and ">>>" not in (thing.__doc__ or "") and "GIM" not in name
+    ]
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("name", "thing"), EXAMPLES, ids=[name for name, _ in EXAMPLES])
 def test_example_runs(name, thing, world, tmp_path, monkeypatch):

@@ -92,6 +92,10 @@ def sciplex3(
         If the file is not the published one, columns are missing, or `cell_lines`, `drugs` or `genes` are not in it.
     MemoryError
         If the matrix would be larger than `max_gb`.
+
+    Examples
+    --------
+    >>> scgim.datasets.sciplex3(drugs=["Vorinostat"], genes=["HDAC1", "MYC"])  # doctest: +SKIP
     """
     import anndata
     from scipy import sparse

@@ -29,6 +29,11 @@ def edge_average_precision(true_graph: Any, score: Any) -> float:
     ------
     ValueError
         If an array is not square, has a diagonal, or the shapes differ.
+
+    Examples
+    --------
+    >>> edge_average_precision([[0, 1], [0, 0]], [[0, 0.9], [0.2, 0]])
+    1.0
     """
     true_graph, score = two_graphs(true_graph, score, "score")
     pairs = ~np.eye(len(score), dtype=bool)

@@ -31,6 +31,11 @@ def centroid_accuracy(true_mean: Any, mean: Any) -> float:
     ------
     ValueError
         If shapes differ or a value is not finite.
+
+    Examples
+    --------
+    >>> centroid_accuracy([[0, 0], [1, 1]], [[0.1, 0], [0.2, 0]])
+    0.5
     """
     true_mean, mean = two_tables(("true_mean", "mean"), true_mean, mean)
     return float(np.mean(centroid_shares(true_mean, mean))) if len(mean) > 1 else float("nan")

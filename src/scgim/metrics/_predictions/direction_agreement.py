@@ -31,6 +31,11 @@ def direction_agreement(true_mean: Any, mean: Any, control_mean: Any, *, n_top: 
     ------
     ValueError
         If shapes differ, a value is not finite, or `n_top` is below 1.
+
+    Examples
+    --------
+    >>> direction_agreement([1, -1], [2, 3], [0, 0], n_top=2)
+    0.5
     """
     truth, change = two_changes(true_mean, mean, control_mean)
     top = np.argsort(-np.abs(truth), axis=1, kind="stable")[:, : min(n_top, truth.shape[1])]

@@ -37,6 +37,11 @@ def energy_distance(x: Any, y: Any, *, squared: bool = True) -> float:
     ------
     ValueError
         If a set is empty, a value is not finite, or the numbers of genes differ.
+
+    Examples
+    --------
+    >>> energy_distance([[0.0], [1.0]], [[2.0]])
+    2.5
     """
     x, y = two_samples(x, y)
     value = max(2 * _mean_pair(x, y) - _mean_pair(x, x) - _mean_pair(y, y), 0.0)

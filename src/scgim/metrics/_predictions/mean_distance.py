@@ -27,6 +27,11 @@ def mean_distance(x: Any, y: Any) -> float:
     ------
     ValueError
         If a set is empty, a value is not finite, or the numbers of genes differ.
+
+    Examples
+    --------
+    >>> mean_distance([[0, 0]], [[3, 4]])
+    5.0
     """
     x, y = two_samples(x, y)
     return float(np.linalg.norm(x.mean(0) - y.mean(0)))

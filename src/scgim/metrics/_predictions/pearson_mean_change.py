@@ -29,6 +29,10 @@ def pearson_mean_change(true_mean: Any, mean: Any, control_mean: Any) -> float:
     ------
     ValueError
         If shapes differ or a value is not finite.
+
+    Examples
+    --------
+    >>> pearson_mean_change([1, 2, 3], [2, 4, 7], [0, 0, 0])
     """
     truth, change = two_changes(true_mean, mean, control_mean)
     truth = truth - truth.mean(1, keepdims=True)

@@ -40,6 +40,10 @@ def sinkhorn_wasserstein(
         If POT is not installed.
     ValueError
         If a set is empty, a value is not finite, the numbers of genes differ, or `regularisation` is not positive.
+
+    Examples
+    --------
+    >>> sinkhorn_wasserstein([[0.0], [1.0]], [[2.0], [3.0]])
     """
     x, y = two_samples(x, y)
     ot = _import_pot()

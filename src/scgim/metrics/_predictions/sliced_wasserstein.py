@@ -31,6 +31,11 @@ def sliced_wasserstein(x: Any, y: Any, *, n_projections: int = 100, rng: int | n
     ------
     ValueError
         If a set is empty, a value is not finite, the numbers of genes differ, or `n_projections` is not positive.
+
+    Examples
+    --------
+    >>> sliced_wasserstein([[0.0], [1.0]], [[2.0], [3.0]])
+    2.0
     """
     x, y = two_samples(x, y)
     directions = np.random.default_rng(rng).normal(size=(x.shape[1], n_projections))

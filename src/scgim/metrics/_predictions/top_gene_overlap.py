@@ -31,6 +31,11 @@ def top_gene_overlap(true_mean: Any, mean: Any, control_mean: Any, *, n_top: int
     ------
     ValueError
         If shapes differ, a value is not finite, or `n_top` is below 1.
+
+    Examples
+    --------
+    >>> top_gene_overlap([1, 0, 0], [2, 0, 1], [0, 0, 0], n_top=1)
+    1.0
     """
     truth, change = two_changes(true_mean, mean, control_mean)
     size = min(n_top, truth.shape[1])

@@ -31,6 +31,11 @@ def weighted_error(true_mean: Any, mean: Any, control_mean: Any) -> float:
     ------
     ValueError
         If shapes differ or a value is not finite.
+
+    Examples
+    --------
+    >>> weighted_error([1, 0], [0.5, 2], [0, 0])
+    0.25
     """
     true_mean, mean = two_tables(("true_mean", "mean"), true_mean, mean)
     _, control = two_tables(("true_mean", "control_mean"), true_mean, of_each("control_mean", control_mean, true_mean))

@@ -33,6 +33,10 @@ def calibration_error(truth: Any, probability: Any, *, n_bins: int = 10) -> floa
     ------
     ValueError
         If shapes differ, a probability is outside 0 to 1, or `n_bins` is not positive.
+
+    Examples
+    --------
+    >>> calibration_error([1, 0], [0.9, 0.2])
     """
     table = reliability_table(truth, probability, n_bins=n_bins)
     if table.empty:

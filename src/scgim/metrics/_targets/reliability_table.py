@@ -32,6 +32,10 @@ def reliability_table(truth: Any, probability: Any, *, n_bins: int = 10) -> pd.D
     ------
     ValueError
         If shapes differ, a probability is outside 0 to 1, or `n_bins` is not positive.
+
+    Examples
+    --------
+    >>> reliability_table([1, 0, 1], [0.9, 0.2, 0.95])
     """
     truth, probability = dense("truth", truth), probabilities("probability", probability)
     if truth.shape != probability.shape:

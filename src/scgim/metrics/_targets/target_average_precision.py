@@ -29,6 +29,11 @@ def target_average_precision(true_targets: Any, score: Any) -> float:
     ------
     ValueError
         If shapes differ or a value is not finite.
+
+    Examples
+    --------
+    >>> target_average_precision([[1, 0, 0]], [[0.9, 0.5, 0.1]])
+    1.0
     """
     true_targets, score = two_tables(("true_targets", "score"), true_targets, score)
     values = [average_precision(t != 0, s) for t, s in zip(true_targets, score, strict=True) if t.any()]

@@ -30,6 +30,10 @@ def indicators(train_dose: Any, new_dose: Any) -> tuple[np.ndarray, np.ndarray]:
     ------
     ValueError, TypeError
         If the arrays do not have the same number of drugs, or hold other things than doses.
+
+    Examples
+    --------
+    >>> indicators([[1, 0], [0, 2]], [[0, 2]])
     """
     train, new = doses("train_dose", train_dose), doses("new_dose", new_dose)
     if train.shape[1] != new.shape[1]:

@@ -35,6 +35,10 @@ def mean_shift_targets(means: Any, n_cells: Any, control_mean: Any, n_control: i
     ------
     ValueError
         If shapes do not match or a standard deviation is not positive.
+
+    Examples
+    --------
+    >>> mean_shift_targets([[1, 0]], [50], [0, 0], 100, [1, 1])
     """
     given = {"means": means, "n_cells": n_cells, "control_mean": control_mean, "sd": sd}
     means, n_cells, control_mean, sd = (finite(name, value) for name, value in given.items())

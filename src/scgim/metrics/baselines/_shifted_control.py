@@ -33,6 +33,10 @@ def shifted_control(means: Any, control: Any, n_cells: int, *, rng: int | np.ran
     ------
     ValueError
         If the genes differ, there is no control cell, or `n_cells` is not positive.
+
+    Examples
+    --------
+    >>> shifted_control([[1]], [[0], [2]], 3)
     """
     means, control = dense("means", means).astype(float), dense("control", control).astype(float)
     if means.ndim != 2 or control.ndim != 2 or len(control) == 0 or means.shape[1] != control.shape[1]:
