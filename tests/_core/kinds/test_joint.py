@@ -23,8 +23,8 @@ def gene_form(study, background: bool):
     score = ShiftScore(moments, study.design.drug_set, study.design.group, Prior.default(G))
     fit = score.gene(GENE, PARENTS)
     child = child_evidence(moments, study.design.group, GENE, np.array(PARENTS), fit, -moments.loc / moments.scale)
-    variance = np.tile([EDGE_SD**2, EDGE_SD**2, BACKGROUND**2], (K, 1)) * background
-    return local_form(child, GENE, G, variance), fit, moments
+    edges, own = (np.full((K, G), sd**2 * background) for sd in (EDGE_SD, BACKGROUND))
+    return local_form(child, GENE, edges, own), fit, moments
 
 
 @pytest.mark.parametrize("background", [False, True])
@@ -108,7 +108,7 @@ def test_what_children_share_is_the_parents_activity(rng):
             residual = moments.mean[:, j, 0] - slope * moments.mean[:, 0, 0] - baseline
             fit = fit._replace(coef=np.array([slope]), baseline=np.array([baseline]), residual=residual)
         child = child_evidence(moments, group, j, parents, fit, -moments.loc / moments.scale)
-        forms.append(local_form(child, j, G, np.full((2, len(parents) + 1), 0.02**2)))
+        forms.append(local_form(child, j, *np.full((2, 2, G), 0.02**2)))
     odds = np.full(2 * G, np.log(0.25 / 0.75))
     none = np.zeros((1, 2 * G))
     choice = drug_choice(forms, np.array([1]), np.ones((1, 2 * G)), none, np.ones(2 * G), odds)

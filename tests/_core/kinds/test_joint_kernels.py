@@ -26,7 +26,7 @@ def test_masses_and_moments_between_bounds():
     mean, variance = np.array([0.3, 2.0, -5.0, 12.75, -0.2]), np.array([0.1, 0.2, 0.3, 0.01, 1e-9])
     found = [kernels.log_within(m, v, -1.0, 1.0) for m, v in zip(mean, variance, strict=True)]
     np.testing.assert_allclose(found, log_mass(mean, variance, -1.0, 1.0), rtol=1e-9)
-    both = np.array([kernels.cut(m, v, -1.0, 1.0) for m, v in zip(mean, variance, strict=True)]).T
+    both = np.array([kernels.cut(m, v, f, -1.0, 1.0) for m, v, f in zip(mean, variance, found, strict=True)]).T
     np.testing.assert_allclose(both, truncated(mean, variance, -1.0, 1.0), rtol=1e-9)
 
 
@@ -43,28 +43,46 @@ def test_odds_and_evidence_are_those_of_numpy(rng, bounded):
 
 
 def test_a_sweep_draws_each_variable_given_the_others(rng):
-    choice = make_choice(rng, 2)
+    choice, memory = make_choice(rng, 2), kernels.memory_of(6)
     on, visited, uniform = np.zeros(6, dtype=bool), np.array([3, 0, 1]), np.array([0.9, 0.5, 0.0])
-    plain, state = on.copy(), list(choice.conditional(on))
+    plain = on.copy()
     for i, u in zip(visited, uniform, strict=True):
         odds = choice.conditional(plain)[0]
         plain[i] = u < 1 / (1 + np.exp(-odds[i]))
-    kernels.sweep(on, visited, uniform, choice.arrays(), *state)
+    row = kernels.sweep(on, visited, uniform, choice.arrays(), memory)
     assert on.tolist() == plain.tolist()
-    np.testing.assert_allclose(state[0], choice.conditional(plain)[0], rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(memory[3][row], choice.conditional(plain)[0], rtol=1e-7, atol=1e-9)
+
+
+def test_choices_are_remembered_until_there_is_no_room(rng):
+    choice, memory, n = make_choice(rng, 2, 8), kernels.memory_of(8), kernels.KEPT
+    every = [np.array(on) for on in itertools.product([False, True], repeat=8)]
+    rows = [kernels.recall(on, choice.arrays(), memory) for on in every]
+    assert rows == [r % n for r in range(256)] and memory[2][0] == 256
+    for on, row in [*zip(every, rows, strict=True)][-n:]:
+        assert kernels.recall(on, choice.arrays(), memory) == row
+        for part, plain in zip(memory[3:], choice.conditional(on), strict=True):
+            np.testing.assert_allclose(part[row], plain, rtol=1e-7, atol=1e-9)
+    assert memory[2][0] == 256
 
 
 def test_background_is_integrated_out(rng):
-    root = rng.normal(size=(3, 5, 4))
-    square, linear, variance = np.swapaxes(root, 1, 2) @ root, rng.normal(size=(3, 4)), rng.uniform(0, 1, (3, 4))
-    found = np.empty((3, 4, 4)), np.empty((3, 4)), np.empty(3)
-    kernels.integrate(square, linear, variance, *found)
+    root, parents = rng.normal(size=(3, 5, 3)), np.array([3, 0, 1])
+    within, linear, mean = np.swapaxes(root, 1, 2) @ root, rng.normal(size=(3, 3)), rng.normal(size=(3, 3))
+    residual, w, variance = rng.normal(size=3), rng.uniform(1, 2, 3), rng.uniform(0, 1, (2, 3, 4))
+    out = np.empty((3, 4, 4)), np.empty((3, 4)), np.empty(3)
+    kernels.tell(2, parents, within, linear, mean, residual, 1 / w, *variance, *out)
     for k in range(3):
-        inside = np.linalg.inv(np.diag(1 / variance[k]) + square[k])
-        np.testing.assert_allclose(found[0][k], square[k] - square[k] @ inside @ square[k], atol=1e-9)
-        np.testing.assert_allclose(found[1][k], linear[k] - square[k] @ inside @ linear[k], atol=1e-9)
-        determinant = np.linalg.slogdet(np.diag(1 / variance[k]) + square[k])[1] + np.log(variance[k]).sum()
-        assert found[2][k] == pytest.approx(0.5 * linear[k] @ inside @ linear[k] - 0.5 * determinant)
+        loading = np.append(mean[k], 1.0)  # of what moves the mean
+        square, told = w[k] * np.outer(loading, loading), w[k] * residual[k] * loading
+        square[:3, :3] += within[k]
+        told[:3] += linear[k]
+        spread = np.append(variance[0, k, parents], variance[1, k, 2])
+        inside = np.linalg.inv(np.diag(1 / spread) + square)
+        np.testing.assert_allclose(out[0][k], square - square @ inside @ square, atol=1e-9)
+        np.testing.assert_allclose(out[1][k], told - square @ inside @ told, atol=1e-9)
+        determinant = np.linalg.slogdet(np.diag(1 / spread) + square)[1] + np.log(spread).sum()
+        assert out[2][k] == pytest.approx(0.5 * told @ inside @ told - 0.5 * determinant)
 
 
 def test_what_a_gene_tells_is_added_at_its_variables(rng):

@@ -24,8 +24,10 @@ def test_background_of_effects_is_the_best_of_the_grid_wherever_it_starts(make_s
         forms = run.forms(children, float(omega))
         value = sum(float(form.evidence[~design.control].sum()) for form in forms)
         values.append(value + sum(choice.evidence(none[d]) for d, _, _, choice in run.choices(forms, expected)))
-    run.activity.background = start
-    assert run.edge_background(children, expected, none) == BACKGROUNDS[int(np.argmax(values))]
+    run.activity.background, told = start, {}
+    best = float(BACKGROUNDS[int(np.argmax(values))])
+    assert run.edge_background(children, expected, none, told) == best
+    assert [*told] == [best] and np.array_equal(told[best][0].linear, run.forms(children, best)[0].linear)
 
 
 def test_strict_updates_end_at_no_less_than_they_began_with_and_lax_ones_at_the_last(make_study, rng):

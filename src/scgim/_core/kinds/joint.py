@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, log_ndtr
+from scipy.special import log_ndtr
 
 from scgim._core.kinds import joint_kernels as kernels
 from scgim._core.kinds.activity import Children
@@ -38,29 +38,21 @@ class LocalForm:
     evidence: np.ndarray
 
 
-def local_form(child: Children, j: int, n_genes: int, background: np.ndarray) -> LocalForm:
+def local_form(child: Children, j: int, edges: np.ndarray, own: np.ndarray) -> LocalForm:
     """Quadratic form of gene j.
 
     Parameters
     ----------
     child
         Sufficient statistics of gene j.
-    background
-        ``(K, p+1)``; background variance of the change of each incoming effect, and of the gene's own shift.
+    edges, own
+        ``(K, G)`` each; background variances of the changes of single effects of each gene, and of its shift.
     """
-    p = len(child.parents)
-    w = 1 / child.sampling  # (K,)
-    square = np.zeros((len(w), p + 1, p + 1))
-    linear = np.zeros((len(w), p + 1))
-    square[:, p, p], linear[:, p] = w, w * child.residual
-    if p:
-        scaled = w[:, None] * child.mean
-        square[:, :p, :p] = child.within_square + scaled[:, :, None] * child.mean[:, None]
-        square[:, :p, p] = square[:, p, :p] = scaled
-        linear[:, :p] = child.within_linear + scaled * child.residual[:, None]
-    out_square, out_linear, evidence = np.empty_like(square), np.empty_like(linear), np.empty(len(w))
-    kernels.integrate(square, linear, np.ascontiguousarray(background), out_square, out_linear, evidence)
-    return LocalForm(np.append(child.parents, n_genes + j), out_square, out_linear, evidence)
+    K, p = len(child.residual), len(child.parents) + 1
+    out = np.empty((K, p, p)), np.empty((K, p)), np.empty(K)
+    told = child.within_square, child.within_linear, child.mean, child.residual, child.sampling
+    kernels.tell(j, child.parents, *told, edges, own, *out)
+    return LocalForm(np.append(child.parents, own.shape[1] + j), *out)
 
 
 def log_mass(mean: np.ndarray, variance: np.ndarray, lower: Any, upper: Any) -> np.ndarray:
@@ -106,6 +98,7 @@ class Choice:
     n_bounded: int = 0
     lower: float = ACTIVITY[0]
     upper: float = ACTIVITY[1]
+    whole: np.ndarray | None = None  # (n_bounded,) log mass of the prior within the bounds, where it is known
 
     def kept(self, mean: np.ndarray, variance: np.ndarray, prior: np.ndarray) -> np.ndarray:
         """Log evidence that the bounds add for bounded variables with these posteriors and prior variances."""
@@ -172,46 +165,28 @@ class Choice:
 
     def arrays(self) -> tuple[np.ndarray, ...]:
         """What the compiled steps read: see `joint_kernels`."""
-        prior = np.ascontiguousarray(self.prior, dtype=float)
-        whole = log_mass(np.zeros(self.n_bounded), prior[: self.n_bounded], self.lower, self.upper)
+        prior, whole = np.ascontiguousarray(self.prior, dtype=float), self.whole
+        if whole is None:
+            whole = log_mass(np.zeros(self.n_bounded), prior[: self.n_bounded], self.lower, self.upper)
         return self.square, self.linear, prior, self.log_odds, whole, np.array([self.lower, self.upper])
 
     def best(self) -> np.ndarray:
         """The best choice found from several starts: adds, removes, or exchanges variables while the evidence rises."""
-        arrays, none = self.arrays(), np.zeros(len(self.prior), dtype=bool)
-        first = np.argsort(-told(none, arrays)[0], kind="stable")[:N_STARTS]
-        found = [none, *(none.copy() for _ in first[1:])]
-        for start, i in zip(found[1:], first[1:], strict=True):
-            start[i] = True
-        for start in found:
-            kernels.climb(start, arrays, MOST_STEPS)
-        return max(found, key=lambda on: float(kernels.evidence(on, arrays)))
+        return self._sampled(np.zeros((0, 2, len(self.prior))))[0]
 
     def sample(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Probability of each variable, and mean and standard deviation if it is chosen, ``(V,)`` each.
 
         Averages of the conditionals over Gibbs sweeps.
         """
-        on, arrays = self.best(), self.arrays()
-        odds, mean, variance = told(on, arrays)
-        total, weighted, square = np.zeros((3, len(on)))
-        for _ in range(N_SWEEPS):
-            p = expit(odds)
-            weight = p + 1e-9
-            total += weight
-            weighted += weight * mean
-            square += weight * (variance + mean**2)
-            visited = rng.permutation(np.flatnonzero(on | (odds > RARE)))
-            kernels.sweep(on, visited, rng.random(len(visited)), arrays, odds, mean, variance)
-        mean = weighted / total
-        return np.minimum(total / N_SWEEPS, 1.0), mean, np.sqrt(np.maximum(square / total - mean**2, TINY))
+        return self._sampled(rng.random((N_SWEEPS, 2, len(self.prior))))[1]
 
-
-def told(on: np.ndarray, arrays: tuple[np.ndarray, ...]) -> np.ndarray:
-    """`Choice.conditional`, compiled, ``(3, V)``."""
-    out = np.empty((3, len(on)))
-    kernels.conditional(on, arrays, *out)
-    return out
+    def _sampled(self, uniform: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """The best choice ``(V,)``, and what is drawn from there with numbers ``(n, 2, V)`` in [0, 1)."""
+        V = len(self.prior)
+        on, out = np.zeros(V, dtype=bool), (np.empty(V), np.empty(V), np.empty(V))
+        kernels.sample(on, self.arrays(), N_STARTS, MOST_STEPS, RARE, uniform, *out)
+        return on, out
 
 
 def drug_choice(
@@ -221,6 +196,7 @@ def drug_choice(
     others: np.ndarray,
     prior: np.ndarray,
     log_odds: np.ndarray,
+    whole: np.ndarray | None = None,
 ) -> Choice:
     """What the contexts of one drug tell together.
 
@@ -232,9 +208,11 @@ def drug_choice(
         ``(L, 2G)``; part of the full effect in each of them.
     others
         ``(L, 2G)``; expected effects of the other drugs there.
+    whole
+        ``(G,)``; log mass of the priors of activities within their bounds, where it is known.
     """
     V = factor.shape[1]
     square, linear = np.zeros((V, V)), np.zeros(V)
     for form in forms:
         kernels.add_form(form.variables, form.square, form.linear, rows, factor, others, square, linear)
-    return Choice(square, linear, prior, log_odds, V // 2, *ACTIVITY)
+    return Choice(square, linear, prior, log_odds, V // 2, *ACTIVITY, whole)

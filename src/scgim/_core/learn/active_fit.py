@@ -13,7 +13,8 @@ from scgim._core.arrays import override
 from scgim._core.design import Design
 from scgim._core.effects import Effects, KindFit
 from scgim._core.kinds.activity import ActiveScore, Activity, Children, child_evidence, estimates
-from scgim._core.kinds.joint import Choice, LocalForm, drug_choice, local_form
+from scgim._core.kinds.joint import ACTIVITY as BOUNDS
+from scgim._core.kinds.joint import Choice, LocalForm, drug_choice, local_form, log_mass
 from scgim._core.kinds.joint_kernels import evidence as evidence_of
 from scgim._core.kinds.off import learn_off
 from scgim._core.kinds.shift import Shift
@@ -102,6 +103,8 @@ class ActiveFit:
         self.moments, self.design, self.prior = moments, design, prior
         self.shifts, self.background, self.known = shifts, background, known
         D = len(design.drugs)
+        self.rows = [design.of(d) for d in range(D)]  # (L,) contexts of each drug
+        self._factors: tuple[Curves, Curves, np.ndarray] | None = None  # of these curves
         flat = Curves(np.zeros(D), np.ones(D), START_SD, 0.2 * START_SD)
         self.activity = Part(ACTIVITY.name, flat, float(prior.p_target[0]))
         self.shift = Part(SHIFT.name, flat, float(prior.p_target[0]))
@@ -136,32 +139,34 @@ class ActiveFit:
 
     def factors(self) -> np.ndarray:
         """Part of the full effect in each context, for activities and shifts, ``(K, D, 2)``."""
-        dose = self.design.dose
-        return np.stack([self.activity.curves.fraction(dose), self.shift.curves.fraction(dose)], axis=2)
+        dose, a, s = self.design.dose, self.activity.curves, self.shift.curves
+        if self._factors is None or self._factors[0] is not a or self._factors[1] is not s:
+            self._factors = a, s, np.stack([a.fraction(dose), s.fraction(dose)], axis=2)
+        return self._factors[2]
 
     def forms(self, children: list[Children], edge_sd: float) -> list[LocalForm]:
         """What every gene tells, with the given background of single effects; doses may leave the curve of a target."""
-        m, G = self.moments, self.moments.n_genes
-        perturbed = (~self.design.control).astype(float)
+        m, perturbed = self.moments, (~self.design.control).astype(float)[:, None]  # (K, 1)
         most = self.factors().max(axis=1) if len(self.design.drugs) else np.zeros((len(m.n), 2))  # (K, 2)
         off = [k.curves.deviation_sd * self.design.has_dose * most[:, i] for i, k in enumerate(self.kinds)]
-        out = []
-        for j, child in enumerate(children):
-            own = (self.prior.background_sd[j] ** 2 + self.shifted[:, j] * off[1] ** 2) * perturbed
-            edges = [(edge_sd**2 + self.active[:, i] * off[0] ** 2) * perturbed for i in child.parents]
-            out.append(local_form(child, j, G, np.column_stack([*edges, own])))
-        return out
+        edges = (edge_sd**2 + self.active * off[0][:, None] ** 2) * perturbed  # (K, G)
+        own = (self.prior.background_sd**2 + self.shifted * off[1][:, None] ** 2) * perturbed
+        return [local_form(child, j, edges, own) for j, child in enumerate(children)]
 
     def choices(
-        self, forms: list[LocalForm], expected: Expected
+        self, forms: list[LocalForm], expected: Expected, which: np.ndarray | None = None
     ) -> Iterator[tuple[int, np.ndarray, np.ndarray, Choice]]:
-        """Each drug with its contexts ``(L,)``, part of the full effect there ``(L, 2G)``, and what they tell, given the effects of all."""
+        """Drugs, or `which` of them, with their contexts ``(L,)``, part of the full effect there ``(L, 2G)``, and what they tell.
+
+        Given the effects of all.
+        """
         odds, variance = self.prior_odds(self.known)
-        fractions = self.factors()
-        for d in range(len(self.design.drugs)):
-            rows = self.design.of(d)
-            factor = np.repeat(fractions[rows, d], self.moments.n_genes, axis=1)
-            yield d, rows, factor, drug_choice(forms, rows, factor, expected.of_others(d, rows), variance, odds[d])
+        fractions, G = self.factors(), self.moments.n_genes
+        whole = log_mass(np.zeros(G), variance[:G], *BOUNDS)
+        for d in range(len(self.rows)) if which is None else which.tolist():
+            rows = self.rows[d]
+            factor, others = np.repeat(fractions[rows, d], G, axis=1), expected.of_others(d, rows)
+            yield d, rows, factor, drug_choice(forms, rows, factor, others, variance, odds[d], whole)
 
     def update(self, evidence: Evidence, rng: np.random.Generator, *, strict: bool = False) -> None:
         """Posterior of shifts and activities given the graph, their sizes, and the background of effects."""
@@ -171,8 +176,9 @@ class ActiveFit:
         combined = design.combined
         expected = Expected(len(m.n), len(design.drugs), 2 * m.n_genes)
         self.refused[:] = False
+        told: dict[float, list[LocalForm]] = {}
         for pass_ in range(MOST_PASSES):
-            forms = self.forms(children, kind.background)
+            forms = told.pop(kind.background, None) or self.forms(children, kind.background)
             for _ in range(5 if combined else 1):
                 found = [
                     np.zeros((len(design.drugs), 2 * m.n_genes)) for _ in range(3)
@@ -185,7 +191,7 @@ class ActiveFit:
             self.take(*found)
             self.update_prior(forms, found[0][:, : m.n_genes])
             if self.background is None:
-                kind.background = self.edge_background(children, expected, found[0] > 0.5)
+                kind.background = self.edge_background(children, expected, found[0] > 0.5, told)
             if pass_ + 1 >= N_PASSES and not again:
                 break
 
@@ -198,7 +204,7 @@ class ActiveFit:
         odds, variance = self.prior_odds(None)
         at, changes = np.argwhere(probability[:, :G] > 0.5), []
         for d, i in at.tolist():
-            rows = self.design.of(d)
+            rows = self.rows[d]
             occam = np.log(sd[d, i] / np.sqrt(variance[i])) - 0.5 * mean[d, i] ** 2 / variance[i]
             changes.append(Change(i, rows, fraction[rows, d] * mean[d, i], -float(odds[d, i] + occam)))
         return at, changes
@@ -255,7 +261,7 @@ class ActiveFit:
     def take(self, probability: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> None:
         """Keeps the posterior ``(D, 2G)`` of both kinds."""
         G, dose = self.moments.n_genes, self.design.dose
-        rows = [self.design.of(d) for d in range(len(self.design.drugs))]
+        rows = self.rows
         for i, kind in enumerate(self.kinds):
             at, h = slice(i * G, (i + 1) * G), self.factors()[:, :, i]
             pieces = [(h[r, d, None] * mean[d, at], h[r, d, None] * sd[d, at]) for d, r in enumerate(rows)]
@@ -270,30 +276,38 @@ class ActiveFit:
 
     def update_prior(self, forms: list[LocalForm], probability: np.ndarray) -> None:
         """Prior of activities, from their probabilities ``(D, G)`` at genes that have children that can tell."""
-        G, kind, design = self.moments.n_genes, self.activity, self.design
+        G, kind = self.moments.n_genes, self.activity
         told = np.zeros((len(self.moments.n), G))
         for form in forms:
             diagonal = np.einsum("kpp->kp", form.square)
             told[:, form.variables[:-1]] += diagonal[:, :-1]
-        seen = np.array([told[design.of(d)].max(axis=0, initial=0.0) for d in range(len(design.drugs))])
+        seen = np.array([told[rows].max(axis=0, initial=0.0) for rows in self.rows])
         informed = seen > 1 / START_SD**2  # (D, G)
         found = float(probability[informed].sum())
         kind.p_target = float(
             np.clip((found + 1) / (informed.sum() + G / 2), 0.2 / G, self.most / max(G, FEWEST_GENES))
         )
 
-    def edge_background(self, children: list[Children], expected: Expected, on: np.ndarray) -> float:
+    def edge_background(
+        self, children: list[Children], expected: Expected, on: np.ndarray, told: dict[float, list[LocalForm]]
+    ) -> float:
         """Standard deviation of the change of single effects where no drug acts, by evidence.
 
-        On a grid, upwards from the present value while the evidence rises, and else downwards.
+        On a grid, upwards from the present value while the evidence rises, and else downwards. `told` keeps what genes
+        tell with the best.
         """
         known: dict[int, float] = {}
+        chosen = np.flatnonzero(on.any(axis=1))  # other drugs add nothing to the evidence
 
         def evidence(at: int) -> float:
             if at not in known:
                 forms = self.forms(children, float(BACKGROUNDS[at]))
                 value = sum(float(f.evidence[~self.design.control].sum()) for f in forms)
-                known[at] = value + sum(evidence_of(on[d], c.arrays()) for d, _, _, c in self.choices(forms, expected))
+                drugs = self.choices(forms, expected, chosen)
+                known[at] = value + sum(evidence_of(on[d], choice.arrays()) for d, _, _, choice in drugs)
+                if known[at] >= max(known.values()):
+                    told.clear()
+                    told[float(BACKGROUNDS[at])] = forms
             return known[at]
 
         best = int(np.abs(BACKGROUNDS - self.activity.background).argmin())
