@@ -51,6 +51,24 @@ def test_choice_is_the_greedy_one(make_study):
     assert same >= 57
 
 
+@pytest.mark.parametrize("past", [1, parents.PAST])
+def test_choices_that_are_remembered_are_those_made_anew(make_study, monkeypatch, past):
+    monkeypatch.setattr(parents, "PAST", past)
+    score, rng = make_score(make_study(n_genes=8, n_drugs=6, seed=4)), np.random.default_rng(0)
+    others = [np.delete(np.arange(8), j) for j in range(8)]
+    chooser, asked = Parents(score, others), []
+    for _ in range(40):
+        j, allowed, most = int(rng.integers(8)), rng.random(8) < 0.6, int(rng.integers(1, 5))
+        first = tuple(int(x) for x in np.flatnonzero(allowed) if x != j)[: most // 2]
+        asked.append((j, allowed, most, first))
+    found = [[chooser.best(*each[:3]), chooser.best(*each)] for each in asked]
+    for each, both in zip(asked, found, strict=True):
+        fresh = Parents(score, others)
+        for (chosen, value), (anew, best) in zip(both[::-1], [fresh.best(*each), fresh.best(*each[:3])], strict=True):
+            assert chosen == anew and value == pytest.approx(best, abs=1e-9)
+        assert [chooser.best(*each[:3]), chooser.best(*each)] == both
+
+
 def test_tables_grow(make_study, monkeypatch):
     monkeypatch.setattr(parents, "ROOM", 64)
     study = make_study(n_genes=8, n_drugs=6, seed=4)

@@ -258,7 +258,8 @@ def test_proposals_give_a_gene_few_more_parents_and_settling_gives_it_all(make_s
     assert len(full[g]) > EXTRA
     state.give(g, (), chooser.value(g, ()))
     state.note()
-    assert len(state.choose(g, state.mask(state.order.index(g)))[0]) <= EXTRA
+    state.mend(*[state.order.index(g)] * 2)
+    assert len(state.of(g)) <= EXTRA
     assert state.settle() > 0
     assert state.parents == full
 
@@ -300,15 +301,16 @@ def test_kicks_in_dense_graphs_leave_parents_that_may_stay_and_end_no_lower(make
     state = OrderSearch(chooser, np.arange(12), 12, keeps=True)
     state.climb()
     check_state(state)
-    kept, allowed = {g: state.of(g) for g in range(12)}, np.ones(12, dtype=bool)
-    for g in range(12):
-        allowed[:] = True
-        allowed[[g, *kept[g][:1]]] = False
-        rest = kept[g][1:]
-        parents, value = state.keep(g, allowed)
-        assert g not in parents and set(parents) <= set(np.flatnonzero(allowed).tolist())
-        assert value == pytest.approx(chooser.value(g, parents)) if rest else value == -np.inf
-        assert not rest or value >= chooser.value(g, rest) - 1e-6
+    for g in [g for g in range(12) if state.of(g)]:
+        began, place = state.state(), state.arrays[1]
+        last = max(state.of(g), key=lambda x: place[x])  # a parent that g is moved before, so that it may not stay
+        rest = tuple(x for x in state.of(g) if x != last)
+        state.put(int(place[g]), int(place[last]))
+        state.touched[:] = False
+        state.mend(int(place[g]), int(place[g]))
+        check_state(state)
+        assert state.value[g] >= chooser.value(g, rest) - 1e-6 and np.flatnonzero(state.touched).tolist() == [g]
+        state.restore(began)
     plain = search(chooser, rng=np.random.default_rng(0), order=np.arange(12), n_kicks=0)
     watch, shares = Watch(), list[tuple[int, int]]()
     watch.share = lambda _, done, total: shares.append((done, total))

@@ -1,6 +1,6 @@
 """Greedy choice of parents with every score remembered, compiled (layer `_core`; not from the paper).
 
-Parent sets are known by a hash, the exclusive or of a random number of each member and one of the child, in tables with
+What was chosen before is looked up, unless another choice took its place. Parent sets are known by a hash, the exclusive or of a random number of each member and one of the child, in tables with
 open addresses. What is missed there is asked for (`ASK_...`): by `compute`, which has the compiled scores of shifts, or
 by Python, for any score; the choice then goes on where it was. No kernel is called from within a choice, for every
 caller is compiled with all of it: `moves.drive` is the only one that computes.
@@ -17,8 +17,9 @@ from scgim._core.structure.numerics import ENTRY, INNER, PART
 
 TOLERANCE = 1e-6  # of parent sets
 ASK_ROOM, ASK_SETS, ASK_ADDED, ASK_EXACT = 0, 1, 2, 3
-N_ROWS, N_VALUES, N_SCORED, STAGE, N_CHOSEN = 0, 1, 2, 3, 4  # places in the last table
+N_ROWS, N_VALUES, N_SCORED, STAGE, N_CHOSEN, PENDING = 0, 1, 2, 3, 4, 5  # places in the table of numbers
 FORWARD, BACKWARD = 1, 2  # stages of a choice that had to ask
+SPREAD = 2654435761  # by which numbers of parents are spread over the keys
 N_REFINED = 5  # candidates scored in full at a time; the others coarsely
 
 
@@ -176,6 +177,17 @@ def best_added(child, parents, n, allowed, tables, ask):  # type: ignore[no-unty
     return -2, 0.0
 
 
+@numba.njit(**INNER)
+def choice_key(child, allowed, most, tables):  # type: ignore[no-untyped-def]
+    """Key of a choice from none, never zero: its child, the candidates that are allowed, and how many may be chosen."""
+    cands, member = tables[0], tables[2]
+    key = tables[3][child] ^ (most * SPREAD)
+    for c in range(tables[1][child]):
+        if allowed[cands[child, c]]:
+            key ^= member[cands[child, c]]
+    return key | 1
+
+
 @from_disk
 @numba.njit(**ENTRY)
 def best_parents(child, allowed, most, tables, ask, parents):  # type: ignore[no-untyped-def]
@@ -186,6 +198,14 @@ def best_parents(child, allowed, most, tables, ask, parents):  # type: ignore[no
     The number of parents, sorted in `parents`, and the score; -1 where something has to be asked for.
     """
     keys, known, used = tables[6], tables[7], tables[10]
+    past, sets, counts, values_then = tables[11:]
+    if used[STAGE] == 0:
+        used[PENDING] = choice_key(child, allowed, most, tables)
+        at = (used[PENDING] >> 1) & (len(past) - 1)
+        if past[at] == used[PENDING]:
+            for a in range(counts[at]):
+                parents[a] = sets[at, a]
+            return counts[at], values_then[at]
     n, single = used[N_CHOSEN], np.empty(1)
     forward, n = used[STAGE] != BACKWARD, n if used[STAGE] > 0 else 0
     if n == 0:
@@ -228,6 +248,11 @@ def best_parents(child, allowed, most, tables, ask, parents):  # type: ignore[no
         value, n = values[best], n - 1
         for a in range(n):
             parents[a] = rests[best, a]
+    if used[PENDING] != 0:
+        at = (used[PENDING] >> 1) & (len(past) - 1)
+        past[at], counts[at], values_then[at] = used[PENDING], n, value
+        for a in range(n):
+            sets[at, a] = parents[a]
     used[STAGE] = 0
     return n, value
 

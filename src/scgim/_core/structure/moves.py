@@ -1,7 +1,7 @@
 """Moves of the search over orders, compiled (layer `_core`; not from the paper).
 
 The state of a search is a tuple of arrays: order and place of the genes, parents ``(G, P)``, their numbers, scores,
-usual numbers. A move is looked at first, which leaves what it would change in `changes`, and made by `commit`. Where a
+usual numbers. Steps of a move look first, which leaves what it would change in `changes`, and `commit` makes it. Where a
 score has to be asked for (:mod:`scgim._core.structure.choice`), the gain is `ASKED`; called again, a move takes what it
 had chosen before from its log. Counts start at ``np.int64(0)``: for a plain zero, numba would compile every function
 that it is handed to once more. Numba looks at the date of this file alone when it takes compiled code from the disk:
@@ -10,17 +10,30 @@ touch it after a change of `choice`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
 
 from scgim._core.from_disk import from_disk
-from scgim._core.structure.choice import added_row, best_parents, compute
+from scgim._core.structure.choice import FORWARD, N_CHOSEN, PENDING, STAGE, added_row, best_parents, compute, set_values
 from scgim._core.structure.numerics import ENTRY, INNER, PART
 
 EXTRA = 2  # parents that a gene may gain at once in a proposal: how many pay depends on the number of cells
 GAIN = 0.1  # of a move, in nats: smaller ones are not worth an evaluation
 ASKED = np.nan
-RIGHT, LEFT, TURN, ANSWER = 0, 1, 2, 3
+TURN, REORIENT, IMPROVE, EITHER, MEND, ANSWER = 0, 1, 2, 3, 4, 5  # kinds of moves, see `drive`
+LISTS, TURNS, RIGHT, LEFT, MENDS = 0, 1, 2, 3, 4  # their stages
+MOST_TURNS = 10  # later genes that a gene tries as parents at once
+
+
+Room = tuple[Any, Any, np.ndarray, np.ndarray, np.ndarray]  # see `drive`
+
+
+def room_of(changes: tuple[np.ndarray, ...], others: tuple[np.ndarray, ...]) -> Room:
+    """What moves remember, with room for the changes of both sides."""
+    found, hopes = np.zeros(MOST_TURNS, dtype=np.int64), np.zeros(MOST_TURNS + 1)
+    return changes, others, found, hopes, np.zeros(5, dtype=np.int64)
 
 
 @numba.njit(**INNER)
@@ -174,21 +187,42 @@ def commit(changes, n, state, touched):  # type: ignore[no-untyped-def]
         touched[g] = True
 
 
-@from_disk
-@numba.njit(**ENTRY)
-def openings(g, state, tables, ask, found, gains):  # type: ignore[no-untyped-def]
-    """Genes later in the order that gene g would gain from as a parent, with the gains; their number, or -1."""
+@numba.njit(**PART)
+def openings(g, state, tables, ask, found, hopes):  # type: ignore[no-untyped-def]
+    """Genes later in the order that gene g would gain from as a parent, the best `MOST_TURNS` first; their number, or -1.
+
+    ``hopes[0]`` becomes what all of them would gain.
+    """
     cands, n_cands, scores = tables[0], tables[1], tables[8]
     row = added_row(g, state[2][g], state[3][g], tables, ask)
     if row < 0:
         return -1
-    n = 0
+    n, hopes[0] = 0, 0.0
     for c in range(n_cands[g]):
         x, gain = cands[g, c], scores[row, c] - state[4][g]
-        if gain > GAIN and state[1][x] > state[1][g]:
-            found[n], gains[n] = x, gain
-            n += 1
+        if not gain > GAIN or state[1][x] <= state[1][g]:
+            continue
+        hopes[0] += gain
+        if n == MOST_TURNS and gain <= hopes[n]:
+            continue
+        n = min(n + 1, MOST_TURNS)
+        at = n - 1
+        while at > 0 and hopes[at] < gain:  # `hopes[at]` is that of `found[at - 1]`
+            found[at], hopes[at + 1] = found[at - 1], hopes[at]
+            at -= 1
+        found[at], hopes[at + 1] = x, gain
     return n
+
+
+@numba.njit(**PART)
+def put(i, q, state):  # type: ignore[no-untyped-def]
+    """Moves the gene at place i to place q."""
+    order, place, step = state[0], state[1], 1 if q > i else -1
+    g = order[i]
+    for k in range(i, q, step):
+        order[k] = order[k + step]
+        place[order[k]] = k
+    order[q], place[g] = g, q
 
 
 @numba.njit(**PART)
@@ -248,33 +282,111 @@ def turn(g, x, hope, least, state, tables, ask, log, changes, touched):  # type:
     return delta
 
 
+@numba.njit(**INNER)
+def mend(k, keeps, state, tables, ask, log, changes, touched):  # type: ignore[no-untyped-def]
+    """Chooses the parents of the gene at place k anew, where `keeps` also from those on that it may keep; whether it could."""
+    x, allowed, (_, sets, counts, values) = state[0][k], mask(state, k), changes
+    used, kept, n = tables[10], log[1][1], np.int64(0)
+    choose(x, allowed, state, tables, ask, log, np.int64(0), changes, np.int64(0))
+    if log[0][0] == 0:
+        return False
+    if keeps and used[STAGE] == 0:
+        for a in range(state[3][x]):
+            if allowed[state[2][x, a]]:
+                kept[n] = state[2][x, a]
+                n += 1
+        if n > 0:
+            if not set_values(x, kept[:n].copy().reshape((1, n)), tables, ask, np.empty(1)):
+                return False
+            used[STAGE], used[N_CHOSEN], used[PENDING] = FORWARD, n, 0
+    if used[STAGE] != 0:
+        most = min(max(state[5][x], state[3][x]) + EXTRA, sets.shape[1])
+        n, value = best_parents(x, allowed, most, tables, ask, kept)
+        if n < 0:
+            return False
+        if value > values[0]:
+            counts[0], values[0] = n, value
+            for a in range(n):
+                sets[0, a] = kept[a]
+    same = counts[0] == state[3][x]
+    for a in range(counts[0]):
+        same &= sets[0, a] == state[2][x, a]
+    before = touched[x]
+    commit(changes, 1, state, touched)
+    touched[x] = before or not same
+    return True
+
+
 @from_disk
 @numba.njit(**ENTRY)
-def drive(kind, g, x, window, hope, least, listed, state, tables, ask, log, changes, touched, engine):  # type: ignore[no-untyped-def]
-    """Looks or turns until nothing has to be asked for that can be computed here.
+def drive(kind, g, window, least, listed, state, tables, ask, log, room, touched, engine):  # type: ignore[no-untyped-def]
+    """Moves a gene, unless nothing gains, until something has to be asked for that can not be computed here.
 
     Parameters
     ----------
     kind
-        ``RIGHT`` or ``LEFT`` for the best place of gene g on one side, ``TURN`` to move it behind x, ``ANSWER`` to compute what
-        is asked for and no more.
+        ``TURN`` to move gene g behind the gene that ``room`` names, ``REORIENT`` to let it take a parent that stands later,
+        ``IMPROVE`` to move it to its best place, ``EITHER`` for the first of both that gains, ``ANSWER`` to compute what is
+        asked for and no more; ``MEND`` to choose the parents of all genes anew between two places that ``room`` names.
+    least
+        Gain that a turn has to exceed.
+    room
+        Changes of a move, and of the other side; genes to turn behind ``(MOST_TURNS,)``, and hopes ``(MOST_TURNS + 1,)``, the
+        first of them for all; and what goes on where it was after an answer: the stage, turns made, turns to make, and the
+        best place to the right with its number of changes.
     engine
         See `ShiftScore.engine`.
 
     Returns
     -------
-    The gain, `ASKED` where Python has to answer, and for a look the best place and the number of changes.
+    The gain, or `ASKED` where Python has to answer; called again, it goes on.
     """
-    gain, q, n = ASKED, 0, 0
+    changes, others, found, hopes, at = room
     while True:
-        if kind == TURN:
-            gain = turn(g, x, hope, least, state, tables, ask, log, changes, touched)
-        elif kind == RIGHT:
-            gain, q, n = look_right(state[1][g], window, listed, state, tables, ask, log, changes)
-        elif kind == LEFT:
-            gain, q, n = look_left(state[1][g], window, listed, state, tables, ask, log, changes)
+        gain, stage = ASKED, at[0]
+        if kind != ANSWER and stage == LISTS:
+            n = openings(g, state, tables, ask, found, hopes)
+            if n >= 0:
+                at[0], at[1], at[2] = TURNS, 0, n
+                continue
+        elif kind != ANSWER and stage == TURNS:
+            if at[1] == at[2]:
+                if kind != EITHER:
+                    return 0.0
+                at[0] = RIGHT
+                continue
+            gain = turn(g, found[at[1]], hopes[0], least, state, tables, ask, log, changes, touched)
+            if gain > 0 or (kind == TURN and not np.isnan(gain)):
+                return gain
+            at[1] += 1 - np.isnan(gain)
+        elif kind != ANSWER and stage == RIGHT:
+            gain, at[3], at[4] = look_right(state[1][g], window, listed, state, tables, ask, log, changes)
+            if not np.isnan(gain):
+                hopes[0], at[0] = gain, LEFT
+        elif kind != ANSWER and stage == MENDS:
+            if at[1] > at[2]:
+                return 0.0
+            if mend(at[1], at[3] > 0, state, tables, ask, log, changes, touched):
+                gain = 0.0
+                at[1] += 1
+        elif kind != ANSWER:
+            gain, q, n = look_left(state[1][g], window, listed, state, tables, ask, log, others)
+            if not np.isnan(gain):
+                right = gain <= hopes[0]
+                gain = max(gain, hopes[0])
+                if gain <= GAIN:
+                    return 0.0
+                if right:
+                    put(state[1][g], at[3], state)
+                    commit(changes, at[4], state, touched)
+                else:
+                    put(state[1][g], q, state)
+                    commit(others, n, state, touched)
+                return gain
+        if not np.isnan(gain):
+            log[0][0] = 0  # of the next step
         # a second call of `compute` would be compiled with all of it once more
-        if not np.isnan(gain) or not compute(tables, ask, engine):
-            return gain, q, n
-        if kind == ANSWER:
-            return 0.0, q, n
+        elif not compute(tables, ask, engine):
+            return ASKED
+        elif kind == ANSWER:
+            return 0.0

@@ -22,7 +22,7 @@ from scgim._core.structure.watch import Watch
 
 __all__ = ["EXTRA", "GAIN", "OrderSearch", "search"]
 
-MOST_TURNS = 10  # later genes that a gene tries as parents at once
+AT_ONCE = 100  # genes that are mended between two chances to stop
 MOST_NEAR = 200  # genes that are moved after a kick
 REACH = 20  # places that a kick moves a gene by, at the most
 MOST_KICKED = 3  # genes of a kick
@@ -52,10 +52,10 @@ class OrderSearch:
             np.zeros(G),
             np.full(G, most, dtype=np.int64),
         )
-        self.changes, self.others = self._room(G + 3, G + 3), self._room(G + 3, G + 3)
+        self.room = moves.room_of(*(self._room(G + 3, G + 3) for _ in range(2)))
         self.log = self._room(1, 2 * G + 3)
         self.touched = np.zeros(G, dtype=bool)  # genes whose parents changed
-        self._mend(0, G - 1)
+        self.mend(0, G - 1)
         if np.isnan(self.total):  # which the compiled moves would take for a question
             raise ValueError(
                 "adata: the score of a gene is not a number; bring the expression to an ordinary scale, such as that of "
@@ -68,29 +68,11 @@ class OrderSearch:
         sets = np.zeros((n, self.chooser.max_parents), dtype=np.int64)
         return np.zeros(first, dtype=np.int64), sets, np.zeros(n, dtype=np.int64), np.zeros(n)
 
-    def _mend(self, first: int, last: int) -> None:
-        """Chooses the parents of the genes at these places anew."""
-        allowed = self.mask(first)
-        for g in self.order[first : last + 1]:
-            parents, value = self.choose(g, allowed)
-            if self.keeps:
-                parents, value = max((parents, value), self.keep(g, allowed), key=lambda chosen: chosen[1])
-            self.touched[g] |= parents != self.of(g)
-            self.give(g, parents, value)
-            allowed[g] = True
-
-    def choose(self, j: int, allowed: np.ndarray) -> tuple[tuple[int, ...], float]:
-        """Best parents of gene j in a proposal: at most a few more than now, or than before this sweep, kick or wish."""
-        return self.chooser.best(j, allowed, self.most(j))
-
-    def keep(self, j: int, allowed: np.ndarray) -> tuple[tuple[int, ...], float]:
-        """Parents of gene j from those of its present ones on that are allowed."""
-        kept = tuple(x for x in self.of(j) if allowed[x])
-        return self.chooser.best(j, allowed, self.most(j), kept) if kept else (kept, -np.inf)
-
-    def most(self, j: int) -> int:
-        """Parents that gene j may have in a proposal."""
-        return int(max(self.arrays[5][j], self.arrays[3][j])) + EXTRA
+    def mend(self, first: int, last: int) -> None:
+        """Chooses the parents of the genes at these places anew: at most a few more than now, or than before this sweep, kick or wish."""
+        for k in range(first, last + 1, AT_ONCE):
+            self.room[4][1:4] = k, min(k + AT_ONCE - 1, last), self.keeps
+            self._drive(moves.MEND, 0, moves.MENDS)
 
     @property
     def order(self) -> list[int]:
@@ -122,13 +104,6 @@ class OrderSearch:
         order[first:last] = np.roll(order[first:last], step)
         place[order[first:last]] = np.arange(first, last)
 
-    def commit(self, changes: list[np.ndarray]) -> None:
-        """Takes over changes of parents: genes, and their parents, numbers of these and values, as `moves.commit` does in compiled code."""
-        genes, *new = changes
-        for now, changed in zip(self.arrays[2:5], new, strict=True):
-            now[genes] = changed
-        self.touched[genes] = True
-
     def note(self) -> None:
         """Takes the present numbers of parents as usual."""
         self.arrays[5][:] = self.arrays[3]
@@ -151,45 +126,27 @@ class OrderSearch:
 
     def improve_gene(self, g: int) -> float:
         """Moves one gene to its best place; the gain."""
-        gain = 0.0
-        for side, changes in ((moves.RIGHT, self.changes), (moves.LEFT, self.others)):
-            found = self._drive(side, g, g, 0.0, 0.0, changes)
-            if found[0] > gain:
-                (gain, q, n), best = found, changes
-        if gain <= GAIN:
-            return 0.0
-        self.put(int(self.arrays[1][g]), q)
-        self.commit([part[:n] for part in best])
-        return float(gain)
+        return self._drive(moves.IMPROVE, g, moves.RIGHT)
 
     def reorient(self, g: int) -> float:
         """Lets gene g take a parent that stands later in the order, if the score rises; the gain."""
-        found, gains = np.empty(self.G, dtype=np.int64), np.empty(self.G)
-        chooser = self.chooser
-        while (n := moves.openings(g, self.arrays, chooser.tables, chooser.ask, found, gains)) < 0:
-            chooser.answer()
-        hope = float(gains[:n].sum())
-        for k in np.argsort(-gains[:n], kind="stable")[:MOST_TURNS]:
-            delta = self.turn(g, int(found[k]), hope)
-            if delta > 0:
-                return delta
-        return 0.0
+        return self._drive(moves.REORIENT, g, moves.LISTS)
 
     def turn(self, g: int, x: int, hope: float, *, least: float = GAIN) -> float:
         """Moves gene g behind x where that gains more than `least`; the gain, see `moves.turn`."""
-        return float(self._drive(moves.TURN, g, x, hope, least, self.changes)[0])
+        found, hopes, at = self.room[2:]
+        found[0], hopes[0], at[1], at[2] = x, hope, 0, 1
+        return self._drive(moves.TURN, g, moves.TURNS, least)
 
-    def _drive(
-        self, kind: int, g: int, x: int, hope: float, least: float, changes: tuple[np.ndarray, ...]
-    ) -> tuple[float, int, int]:
-        """A move of `moves.drive`, with what only Python can answer."""
-        chooser, self.log[0][0] = self.chooser, 0
+    def _drive(self, kind: int, g: int, stage: int, least: float = GAIN) -> float:
+        """A move of `moves.drive`, with what only Python can answer; the gain."""
+        chooser, self.log[0][0], self.room[4][0] = self.chooser, 0, stage
         chooser.forget()
-        asked = kind, g, x, self.window, float(hope), float(least), chooser.listed, self.arrays
+        asked = kind, g, self.window, float(least), chooser.listed, self.arrays
         while True:
-            found = moves.drive(*asked, chooser.tables, chooser.ask, self.log, changes, self.touched, chooser.engine)
-            if not math.isnan(found[0]):
-                return found
+            gain = moves.drive(*asked, chooser.tables, chooser.ask, self.log, self.room, self.touched, chooser.engine)
+            if not math.isnan(gain):
+                return float(gain)
             chooser.answer()
 
     def exchange(self, i: int, q: int, most: np.ndarray, log_chance: float) -> None:
@@ -246,7 +203,7 @@ class OrderSearch:
                 break
             g = queue.pop()
             self.touched[:] = False
-            if self.reorient(g) > 0 or self.improve_gene(g) > 0:
+            if self._drive(moves.EITHER, g, moves.LISTS) > 0:
                 queue += sorted(set(np.flatnonzero(self.touched).tolist()).difference(queue))
 
     def wishes(self, most: int) -> list[tuple[int, int, float]]:
@@ -297,7 +254,7 @@ class OrderSearch:
             self.touched[self.arrays[0][i]] = True
             self.put(i, q)
             first, last = min(first, i, q), max(last, i, q)
-        self._mend(first, last)
+        self.mend(first, last)
         return set(np.flatnonzero(self.touched).tolist())
 
 

@@ -11,6 +11,7 @@ from scgim._core.structure import choice, moves
 from scgim._core.structure.score import ShiftScore
 
 ROOM = 4096  # parent sets that there is room for at first
+PAST = 8192  # choices that are remembered
 
 
 @dataclass
@@ -35,11 +36,14 @@ class Parents:
         added = np.zeros(2 * ROOM, dtype=np.int64), np.zeros(2 * ROOM, dtype=np.int64)
         single = np.zeros(2 * ROOM, dtype=np.int64), np.zeros(2 * ROOM)
         rows = np.empty((ROOM, widest)), np.empty((ROOM, widest), dtype=bool)
-        self.tables = (table, n, member, own, *added, *single, *rows, np.zeros(5, dtype=np.int64))
+        past = [np.zeros(PAST, dtype=np.int64) for _ in range(2)]
+        chosen = past[0], np.zeros((PAST, self.max_parents + 1), dtype=np.int64), past[1], np.zeros(PAST)
+        self.tables = (table, n, member, own, *added, *single, *rows, np.zeros(6, dtype=np.int64), *chosen)
         self.engine = self.score.engine()
         counts, sets, values = np.zeros(1, dtype=np.int64), np.zeros((1, 1), dtype=np.int64), np.zeros(1)
         room = counts, sets, counts, values
-        self.idle = (counts, counts, sets, counts, values, counts), room, room, np.zeros(1, dtype=bool)  # no move
+        idle = moves.room_of(room, room)
+        self.idle = (counts, counts, sets, counts, values, counts), room, idle, np.zeros(1, dtype=bool)  # no move
         self.ask = np.zeros(8 + (self.max_parents + 1) ** 2 + widest, dtype=np.int64)
 
     @property
@@ -49,9 +53,9 @@ class Parents:
 
     def answer(self) -> None:
         """Does what a compiled function asked for: more room, or scores that are not known yet."""
-        asked = moves.ANSWER, 0, 0, 0, 0.0, 0.0, self.listed
-        state, log, changes, touched = self.idle
-        if moves.drive(*asked, state, self.tables, self.ask, log, changes, touched, self.engine)[0] == 0:
+        asked = moves.ANSWER, 0, 0, 0.0, self.listed
+        state, log, room, touched = self.idle
+        if moves.drive(*asked, state, self.tables, self.ask, log, room, touched, self.engine) == 0:
             return
         kind, j, n, many = (int(x) for x in self.ask[:4])
         numbers, score = self.ask[4:], self.score
@@ -90,6 +94,7 @@ class Parents:
         """Begins a new choice, from none or from so many parents: one that was broken off is not gone on with."""
         used = self.tables[10]
         used[choice.STAGE], used[choice.N_CHOSEN] = choice.FORWARD if n_chosen else 0, n_chosen
+        used[choice.PENDING] = 0  # begun anew where it is from none
 
     def value(self, j: int, parents: tuple[int, ...]) -> float:
         """Score of gene j with these (sorted) parents."""
