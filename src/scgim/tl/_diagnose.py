@@ -72,8 +72,8 @@ def diagnose(
         and ``split_by``. Empty where the controls do not suffice.
     `confounded`
         What can the design not tell apart? One row for each ``problem`` and ``column``: drugs that were measured only
-        together, in one batch only (``registered`` or not), each in a batch of its own, or beside no control, and replicates that the fit was
-        not told of; ``n_drugs``, ``drugs`` and ``advice``.
+        together, in one batch only (``registered`` or not), each in a batch of its own, or beside no control, and replicates
+        that the fit was not told of; ``n_drugs``, ``drugs`` and ``advice``.
 
     Warns
     -----

@@ -121,7 +121,8 @@ def fit(
     -----
     UserWarning
         Drugs that the design confounds: measured only together, or in one level of a column that looks like a batch and was
-        not given; patients, plates and the like that were not given (:func:`scgim.tl.diagnose` lists all). A search that `timeout` or Ctrl-C ended: the best so far is written.
+        not given; patients, plates and the like that were not given (:func:`scgim.tl.diagnose` lists all). A search that
+        `timeout` or Ctrl-C ended: the best so far is written.
 
     Raises
     ------

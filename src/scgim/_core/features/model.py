@@ -29,10 +29,8 @@ from scgim._warnings import warn_user
 FEWEST_DRUGS = 4  # from which maps are learned
 HOLDS = 1.3  # inflation of errors up to which a map holds as well as it claims
 SMALLEST_SD = 1e-6  # of effects
-UNLIKELY, MOST_APART = (
-    0.01,
-    0.1,
-)  # p value at which features contradict a drug's cells, and share of drugs for which they may
+UNLIKELY = 0.01  # p value at which features contradict a drug's cells
+MOST_APART = 0.1  # share of drugs for which they may
 
 WARNING = (
     "features: they do not predict the interventions of held-out drugs (cross-validated error {chosen:.3g}, against "

@@ -1,7 +1,7 @@
 """Greedy choice of parents with every score remembered, compiled (layer `_core`; not from the paper).
 
-What was chosen before is looked up, unless another choice took its place. Parent sets are known by a hash, the exclusive or of a random number of each member and one of the child, in tables with
-open addresses. What is missed there is asked for (`ASK_...`): by `compute`, which has the compiled scores of shifts, or
+What was chosen before is looked up, unless another choice took its place. Parent sets are known by a hash, the exclusive or
+of a random number of each member and one of the child, in tables with open addresses. What is missed there is asked for (`ASK_...`): by `compute`, which has the compiled scores of shifts, or
 by Python, for any score; the choice then goes on where it was. No kernel is called from within a choice, for every
 caller is compiled with all of it: `moves.drive` is the only one that computes.
 """
