@@ -40,7 +40,9 @@ def dose_curves(model: GIM) -> pd.DataFrame:
     -------
     One row for each drug that was measured alone, with the columns of pertpy's ``fit_dose_response``: ``perturbation``;
     ``e0`` (response without the drug, 0 since changes are from control); ``emax`` (response at full effect, by least squares
-    given the curve, in units of the data); ``slope`` (Hill exponent n); ``ec50`` in units of dose; ``ec50_se`` (posterior
+    given the curve, in units of the data); ``slope`` (Hill exponent n); ``ec50`` in units of dose, between a tenth of the
+    lowest and ten times the highest dose of the data, where flat and linear responses end (0 for all, as no dependence on dose,
+    where no drug has a target; a drug without one has what the drugs share); ``ec50_se`` (posterior
     standard deviation of log ec50, times ec50; nan where the fit keeps none); ``r_squared`` of the responses around the
     curve, the control at dose 0 among them (nan with fewer than two doses); ``ec50_in_range`` (whether ``ec50`` lies
     between the lowest and the highest dose: else it is an extrapolation); and ``n_doses``, ``n_cells``.

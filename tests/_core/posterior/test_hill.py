@@ -78,6 +78,26 @@ def test_shared_curve_is_recovered(rng):
     assert np.abs(slope / 4 - 1).mean() < 0.05
 
 
+@pytest.mark.parametrize("response", [np.ones(5), DOSES / 5, np.array([0, 0, 0, 0, 1.0]), np.array([0, 0, 1.0, 1, 1])])
+def test_curves_that_doses_do_not_tell_stay_near_them(response, rng):
+    """Flat, linear, only at the highest dose, a step."""
+    pairs = [Pair(d, DOSES, 2 * response + 0.01 * rng.normal(size=5), np.full(5, 1e-4)) for d in range(6)]
+    fit = fit_curves(pairs, 6, 4.0, 0.0)
+    assert (fit.ec50 >= 0.99 * DOSES.min() / 10).all() and (fit.ec50 <= 1.01 * DOSES.max() * 10).all()
+    assert (fit.slope >= 0.2).all() and (fit.slope <= 17).all()
+    assert np.isfinite(fit.axes).all()
+    fraction = hill(DOSES, fit.ec50[0], fit.slope[0])
+    np.testing.assert_allclose(fraction / fraction[-1], response, atol=0.05)
+
+
+def test_a_flat_curve_of_one_target_stays_near_the_doses():
+    """Without bounds its ec50 is 3e-32."""
+    residual = 2 + 0.01 * np.random.default_rng(9).normal(size=5)
+    fit = fit_curves([Pair(0, DOSES, residual, np.full(5, 1e-4))], 1, 4.0, 0.0)
+    assert fit.ec50[0] == pytest.approx(DOSES.min() / 10, rel=1e-3)
+    assert np.ptp(hill(DOSES, fit.ec50[0], fit.slope[0])) < 0.2
+
+
 def test_flat_curves_far_out_give_no_warning():
     groups = _grouped([Pair(0, DOSES, np.ones(len(DOSES)), np.ones(len(DOSES)))], np.zeros(1))
     assert np.isfinite(_shared_cost(groups, 9.0, 0.0, np.array([[711.0, -7.3]])))

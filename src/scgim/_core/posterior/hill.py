@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 SLOPES = np.exp(np.linspace(np.log(0.5), np.log(8.0), 13))
+FARTHEST_SLOPE = 2.0  # how many times beyond the grid the slope of a shared curve may lie
 SPREADS = (0.02, 0.1, 0.25, 0.5, 1.0)  # of log ec50 and log slope between drugs
 LOCAL_POINTS = 21  # of each axis of the finer grid
 WIDE = np.array([2.0, 1.0])  # prior standard deviation of a shared curve's log ec50 and log slope
@@ -128,7 +129,7 @@ def fit_curves(
     evidence, centre, spread = _centre_and_spread(loglik[informed], *grid)
     middle = np.array([grid[0][centre], grid[1][centre]])
     if spread == SPREADS[0]:  # one curve for all
-        shared = _polish(groups, slab2, deviation2, middle)
+        shared = _polish(groups, slab2, deviation2, middle, _bounds(*grid))
         axes = _axes(_curvature(groups, slab2, deviation2, shared))
         ec50, slope = np.exp(shared)
         return CurveFit(
@@ -203,13 +204,24 @@ def _shared_cost(groups: list[Alike], slab2: float, deviation2: float, at: np.nd
     return -_by_drug(one, 1, (at[:, 0], at[:, 1]), slab2, deviation2)[0]
 
 
-def _polish(groups: list[Alike], slab2: float, deviation2: float, start: np.ndarray) -> np.ndarray:
-    """Log ec50 and log slope of a curve shared by all drugs, between the points of the grid."""
+def _bounds(log_ec50: np.ndarray, log_slope: np.ndarray) -> np.ndarray:
+    """Lowest and highest log ec50 and log slope ``(2, 2)`` of a shared curve: those of the grid, and slopes somewhat beyond.
+
+    Where responses do not depend on the dose, or only start at the highest, any curve farther out fits them as well.
+    """
+    beyond = np.log(FARTHEST_SLOPE)
+    return np.array([[log_ec50.min(), log_slope.min() - beyond], [log_ec50.max(), log_slope.max() + beyond]])
+
+
+def _polish(groups: list[Alike], slab2: float, deviation2: float, start: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Log ec50 and log slope of a curve shared by all drugs, between the points of the grid and within bounds."""
     step = np.array([[0.0, 0.0], [0.05, 0.0], [0.0, 0.1]])
+    step = np.where(start + step > bounds[1], -step, step)
     found = minimize(
         lambda at: float(_shared_cost(groups, slab2, deviation2, at[None])[0]),
         start,
         method="Nelder-Mead",
+        bounds=bounds.T,
         options={"initial_simplex": start + step, "xatol": 1e-3},
     )
     return found.x
