@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scgim._writing import NEW, READY, beside, check_room, is_taken, recover, together
+from scgim._writing import NEW, READY, beside, check_free, check_room, recover, together
 
 posix = pytest.mark.skipif(os.name == "nt", reason="signals and limits of POSIX")
 
@@ -153,10 +153,11 @@ def test_what_a_killed_write_has_left_is_removed_by_the_next(tmp_path: Path) -> 
 
     left = tmp_path / f"{NEW}{socket.gethostname()}-{dead.stdout.strip()}-0"
     fill(left, {"a.txt": "half"})
-    assert not is_taken(tmp_path)
+    check_free(tmp_path)
     write_new(tmp_path)
     assert not left.exists() or os.name == "nt"
-    assert is_taken(tmp_path)
+    with pytest.raises(ValueError, match="path: .* already exists"):
+        check_free(tmp_path)
 
 
 @pytest.mark.parametrize("swap", [True, False], ids=["exchange", "two renames"])

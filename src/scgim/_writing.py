@@ -130,10 +130,26 @@ def recover(folder: str | os.PathLike[str]) -> None:
     shutil.rmtree(ready, ignore_errors=True)
 
 
-def is_taken(folder: str | os.PathLike[str]) -> bool:
-    """Whether a folder holds anything beside what a write that was cut off has left."""
+def check_free(folder: str | os.PathLike[str], argument: str = "path") -> None:
+    """Raise if a folder holds anything beside what a write that was cut off has left.
+
+    Parameters
+    ----------
+    folder
+        Folder of the result; it need not exist.
+    argument
+        What the user calls it.
+
+    Raises
+    ------
+    ValueError
+        It is a file, or not empty.
+    """
     path = Path(folder)
-    return path.exists() and (not path.is_dir() or any(not p.name.startswith(NEW) for p in path.iterdir()))
+    if path.exists() and (not path.is_dir() or any(not p.name.startswith(NEW) for p in path.iterdir())):
+        raise ValueError(
+            f"{argument}: {folder} already exists; name another folder, or replace what is there with overwrite=True."
+        )
 
 
 def check_room(folder: str | os.PathLike[str], n_bytes: int) -> None:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from scgim._checks import FLAG, MODEL, PATH, TABLE, TEXT, checked, or_none
 from scgim._version import __version__
-from scgim._writing import together
+from scgim._writing import check_free, together
+from scgim.model._saving.save import write_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,8 +90,10 @@ def export_model(
     ... )
     """
     text = card(model, license=license, title=title, data=data, evaluation=evaluation)
-    model.save(str(path), overwrite=overwrite, save_anndata=save_anndata)
+    if not overwrite:
+        check_free(path)
     with together(path) as folder:
+        write_model(model, folder, save_anndata=save_anndata)
         (folder / CARD_FILE).write_text(text, encoding="utf-8")
     return text
 

@@ -140,6 +140,34 @@ def test_batches_have_baselines(screens: Callable[..., ad.AnnData]) -> None:
     assert by_batch["b2"] - by_batch["b/1"] > 0.3
 
 
+@pytest.mark.parametrize("dtype", ["int64", "bool", "category"])
+def test_labels_of_predicted_cells_are_of_the_registered_type(
+    screens: Callable[..., ad.AnnData], tmp_path: Path, dtype: str
+) -> None:
+    adata = screens(batches=("0", "1"))
+    adata.obs["batch"] = adata.obs["batch"].astype(int).astype(dtype)
+    trained(adata, {"batch_key": "batch"}).save(str(tmp_path))
+    model, column = GIM.load(str(tmp_path), adata=False), adata.obs["batch"]
+    some = pd.DataFrame({"drug": "DMSO", "dose": 0.0, "batch": column.unique()})
+    for asked in (some, some.assign(batch=some["batch"].astype(str)), some.drop(columns="batch")):
+        found = model.predict(asked, n_cells=50).obs["batch"]
+        assert found.dtype == dtype
+        assert set(found) == set(column)
+
+
+@pytest.mark.filterwarnings("ignore:features. there are too few drugs")
+def test_new_drugs_may_be_named_by_text_where_others_are_numbers(screens: Callable[..., ad.AnnData]) -> None:
+    adata = screens(drugs=("1", "2", "10"))
+    adata.obs["drug"] = adata.obs["drug"].astype(str).replace("DMSO", "0").astype(int).astype("category")
+    adata.uns["features"] = pd.DataFrame({"size": [1.0, 2.0, 4.0, 2.0]}, index=["1", "2", "10", "new"])
+    model = trained(adata, {"control": "0", "features_key": "features"})
+    drugs = [
+        model.predict(pd.DataFrame({"drug": of, "dose": 1.0}), n_cells=1).obs["drug"] for of in ([10, 2], [10, "new"])
+    ]
+    assert drugs[0].tolist() == [10, 2] and drugs[0].cat.categories.tolist() == [2, 10]
+    assert drugs[1].tolist() == ["10", "new"]
+
+
 def test_continuous_covariates_are_taken_out(screens: Callable[..., ad.AnnData], tmp_path: Path) -> None:
     adata = screens(n_cells=20)
     score = np.random.default_rng(1).normal(size=adata.n_obs)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scgim.model._reading.spec import make_spec, refuse_taken
-from scgim.model._study.contexts import Contexts, derive_contexts, encode_rows, match_contexts
+from scgim.model._study.contexts import Contexts, derive_contexts, encode_rows, match_contexts, number_type
 
 SINGLE = make_spec(perturbation_key="drug", control="ctrl", dose_key="dose")
 PAIR = make_spec(perturbation_key=["d1", "d2"], control="ctrl", dose_key=["c1", "c2"], batch_key="batch")
@@ -143,3 +143,19 @@ def test_unknown_context_is_named() -> None:
 def test_wrong_arguments_are_refused(arguments: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         refuse_taken(make_spec(**({"control": "x"} | arguments)))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        ("int8", ("int8", False)),
+        ("float32", ("float32", False)),
+        ("Int64", ("int64", False)),
+        ("boolean", ("bool", False)),
+        ("category", ("int64", True)),
+        ("object", None),
+        ("str", None),
+    ],
+)
+def test_types_of_labels(dtype: str, expected: tuple[str, bool] | None) -> None:
+    assert number_type(pd.Series([0, 1, 1]).astype(dtype)) == expected

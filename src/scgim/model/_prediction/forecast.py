@@ -23,10 +23,25 @@ if TYPE_CHECKING:
     from scgim.model._study.study import Study
 
 
-def _categorical(values: np.ndarray, codes: np.ndarray) -> pd.Categorical:
-    """Values picked by code, without building a string for each cell."""
-    names, inverse = np.unique(values.astype(str), return_inverse=True)
-    return pd.Categorical.from_codes(inverse[codes], categories=names.tolist())
+def _of_type(labels: np.ndarray, dtype: str) -> np.ndarray:
+    """Labels as the numbers or booleans that were registered; text where one is none, as the name of a new drug may be."""
+    if dtype == "bool":
+        return labels == "True" if set(labels) <= {"True", "False"} else labels
+    try:
+        return labels.astype(dtype)
+    except ValueError:
+        return labels
+
+
+def _picked(labels: np.ndarray, codes: np.ndarray, registered: tuple[str, bool] | None) -> Any:
+    """Labels picked by code, as a column of the registered type, without building a string for each cell."""
+    dtype, is_categorical = registered or ("str", True)
+    values = _of_type(labels.astype(str), dtype)
+    if not is_categorical and values.dtype.kind != "U":
+        return values[codes]
+    levels, inverse = np.unique(values, return_inverse=True)
+    is_text = levels.dtype.kind == "U"
+    return pd.Categorical.from_codes(inverse[codes], categories=levels.tolist() if is_text else levels)
 
 
 def labels(request: Request, data: Study, row: np.ndarray, group: np.ndarray) -> pd.DataFrame:
@@ -35,10 +50,10 @@ def labels(request: Request, data: Study, row: np.ndarray, group: np.ndarray) ->
     for column in [*data.spec.columns, *data.spec.continuous]:
         if column in request.table:
             values = request.table[column].to_numpy()
-            text = not pd.api.types.is_numeric_dtype(request.table[column])
-            out[column] = _categorical(values, row) if text else values.astype(float)[row]
+            is_text = not pd.api.types.is_numeric_dtype(request.table[column])
+            out[column] = _picked(values, row, data.types.get(column)) if is_text else values.astype(float)[row]
         elif column in data.groups:
-            out[column] = _categorical(data.groups[column].to_numpy(), group)
+            out[column] = _picked(data.groups[column].to_numpy(), group, data.types.get(column))
     return pd.DataFrame(out, index=pd.RangeIndex(len(row)).astype(str))
 
 

@@ -19,7 +19,7 @@ from scvi.model.base._save_load import _validate_var_names
 from scgim._checks import FLAG, PATH, TEXT, count, did_you_mean, or_none
 from scgim._core.state import StateError, pack
 from scgim._warnings import quiet_mudata, warn_user
-from scgim._writing import is_taken, recover, together
+from scgim._writing import check_free, recover, together
 from scgim.model._module.options import check_accelerator
 from scgim.model._saving.archive import DAMAGE, MODEL_FILE, Saved, damaged, read_saved, write_archive
 from scgim.model._study.study import Study, expression_keys, spec_of
@@ -83,19 +83,10 @@ class SaveMixin(BaseModelClass):
             name = sorted(anndata_write_kwargs)[0]
             near = did_you_mean(name, ("dir_path", "prefix", "overwrite", "save_anndata"))
             raise TypeError(f"{name}: is not used by GIM.save without save_anndata=True{near or '; leave it out'}.")
-        if is_taken(folder) and not overwrite:
-            raise ValueError(
-                f"dir_path: {folder} already exists; name another folder, or replace what is there with overwrite=True."
-            )
-        if save_anndata and self.adata is None:
-            raise ValueError("save_anndata: the model was loaded without data; use GIM.load(path, adata) first.")
-        tree, arrays = pack(self._saved_state())
+        if not overwrite:
+            check_free(folder, "dir_path")
         with together(folder, "dir_path") as stage:
-            if save_anndata:
-                name = DATA_FILE["setup_mudata" if hasattr(self.adata, "mod") else "setup_anndata"]
-                with quiet_mudata():
-                    self.adata.write(stage / f"{prefix}{name}", **anndata_write_kwargs)
-            write_archive(stage / f"{prefix}{MODEL_FILE}", tree, arrays)
+            write_model(self, stage, prefix, save_anndata=save_anndata, **anndata_write_kwargs)
 
     def _saved_state(self) -> dict[str, Any]:
         """What :class:`Saved` lists, as it is stored."""
@@ -240,6 +231,18 @@ class SaveMixin(BaseModelClass):
             Always.
         """
         raise NotImplementedError("convert_legacy_save: files of scvi-tools before 0.15 hold no model of scgim.")
+
+
+def write_model(model: Any, folder: Path, prefix: str = "", *, save_anndata: bool, **anndata_write_kwargs: Any) -> None:
+    """Write the file of a model, and its data if asked for, into a folder that is there."""
+    if save_anndata and model.adata is None:
+        raise ValueError("save_anndata: the model was loaded without data; use GIM.load(dir_path, adata) first.")
+    tree, arrays = pack(model._saved_state())
+    if save_anndata:
+        name = DATA_FILE["setup_mudata" if hasattr(model.adata, "mod") else "setup_anndata"]
+        with quiet_mudata():
+            model.adata.write(folder / f"{prefix}{name}", **anndata_write_kwargs)
+    write_archive(folder / f"{prefix}{MODEL_FILE}", tree, arrays)
 
 
 def _refuse(**given: Any) -> None:

@@ -5,7 +5,7 @@ The order of drugs in a row does not matter: "A" at 1 with "B" at 10 is the cont
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,15 @@ def as_labels(column: pd.Series, argument: str, source: Source = SET_UP, *, drug
         )
     codes, levels = pd.factorize(column)
     return np.array([str(level) for level in levels], dtype=object)[codes]
+
+
+def number_type(column: pd.Series) -> tuple[str, bool] | None:
+    """Type of a column of numbers or booleans, and whether they are categories; None for other labels."""
+    is_categorical = isinstance(column.dtype, pd.CategoricalDtype)
+    dtype = column.cat.categories.dtype if is_categorical else column.dtype
+    if not (pd.api.types.is_numeric_dtype(dtype) and np.dtype(getattr(dtype, "numpy_dtype", dtype)).kind in "biuf"):
+        return None
+    return str(getattr(dtype, "numpy_dtype", dtype)), is_categorical
 
 
 def encode_rows(
@@ -143,6 +152,8 @@ class Contexts:
     design: Design  # drugs, doses and baseline groups of the contexts
     groups: pd.DataFrame  # (C, covariates) covariate values of each baseline group, as str
     index: np.ndarray  # (N,) context of each cell; empty where the data are not at hand
+    # columns of labels that were numbers or booleans: their type, and whether they were categories
+    types: dict[str, tuple[str, bool]] = field(default_factory=dict)
 
     def to_state(self) -> dict[str, Any]:
         """Plain lists and arrays for the registry; without the cells."""
@@ -150,6 +161,7 @@ class Contexts:
             "table": {str(c): self.table[c].tolist() for c in self.table},
             "groups": {str(c): self.groups[c].tolist() for c in self.groups},
             "design": self.design.to_dict(),
+            "types": {name: list(of) for name, of in self.types.items()},
         }
 
     @classmethod
@@ -158,7 +170,8 @@ class Contexts:
         table = pd.DataFrame(state["table"])
         design = Design.from_dict(state["design"])
         groups = pd.DataFrame(state["groups"], index=range(len(design.group_names)))
-        return cls(table, design, groups, np.zeros(0, np.int64))
+        types = {name: (str(dtype), bool(of)) for name, (dtype, of) in state.get("types", {}).items()}
+        return cls(table, design, groups, np.zeros(0, np.int64), types)
 
     def keys(self) -> list[tuple]:
         """One hashable key a context: its columns' values without `n_cells`."""
@@ -205,7 +218,8 @@ def derive_contexts(frame: pd.DataFrame, spec: Spec, source: Source = SET_UP) ->
     table["n_cells"] = n_cells
     of_context = Rows(rows.drugs, codes, dose)
     design = Design(rows.drugs, of_context.matrix(), group[first], names, n_cells, has_dose=bool(spec.dose))
-    return Contexts(table, design, groups, index)
+    found = {c: number_type(frame[c]) for c in (*spec.perturbation, *spec.covariates)}
+    return Contexts(table, design, groups, index, {c: of for c, of in found.items() if of})
 
 
 def match_contexts(frame: pd.DataFrame, spec: Spec, source: Contexts) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from scvi import REGISTRY_KEYS
@@ -123,6 +123,7 @@ class Study:
     # range of the values, in units of the modelled expression; NaN where a registry does not tell
     smallest: float = float("nan")
     largest: float = float("nan")
+    types: dict[str, tuple[str, bool]] = field(default_factory=dict)  # of labels that are numbers, see `Contexts`
 
     @classmethod
     def of(cls, registry: dict) -> Study:
@@ -143,6 +144,7 @@ class Study:
             counts=all(bool(part["counts"]) for part in parts.values()),
             smallest=min(_number(part.get("smallest")) for part in parts.values()),
             largest=max(_number(part.get("largest")) for part in parts.values()),
+            types=contexts.types,
         )
 
 
