@@ -276,10 +276,12 @@ def sample(on, choice, n_starts, most, rare, uniform, total, mean, sd):  # type:
     """The best choice into `on`, and averages of the conditionals over Gibbs sweeps from there, ``(V,)`` each, in place.
 
     ``uniform`` (n, 2, V) are numbers in [0, 1), for the sequence of each sweep and for its draws. ``total`` becomes the
-    probability.
+    probability; none are averaged, nor written, without sweeps.
     """
     V, n, memory = len(on), len(uniform), memory_of(len(on))
     best(on, choice, n_starts, most, memory)
+    if n == 0:
+        return
     now, row = on.copy(), recall(on, choice, memory)
     for i in range(V):
         total[i], mean[i], sd[i] = 0.0, 0.0, 0.0

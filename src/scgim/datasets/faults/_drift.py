@@ -13,7 +13,12 @@ from scgim.datasets._simulator.fault import Fault, World, require
 
 @dataclass(frozen=True)
 class Drift(Fault):
-    """Small shifts of every gene in perturbed contexts (not from the paper)."""
+    """Small shifts of every gene in perturbed contexts (not from the paper).
+
+    Examples
+    --------
+    >>> adata = scgim.datasets.simulate(8, faults=[scgim.datasets.faults.Drift(context_sd=0.3, drug_sd=0.2)])
+    """
 
     # standard deviation of shifts that are new in every context (as `background_sd` of `scgim.datasets.simulate`), in
     # units of the gene's own among controls

@@ -13,7 +13,14 @@ from scgim.datasets._simulator.fault import Fault, World, require
 
 @dataclass(frozen=True)
 class LatentFactors(Fault):
-    """Hidden common causes of genes, which drugs may move (not from the paper)."""
+    """Hidden common causes of genes, which drugs may move (not from the paper).
+
+    Examples
+    --------
+    >>> adata = scgim.datasets.simulate(8, faults=[scgim.datasets.faults.LatentFactors(n=1, n_genes=4)])
+    >>> adata.varm["true_loadings"].shape
+    (8, 1)
+    """
 
     n: int = 2  # number of factors
     n_genes: int = 8  # genes that each acts on, chosen at random

@@ -13,7 +13,12 @@ from scgim.datasets._simulator.fault import Fault, World, require
 
 @dataclass(frozen=True)
 class Measurement(Fault):
-    """Noise that measurement adds to every gene of every cell, which no other gene follows (not from the paper)."""
+    """Noise that measurement adds to every gene of every cell, which no other gene follows (not from the paper).
+
+    Examples
+    --------
+    >>> adata = scgim.datasets.simulate(8, faults=[scgim.datasets.faults.Measurement(sd=0.5)])
+    """
 
     sd: float = 0.7  # its standard deviation, in units of the gene's own among controls
     spread: float = 0.0  # standard deviation of its logarithm between genes

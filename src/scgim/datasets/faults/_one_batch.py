@@ -16,6 +16,10 @@ class OneBatch(Fault):
     """All contexts of some drugs are in one batch, so that a batch effect returns at each of their doses.
 
     Not from the paper. Controls are in all batches, as always.
+
+    Examples
+    --------
+    >>> adata = scgim.datasets.simulate(8, n_batches=2, faults=[scgim.datasets.faults.OneBatch(n_drugs=3)])
     """
 
     # number of such drugs, the first ones; each is in a batch of its own choice. None: all drugs

@@ -16,6 +16,11 @@ class Penetrance(Fault):
     """Cells that escape their perturbation, as under CRISPR or in resistant lines (not from the paper).
 
     ``.obs["true_responder"]`` says which cells respond; controls do not.
+
+    Examples
+    --------
+    >>> adata = scgim.datasets.simulate(8, faults=[scgim.datasets.faults.Penetrance((0.3, 0.9))])
+    >>> share = adata.obs.groupby("drug", observed=True)["true_responder"].mean()
     """
 
     # probability that a cell responds: one for all drugs, or the lowest and the highest of a uniform distribution over

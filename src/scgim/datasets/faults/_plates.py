@@ -17,6 +17,12 @@ class Plates(Fault):
     """Batch effects of plates, with drugs nested in plates and controls on all of them (not from the paper).
 
     All doses of a drug are on one plate, so that they share its shift.
+
+    Examples
+    --------
+    >>> adata = scgim.datasets.simulate(8, faults=[scgim.datasets.faults.Plates(n=4, key=False)])
+    >>> adata.obs["true_plate"].nunique()
+    4
     """
 
     n: int | None = None  # number of plates; None is a plate for each drug

@@ -18,6 +18,12 @@ class Regulators(Fault):
 
     The network of regulators, right or with wrong edges, is handed out in ``.uns["network"]``: a table with the columns
     source, target and weight (+1 activates, -1 represses), as decoupler has it.
+
+    Examples
+    --------
+    >>> adata = scgim.datasets.simulate(8, faults=[scgim.datasets.faults.Regulators(n=5, n_genes=4)])
+    >>> list(adata.uns["network"])
+    ['source', 'target', 'weight']
     """
 
     n: int = 20  # number of regulators, `regulator_1`, ...

@@ -13,7 +13,12 @@ from scgim.datasets._simulator.fault import Fault, World, require
 
 @dataclass(frozen=True)
 class UnequalSpread(Fault):
-    """More noise in some pairs of a perturbed context and a gene; means are as they were (not from the paper)."""
+    """More noise in some pairs of a perturbed context and a gene; means are as they were (not from the paper).
+
+    Examples
+    --------
+    >>> adata = scgim.datasets.simulate(8, faults=[scgim.datasets.faults.UnequalSpread(share=0.1)])
+    """
 
     share: float = 0.15  # share of the pairs
     factor: float = 4.0  # factor of the standard deviation of the noise there
