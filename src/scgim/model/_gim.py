@@ -55,7 +55,7 @@ from scgim.model._study.setup import SetupMixin, check_set_up
 from scgim.model._study.study import CONTINUOUS_KEY, Study
 from scgim.model._training.choices import as_saved, read_candidates
 from scgim.model._training.history import merge_history, table
-from scgim.model._training.limits import check_checkpoint
+from scgim.model._training.limits import check_checkpoint, check_timeout
 from scgim.model._training.refine import refine, seeded
 from scgim.model._training.search import Search
 
@@ -311,11 +311,7 @@ class GIM(
             trainer_kwargs,
             also=parameters(GIM.train),
         )
-        if timeout is not None and not learner.searches:
-            raise ValueError(
-                f"timeout: ends a search, and structure={learner.structure!r} is trained without one, found {timeout!r}; limit its "
-                "epochs by max_epochs, or leave timeout out."
-            )
+        check_timeout(timeout, self._choices)
         if checkpoint is not None:
             check_checkpoint(checkpoint, self._choices, max_epochs, rng, known=self._network is not None)
         rng = np.random.default_rng(rng)
@@ -329,12 +325,7 @@ class GIM(
         if learns_from_moments(learner):
             found = self._search(screen, progress, timeout, search_rng)
             searched = list(found.history)
-            if found.settings.get("stopped") == INTERRUPT:  # who ends the search does not wish to train
-                options = replace(options, max_epochs=0)
-            known = self._network is not None  # of regulators, which no training by minibatches knows
-            stands = learner.exact or known or not self._choices.observation.direct
-            with seeded(train_rng):
-                self.fit_ = refine(screen, found, self, options, train_rng, progress, stands=stands)
+            self.fit_ = self._refine(screen, found, options, train_rng, progress)
         else:
             with seeded(train_rng):
                 module = Published.module(self.study.features, **self._module_settings())
@@ -358,6 +349,17 @@ class GIM(
         if len(self._candidates) > 1:
             self._choose(chosen)
         return fit
+
+    def _refine(
+        self, screen: Screen, found: Fit, options: TrainOptions, rng: np.random.Generator, progress: Progress | None
+    ) -> Fit:
+        """The fit after training by minibatches, started from what the search has found; the same where that stands."""
+        if found.settings.get("stopped") == INTERRUPT:  # who ends the search does not wish to train
+            options = replace(options, max_epochs=0)
+        is_known = self._network is not None  # of regulators, which no training by minibatches knows
+        stands = self._choices.learner.exact or is_known or not self._choices.observation.direct
+        with seeded(rng):
+            return refine(screen, found, self, options, rng, progress, stands=stands)
 
     def _choose(self, choices: Settings[Any]) -> None:
         """From now on, also in files, the mechanism is the one that was chosen by evidence."""

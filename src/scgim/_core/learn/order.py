@@ -142,6 +142,14 @@ class _Searcher:
         return find_hidden(moments, self.design, self, least if noisy is None else noisy.evidence) or noisy
 
 
+def _without_activities(
+    moments: Moments, network: Network, state: OrderSearch, evidence: Evidence, best: Judged
+) -> tuple[Moments, Judged]:
+    """Moments without what regulators add to the covariance; the evidence of other moments is no longer compared with."""
+    moments = take_out_activities(moments, network, effects_of(dict(state.parents), evidence))
+    return moments, best if moments.hidden is None else best._replace(evidence=-np.inf)
+
+
 def learn_structure(
     moments: Moments,
     design: Design,
@@ -192,13 +200,10 @@ def learn_structure(
             score = kind.score(moments, design, found.trusting())
             break
         if round_ == 0 and network is not None and plain:
-            moments = take_out_activities(moments, network, effects_of(dict(state.parents), evidence))
-            if moments.hidden is not None:  # evidence of other moments
-                best = best._replace(evidence=-np.inf)
+            moments, best = _without_activities(moments, network, state, evidence, best)
         if round_ and hidden and moments.hidden is None and misfits and not best.complete:
             searcher = _Searcher(design, prior, kind, candidates, background, rng, watch)
-            causes = searcher.find_causes(moments, best.evidence)
-            if causes is not None:
+            if causes := searcher.find_causes(moments, best.evidence):
                 moments, best = causes.moments, best._replace(order=causes.order, cells=causes.cells)
         order, misfits = best.order, bool(np.isfinite(found.cells))
         # where mechanisms seem to misfit, the graph may be wrong instead: the second round trusts all cells, unless means misfit, too

@@ -94,6 +94,16 @@ def warm_start(networks: NeuralGenes, parents: list[tuple[int, ...]], genes: np.
                     networks.skip[m, k] = start.networks.skip[s, old[p]]
 
 
+def _random_networks(
+    parents: list[tuple[int, ...]], n_hidden: int, generator: torch.Generator, *, bent: bool
+) -> NeuralGenes:
+    """Networks of M proposals with random weights; with `bent`, half of the hidden units are hinges."""
+    networks = NeuralGenes(len(parents), max(map(len, parents), default=1), n_hidden=n_hidden, generator=generator)
+    networks.set_parents(parents, generator)
+    networks.set_hinges(np.full(len(parents), n_hidden // 2 * bent))
+    return networks
+
+
 def train_batch(
     cells: Sample,
     genes: np.ndarray,
@@ -130,10 +140,7 @@ def train_batch(
     """
     generator = torch.Generator().manual_seed(seed)
     device, M = cells.z.device, len(genes)
-    networks = NeuralGenes(M, max(map(len, parents), default=1), n_hidden=n_hidden, generator=generator)
-    networks.set_parents(parents, generator)
-    networks.set_hinges(np.full(M, n_hidden // 2 * bent))
-    networks.to(device)
+    networks = _random_networks(parents, n_hidden, generator, bent=bent).to(device)
     if start is not None:
         warm_start(networks, parents, genes, start)
     prior = prior.of(np.asarray(genes))

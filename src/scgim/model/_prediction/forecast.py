@@ -41,7 +41,7 @@ def _picked(labels: np.ndarray, codes: np.ndarray, registered: tuple[str, bool] 
         return values[codes]
     levels, inverse = np.unique(values, return_inverse=True)
     is_text = levels.dtype.kind == "U"
-    return pd.Categorical.from_codes(inverse[codes], categories=levels.tolist() if is_text else levels)
+    return pd.Categorical.from_codes(inverse[codes], pd.Index(levels.tolist() if is_text else levels))
 
 
 def labels(request: Request, data: Study, row: np.ndarray, group: np.ndarray) -> pd.DataFrame:

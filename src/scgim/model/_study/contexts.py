@@ -73,10 +73,9 @@ def as_labels(column: pd.Series, argument: str, source: Source = SET_UP, *, drug
 def number_type(column: pd.Series) -> tuple[str, bool] | None:
     """Type of a column of numbers or booleans, and whether they are categories; None for other labels."""
     is_categorical = isinstance(column.dtype, pd.CategoricalDtype)
-    dtype = column.cat.categories.dtype if is_categorical else column.dtype
-    if not (pd.api.types.is_numeric_dtype(dtype) and np.dtype(getattr(dtype, "numpy_dtype", dtype)).kind in "biuf"):
-        return None
-    return str(getattr(dtype, "numpy_dtype", dtype)), is_categorical
+    dtype: Any = column.cat.categories.dtype if is_categorical else column.dtype
+    dtype = getattr(dtype, "numpy_dtype", dtype)  # of extension types, which may hold missing values
+    return (str(dtype), is_categorical) if isinstance(dtype, np.dtype) and dtype.kind in "biuf" else None
 
 
 def encode_rows(

@@ -85,6 +85,15 @@ def check_memory(intervention: str, pool: np.ndarray | None, n_contexts: int, n_
     )
 
 
+def check_timeout(timeout: float | None, choices: Settings[Any]) -> None:
+    """Raises ValueError for a limit of the search where nothing is searched."""
+    if timeout is not None and not choices.learner.searches:
+        raise ValueError(
+            f"timeout: ends a search, and structure={choices.learner.structure!r} is trained without one, found {timeout!r}; limit its "
+            "epochs by max_epochs, or leave timeout out."
+        )
+
+
 def check_checkpoint(
     folder: str | os.PathLike[str],
     choices: Settings[Any],
