@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from scgim._core.from_disk import from_disk
-from scgim._core.structure.numerics import ENTRY, FAST, INNER, factorise, solve, solve_beside_baselines
+from scgim._core.structure.numerics import ENTRY, FAST, INNER, PART, factorise, solve, solve_beside_baselines
 
 SMALLEST = 1e-8  # variance of a gene, standardised
 FEWEST = 2.0  # degrees of freedom of a mechanism
@@ -133,6 +133,29 @@ def weigh_sets(target, data, sizes, prior, gram_sets, right_sets, coef, v, own_v
         off[u], on[u] = log_off - 0.5 * off[u], log_on - 0.5 * on[u]
 
 
+@numba.njit(**PART, fastmath=FAST)
+def weigh_intact(rho, sizes, n_control, error, weight):  # type: ignore[no-untyped-def]
+    """Weights of the means of contexts ``(K,)``, by their errors and by the probability that the mechanism is intact there."""
+    for k in range(len(weight)):
+        weight[k] = 1 / error[k]
+    stop = n_control
+    for u in range(len(sizes)):
+        start, stop = stop, stop + sizes[u]
+        for k in range(start, stop):
+            weight[k] *= 1 - rho[u]
+
+
+@numba.njit(**PART, fastmath=FAST)
+def leave(y, x, group, coef, baseline, v, cells, omega2, n_control, residual, error):  # type: ignore[no-untyped-def]
+    """What coefficients and baselines leave of the means ``(K,)``, and the variances of these; in place."""
+    for k in range(len(y)):
+        residual[k] = y[k] - baseline[group[k]]
+        error[k] = v / cells[k] + (omega2 if k >= n_control else 0.0)
+    for a in range(len(coef)):
+        for k in range(len(y)):
+            residual[k] -= coef[a] * x[a, k]
+
+
 @from_disk
 @numba.njit(**ENTRY, fastmath=FAST)
 def hard_scores(child, sets, n_functions, data, sizes, prior, prices, n_steps, scores, coefs):  # type: ignore[no-untyped-def]
@@ -185,21 +208,10 @@ def hard_scores(child, sets, n_functions, data, sizes, prior, prices, n_steps, s
             if step == 0:
                 solve_within(gram, right, x, y, group, first, lhs, coef, baseline)
             else:
-                for k in range(K):
-                    weight[k] = 1 / error[k]
-                stop = n_control
-                for u in range(U):
-                    start, stop = stop, stop + sizes[u]
-                    for k in range(start, stop):
-                        weight[k] *= 1 - rho[u]
+                weigh_intact(rho, sizes, n_control, error, weight)
                 solve_intact(gram, right, x, y, group, weight, v, lhs, coef, baseline, sums, mixed, mixed_y)
             v = max((spread_all - of_hit + quadratic(gram, right, coef)) / max(dof_all - hit, FEWEST), SMALLEST)
-            for k in range(K):
-                residual[k] = y[k] - baseline[group[k]]
-                error[k] = v / cells[k] + (omega2 if k >= n_control else 0.0)
-            for a in range(F):
-                for k in range(K):
-                    residual[k] -= coef[a] * x[a, k]
+            leave(y, x, group, coef, baseline, v, cells, omega2, n_control, residual, error)
             own_v = (of_hit + pseudo * v) / (hit + pseudo)
             weigh_sets(target, data, sizes, prior, gram_sets, right_sets, coef, v, own_v, residual, error, off, on)
             for u in range(U):

@@ -275,6 +275,60 @@ def shift_scores(  # type: ignore[no-untyped-def]
             coefs[m, F + c] = baseline[c]
 
 
+@numba.njit(**PART, fastmath=FAST)
+def fit_base(cols, child, data, centred, ridge, factor, own, plain):  # type: ignore[no-untyped-def]
+    """Coefficients ``(F,)`` from within contexts alone, with their factor, and what they leave of the means ``(K,)``; in place.
+
+    Returns
+    -------
+    The variance that they leave.
+    """
+    _, within, cross, variances, _, _, _, _, _, _, own_centred = data
+    F = len(cols)
+    for a in range(F):
+        own[a] = cross[cols[a], child]
+        for b in range(F):
+            factor[a, b] = within[cols[a], cols[b]]
+        factor[a, a] += ridge
+    factorise(factor, F)
+    solve(factor, own, F)
+    v = variances[child]
+    for k in range(len(plain)):
+        plain[k] = own_centred[child, k]
+    for a in range(F):
+        v -= cross[cols[a], child] * own[a]
+        for k in range(len(plain)):
+            plain[k] -= own[a] * centred[cols[a], k]
+    return v
+
+
+@numba.njit(**PART, fastmath=FAST)
+def fit_added(x, cols, child, data, ridge, factor, own, slopes, slope, mixed, left, alpha, right):  # type: ignore[no-untyped-def]
+    """Coefficients `alpha` ``(B,)`` of the functions of a further parent x, beside those of `fit_base`; in place.
+
+    `right` is its product with what these leave, and `slopes` ``(B, F)`` are its regressions on them.
+    """
+    within, cross = data[1], data[2]
+    B, F = slopes.shape
+    for b in range(B):
+        for a in range(F):
+            slope[a] = mixed[b, a] = within[cols[a], x * B + b]
+        solve(factor, slope, F)
+        right[b] = cross[x * B + b, child]
+        for a in range(F):
+            slopes[b, a] = slope[a]
+            right[b] -= mixed[b, a] * own[a]
+        alpha[b] = right[b]
+        for c in range(b + 1):
+            inner = within[x * B + b, x * B + c]
+            for a in range(F):
+                inner -= mixed[c, a] * slopes[b, a]
+            left[b, c] = inner
+        left[b, b] += ridge + 1e-9
+    factorise(left, B)
+    solve(left, alpha, B)
+
+
 @from_disk
 @numba.njit(**ENTRY, fastmath=FAST)
 def coarse_scores(  # type: ignore[no-untyped-def]
@@ -293,7 +347,7 @@ def coarse_scores(  # type: ignore[no-untyped-def]
     scores
         Result, ``(M,)``.
     """
-    _, within, cross, variances, cells, spread, passed, _, _, _, own_centred = data
+    cells, spread, passed = data[4], data[5], data[6]
     omega2, slab2, log_off, log_on, dof, ridge = prior[0], prior[1], prior[2], prior[3], prior[4], prior[5]
     K, B, p = centred.shape[1], n_functions, len(base)
     F = p * B
@@ -311,20 +365,7 @@ def coarse_scores(  # type: ignore[no-untyped-def]
         price += prices[base[a], child]
         for b in range(B):
             cols[a * B + b] = base[a] * B + b
-    for a in range(F):
-        own[a] = cross[cols[a], child]
-        for b in range(F):
-            factor[a, b] = within[cols[a], cols[b]]
-        factor[a, a] += ridge
-    factorise(factor, F)
-    solve(factor, own, F)
-    v0 = variances[child]
-    for k in range(K):
-        plain[k] = own_centred[child, k]
-    for a in range(F):
-        v0 -= cross[cols[a], child] * own[a]
-        for k in range(K):
-            plain[k] -= own[a] * centred[cols[a], k]
+    v0 = fit_base(cols, child, data, centred, ridge, factor, own, plain)
     if len(spread):
         for k in range(K):
             near[k] = spread[child, k]
@@ -336,23 +377,7 @@ def coarse_scores(  # type: ignore[no-untyped-def]
         near[k] += omega2
     for m in range(len(candidates)):
         x = candidates[m]
-        for b in range(B):
-            for a in range(F):
-                slope[a] = mixed[b, a] = within[cols[a], x * B + b]
-            solve(factor, slope, F)
-            right[b] = cross[x * B + b, child]
-            for a in range(F):
-                slopes[b, a] = slope[a]
-                right[b] -= mixed[b, a] * own[a]
-            alpha[b] = right[b]
-            for c in range(b + 1):
-                inner = within[x * B + b, x * B + c]
-                for a in range(F):
-                    inner -= mixed[c, a] * slopes[b, a]
-                left[b, c] = inner
-            left[b, b] += ridge + 1e-9
-        factorise(left, B)
-        solve(left, alpha, B)
+        fit_added(x, cols, child, data, ridge, factor, own, slopes, slope, mixed, left, alpha, right)
         v = v0
         for b in range(B):
             v -= right[b] * alpha[b]
