@@ -177,8 +177,9 @@ def evaluate(
         "baselines": baselines,
         "population": population,
         "transform": transform,
+        "n_cells": n_cells,
+        "rng": seed,
     }
-    options |= {"n_cells": n_cells, "rng": seed}
     print_json(run(results, held_out, out=out, overwrite=overwrite, options=options))
 
 

@@ -12,7 +12,6 @@ from typing import ClassVar
 import numpy as np
 
 from scgim._core.mechanisms.base import Basis
-from scgim._core.mechanisms.linear import Linear
 from scgim._core.state import savable
 
 STEEP = 1.5  # of the steps: most of a rise within two thirds of a standard deviation around its middle
@@ -48,9 +47,6 @@ class Additive:
     def slope_sums(self, z: np.ndarray) -> np.ndarray:
         """Sums of the derivatives over cells, ``(n, G)`` -> ``(G, 5)``."""
         return self.derivatives(z).sum(axis=0)
-
-
-BASES: dict[str, Basis] = {basis.name: basis for basis in (Linear(), Additive())}
 
 
 @savable

@@ -277,14 +277,8 @@ def shift_scores(  # type: ignore[no-untyped-def]
 
 @numba.njit(**PART, fastmath=FAST)
 def fit_base(cols, child, data, centred, ridge, factor, own, plain):  # type: ignore[no-untyped-def]
-    """Coefficients ``(F,)`` from within contexts alone, with their factor, and what they leave of the means ``(K,)``; in place.
-
-    Returns
-    -------
-    The variance that they leave.
-    """
-    _, within, cross, variances, _, _, _, _, _, _, own_centred = data
-    F = len(cols)
+    """Coefficients ``(F,)`` from within contexts alone, their factor, and the means ``(K,)`` that they leave, in place; the variance left."""
+    within, cross, variances, own_centred, F = data[1], data[2], data[3], data[10], len(cols)
     for a in range(F):
         own[a] = cross[cols[a], child]
         for b in range(F):
@@ -304,10 +298,7 @@ def fit_base(cols, child, data, centred, ridge, factor, own, plain):  # type: ig
 
 @numba.njit(**PART, fastmath=FAST)
 def fit_added(x, cols, child, data, ridge, factor, own, slopes, slope, mixed, left, alpha, right):  # type: ignore[no-untyped-def]
-    """Coefficients `alpha` ``(B,)`` of the functions of a further parent x, beside those of `fit_base`; in place.
-
-    `right` is its product with what these leave, and `slopes` ``(B, F)`` are its regressions on them.
-    """
+    """Coefficients `alpha` ``(B,)`` of a further parent x, its product `right` with what `fit_base` leaves, and `slopes` ``(B, F)`` on that; in place."""
     within, cross = data[1], data[2]
     B, F = slopes.shape
     for b in range(B):
