@@ -111,3 +111,28 @@ def test_fit_warns_of_plates_that_it_was_not_told():
     keys = KEYS | {"dose_key": "dose", "progress": False, "accelerator": "cpu"}
     with pytest.warns(UserWarning, match="plate: in one batch only: drug_1"):
         tl.fit(adata, **keys)
+
+
+@pytest.mark.parametrize("name", ["ind", "subjectID", "gem_group", "hours", "time_point"])
+def test_further_names_of_batches_and_times(name):
+    obs = cells({"control": "abc", "one": "a", "two": "abc"}).rename(columns={"plate": name})
+    assert find_confounded(obs, **KEYS)[0].column == name
+
+
+def test_replicates_are_batches_without_doubt_where_levels_say_so():
+    """Numbers of replicates need not mean the same in every drug, patients do; times are a hint for the table."""
+    obs = cells({"control": "abc", "one": "ab"})
+    numbered, patients = obs.rename(columns={"plate": "replicate"}), obs.rename(columns={"plate": "replicate"})
+    patients["replicate"] = "patient_" + patients["replicate"]
+    for table, serious in ((numbered, False), (patients, True), (obs.rename(columns={"plate": "hours"}), False)):
+        (finding,) = find_confounded(table, **KEYS)
+        assert finding.serious == serious
+
+
+def test_doses_that_were_not_registered():
+    obs = cells({"control": "aa", "one": "ab", "two": "cc"}).rename(columns={"plate": "conc_uM"})
+    (finding,) = find_confounded(obs, **KEYS)
+    assert finding.serious
+    assert finding.drugs == ("one",)
+    assert "dose_key='conc_uM'" in finding.advice
+    assert problems(obs, dose_key="conc_uM") == {}

@@ -39,7 +39,8 @@ def test_curves_of_a_simulation_are_found(model, parts):
 
 
 def test_a_model_without_doses_has_none(screen):
-    model = tl.fit(screen, perturbation_key="drug", control="DMSO", max_epochs=0, progress=False)
+    with pytest.warns(UserWarning, match="dose: at several doses, which were not registered"):
+        model = tl.fit(screen, perturbation_key="drug", control="DMSO", max_epochs=0, progress=False)
     with pytest.raises(ValueError, match="model: no dose was registered"):
         tl.dose_curves(model)
 

@@ -223,7 +223,7 @@ def test_wrong_keywords_are_refused_before_anything_is_done(screen, more, wrong,
 
 def test_wrong_settings_of_the_module_are_refused_before_anything_is_done(screen):
     with pytest.raises(TypeError, match="n_hiden: unknown argument; did you mean 'n_hidden'"):
-        tl.fit(screen, perturbation_key="drug", control="DMSO", model_kwargs={"n_hiden": 8})
+        tl.fit(screen, perturbation_key="drug", dose_key="dose", control="DMSO", model_kwargs={"n_hiden": 8})
 
 
 @pytest.mark.parametrize("n_genes", [1, 2, 3])

@@ -15,11 +15,13 @@ from scgim._warnings import warn_user
 from scgim.get._tables import as_list
 
 BATCH_WORDS = frozenset(
-    "batch plate replicate rep donor patient run lane sample library chip date experiment well".split()
+    "batch plate replicate rep donor patient individual subject ind animal mouse run lane gem gemgroup sample library chip date "
+    "experiment well time timepoint hour hours day days".split()
 )
 """A column whose name holds one of these as a word is taken for a batch also where it was not registered."""
-SURE_WORDS = frozenset("batch plate donor patient".split())
+SURE_WORDS = frozenset("batch plate donor patient individual subject".split())
 """Names of batches even where none of them holds both controls and drugs, which samples and libraries need not."""
+DOSE_WORDS = frozenset("dose doses conc concentration".split())
 NAMED = 5
 """Drugs that a warning names; the table names all."""
 
@@ -33,12 +35,13 @@ class Finding:
     registered: bool  # whether the fit knows the column, so that each of its levels has a baseline of its own
     drugs: tuple[str, ...]  # drugs that are concerned
     advice: str  # what to do
+    doubtless: bool = True  # whether the column can hardly be anything but a batch
 
     @property
     def serious(self) -> bool:
         """Whether a fit takes something else for a target: what was registered is taken off by the batch's controls."""
         if self.problem == UNUSED:
-            return not SURE_WORDS.isdisjoint(_words(self.column))
+            return self.doubtless
         return not self.registered or self.problem == TOGETHER
 
     def __str__(self) -> str:
@@ -47,6 +50,7 @@ class Finding:
 
 
 TOGETHER, ONE_BATCH = "measured only together", "in one batch only"
+DOSES = "at several doses, which were not registered"
 UNUSED = "not registered, and beside controls in several levels"
 EACH_ITS_OWN, NO_CONTROL = "each in a batch of its own", "no control in its batches"
 
@@ -56,6 +60,7 @@ def find_confounded(
     *,
     perturbation_key: str | Sequence[str],
     control: str,
+    dose_key: str | Sequence[str] | None = None,
     batch_key: str | None = None,
     categorical_covariate_keys: str | Sequence[str] | None = None,
     **_: Any,
@@ -66,7 +71,7 @@ def find_confounded(
     ----------
     obs
         One row a cell.
-    perturbation_key, control, batch_key, categorical_covariate_keys
+    perturbation_key, control, dose_key, batch_key, categorical_covariate_keys
         As in :func:`scgim.tl.fit`, whose other arguments may be there and are not looked at.
 
     Returns
@@ -74,7 +79,8 @@ def find_confounded(
     Findings. `measured only together`: no cell has one of the drugs without the others. `in one batch only`: the controls
     are in several levels of a column, the drug in one. `each in a batch of its own`: the same, and no level has two drugs.
     `no control in its batches`: of a column that was not registered. `not registered, and beside controls in several
-    levels`: of a column that looks like a batch, where no other was registered.
+    levels`: of a column that looks like a batch or a time, where no other was registered. `at several doses, which were not
+    registered`: the same drug has several values in a column that looks like doses, and ``dose_key`` is None.
     """
     keys = as_list(perturbation_key)
     if not set(keys) <= set(obs.columns):  # columns of a MuData may be in its modalities alone
@@ -83,8 +89,10 @@ def find_confounded(
     untreated = (obs[keys].astype(str) == str(control)).all(axis=1).to_numpy()
     findings = _together(cells_of, " and ".join(keys))
     given = (*as_list(batch_key), *as_list(categorical_covariate_keys))
+    if dose_key is None and len(keys) == 1:  # of combinations nobody knows which dose is whose
+        findings += _doses(obs, cells_of, {*keys, *given})
     registered = [c for c in given if c in obs]  # of a MuData they may be in its modalities alone
-    for column in [*dict.fromkeys(registered), *batch_columns(obs, untreated, {*keys, *given})]:
+    for column in [*dict.fromkeys(registered), *batch_columns(obs, untreated, {*keys, *as_list(dose_key), *given})]:
         levels = obs[column].astype(str).to_numpy()
         found = _in_batches(levels, cells_of, untreated, column, registered=column in registered)
         findings += found or ([] if given else _unused(levels, cells_of, untreated, column))
@@ -183,4 +191,20 @@ def _unused(levels: np.ndarray, cells_of: dict[str, np.ndarray], untreated: np.n
     of_control = set(levels[untreated])
     shared = tuple(name for name, cells in cells_of.items() if len(of_control & set(levels[cells])) > 1)
     advice = f"A change in one of its levels is taken for one in all: fit with batch_key={column!r}."
-    return [Finding(UNUSED, column, False, shared, advice)] if shared else []
+    words = [set(_words(column)), *(set(_words(level)) for level in of_control)]
+    doubtless = bool(SURE_WORDS & (words[0] | set.intersection(*words[1:])))
+    return [Finding(UNUSED, column, False, shared, advice, doubtless)] if shared else []
+
+
+def _doses(obs: pd.DataFrame, cells_of: dict[str, np.ndarray], known: set[str]) -> list[Finding]:
+    """Columns that look like doses by their name, in which one drug has several values."""
+    findings = []
+    for column in obs.columns:
+        if column in known or DOSE_WORDS.isdisjoint(_words(column)):
+            continue
+        levels = obs[column].astype(str).to_numpy()
+        several = tuple(name for name, cells in cells_of.items() if len(set(levels[cells])) > 1)
+        if several:
+            advice = f"Effects that differ between cells of a drug look like edges: fit with dose_key={str(column)!r}."
+            findings.append(Finding(DOSES, str(column), False, several, advice))
+    return findings
