@@ -11,9 +11,9 @@ BETWEEN = tuple(f"{part}site-packages{part}{name}{part}" for part in ("/", "\\")
 """Parts of the paths of packages that call functions of this one."""
 UNTREATED = frozenset(
     "control controls ctrl ctl dmso vehicle veh untreated unperturbed mock pbs nt ntc nontargeting nontarget negctrl negativecontrol "
-    "scramble scrambled safetargeting".split()
+    "scramble scrambled safetargeting unstim unstimulated nan none null na nodrug".split()
 )
-"""Names of controls, of their letters alone."""
+"""Names of controls, and of nothing, of their letters and digits alone."""
 
 
 def warn_user(message: str) -> None:
@@ -46,9 +46,14 @@ def quiet_mudata() -> Iterator[None]:
         yield
 
 
+def reads_like_control(label: str) -> bool:
+    """Whether a label is a usual name of untreated cells."""
+    return "".join(filter(str.isalnum, label)).casefold() in UNTREATED
+
+
 def warn_of_controls(drugs: Iterable[str], control: str) -> None:
     """Labels beside the control that are names of controls."""
-    like = {drug.strip() for drug in drugs if "".join(filter(str.isalnum, drug)).casefold() in UNTREATED}
+    like = {drug.strip() for drug in drugs if reads_like_control(drug)}
     like = {drug for drug in like if drug.casefold() != control.strip().casefold()}
     if like:
         warn_user(

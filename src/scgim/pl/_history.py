@@ -90,6 +90,8 @@ def history(
     else:
         titles = [f"{stage}: {metric}" for stage, metric, _ in panels]
         raise ValueError(f"ax: it takes one panel, found {len(panels)}; choose one of {titles} with metrics=[...].")
+    from matplotlib.ticker import MaxNLocator
+
     for axis, (stage, metric, part) in zip(axes, panels, strict=True):
         few = len(part) <= 40
         _style.clean(axis)
@@ -97,6 +99,7 @@ def history(
             part["step"], part["value"], color=_style.DOWN, linewidth=1.6, marker="o" if few else None, markersize=3
         )
         axis.set_title(f"{stage}: {metric}", fontsize=9, color=_style.ink(), loc="left")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_xlabel("step", fontsize=8, color=_style.ink())
         if metric == KEPT_BY:
             _mark_kept(axis, part)

@@ -79,3 +79,22 @@ def test_categories_that_do_not_occur_are_no_drugs() -> None:
 def test_names_of_controls_beside_the_control_are_pointed_out(names: tuple[str, ...]) -> None:
     with pytest.warns(UserWarning, match="control: .*(ctrl|Non-targeting).* read like controls"):
         GIM.setup_anndata(with_labels(*names), **KEYS)
+
+
+def test_text_of_nothing_is_no_drug() -> None:
+    with pytest.raises(ValueError, match=r"column 'drug' is missing in \d+ row\(s\); .*replace\('', None\)"):
+        GIM.setup_anndata(with_labels("DMSO", "", "a", "b"), **KEYS)
+    with pytest.warns(UserWarning, match=r"control: \['nan'\] read like controls"):
+        GIM.setup_anndata(with_labels("DMSO", "nan", "a", "b"), **KEYS)
+
+
+def test_labels_that_read_like_controls_are_named_first() -> None:
+    with pytest.raises(ValueError, match=r"found \['non-targeting', 'A1', 'A2', 'a'\]"):
+        GIM.setup_anndata(with_labels("non-targeting", "A1", "A2", "a"), **KEYS)
+
+
+def test_combinations_need_the_control_label_in_every_column() -> None:
+    adata = with_labels("DMSO", "a", "b", "c")
+    adata.obs["second"] = "no second"
+    with pytest.raises(ValueError, match=r"only in some of them, such as \{'drug': 'DMSO', 'second': 'no second'\}"):
+        GIM.setup_anndata(adata, perturbation_key=["drug", "second"], control="DMSO")

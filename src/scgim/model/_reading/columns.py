@@ -146,12 +146,13 @@ def read_numbers(
         numeric = pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
     if not numeric:
         example = next((v for v in column if isinstance(v, str)), column.iloc[0] if len(column) else None)
-        table, units = source.table, f" {source.units.format(column=column.name)}" if doses else ""
-        named = f"{table}[{column.name!r}]"
+        named = f"{source.table}[{column.name!r}]"
         as_number = f"{named}.astype(float)" if isinstance(example, bool | np.bool_) else f"pandas.to_numeric({named})"
+        convert = f"Convert it first: {named} = {as_number}."
+        if doses and pd.to_numeric(column.astype(object), errors="coerce").isna().any():  # text such as "10 nM"
+            convert = source.units.format(column=column.name)
         raise TypeError(
-            f"{source.name(argument)}: expected numbers in column {column.name!r}, found {example!r} (dtype {column.dtype}). "
-            f"Convert it first: {named} = {as_number}.{units}"
+            f"{source.name(argument)}: expected numbers in column {column.name!r}, found {example!r} (dtype {column.dtype}). {convert}"
         )
     dose = np.asarray(values.to_numpy(dtype="float64", na_value=np.nan))
     if values.dtype in (np.float32, np.float16):  # 0.1 stored as float32 is meant as 0.1

@@ -52,14 +52,14 @@ def as_labels(column: pd.Series, argument: str, source: Source = SET_UP, *, drug
     Raises
     ------
     ValueError
-        A value is missing.
+        A value is missing or empty text.
     """
-    missing = column.isna().to_numpy()
+    missing = column.isna().to_numpy() | column.isin([""]).to_numpy()
     if missing.any():
         table = source.table
         mend = (
             f"fill it with the control label where no drug was given: {table}[{column.name!r}] = "
-            f"{table}[{column.name!r}].astype(object).fillna(control)"
+            f"{table}[{column.name!r}].astype(object).replace('', None).fillna(control)"
             if drugs
             else "drop those rows or give them a label"
         )

@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 
 from scgim._checks import did_you_mean
-from scgim._warnings import warn_user
+from scgim._warnings import reads_like_control, warn_user
 from scgim.model._reading.cells import Cells
 from scgim.model._reading.columns import read_columns, read_numbers
 from scgim.model._reading.expression import gene_names, locate, matrices, parts
@@ -102,15 +102,7 @@ def check_control(frame: pd.DataFrame, spec: Spec) -> None:
         untreated &= labels == spec.control
         found |= set(labels)
     if not untreated.any():
-        raise ValueError(
-            f"control: no cell has {spec.control!r} in "
-            + (
-                f"column {spec.perturbation[0]!r}"
-                if len(spec.perturbation) == 1
-                else f"all of {list(spec.perturbation)}"
-            )
-            + f"; found {sorted(found)[:10]}{did_you_mean(spec.control, found)}. A causal model needs untreated cells; name their label."
-        )
+        raise ValueError(f"control: no cell has {spec.control!r} in {_why_no_control(frame, spec, found)}")
     for name, dose in zip(spec.perturbation, spec.dose, strict=False):
         absent = as_labels(frame[name], "perturbation_key", drugs=True) == spec.control
         given = np.nan_to_num(read_numbers(frame[dose], doses=True)[absent])
@@ -119,6 +111,22 @@ def check_control(frame: pd.DataFrame, spec: Spec) -> None:
                 f"dose_key: {(given != 0).sum()} row(s) labelled {spec.control!r} have {len(levels)} doses in column {dose!r}, such as "
                 f"{levels[:2].tolist()}; doses of controls are ignored. Is {spec.control!r} a drug?"
             )
+
+
+def _why_no_control(frame: pd.DataFrame, spec: Spec, found: set[str]) -> str:
+    """Where it was looked for, what was found, names of controls first, and what to do."""
+    columns = list(spec.perturbation)
+    if spec.control in found:
+        holders = [c for c in columns if (frame[c].astype(str) == spec.control).any()]
+        beside = frame[(frame[holders].astype(str) == spec.control).all(axis=1)]
+        pair = {c: str(beside[c].iloc[0]) for c in columns} if len(beside) else {}
+        return (
+            f"all of {columns}, only in some of them, such as {pair or holders}. In every column that label means that there is no drug: "
+            "write it there too where a cell got none."
+        )
+    names = sorted(found, key=lambda name: (not reads_like_control(name), name))
+    where = f"column {columns[0]!r}" if len(columns) == 1 else f"any of {columns}"
+    return f"{where}; found {names[:10]}{did_you_mean(spec.control, found)}. A causal model needs untreated cells; name their label."
 
 
 def check_contexts(contexts: Contexts, spec: Spec) -> None:
