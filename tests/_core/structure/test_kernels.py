@@ -4,9 +4,11 @@ import numba
 import numpy as np
 import pytest
 
+from scgim._core.design import Design
 from scgim._core.kinds.activity import ActiveScore
 from scgim._core.structure.cycles.cyclic import CyclicScore
 from scgim._core.structure.score import Prior, ShiftScore
+from systems import Study
 
 
 def make_score(
@@ -86,6 +88,28 @@ def test_compiled_scores_with_cycles_are_those_of_numpy(make_study):
         scores, coef = score.solutions(2, array)
         np.testing.assert_allclose(scores, plain.score, rtol=1e-9)
         np.testing.assert_allclose(coef, plain.coef, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("mechanism", ["linear", "additive"])
+def test_what_a_far_parent_passes_on_is_no_shift_while_its_coefficient_is_uncertain(rng, mechanism):
+    """From coefficients within contexts alone the ascent ends at a target; without it, evidence is higher."""
+    context, cells = np.repeat(np.arange(4), 20), rng.standard_normal((80, 3))
+    cells[context == 1, 0] += 40  # no drug acts on the child, to which an error of its coefficient looks like a shift
+    cells[:, 1] += 0.5 * cells[:, 0]
+    design = Design(("a", "b", "c"), np.eye(4, 3, -1), np.zeros(4), ("all",), np.full(4, 20))
+    score = make_score(Study(np.eye(3, k=1), np.eye(3), cells, context, design), mechanism)
+    score.prior.background_sd[:] = 0
+    sets = np.array([[0], [2]])
+    one, two = score._ascend(1, sets, score.n_steps), score._solve(1, sets)
+    assert one.odds[0].max() > 5
+    assert two.odds[0].max() < 0
+    assert two.score[0] > one.score[0] + 1
+    assert two.score[1] >= one.score[1]
+    scores, coef = score.solutions(1, sets)
+    np.testing.assert_allclose(scores, two.score, rtol=1e-9)
+    np.testing.assert_allclose(coef, two.coef, rtol=1e-6, atol=1e-8)
+    assert (score.coarse_added(1, (), sets[:, 0]) <= scores + 0.05).all()
+    assert score.gene(1, (0,)).log_odds.max() < 0
 
 
 def test_prior_that_was_exchanged_counts_at_once(study):

@@ -8,7 +8,8 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 
 from scgim._core.mechanisms import MECHANISMS
-from scgim._core.structure.score import EDGE_FACTOR, Prior, ShiftScore
+from scgim._core.structure.prior import EDGE_FACTOR, Prior
+from scgim._core.structure.score import ShiftScore
 
 GENE, PARENTS = 2, (0, 1)
 

@@ -278,7 +278,8 @@ def compute(tables, ask, engine):  # type: ignore[no-untyped-def]
         coarse_scores(child, parents, genes, n_functions, data, centred, sizes, numbers[child], prices, scores)
     else:
         coefs = np.empty((many, width * n_functions + n_groups))
-        shift_scores(child, sets, n_functions, data, sizes, numbers[child], prices, n_steps, data[3], scores, coefs)
+        given = data, centred, sizes, numbers[child], prices, n_steps, data[3]
+        shift_scores(child, sets, n_functions, *given, scores, coefs)
     if kind == ASK_SETS:
         keep_values(child, sets, scores, tables)
     elif kind == ASK_ADDED:

@@ -16,8 +16,10 @@ from scgim._core.structure.numerics import (
     FAST,
     INNER,
     PART,
+    doubted,
     exponentials,
     factorise,
+    follow_volume,
     logarithms,
     solve,
     solve_beside_baselines,
@@ -115,9 +117,9 @@ def weigh(off, on, sizes, n_control, work, weight):  # type: ignore[no-untyped-d
 @from_disk
 @numba.njit(**ENTRY, fastmath=FAST)
 def shift_scores(  # type: ignore[no-untyped-def]
-    child, sets, n_functions, data, sizes, prior, prices, n_steps, inverse, scores, coefs
+    child, sets, n_functions, data, centred, sizes, prior, prices, n_steps, inverse, scores, coefs
 ):
-    """Scores ``(M,)`` of parent sets ``(M, p)`` of one gene by expectation maximisation.
+    """Scores ``(M,)`` of parent sets ``(M, p)`` of one gene by expectation maximisation from one start or two.
 
     Parameters
     ----------
@@ -126,11 +128,11 @@ def shift_scores(  # type: ignore[no-untyped-def]
         children ``(G,)``, cells ``(K,)``, observation noise of means ``(G, K)`` or ``(0, 0)``, what a unit coefficient passes
         on to the variance ``(G, K)`` or ``(0, 0)``, baseline group of each context, weights of controls in the first
         baselines ``(K,)``; means of genes as children ``(G, K)``, and the same against the baselines of controls.
-    sizes
-        Contexts of each unit, after the controls.
+    centred, sizes
+        Means against the baselines of controls, by function ``(F, K)``; contexts of each unit, after the controls.
     prior
-        ``(7,)``; background variance, variance of effects, log prior probability of no target and of a target, degrees
-        of freedom, ridge, and cells in all, which is zero without cycles.
+        ``(8,)``; background variance, variance of effects, log prior probability of no target and of a target, degrees
+        of freedom, ridge, cells in all, which is zero without cycles, and degrees of freedom if mechanisms are right.
     prices
         Of each edge, ``(G, G)``.
     inverse
@@ -139,15 +141,8 @@ def shift_scores(  # type: ignore[no-untyped-def]
         Results, ``(M,)`` and coefficients then baselines ``(M, p*B + C)``.
     """
     means, within, cross, variances, cells, spread, passed, group, first, own_means, _ = data
-    omega2, slab2, log_off, log_on, dof, ridge, n_total = (
-        prior[0],
-        prior[1],
-        prior[2],
-        prior[3],
-        prior[4],
-        prior[5],
-        prior[6],
-    )
+    omega2, slab2, log_off, log_on = prior[0], prior[1], prior[2], prior[3]
+    dof, ridge, n_total = prior[4], prior[5], prior[6]
     M, p = sets.shape
     K, F, C = means.shape[1], p * n_functions, coefs.shape[1] - p * n_functions
     n_control = K
@@ -157,7 +152,7 @@ def shift_scores(  # type: ignore[no-untyped-def]
     cols = np.empty(F, dtype=np.int64)
     x, weighted = np.empty((F, K)), np.empty(K)
     gram, right, lhs = np.empty((F, F)), np.empty(F), np.empty((F, F))
-    coef, moved, baseline = np.empty(F), np.empty(F), np.empty(C)
+    coef, moved, baseline, begun, odds = np.empty(F), np.empty(F), np.empty(C), np.empty(F + C), np.empty(len(sizes))
     sums, mixed, mixed_y = np.empty(C), np.empty((C, F)), np.empty(C)
     residual, error, weight = np.empty(K), np.empty(K), np.empty(K)
     work, off, on = np.empty((4, K)), np.empty(len(sizes)), np.empty(len(sizes))
@@ -178,101 +173,103 @@ def shift_scores(  # type: ignore[no-untyped-def]
         for k in range(K):
             residual[k] = y[k]
         for a in range(F):
+            begun[a] = coef[a]
             for k in range(K):
                 residual[k] -= coef[a] * x[a, k]
         for c in range(C):
-            baseline[c] = 0.0
+            begun[F + c] = 0.0
         for k in range(K):
-            baseline[group[k]] += first[k] * residual[k]
-        total, v = 0.0, 0.0
-        for step in range(n_steps + 1):
-            v = variances[child]
-            for a in range(F):
-                inner = -2 * right[a]
-                for b in range(F):
-                    inner += gram[a, b] * coef[b]
-                v += coef[a] * inner
-            v = max(v, SMALLEST)
-            for k in range(K):
-                residual[k] = y[k] - baseline[group[k]]
-                error[k] = v / cells[k]
-            for a in range(F):
-                for k in range(K):
-                    residual[k] -= coef[a] * x[a, k]
-            for k in range(n_control, K):
-                error[k] += omega2
-            if len(spread):
-                for k in range(K):
-                    error[k] += spread[child, k]
-            if len(passed):
-                for a in range(F):
-                    for k in range(K):
-                        error[k] += coef[a] * coef[a] * passed[cols[a], k]
-            total = evidence(residual, error, slab2, log_off, log_on, sizes, n_control, work, off, on)
-            if step == n_steps:
+            begun[F + group[k]] += first[k] * residual[k]
+        turns = False
+        for start in range(2):  # the second without targets that are in doubt, see `ShiftScore._maximise`
+            if start == 1 and not turns:
                 break
-            weigh(off, on, sizes, n_control, work, weight)
-            # normal equations, baselines eliminated: lhs coef = moved
-            for c in range(C):
-                sums[c] = mixed_y[c] = 0.0
-            for k in range(K):
-                sums[group[k]] += weight[k]
-                mixed_y[group[k]] += weight[k] * y[k]
-            scale, trace = dof / v, 0.0
-            for c in range(C):
-                trace += sums[c]
             for a in range(F):
-                for c in range(C):
-                    mixed[c, a] = 0.0
-                inner = 0.0
+                coef[a] = begun[a]
+            for c in range(C):
+                baseline[c] = begun[F + c]
+            total, v = 0.0, 0.0
+            for step in range(n_steps + 1):
+                v = variances[child]
+                for a in range(F):
+                    inner = -2 * right[a]
+                    for b in range(F):
+                        inner += gram[a, b] * coef[b]
+                    v += coef[a] * inner
+                v = max(v, SMALLEST)
                 for k in range(K):
-                    weighted[k] = weight[k] * x[a, k]
-                    inner += weighted[k] * y[k]
-                coef[a] = right[a] * scale + inner
-                if C == 1:
-                    inner = 0.0
-                    for k in range(K):
-                        inner += weighted[k]
-                    mixed[0, a] = inner
-                else:
-                    for k in range(K):
-                        mixed[group[k], a] += weighted[k]
-                for b in range(a + 1):
-                    inner = 0.0
-                    for k in range(K):
-                        inner += weighted[k] * x[b, k]
-                    lhs[a, b] = gram[a, b] * scale + inner
-                trace += lhs[a, a]
-            solve_beside_baselines(lhs, coef, baseline, sums, mixed, mixed_y, trace)
-            if n_total > 0:  # along the gradient of the log determinant, see `CyclicScore.maximum`
-                t0, push = inverse[child], 0.0
+                    residual[k] = y[k] - baseline[group[k]]
+                    error[k] = v / cells[k]
                 for a in range(F):
-                    moved[a] = inverse[cols[a]]
-                    t0 -= moved[a] * coef[a]
-                solve(lhs, moved, F)
-                for a in range(F):
-                    push += inverse[cols[a]] * moved[a]
-                t = max(0.5 * (t0 + np.sqrt(t0 * t0 + 4 * n_total * max(push, 0.0))), 1e-12)
-                for c in range(C):
-                    inner = 0.0
+                    for k in range(K):
+                        residual[k] -= coef[a] * x[a, k]
+                for k in range(n_control, K):
+                    error[k] += omega2
+                if len(spread):
+                    for k in range(K):
+                        error[k] += spread[child, k]
+                if len(passed):
                     for a in range(F):
-                        inner += mixed[c, a] * moved[a]
-                    baseline[c] += n_total * inner / sums[c] / t
+                        for k in range(K):
+                            error[k] += coef[a] * coef[a] * passed[cols[a], k]
+                total = evidence(residual, error, slab2, log_off, log_on, sizes, n_control, work, off, on)
+                if step == n_steps:
+                    break
+                if step == 0 and start == 0 and n_total == 0:
+                    given = cols, residual, error, prior, sizes, n_control, off, on, moved, odds
+                    turns = doubted(lhs, v / prior[7], centred, *given)
+                elif step == 0 and start == 1:
+                    for u in range(len(sizes)):
+                        on[u] = off[u] + odds[u]
+                weigh(off, on, sizes, n_control, work, weight)
+                # normal equations, baselines eliminated: lhs coef = moved
+                for c in range(C):
+                    sums[c] = mixed_y[c] = 0.0
+                for k in range(K):
+                    sums[group[k]] += weight[k]
+                    mixed_y[group[k]] += weight[k] * y[k]
+                scale, trace = dof / v, 0.0
+                for c in range(C):
+                    trace += sums[c]
                 for a in range(F):
-                    coef[a] -= n_total * moved[a] / t
-        total += sum_either(off, on, work[0]) - 0.5 * dof * (np.log(v) + 1)
-        if n_total > 0:
-            determinant = inverse[child]
-            for a in range(F):
-                determinant -= inverse[cols[a]] * coef[a]
-            total += n_total * np.log(max(determinant, 1e-12))
+                    for c in range(C):
+                        mixed[c, a] = 0.0
+                    inner = 0.0
+                    for k in range(K):
+                        weighted[k] = weight[k] * x[a, k]
+                        inner += weighted[k] * y[k]
+                    coef[a] = right[a] * scale + inner
+                    if C == 1:
+                        inner = 0.0
+                        for k in range(K):
+                            inner += weighted[k]
+                        mixed[0, a] = inner
+                    else:
+                        for k in range(K):
+                            mixed[group[k], a] += weighted[k]
+                    for b in range(a + 1):
+                        inner = 0.0
+                        for k in range(K):
+                            inner += weighted[k] * x[b, k]
+                        lhs[a, b] = gram[a, b] * scale + inner
+                    trace += lhs[a, a]
+                solve_beside_baselines(lhs, coef, baseline, sums, mixed, mixed_y, trace)
+                if n_total > 0:
+                    follow_volume(lhs, coef, baseline, sums, mixed, inverse, child, cols, n_total, moved)
+            total += sum_either(off, on, work[0]) - 0.5 * dof * (np.log(v) + 1)
+            if n_total > 0:
+                determinant = inverse[child]
+                for a in range(F):
+                    determinant -= inverse[cols[a]] * coef[a]
+                total += n_total * np.log(max(determinant, 1e-12))
+            if start == 0 or total > scores[m]:
+                scores[m] = total
+                for a in range(F):
+                    coefs[m, a] = coef[a]
+                for c in range(C):
+                    coefs[m, F + c] = baseline[c]
         for a in range(p):
-            total -= prices[sets[m, a], child]
-        scores[m] = total
-        for a in range(F):
-            coefs[m, a] = coef[a]
-        for c in range(C):
-            coefs[m, F + c] = baseline[c]
+            scores[m] -= prices[sets[m, a], child]
 
 
 @numba.njit(**PART, fastmath=FAST)
@@ -329,12 +326,10 @@ def coarse_scores(  # type: ignore[no-untyped-def]
 
     Parameters
     ----------
-    child, n_functions, data, sizes, prior, prices
+    child, n_functions, data, centred, sizes, prior, prices
         See `shift_scores`.
     base, candidates
         ``(p,)`` and ``(M,)``.
-    centred
-        Means against the baselines of controls, by function ``(F, K)``.
     scores
         Result, ``(M,)``.
     """

@@ -1,4 +1,4 @@
-"""Small compiled steps: Cholesky factors, logarithms and exponentials of arrays (layer `_core`; not from the paper)."""
+"""Small compiled steps: Cholesky factors, odds, logarithms and exponentials of arrays (layer `_core`; not from the paper)."""
 
 from __future__ import annotations
 
@@ -48,6 +48,43 @@ def solve(factor, right, n):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(**PART, fastmath=FAST)
+def quadratic(factor, right, n):  # type: ignore[no-untyped-def]
+    """Product ``right' A^-1 right`` with the Cholesky factor of A; writes over `right`."""
+    total = 0.0
+    for i in range(n):
+        left = right[i]
+        for k in range(i):
+            left -= factor[i, k] * right[k]
+        right[i] = left / factor[i, i]
+        total += right[i] * right[i]
+    return total
+
+
+@numba.njit(**INNER, fastmath=FAST)
+def doubted(factor, variance, changes, cols, residual, error, prior, sizes, n_control, off, on, row, odds):  # type: ignore[no-untyped-def]
+    """Log odds of a target ``(U,)``, in `odds`, if coefficients are as uncertain as within contexts; whether any turns by that.
+
+    Takes the Cholesky factor of the covariance of the parents' functions ``(F, F)``, the variance that multiplies its inverse, and
+    changes ``(F', K)`` with the rows `cols`; `row` ``(F,)`` is written over.
+    """
+    turns, stop = False, n_control
+    for u in range(len(sizes)):
+        start, stop = stop, stop + sizes[u]
+        odds[u] = on[u] - off[u]
+        if odds[u] <= 0:
+            continue
+        odds[u] = prior[3] - prior[2]
+        for k in range(start, stop):
+            for a in range(len(cols)):
+                row[a] = changes[cols[a], k]
+            narrow = error[k] + variance * quadratic(factor, row, len(cols))
+            wide = narrow + prior[1]
+            odds[u] += 0.5 * (residual[k] * residual[k] * (1 / narrow - 1 / wide) - np.log(wide / narrow))
+        turns |= odds[u] < 0
+    return turns
+
+
+@numba.njit(**PART, fastmath=FAST)
 def solve_beside_baselines(lhs, coef, baseline, sums, mixed, mixed_y, trace):  # type: ignore[no-untyped-def]
     """Least squares with a baseline of each group, which is eliminated so that only coefficients are solved for; in place.
 
@@ -81,6 +118,30 @@ def solve_beside_baselines(lhs, coef, baseline, sums, mixed, mixed_y, trace):  #
         for a in range(F):
             baseline[c] -= mixed[c, a] * coef[a]
         baseline[c] /= sums[c]
+
+
+@numba.njit(**PART, fastmath=FAST)
+def follow_volume(factor, coef, baseline, sums, mixed, inverse, child, cols, n_total, moved):  # type: ignore[no-untyped-def]
+    """Moves coefficients along the gradient of the log determinant of a cyclic system, in place: see `CyclicScore.maximum`.
+
+    Takes what `solve_beside_baselines` leaves; `moved` ``(F,)`` is written over.
+    """
+    C, F = mixed.shape
+    t0, push = inverse[child], 0.0
+    for a in range(F):
+        moved[a] = inverse[cols[a]]
+        t0 -= moved[a] * coef[a]
+    solve(factor, moved, F)
+    for a in range(F):
+        push += inverse[cols[a]] * moved[a]
+    t = max(0.5 * (t0 + np.sqrt(t0 * t0 + 4 * n_total * max(push, 0.0))), 1e-12)
+    for c in range(C):
+        inner = 0.0
+        for a in range(F):
+            inner += mixed[c, a] * moved[a]
+        baseline[c] += n_total * inner / sums[c] / t
+    for a in range(F):
+        coef[a] -= n_total * moved[a] / t
 
 
 @numba.njit(**ENTRY, fastmath=FAST)

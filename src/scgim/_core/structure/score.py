@@ -16,11 +16,10 @@ from scipy.special import expit
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.evidence import GeneFit
 from scgim._core.structure import kernels
-from scgim._core.structure.prior import Prior
+from scgim._core.structure.prior import Prior, precision
 
 SMALLEST = 1e-8  # variance of a gene, standardised
 RIDGE = 1e-10  # of the trace of normal equations
-WITHIN_SHARE = 0.5  # of the cells that noisy covariances are worth, for what is left of a gene beside its parents
 COMPILED = (
     "solutions",
     "score_sets",
@@ -34,23 +33,6 @@ COMPILED = (
 )
 """Methods of a score that the compiled kernels stand for: where one is exchanged, Python has to score."""
 AT_ONCE = 32  # genes: with many contexts, more would fill the memory
-EDGE_FACTOR = 2.0  # of the price of edges that noisy covariances suggest
-
-
-def precision(dof: float, pair_cells: np.ndarray | None) -> tuple[float, np.ndarray | None]:
-    """Degrees of freedom of the covariance within contexts, and what multiplies the price of edges, ``(G, G)``.
-
-    Where genes are observed with noise, the covariance is known as if from fewer cells. One number for all genes keeps
-    the score the same for graphs that no covariance can tell apart; that some pairs are known less well makes
-    their edges dearer. The two factors were chosen on simulated counts.
-    """
-    if pair_cells is None:
-        return dof, None
-    pairs = pair_cells[~np.eye(len(pair_cells), dtype=bool)]
-    typical = float(np.median(pairs)) if len(pairs) else dof
-    if typical >= dof:
-        return dof, None
-    return max(WITHIN_SHARE * typical, 1.0), EDGE_FACTOR * np.maximum(typical / pair_cells, 1.0)
 
 
 class Solved(NamedTuple):
@@ -184,8 +166,42 @@ class ShiftScore:
     def _maximise(self, j: int | np.ndarray, sets: np.ndarray, n_steps: int, start: np.ndarray | None = None) -> Solved:
         """So many steps, from coefficients and baselines `start` ``(M, F + C)``, or from those within contexts.
 
-        `j` is the gene, or that of each parent set ``(M,)``.
+        These are uncertain, so that what parents which moved far pass on may look like a shift of the gene. Where it would
+        not with that uncertainty among the variances, the steps are taken again from such odds, and the higher score counts
+        (not from the paper). `j` is the gene, or that of each parent set ``(M,)``.
         """
+        if start is not None or not n_steps or self.n_volume:
+            return self._ascend(j, sets, n_steps, start)
+        first = self._ascend(j, sets, 0)
+        out, odds = self._ascend(j, sets, n_steps, first.coef), self._doubted(j, sets, first)
+        turns = ((first.odds > 0) & (odds < 0)).any(axis=1)
+        if not turns.any():
+            return out
+        other = self._ascend(j, sets, n_steps, first.coef, odds)
+        better = turns & (other.score > out.score)  # (M,)
+        return Solved(*(np.where(better, b.T, a.T).T for a, b in zip(out, other, strict=True)))
+
+    def _doubted(self, j: int | np.ndarray, sets: np.ndarray, first: Solved) -> np.ndarray:
+        """Log odds ``(M, U)`` at the start, for targets those with the uncertainty of coefficients within contexts.
+
+        With changes d of the functions of the parents and their covariance S, variances gain ``v d' S^-1 d / dof``.
+        """
+        cols, perturbed = self.columns(sets), slice(self.n_control, None)
+        gram = self.within[cols[:, :, None], cols[:, None, :]] + self.ridge * np.eye(cols.shape[1])
+        change = np.moveaxis(self._centred()[0][perturbed, cols], 0, 2)  # (M, F, K')
+        doubt = np.einsum("mfk,mfk->mk", change, np.linalg.solve(gram, change)) * first.noise[:, None] / self.known_dof
+        off, on = self.branches(first.residual[:, perturbed] ** 2, first.error[:, perturbed] + doubt, j)
+        return np.where(first.odds > 0, on - off, first.odds)
+
+    def _ascend(
+        self,
+        j: int | np.ndarray,
+        sets: np.ndarray,
+        n_steps: int,
+        start: np.ndarray | None = None,
+        odds: np.ndarray | None = None,
+    ) -> Solved:
+        """Steps from one start; with log odds ``(M, U)`` of targets in the first in place of its own."""
         cols, each = self.columns(sets), j[:, None] if isinstance(j, np.ndarray) else j
         F, y = cols.shape[1], np.atleast_2d(self.self_mean[:, j].T)  # of the gene (1, K), or of each (M, K)
         x, gram, right = self._regression(each, cols)
@@ -200,7 +216,8 @@ class ShiftScore:
             off, on = self.branches(residual[:, perturbed] ** 2, error[:, perturbed], j)
             if step == n_steps:
                 break
-            scaled, known = xt * self._weights(j, error, expit(on - off))[:, None, :], self.within_dof / noise
+            hit = expit(on - off if step or odds is None else odds)
+            scaled, known = xt * self._weights(j, error, hit)[:, None, :], self.within_dof / noise
             products = gram * known[:, None, None] + scaled @ x
             rhs = right * known[:, None] + (scaled @ y[:, :, None])[:, :, 0]
             products += RIDGE * np.eye(x.shape[2]) * np.trace(products, axis1=1, axis2=2)[:, None, None]
@@ -264,13 +281,13 @@ class ShiftScore:
         return self._price[1]
 
     def _numbers(self) -> np.ndarray:
-        """Numbers that the compiled scores read for each gene, ``(G, 7)``: see `kernels.shift_scores`."""
+        """Numbers that the compiled scores read for each gene, ``(G, 8)``: see `kernels.shift_scores`."""
         prior = self.prior
         now = prior.background_sd, prior.effect_sd, prior.p_target
         if self._prior_numbers is None or any(a is not b for a, b in zip(now, self._prior_numbers[0], strict=True)):
             columns = (now[0] ** 2, now[1] ** 2, np.log1p(-now[2]), np.log(now[2]))
             same = np.ones(self.n_genes)
-            fixed = (self.within_dof * same, self.ridge * same, self.n_volume * same)
+            fixed = (value * same for value in (self.within_dof, self.ridge, self.n_volume, self.known_dof))
             self._prior_numbers = now, np.column_stack([*columns, *fixed])
         return self._prior_numbers[1]
 
@@ -296,10 +313,9 @@ class ShiftScore:
         sets = np.ascontiguousarray(sets, dtype=np.int64)
         scores = np.empty(len(sets))
         coefs = np.empty((len(sets), sets.shape[1] * self.n_functions + self.groups.shape[1]))
-        data, _, sizes = self._compiled()
         n_steps = self.n_steps if n_steps is None else n_steps
-        prior, prices, inverse = self._numbers()[j], self._prices(), self._inverse_row(j)
-        kernels.shift_scores(j, sets, self.n_functions, data, sizes, prior, prices, n_steps, inverse, scores, coefs)
+        given = *self._compiled(), self._numbers()[j], self._prices(), n_steps, self._inverse_row(j)
+        kernels.shift_scores(j, sets, self.n_functions, *given, scores, coefs)
         return scores, coefs
 
     def _inverse_row(self, j: int) -> np.ndarray:
