@@ -8,7 +8,7 @@ from scipy.integrate import trapezoid
 from scipy.stats import multivariate_normal, norm, truncnorm
 
 from scgim._core.kinds.activity import child_evidence
-from scgim._core.kinds.joint import Choice, drug_choice, local_form, log_mass, truncated
+from scgim._core.kinds.joint import Choice, drug_choice, local_form, log_mass, packed, truncated
 from scgim._core.moments.moments import compute_moments
 from scgim._core.structure.score import Prior, ShiftScore
 
@@ -111,7 +111,7 @@ def test_what_children_share_is_the_parents_activity(rng):
         forms.append(local_form(child, j, *np.full((2, 2, G), 0.02**2)))
     odds = np.full(2 * G, np.log(0.25 / 0.75))
     none = np.zeros((1, 2 * G))
-    choice = drug_choice(forms, np.array([1]), np.ones((1, 2 * G)), none, np.ones(2 * G), odds)
+    choice = drug_choice(packed(forms), np.array([1]), np.ones((1, 2 * G)), none, np.ones(2 * G), odds)
     probability, mean, _ = choice.sample(rng)
     assert probability[0] > 0.99
     assert mean[0] == pytest.approx(-0.7, abs=0.05)

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import log_ndtr
 
 from scgim._core.kinds import joint_kernels as kernels
-from scgim._core.kinds.joint import Choice, log_mass, truncated
+from scgim._core.kinds.joint import Choice, LocalForm, log_mass, packed, truncated
 
 
 def make_choice(rng, bounded: int, n: int = 6) -> Choice:
@@ -90,7 +90,9 @@ def test_what_a_gene_tells_is_added_at_its_variables(rng):
     form, linear_form = rng.normal(size=(3, 2, 2)), rng.normal(size=(3, 2))
     factor, others = rng.uniform(size=(2, 5)), rng.normal(size=(2, 5))
     square, linear = np.zeros((5, 5)), np.zeros(5)
-    kernels.add_form(variables, form, linear_form, rows, factor, others, square, linear)
+    forms = [LocalForm(variables[:0], form[:, :0, :0], linear_form[:, :0], linear_form[:, 0])]
+    forms.append(LocalForm(variables, form, linear_form, linear_form[:, 0]))
+    kernels.add_forms(*packed(forms), rows, factor, others, square, linear)
     f, q = factor[:, variables], linear_form[rows] - np.einsum("lab,lb->la", form[rows], others[:, variables])
     expected = np.einsum("la,lab,lb->ab", f, form[rows], f)
     np.testing.assert_allclose(square[np.ix_(variables, variables)], expected)

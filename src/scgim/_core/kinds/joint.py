@@ -52,7 +52,17 @@ def local_form(child: Children, j: int, edges: np.ndarray, own: np.ndarray) -> L
     out = np.empty((K, p, p)), np.empty((K, p)), np.empty(K)
     told = child.within_square, child.within_linear, child.mean, child.residual, child.sampling
     kernels.tell(j, child.parents, *told, edges, own, *out)
-    return LocalForm(np.append(child.parents, own.shape[1] + j), *out)
+    variables = np.empty(p, dtype=np.int64)
+    variables[:-1], variables[-1] = child.parents, own.shape[1] + j
+    return LocalForm(variables, *out)
+
+
+def packed(forms: list[LocalForm]) -> tuple[np.ndarray, ...]:
+    """Forms of all genes, one after the other: their numbers of variables ``(G,)``, these, ``square`` and ``linear``."""
+    sizes = np.array([len(form.variables) for form in forms], dtype=np.int64)
+    parts = [[form.variables for form in forms]]
+    parts += [[form.square.reshape(-1) for form in forms], [form.linear.reshape(-1) for form in forms]]
+    return sizes, *(np.concatenate(part) for part in parts)
 
 
 def log_mass(mean: np.ndarray, variance: np.ndarray, lower: Any, upper: Any) -> np.ndarray:
@@ -190,7 +200,7 @@ class Choice:
 
 
 def drug_choice(
-    forms: list[LocalForm],
+    forms: tuple[np.ndarray, ...],
     rows: np.ndarray,
     factor: np.ndarray,
     others: np.ndarray,
@@ -202,6 +212,8 @@ def drug_choice(
 
     Parameters
     ----------
+    forms
+        What every gene tells, `packed`.
     rows
         ``(L,)``; contexts of the drug.
     factor
@@ -213,6 +225,5 @@ def drug_choice(
     """
     V = factor.shape[1]
     square, linear = np.zeros((V, V)), np.zeros(V)
-    for form in forms:
-        kernels.add_form(form.variables, form.square, form.linear, rows, factor, others, square, linear)
+    kernels.add_forms(*forms, rows, factor, others, square, linear)
     return Choice(square, linear, prior, log_odds, V // 2, *ACTIVITY, whole)

@@ -359,18 +359,23 @@ def tell(
 
 @from_disk
 @numba.njit(**ENTRY)
-def add_form(variables, form_square, form_linear, rows, factor, others, square, linear):  # type: ignore[no-untyped-def]
-    """Adds what one gene tells in the contexts `rows` of a drug to ``square`` (V, V) and ``linear`` (V,).
+def add_forms(sizes, variables, squares, linears, rows, factor, others, square, linear):  # type: ignore[no-untyped-def]
+    """Adds what all genes tell in the contexts `rows` of a drug to ``square`` (V, V) and ``linear`` (V,).
 
-    ``factor`` and ``others`` (L, V) are the part of the full effect there, and what the other drugs do.
+    Forms of genes with ``sizes`` (G,) variables stand one after the other, see `joint.packed`. ``factor`` and ``others``
+    (L, V) are the part of the full effect there, and what the other drugs do.
     """
-    p = len(variables)
-    for m in range(len(rows)):
-        k = rows[m]
-        for a in range(p):
-            i = variables[a]
-            told = form_linear[k, a]
-            for b in range(p):
-                told -= form_square[k, a, b] * others[m, variables[b]]
-                square[i, variables[b]] += factor[m, i] * form_square[k, a, b] * factor[m, variables[b]]
-            linear[i] += factor[m, i] * told
+    n_contexts = len(linears) // max(len(variables), 1)
+    first, at, of_square = 0, 0, 0  # variable, and numbers, of a gene
+    for p in sizes:
+        for m in range(len(rows)):
+            k = rows[m]
+            for a in range(p):
+                i = variables[first + a]
+                told, row = linears[at + k * p + a], of_square + (k * p + a) * p
+                for b in range(p):
+                    j = variables[first + b]
+                    told -= squares[row + b] * others[m, j]
+                    square[i, j] += factor[m, i] * squares[row + b] * factor[m, j]
+                linear[i] += factor[m, i] * told
+        first, at, of_square = first + p, at + n_contexts * p, of_square + n_contexts * p * p

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scgim._core.kinds.activity import ActiveScore, check_moments, children_of, functions_off
+from scgim._core.structure.kernels import shift_scores
 
 
 class Change(NamedTuple):
@@ -42,7 +43,7 @@ class Scaling:
 
     def __init__(self, score: ActiveScore, off: np.ndarray, parents: dict[int, tuple[int, ...]]) -> None:
         m, self.n_functions = score.moments, score.n_functions
-        self.score, self.parents, self.scatter = score, parents, check_moments(m)
+        self.score, self.scatter = score, check_moments(m)
         score.within, score.cross = score.within.copy(), score.cross.copy()
         self.means = score._compiled()[0][0]  # (F, K), controls first
         self.place = np.argsort(score.sorted)  # of each context among these
@@ -50,11 +51,14 @@ class Scaling:
         self.zero = functions_off(m, off)  # (F,)
         self.scale = np.ones_like(self.flat)
         self.children = children_of(parents)
-        self.value = {j: self.of(j) for j in range(m.n_genes) if parents[j]}
+        sets = {j: np.array([parents[j]], dtype=np.int64) for j in range(m.n_genes) if parents[j]}
+        self.asked = {j: score.asked(j, of) for j, of in sets.items()}
+        self.value = {j: self.of(j) for j in sets}
 
     def of(self, j: int) -> float:
         """Score of gene j."""
-        return float(self.score.score_sets(j, np.array([self.parents[j]], dtype=np.int64))[0])
+        shift_scores(*self.asked[j])
+        return float(self.asked[j][-2][0])
 
     def scaled(self, gene: int, rows: np.ndarray, scale: np.ndarray) -> None:
         """Exchanges what the functions of a gene are multiplied by in some contexts, ``(L,)``."""

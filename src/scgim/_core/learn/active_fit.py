@@ -14,7 +14,7 @@ from scgim._core.design import Design
 from scgim._core.effects import Effects, KindFit
 from scgim._core.kinds.activity import ActiveScore, Activity, Children, child_evidence, estimates
 from scgim._core.kinds.joint import ACTIVITY as BOUNDS
-from scgim._core.kinds.joint import Choice, LocalForm, drug_choice, local_form, log_mass
+from scgim._core.kinds.joint import Choice, LocalForm, drug_choice, local_form, log_mass, packed
 from scgim._core.kinds.joint_kernels import evidence as evidence_of
 from scgim._core.kinds.off import learn_off
 from scgim._core.kinds.shift import Shift
@@ -162,11 +162,11 @@ class ActiveFit:
         """
         odds, variance = self.prior_odds(self.known)
         fractions, G = self.factors(), self.moments.n_genes
-        whole = log_mass(np.zeros(G), variance[:G], *BOUNDS)
+        whole, told = log_mass(np.zeros(G), variance[:G], *BOUNDS), packed(forms)
         for d in range(len(self.rows)) if which is None else which.tolist():
             rows = self.rows[d]
             factor, others = np.repeat(fractions[rows, d], G, axis=1), expected.of_others(d, rows)
-            yield d, rows, factor, drug_choice(forms, rows, factor, others, variance, odds[d], whole)
+            yield d, rows, factor, drug_choice(told, rows, factor, others, variance, odds[d], whole)
 
     def update(self, evidence: Evidence, rng: np.random.Generator, *, strict: bool = False) -> None:
         """Posterior of shifts and activities given the graph, their sizes, and the background of effects."""

@@ -310,13 +310,15 @@ class ShiftScore:
 
     def solutions(self, j: int, sets: np.ndarray, n_steps: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Scores ``(M,)`` and coefficients, then baselines, ``(M, p*B + C)`` of parent sets ``(M, p)`` of gene j."""
-        sets = np.ascontiguousarray(sets, dtype=np.int64)
-        scores = np.empty(len(sets))
-        coefs = np.empty((len(sets), sets.shape[1] * self.n_functions + self.groups.shape[1]))
+        kernels.shift_scores(*(asked := self.asked(j, np.ascontiguousarray(sets, dtype=np.int64), n_steps)))
+        return asked[-2], asked[-1]
+
+    def asked(self, j: int, sets: np.ndarray, n_steps: int | None = None) -> tuple[Any, ...]:
+        """What `kernels.shift_scores` reads, and room for scores ``(M,)`` and coefficients; holds while means and covariances change in place."""
+        room = np.empty(len(sets)), np.empty((len(sets), sets.shape[1] * self.n_functions + self.groups.shape[1]))
         n_steps = self.n_steps if n_steps is None else n_steps
         given = *self._compiled(), self._numbers()[j], self._prices(), n_steps, self._inverse_row(j)
-        kernels.shift_scores(j, sets, self.n_functions, *given, scores, coefs)
-        return scores, coefs
+        return j, sets, self.n_functions, *given, *room
 
     def _inverse_row(self, j: int) -> np.ndarray:
         """Row of the inverse of the present system: none without cycles, and an array of the same kind in its place."""
@@ -327,8 +329,7 @@ class ShiftScore:
     ) -> np.ndarray:
         """Scores ``(M,)`` of gene j with parents `base` plus each of the M candidates."""
         sets = np.empty((len(candidates), len(base) + 1), dtype=int)
-        sets[:, :-1] = base
-        sets[:, -1] = candidates
+        sets[:, :-1], sets[:, -1] = base, candidates
         return self.solutions(j, sets, n_steps)[0]
 
     def _centred(self) -> tuple[np.ndarray, np.ndarray]:
