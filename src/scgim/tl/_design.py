@@ -190,10 +190,12 @@ def _unused(levels: np.ndarray, cells_of: dict[str, np.ndarray], untreated: np.n
     """Replicates that a fit would compare, were it told of them."""
     of_control = set(levels[untreated])
     shared = tuple(name for name, cells in cells_of.items() if len(of_control & set(levels[cells])) > 1)
+    if not shared:
+        return []
     advice = f"A change in one of its levels is taken for one in all: fit with batch_key={column!r}."
-    words = [set(_words(column)), *(set(_words(level)) for level in of_control)]
-    doubtless = bool(SURE_WORDS & (words[0] | set.intersection(*words[1:])))
-    return [Finding(UNUSED, column, False, shared, advice, doubtless)] if shared else []
+    in_levels = set.intersection(*(set[str](_words(level)) for level in of_control))
+    doubtless = bool(SURE_WORDS & (set(_words(column)) | in_levels))
+    return [Finding(UNUSED, column, False, shared, advice, doubtless)]
 
 
 def _doses(obs: pd.DataFrame, cells_of: dict[str, np.ndarray], known: set[str]) -> list[Finding]:
