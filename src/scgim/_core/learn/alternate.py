@@ -66,9 +66,9 @@ def fit_active(task: Task, rng: np.random.Generator) -> Fit:
     """Alternates between the graph on scaled parents and the interventions given the graph.
 
     Where shifts are weighed too they come first; where they leave no change of activity that is probable, they stand. Graph and
-    interventions are found in turn, and where that ends depends on where it begins: small systems begin anew, again from what
-    the search for shifts has found, and from the better end with interventions found anew; the end that is worth most is
-    kept, which may be that of the shifts. From more than `FEW_GENES` genes on, the order and the interventions that were
+    interventions are found in turn, and where that ends depends on where it begins: small systems begin anew and again from what
+    the search for shifts has found, but for the last round, whose kicks take most of the time: the better end alone has that. From
+    where this ends interventions are found anew. The end that is worth most is kept, which may be that of the shifts. From more than `FEW_GENES` genes on, the order and the interventions that were
     found are gone on from as soon as a change of activity is probable, with the trust in covariances within contexts that was
     learned beside them (`scgim._core.structure.misfit`).
     """
@@ -84,14 +84,15 @@ def fit_active(task: Task, rng: np.random.Generator) -> Fit:
     beside = weigh_beside_shifts(task, shifts, evidence, rng)
     if not beside.changes or task.watch.over():
         return assemble_shifts(task, shifts, evidence, beside, rng)
-    ends = [alternate(task, begun_anew(task, trusted=trusted), None, rng)]
     few = task.moments.n_genes <= FEW_GENES
+    ends = [alternate(task, begun_anew(task, trusted=trusted), None, rng, whole=not few)]
     if few and not task.watch.over():
         again = new_run(task)
         again.prior = score.prior
-        ends.append(alternate(task, again, order, rng))
+        ends.append(alternate(task, again, order, rng, whole=False))
+    for go_on in (finished, begun_again) if few else ():
         if not task.watch.over():
-            ends.append(begun_again(task, max(ends, key=lambda end: end.worth), rng))
+            ends.append(go_on(task, max(ends, key=lambda end: end.worth), rng))
     best = max(ends, key=lambda end: end.worth)
     if few and evidence.score.sum() >= best.worth:
         return assemble_shifts(task, shifts, evidence, beside, rng)
@@ -99,9 +100,15 @@ def fit_active(task: Task, rng: np.random.Generator) -> Fit:
 
 
 def alternate(
-    task: Task, run: ActiveFit, order: np.ndarray | None, rng: np.random.Generator, *, further: bool = False
+    task: Task,
+    run: ActiveFit,
+    order: np.ndarray | None,
+    rng: np.random.Generator,
+    *,
+    further: bool = False,
+    whole: bool = True,
 ) -> Ended:
-    """Graph and interventions in turn, from an order or from none.
+    """Graph and interventions in turn, from an order or from none; all rounds but the last, with its kicks, unless `whole`.
 
     From an order rounds are fewer, and where the search for shifts is gone on from (`further`) only the last one is thorough.
     In the last two rounds changes of activity have to raise the score of the graph. Before, they do not: under the first graphs a
@@ -109,7 +116,7 @@ def alternate(
     """
     history: list[dict[str, Any]] = []
     n_rounds = N_ROUNDS if order is None else N_MORE
-    for round_ in range(n_rounds):
+    for round_ in range(n_rounds - (not whole)):
         last = round_ == n_rounds - 1
         kicks, strict = task.kicks if last else 0, run.shifts and round_ >= n_rounds - N_STRICT
         score, chooser, state, evidence = run.round(
@@ -123,6 +130,16 @@ def alternate(
         if not last:
             run.prior = learn_prior(score, evidence, background=task.background)
     return Ended(run, score, chooser, state, evidence, history)
+
+
+def finished(task: Task, ended: Ended, rng: np.random.Generator) -> Ended:
+    """The last round of an alternation, with kicks."""
+    run, stage = ended.run, f"search {len(ended.history) + 1}"
+    score, chooser, state, evidence = run.round(
+        np.array(ended.state.order), task.kicks, rng, task.watch, strict=run.shifts
+    )
+    task.watch.tell(stage, state.total)
+    return Ended(run, score, chooser, state, evidence, [*ended.history, {"stage": stage, "score": state.total}])
 
 
 def begun_again(task: Task, ended: Ended, rng: np.random.Generator) -> Ended:
