@@ -136,3 +136,8 @@ def test_doses_that_were_not_registered():
     assert finding.drugs == ("one",)
     assert "dose_key='conc_uM'" in finding.advice
     assert problems(obs, dose_key="conc_uM") == {}
+
+
+def test_concentrations_of_what_controls_have_too_are_no_doses():
+    obs = cells({"control": "ab", "one": "ab"}).rename(columns={"plate": "rna_conc"})
+    assert find_confounded(obs, **KEYS) == []

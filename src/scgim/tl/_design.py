@@ -90,7 +90,7 @@ def find_confounded(
     findings = _together(cells_of, " and ".join(keys))
     given = (*as_list(batch_key), *as_list(categorical_covariate_keys))
     if dose_key is None and len(keys) == 1:  # of combinations nobody knows which dose is whose
-        findings += _doses(obs, cells_of, {*keys, *given})
+        findings += _doses(obs, cells_of, untreated, {*keys, *given})
     registered = [c for c in given if c in obs]  # of a MuData they may be in its modalities alone
     for column in [*dict.fromkeys(registered), *batch_columns(obs, untreated, {*keys, *as_list(dose_key), *given})]:
         levels = obs[column].astype(str).to_numpy()
@@ -198,13 +198,15 @@ def _unused(levels: np.ndarray, cells_of: dict[str, np.ndarray], untreated: np.n
     return [Finding(UNUSED, column, False, shared, advice, doubtless)]
 
 
-def _doses(obs: pd.DataFrame, cells_of: dict[str, np.ndarray], known: set[str]) -> list[Finding]:
-    """Columns that look like doses by their name, in which one drug has several values."""
+def _doses(obs: pd.DataFrame, cells_of: dict[str, np.ndarray], untreated: np.ndarray, known: set[str]) -> list[Finding]:
+    """Columns that look like doses by their name, in which one drug has several values, and the controls at most one."""
     findings = []
     for column in obs.columns:
         if column in known or DOSE_WORDS.isdisjoint(_words(column)):
             continue
         levels = obs[column].astype(str).to_numpy()
+        if len(set(levels[untreated])) > 1:  # such as the concentration of RNA in a well
+            continue
         several = tuple(name for name, cells in cells_of.items() if len(set(levels[cells])) > 1)
         if several:
             advice = f"Effects that differ between cells of a drug look like edges: fit with dose_key={str(column)!r}."
