@@ -146,7 +146,7 @@ def fit(
     from scgim.tl._fitting.progress import display
     from scgim.tl._fitting.results import results_of
     from scgim.tl._fitting.seed import as_seed, seeded
-    from scgim.tl._fitting.silent import warn_copies, warn_silent
+    from scgim.tl._fitting.silent import warn_silent
     from scgim.tl._fitting.write import write
 
     columns: dict[str, Any] = {
@@ -215,7 +215,6 @@ def fit(
     params["dose_key"] = None if dose_key is None else as_list(dose_key)
     write(adata, results_of(model, params), key=key_added)
     warn_silent(model.fitted, model.design, network=regulators is not None)
-    warn_copies(model.fitted)
     return model
 
 

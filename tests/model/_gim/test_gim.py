@@ -295,7 +295,7 @@ def test_errors_name_the_cells_or_the_table_that_was_given(model: GIM, screen: a
     )
     for values, error, what in (
         (-1.0, ValueError, "column 'dose' is negative"),
-        ("1 uM", TypeError, r"expected numbers.*adata.obs\['dose'\].*encode_doses"),
+        ("1 uM", TypeError, r"expected numbers.*encode_doses\(adata, .dose., unit="),
     ):
         cells.obs["dose"] = values
         for call in calls:
@@ -304,7 +304,7 @@ def test_errors_name_the_cells_or_the_table_that_was_given(model: GIM, screen: a
     with pytest.raises(ValueError, match="^candidates: column 'dose' is negative"):
         model.suggest_experiments(candidates)
     with pytest.raises(
-        TypeError, match=r"^perturbations: expected numbers.*perturbations\['dose'\].*numbers of the unit of the fit"
+        TypeError, match=r"^perturbations: expected numbers in column 'dose'.*numbers of the unit of the fit"
     ):
         model.predict(ASKED.assign(dose="1 uM"))
     with pytest.raises(ValueError, match="^population: column 'dose' is negative"):

@@ -20,6 +20,7 @@ from scgim._core.settings import Settings
 from scgim._core.structure.watch import Progress, Watch
 from scgim.model._study.observation import ObservedCells
 from scgim.model._study.screen import Screen
+from scgim.model._training.copies import warn_copies
 from scgim.model._training.ensemble import average, resamples
 from scgim.model._training.limits import check_memory, pools_of, warn_stopped
 
@@ -63,6 +64,7 @@ class Search:
             if self.penetrance:
                 fit = replace(fit, penetrance=learn_penetrance(moments, design, fit.of_context, fit.graph.weights))
         warn_stopped(watch.stopped, self.timeout)
+        warn_copies(fit, moments)
         return fit, observation
 
     def best(

@@ -1,4 +1,4 @@
-"""Warnings after a fit: drugs move genes beyond doubt and none is called; genes are the same twice."""
+"""A warning after a fit: drugs move genes beyond doubt and none is called."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 LIKELY = 0.5  # probability of a target
 BEYOND_DOUBT = 4.0  # standard errors of a drug's small effect on a gene
 FEWEST = 3  # genes that a drug has to move
-NO_NOISE = 0.02  # standard deviation that parents leave of a gene's own
 
 
 def warn_silent(fit: Fit, design: Design, *, network: bool) -> None:
@@ -51,16 +50,3 @@ def warn_silent(fit: Fit, design: Design, *, network: bool) -> None:
         f"{len(fit.genes)} genes: none moves by much more than genes do anyway. Read the order (get.targets, log_odds) rather than the "
         f"probabilities{''.join(', or ' + mend for mend in mends)}."
     )
-
-
-def warn_copies(fit: Fit) -> None:
-    """Warn where genes follow from others nearly without noise: the same thing measured twice, or a sum of others."""
-    m = fit.mechanisms
-    rest = m.noise_sd / m.scale  # (G,)
-    copies = [j for j in np.argsort(rest) if rest[j] < NO_NOISE and len(m.parents[j])]
-    if copies:
-        j = copies[0]
-        warn_user(
-            f"adata: {len(copies)} gene(s) follow from others nearly without noise, such as {fit.genes[j]!r} from "
-            f"{[fit.genes[i] for i in m.parents[j]][:3]}: are they the same twice, or a sum? Which causes which cannot be told; drop one."
-        )
