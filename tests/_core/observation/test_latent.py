@@ -6,7 +6,8 @@ from scipy.stats import norm
 
 from scgim._core.moments.moments import compute_moments
 from scgim._core.observation.latent import Latent, latent_moments, nearest_covariance
-from scgim._core.structure.score import EDGE_FACTOR, WITHIN_SHARE, Prior, ShiftScore, precision
+from scgim._core.structure.prior import EDGE_FACTOR, WITHIN_SHARE, Prior, precision
+from scgim._core.structure.score import ShiftScore
 
 
 def test_repairs_what_is_no_covariance_and_leaves_what_is():
