@@ -88,7 +88,7 @@ def test_cells_without_a_perturbation_are_refused():
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="+()[]{}", categories=("L", "N", "P")), min_size=1)
 
 
-@pytest.mark.filterwarnings("ignore:separator")
+@pytest.mark.filterwarnings("ignore:separator", "ignore:control.*read like controls")
 @settings(max_examples=60, deadline=None)
 @given(
     rows=st.lists(
