@@ -14,7 +14,7 @@ from scgim._keys import RESULTS
 from scgim._warnings import warn_user
 from scgim.model._reading.cells import Adjustment
 from scgim.model._reading.columns import Source, read_numbers, table_of
-from scgim.model._study.contexts import as_labels, encode_rows
+from scgim.model._study.contexts import as_labels, as_registered, encode_rows
 from scgim.model._study.features import Features, drug_table, numeric_table
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def make_request(perturbations: Any, data: Study, adjustment: Adjustment | None,
                 f"and found {list(perturbations.columns)}. Put {spec.control!r} where there is no drug."
             )
     _warn_of_ignored(perturbations, spec, source)
-    frame = perturbations.reset_index(drop=True)
+    frame = as_registered(perturbations.reset_index(drop=True), data.types)
     rows = encode_rows(frame, spec, data.design.drugs, source=source)
     group = _group_weights(frame, data, source)
     given = [c for c in spec.continuous if c in frame]
