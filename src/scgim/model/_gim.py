@@ -234,7 +234,7 @@ class GIM(
     def cells(self) -> Cells:
         """The training cells, adjusted for continuous covariates, with their contexts; call the result for a pass over them."""
         if self.adata is None:
-            raise ValueError("adata: the model was loaded without data; use GIM.load(path, adata).")
+            raise ValueError("adata: the model was loaded without data; use GIM.load(dir_path, adata).")
         manager, data = self.adata_manager, self.study
         index = np.asarray(manager.get_from_registry(CONTEXT_KEY)).ravel().astype(np.int64)
         if not data.spec.continuous:
