@@ -79,7 +79,7 @@ class ShiftScore:
         self.self_mean = self.flat[:, :: self.n_functions]  # (K, G) the genes as children
         self.within = moments.within
         self.cross = moments.within[:, :: self.n_functions]  # (G*B, G) parents with children
-        self.self_variance = np.diag(moments.within)[:: self.n_functions]  # (G,)
+        self.self_variance = np.diag(moments.within)[:: self.n_functions].copy()  # (G,); views are read-only
         self.dof = max(moments.n.sum() - len(moments.n), 1.0)
         self.spread = None if moments.spread is None else moments.spread[self.sorted]  # (K, G)
         self.slope_sd = prior.slope_sd if self.n_functions == 1 else 0.0
