@@ -337,7 +337,7 @@ def activity_settings(run: ActiveFit) -> dict[str, float]:
     }
 
 
-class Combined(NamedTuple):
+class Alternated(NamedTuple):
     """What the alternation found, in standard deviations of the genes."""
 
     kinds: tuple[KindFit, ...]
@@ -367,7 +367,7 @@ def left_over(run: ActiveFit, children: list[Children]) -> Drift:
     return replace(fit_drift(residual - shift, error, design, fraction, nobody), background_sd=run.prior.background_sd)
 
 
-def combine(run: ActiveFit, children: list[Children]) -> Combined:
+def combine(run: ActiveFit, children: list[Children]) -> Alternated:
     """Both kinds; the dose curve of a drug is that of the kind by which it has more targets."""
     activity, shift = run.activity.found, run.shift.found
     if activity is None or shift is None:
@@ -383,4 +383,4 @@ def combine(run: ActiveFit, children: list[Children]) -> Combined:
     probability = strongest([kind.of_context for kind in kinds])[0].probability  # (K, G)
     support = Support.not_compared(as_log_odds(probability), run.design.identified)
     known = DoseCurves.known(ec50, slope, len(children))
-    return Combined(tuple(kinds), known, left_over(run, children), support, activity_settings(run) | of_prior)
+    return Alternated(tuple(kinds), known, left_over(run, children), support, activity_settings(run) | of_prior)
