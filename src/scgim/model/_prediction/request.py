@@ -128,7 +128,9 @@ def make_request(perturbations: Any, data: Study, adjustment: Adjustment | None,
         for column in given:
             values[:, spec.continuous.index(column)] = read_numbers(frame[column], spec.arguments[column], source)
         if not np.isfinite(values).all():
-            raise ValueError(f"{source.argument}: columns {given} hold missing or infinite values.")
+            raise ValueError(
+                f"{source.argument}: columns {given} hold missing or infinite values; give finite ones, or leave the columns out."
+            )
         offset = adjustment.effect(values)
     table, sizes = _asked(frame, data, source), _sizes(frame, data, source)
     return Request(table, rows.drugs, rows.matrix(), group, offset, sizes, source)
@@ -216,7 +218,9 @@ def _aligned(features: Any, registered: Features, n_rows: int) -> np.ndarray:
             f"shape {(n_rows, len(registered.names))}, found {values.shape}."
         )
     if not np.isfinite(values).all():
-        raise ValueError("features: found NaN or infinite values.")
+        raise ValueError(
+            "features: expected finite numbers, found NaN or infinite ones; fill them, or drop their rows."
+        )
     return values
 
 

@@ -101,7 +101,9 @@ def read_test(
     names = contexts.groups.astype(str).to_numpy()[contexts.design.group[perturbed]]
     absent = sorted({str(tuple(row)) for row in names if tuple(row) not in known})
     if absent:
-        raise ValueError(f"adata_test: batch or covariates {absent[:5]} were not in the training data.")
+        raise ValueError(
+            f"adata_test: batch or covariates {absent[:5]} were not in the training data; leave their cells out."
+        )
     rows = encode_rows(table, spec, study.design.drugs, source=HELD_OUT)
     first = np.unique(contexts.index, return_index=True)[1][perturbed]
     group = np.array([known[tuple(row)] for row in names])
