@@ -67,10 +67,12 @@ def fit_active(task: Task, rng: np.random.Generator) -> Fit:
 
     Where shifts are weighed too they come first; where they leave no change of activity that is probable, they stand. Graph and
     interventions are found in turn, and where that ends depends on where it begins: small systems begin anew and again from what
-    the search for shifts has found, but for the last round, whose kicks take most of the time: the better end alone has that. From
-    where this ends interventions are found anew. The end that is worth most is kept, which may be that of the shifts. From more than `FEW_GENES` genes on, the order and the interventions that were
-    found are gone on from as soon as a change of activity is probable, with the trust in covariances within contexts that was
-    learned beside them (`scgim._core.structure.misfit`).
+    the search for shifts has found. The last round, whose kicks take most of the time, has the better end alone; from where it
+    ends interventions are found anew. The end that is worth most is kept, which may be that of the shifts.
+
+    From more than `FEW_GENES` genes on, the order and the interventions that were found are gone on from as soon as a change of
+    activity is probable, with the trust in covariances within contexts that was learned beside them
+    (`scgim._core.structure.misfit`).
     """
     run = new_run(task)
     if not run.shifts:
