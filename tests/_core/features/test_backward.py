@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scgim._core.features.backward import Beliefs, learn_blocks
+from scgim._core.features.backward import Beliefs, BlockChain, DrugChain, learn_blocks
 from scgim._core.features.rows import Rows
 
 
@@ -53,3 +53,24 @@ def test_weights_of_a_gene_that_no_drug_hits_are_zero_but_for_their_spread():
     (block,), _ = learn_blocks([rows], Beliefs(on, effect, np.full(on.shape, 1e-6)), rng=rng)
     np.testing.assert_allclose(block.weights[[3, 7]], 0.0, atol=1e-10)
     assert block.deviations[7].std() > 0.3
+
+
+def test_scales_that_features_cannot_tell_keep_the_priors_of_effects_and_weights(rng):
+    """Without features each gene is a draw from its priors, before a move and after it."""
+    n_drugs, n_genes, length = 3, 4000, 5
+    on = np.ones((n_drugs, n_genes))
+    beliefs = Beliefs(on, np.full(on.shape, 2.0), np.full(on.shape, 0.5**2))
+    chain = BlockChain(
+        Rows(rng.normal(size=(n_drugs, length)), np.arange(n_drugs), np.ones(n_drugs), np.ones(n_drugs)), n_genes
+    )
+    drugs = DrugChain([chain], beliefs)
+    drugs.effect = 2.0 + 0.5 * rng.normal(size=on.shape)
+    sd = np.sqrt(chain.prior[n_genes:, None] * chain.scale)
+    chain.weights[n_genes : 2 * n_genes] = sd * rng.normal(size=(n_genes, length))
+    for _ in range(3):
+        before = drugs.effect.copy()
+        drugs.rescale(rng)
+        assert (drugs.effect != before).mean() > 0.2
+    scaled = chain.weights[n_genes : 2 * n_genes] / sd
+    np.testing.assert_allclose([drugs.effect.mean(), drugs.effect.std()], [2.0, 0.5], rtol=0.02)
+    np.testing.assert_allclose([(scaled**2).mean(), (scaled**4).mean()], [1.0, 3.0], rtol=0.05)

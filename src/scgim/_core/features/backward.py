@@ -21,6 +21,7 @@ from scgim._core.features.rows import Rows
 from scgim._core.state import savable
 
 NOISE_FLOOR = 1e-4  # share of the variance of the features
+FARTHEST = 3.0  # factor by which the effects of a gene are moved at once
 UNSURE, SURE = 0.1, 0.98  # targets with a probability in between are drawn, higher ones held, lower ones dropped
 
 
@@ -260,18 +261,27 @@ class DrugChain:
         self.effect = np.einsum("dmk,dk->dm", cov, right) + np.einsum("dmk,dk->dm", root, noise_draw)
 
     def rescale(self, rng: np.random.Generator) -> None:
-        """Draw the common scale of each gene's effects, which the features cannot tell: effects x s, weights / s."""
+        """Move each gene along what the features cannot tell: effects x s, weights / s.
+
+        Proposed by what the cells say of effects and accepted by what that does not hold, the prior of the weights (Metropolis).
+        """
         n_genes = self.beliefs.probability.shape[1]
+        of_effects, gene = slice(n_genes, 2 * n_genes), self.gene.ravel()
         weight = self.on / self.prior_var
-        precision = np.bincount(self.gene.ravel(), (weight * self.effect**2).ravel(), n_genes)
-        right = np.bincount(self.gene.ravel(), (weight * self.effect * self.prior_mean).ravel(), n_genes)
+        precision = np.bincount(gene, (weight * self.effect**2).ravel(), n_genes)
+        right = np.bincount(gene, (weight * self.effect * self.prior_mean).ravel(), n_genes)
         known = precision > 0
         precision = np.where(known, precision, 1.0)
         s = np.where(known, right / precision + rng.standard_normal(n_genes) / np.sqrt(precision), 1.0)
-        s = np.where((s > 0.3) & (s < 3), s, 1.0)
+        s = np.where((s > 1 / FARTHEST) & (s < FARTHEST), s, 1.0)
+        log = (np.bincount(gene, self.on.ravel(), n_genes) - 1) * np.log(s)
+        for chain in self.chains:
+            square = chain.weights[of_effects] ** 2 / (chain.prior[of_effects, None] * chain.scale)  # (G, L)
+            log += 0.5 * (1 - s**-2) * square.sum(axis=1) - square.shape[1] * np.log(s)
+        s = np.where(np.log(rng.random(n_genes)) < log, s, 1.0)
         self.effect = np.where(self.on > 0, self.effect * s[self.gene], self.effect)
         for chain in self.chains:
-            chain.weights[n_genes : 2 * n_genes] /= s[:, None]
+            chain.weights[of_effects] /= s[:, None]
 
     def keep(self) -> None:
         """Keep the present draw."""
