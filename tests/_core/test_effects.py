@@ -52,6 +52,18 @@ def test_no_targets_do_nothing() -> None:
     assert not nothing.expected.any()
 
 
+def test_values_and_factors_that_act_together_are_averaged_and_multiplied() -> None:
+    """A value counts by its probability: of two that are certain the mean, and one alone as it is."""
+    two = Effects(
+        np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]]), np.array([[4.0, 4.0, 4.0], [6.0, 9.0, 9.0]]), np.ones((2, 3))
+    )
+    values = two.superpose(np.zeros(2, dtype=int), 2, "mean")
+    np.testing.assert_array_equal(values.probability, [[1, 1, 0], [0, 0, 0]])
+    np.testing.assert_allclose(values.mean, [[5, 4, 0], [0, 0, 0]])
+    half = Effects(np.array([[1.0], [0.5]]), np.array([[-0.5], [-1.0]]), np.ones((2, 1)))
+    np.testing.assert_allclose(half.superpose(np.zeros(2, dtype=int), 1, "product").mean, [[0.5 * 0.5 - 1]])
+
+
 def some(rng: np.random.Generator, *shape: int) -> Effects:
     return Effects(rng.uniform(size=shape), rng.normal(size=shape), rng.uniform(0.1, 1, shape))
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from scgim._core.state import savable
 
+Together = Literal["sum", "mean", "product"]
 SMALLEST = 1e-300  # probability below which an effect is not divided by it
 
 
@@ -54,24 +55,33 @@ class Effects:
         """The effects counted from elsewhere, ``(G,)``; where no target is possible there is none to move."""
         return replace(self, mean=np.where(self.probability > 0, self.mean + by, self.mean))
 
-    def superpose(self, row: np.ndarray, n_rows: int) -> Effects:
+    def superpose(self, row: np.ndarray, n_rows: int, together: Together = "sum") -> Effects:
         """What acts together in each row: ``(c, G)`` -> ``(n_rows, G)``.
 
-        Targets are independent: ``p = 1 - prod(1 - p_c)``, and ``mean = sum(p_c mean_c) / p``,
-        ``sd^2 = sum(p_c sd_c^2) / p``.
+        Targets are independent: ``p = 1 - prod(1 - p_c)``, and ``mean = sum(p_c mean_c) / p``, ``sd^2 = sum(p_c sd_c^2) / p``; of
+        factors ``mean = (prod(1 + p_c mean_c) - 1) / p``, and of values both have ``sum(p_c)`` in place of p.
 
         Parameters
         ----------
         row
             ``(c,)``; row in which each acts.
+        together
+            What becomes of several at one gene: their sum, the mean of values, or the product of factors ``1 + effect``.
         """
         log_none, mean, square = np.zeros((3, n_rows, *self.shape[1:]))
         with np.errstate(divide="ignore"):
             np.add.at(log_none, row, np.log1p(-np.minimum(self.probability, 1.0)))
-        np.add.at(mean, row, self.probability * self.mean)
+        if together == "product":
+            np.multiply.at(mean := mean + 1, row, 1 + self.expected)
+            mean -= 1
+        else:
+            np.add.at(mean, row, self.expected)
         np.add.at(square, row, self.probability * self.sd**2)
         probability = -np.expm1(log_none)  # with all its digits where it is small
         safe = np.maximum(probability, SMALLEST)
+        if together == "mean":
+            safe = np.full(mean.shape, SMALLEST)
+            np.add.at(safe, row, self.probability)
         return Effects(probability, mean / safe, np.sqrt(square / safe))
 
     @classmethod

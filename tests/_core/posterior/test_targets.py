@@ -130,6 +130,20 @@ def test_values_of_hit_genes_equal_dense_gaussians(rng):
     np.testing.assert_allclose(out.of_context.mean[rows, 1], mean, atol=1e-9)
 
 
+def test_values_are_read_where_a_drug_is_alone_and_combinations_have_their_mean(rng):
+    design = make_design([[0, 0], [1, 0], [0, 1], [1, 1]], has_dose=False)
+    value, error = np.array([[0.0, 0.0], [3.0, 2.0], [-3.0, 0.0], [0.5, 2.0]]), np.full((4, 2), 1e-4)
+    odds = np.array([[30.0, 30.0], [30.0, -30.0]])
+    curves = Curves(np.zeros(2), np.ones(2), 5.0, 0.0)
+    out = fit_targets(value, error, design, curves, odds, superpose=False)
+    np.testing.assert_allclose(out.of_drug.mean[:, 0], [3, -3], atol=1e-3)
+    np.testing.assert_allclose(out.of_context.mean[3], [0.5, 2], atol=1e-3)
+    together = fit_targets(
+        value[[0, 3]], error[[0, 3]], make_design([[0, 0], [1, 1]], has_dose=False), curves, odds, superpose=False
+    )
+    np.testing.assert_allclose(together.of_context.mean[1], [0.5, 2], atol=1e-3)  # never alone: the value that is there
+
+
 def test_curves_with_one_dose_or_none():
     residual = np.zeros((3, 2))
     residual[1] = 2.0

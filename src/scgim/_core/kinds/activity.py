@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from scgim._core.effects import Effects
+from scgim._core.effects import Effects, Together
 from scgim._core.kinds.base import At, Moved
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.evidence import GeneFit
@@ -161,6 +161,7 @@ class Activity:
 
     name = "activity"
     additive = False
+    together: Together = "product"
     scatter: Literal["none", "drug_set", "context"] = "context"
     scored = False
 

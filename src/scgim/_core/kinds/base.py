@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 
 from scgim._core.design import Design
-from scgim._core.effects import Effects, KindFit
+from scgim._core.effects import Effects, KindFit, Together
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.curves import Curves
 from scgim._core.posterior.drift import Drift
@@ -91,6 +91,7 @@ class Kind(Protocol):
     name: str  # as tables name it
     # whether its effects add to the expression, so that those of linear systems are exact in expectation
     additive: bool
+    together: Together  # what becomes of effects of several drugs at one gene, see `Effects.superpose`
     # of what second moments are needed beside the pooled ones: of no one's, of each set of drugs, or of each context
     scatter: Literal["none", "drug_set", "context"]
     # whether parents can be scored with its effects integrated out, so that the graph is found by one search over

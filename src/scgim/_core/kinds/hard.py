@@ -14,7 +14,7 @@ from scipy.special import expit
 
 from scgim._core.arrays import override
 from scgim._core.design import Design
-from scgim._core.effects import Effects
+from scgim._core.effects import Effects, Together
 from scgim._core.kinds.base import At, Learned, Moved
 from scgim._core.kinds.hard_kernels import hard_scores
 from scgim._core.moments.moments import Moments
@@ -161,7 +161,7 @@ class HardScore(ShiftScore):
         scores = np.empty(len(sets))
         coefs = np.empty((len(sets), sets.shape[1] * self.n_functions + self.groups.shape[1]))
         data, sizes = self._of_sets()
-        prior, prices = self._numbers()[j].copy(), self._prices()
+        prior, prices = self._numbers()[j, :7].copy(), self._prices()
         prior[4:] = self.dof, self.ridge * self.dof, PSEUDO_CELLS
         steps = self.n_steps if n_steps is None else n_steps
         hard_scores(j, sets, self.n_functions, data, sizes, prior, prices, steps, scores, coefs)
@@ -211,6 +211,7 @@ class Hard:
 
     name = "hard"
     additive = False
+    together: Together = "mean"
     scatter: Literal["none", "drug_set", "context"] = "drug_set"
     scored = True
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from scgim._core.design import Design
-from scgim._core.effects import Effects, KindFit
+from scgim._core.effects import Effects, KindFit, Together
 from scgim._core.kinds.base import At, Learned, Moved
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.combine import comparable, learn_share
@@ -31,6 +31,7 @@ class Shift:
 
     name = "shift"
     additive = True
+    together: Together = "sum"
     scatter: Literal["none", "drug_set", "context"] = "none"
     scored = True
 

@@ -266,7 +266,8 @@ class ActiveFit:
             at, h = slice(i * G, (i + 1) * G), self.factors()[:, :, i]
             pieces = [(h[r, d, None] * mean[d, at], h[r, d, None] * sd[d, at]) for d, r in enumerate(rows)]
             of_drug = Effects(probability[:, at], mean[:, at], sd[:, at])
-            of_context = by_context(of_drug.probability, rows, pieces, len(dose))
+            together = (ACTIVITY if kind is self.activity else SHIFT).together
+            of_context = by_context(of_drug.probability, rows, pieces, len(dose), together)
             kind.found = KindFit.shared(kind.name, of_drug, of_context)
             if kind is self.activity:
                 self.active = of_context.probability

@@ -14,12 +14,13 @@ import numpy as np
 from scipy.special import expit
 
 from scgim._core.design import Design
-from scgim._core.effects import Effects, KindFit
+from scgim._core.effects import Effects, KindFit, Together
 from scgim._core.posterior.curves import Curves
 from scgim._core.posterior.levels import LevelSums, Offsets, level_sums, pool_levels, split_levels
 
 CONVERGED = 1e-4  # change of amplitudes, in standard deviations of the genes
 SMALLEST = 1e-12  # variance
+UNREAD = 1e12  # variance of contexts from which a drug is not read
 LIKELY = 1e-3  # probability of a target from which the curve's uncertainty is added
 
 
@@ -99,6 +100,14 @@ class _Drugs:
         self.mean[drug], self.sd[drug], self.effect[drug], self.effect_sd[drug] = found[:4]
         self.at_level[drug], self.level_sd[drug] = found[4:]
 
+    def read_apart(self, apart: list[np.ndarray], value: np.ndarray, error: np.ndarray) -> None:
+        """Values ``(K, G)`` of contexts in which a drug is not read, `apart` ``(L, 1)`` bool, as they are there."""
+        for d, rows in enumerate(self.rows):
+            keep = self.curves.effect_sd**2 / (self.curves.effect_sd**2 + error[rows])  # (L, G)
+            as_seen = self.effect[d] + keep * (value[rows] - self.effect[d])
+            self.effect[d] = np.where(apart[d], as_seen, self.effect[d])
+            self.effect_sd[d] = np.where(apart[d], np.sqrt(keep * error[rows]), self.effect_sd[d])
+
     def add_shared(self, shared: np.ndarray, fraction: np.ndarray) -> None:
         """Adds what errs in all contexts of a drug and level alike, ``(D, V, G)``, to the standard deviations."""
         self.level_sd = np.sqrt(self.level_sd**2 + shared)
@@ -110,9 +119,9 @@ class _Drugs:
                 self.effect_sd[d] = np.sqrt(self.effect_sd[d] ** 2 + own)
 
     def add_curves(
-        self, left: list[np.ndarray], error: np.ndarray, probability: np.ndarray, offset2: np.ndarray | None
+        self, left: list[np.ndarray], error: list[np.ndarray], probability: np.ndarray, offset2: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Adds the uncertainty of curves to standard deviations, by what other drugs `left` of the contexts ``(L, G)``.
+        """Adds the uncertainty of curves to standard deviations, by what other drugs `left` of the contexts ``(L, G)`` with these errors.
 
         Returns
         -------
@@ -127,7 +136,7 @@ class _Drugs:
             genes = np.flatnonzero(probability[d] > LIKELY)
             if len(rows) == 0 or len(genes) == 0:
                 continue
-            seen, alike = error[np.ix_(rows, genes)], _Alike.of(self.design, rows, offset2, genes)
+            seen, alike = error[d][:, genes], _Alike.of(self.design, rows, offset2, genes)
             for axis, pair in enumerate(ends):
                 up, down = (
                     _drug_update(left[d][:, genes], seen, fractions[axis][side][rows, d], end, alike)
@@ -141,10 +150,12 @@ class _Drugs:
             self.level_sd[d] = np.sqrt(self.level_sd[d] ** 2 + (level_axes[:, d] ** 2).sum(axis=0))
         return axes, level_axes
 
-    def kept(self, kind: str, probability: np.ndarray, axes: tuple[np.ndarray, np.ndarray]) -> KindFit:
+    def kept(
+        self, kind: str, probability: np.ndarray, axes: tuple[np.ndarray, np.ndarray], together: Together
+    ) -> KindFit:
         """All of it, as a fit keeps it."""
         pieces = list(zip(self.effect, self.effect_sd, strict=True))
-        of_context = by_context(probability, self.rows, pieces, len(self.design.dose))
+        of_context = by_context(probability, self.rows, pieces, len(self.design.dose), together)
         everywhere = np.broadcast_to(probability[:, None], self.at_level.shape)
         of_drug, at_level = Effects(probability, self.mean, self.sd), Effects(everywhere, self.at_level, self.level_sd)
         return KindFit(kind, of_drug, of_context, at_level, *axes)
@@ -177,34 +188,44 @@ def fit_targets(
     offset2
         ``(K, G)``; variance of what is added to all contexts of a drug in a baseline group alike; none by default.
     superpose
-        Whether effects of drugs in one context add up; otherwise each is read from its contexts as they are.
+        Whether effects of drugs in one context add up; otherwise they are values, of drugs where they are alone if they ever are,
+        and of combinations as they are there.
     n_sweeps
         Sweeps over the drugs where combinations were measured.
     """
     fraction, probability = curves.fraction(design.dose), expit(log_odds)  # (K, D), (D, G)
     drugs, expected = _Drugs(design, curves, residual.shape[1]), np.zeros(residual.shape)
+    apart = [np.zeros((len(rows), 1), dtype=bool) for rows in drugs.rows]  # (L, 1) where a drug is not read
+    if not superpose:
+        apart = [~(own := design.single[rows, None]) & own.any() for rows in drugs.rows]
+    seen = [np.where(at, UNREAD, error[rows]) for at, rows in zip(apart, drugs.rows, strict=True)]  # (L, G)
     for _ in range(n_sweeps if superpose and design.combined else 1):
         before = drugs.mean.copy()
         for d, rows in enumerate(drugs.rows):
             if len(rows):
                 own = probability[d] * drugs.effect[d]
                 left, alike = residual[rows] - (expected[rows] - own) * superpose, _Alike.of(design, rows, offset2)
-                drugs.take(d, _drug_update(left, error[rows], fraction[rows, d], curves, alike))
+                drugs.take(d, _drug_update(left, seen[d], fraction[rows, d], curves, alike))
                 expected[rows] += probability[d] * drugs.effect[d] - own
         if np.abs(drugs.mean - before).max(initial=0.0) < CONVERGED:
             break
-    alone = [
+    beside = [
         residual[rows] - (expected[rows] - probability[d] * drugs.effect[d]) * superpose
         for d, rows in enumerate(drugs.rows)
     ]
-    axes = drugs.add_curves(alone, error, probability, offset2)
+    drugs.read_apart(apart, residual, error)
+    axes = drugs.add_curves(beside, seen, probability, offset2)
     if shared is not None:
         drugs.add_shared(shared, fraction)
-    return drugs.kept(kind, probability, axes)
+    return drugs.kept(kind, probability, axes, "sum" if superpose else "mean")
 
 
 def by_context(
-    probability: np.ndarray, rows: list[np.ndarray], pieces: list[tuple[np.ndarray, np.ndarray]], n_contexts: int
+    probability: np.ndarray,
+    rows: list[np.ndarray],
+    pieces: list[tuple[np.ndarray, np.ndarray]],
+    n_contexts: int,
+    together: Together = "sum",
 ) -> Effects:
     """What the drugs of each context do together, ``(K, G)``.
 
@@ -216,9 +237,11 @@ def by_context(
         Contexts of each drug, L of them.
     pieces
         Effects of each drug in these, and their standard deviations, ``(L, G)`` each.
+    together
+        See `Effects.superpose`.
     """
     context = np.concatenate([*rows, np.zeros(0, dtype=int)]).astype(int)  # (c,) of each drug in each of its contexts
     drug = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
     empty = np.zeros((0, probability.shape[1]))
     effect, effect_sd = (np.concatenate([*(p[i] for p in pieces), empty]) for i in range(2))  # (c, G)
-    return Effects(probability[drug], effect, effect_sd).superpose(context, n_contexts)
+    return Effects(probability[drug], effect, effect_sd).superpose(context, n_contexts, together)

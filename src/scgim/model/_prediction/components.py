@@ -24,23 +24,18 @@ class Part:
     kind: Kind  # of the interventions
     row: np.ndarray  # (c,) row that each acts in
     effects: Effects  # (c, G) targets, and effects given these, in the units of the kind (`Kind.units`)
-    origin: np.ndarray | None = None  # (G,) what effects that are values are counted from; None for changes
 
     @classmethod
-    def of(
-        cls, kind: Kind, found: Sequence[tuple[int, Effects]], n_genes: int, origin: np.ndarray | None = None
-    ) -> Part:
+    def of(cls, kind: Kind, found: Sequence[tuple[int, Effects]], n_genes: int) -> Part:
         """From rows with effects ``(G,)``."""
         empty = np.zeros((0, n_genes))
         arrays = ([e.probability for _, e in found], [e.mean for _, e in found], [e.sd for _, e in found])
         effects = Effects(*(np.stack(values) if values else empty for values in arrays))
-        return cls(kind, np.array([row for row, _ in found], dtype=int), effects, origin)
+        return cls(kind, np.array([row for row, _ in found], dtype=int), effects)
 
     def superpose(self, n_rows: int) -> Effects:
-        """Everything of each row, ``(n_rows, G)``; values superpose as changes from their origin."""
-        if self.origin is None:
-            return self.effects.superpose(self.row, n_rows)
-        return self.effects.move(-self.origin).superpose(self.row, n_rows).move(self.origin)
+        """Everything of each row, ``(n_rows, G)``."""
+        return self.effects.superpose(self.row, n_rows, self.kind.together)
 
     def slots(self, n_rows: int) -> np.ndarray:
         """Interventions of each row ``(n_rows, S)``, -1 where a row has fewer."""

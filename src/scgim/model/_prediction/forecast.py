@@ -163,10 +163,8 @@ class ForecastMixin:
 
         Parameters
         ----------
-        perturbations
+        perturbations, features
             See :meth:`predict`. Left-out covariates are averaged over, in the proportions of the training cells.
-        features
-            See :meth:`predict`.
 
         Returns
         -------
@@ -201,7 +199,7 @@ class ForecastMixin:
         Parameters
         ----------
         perturbations, features, n_cells, rng
-            See :meth:`predict`, whose cells are the same for the same seed.
+            See :meth:`predict`; the same seed gives the same cells.
         path
             New store; its ending chooses the format.
 

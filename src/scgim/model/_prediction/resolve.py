@@ -101,7 +101,7 @@ class Resolver:
         of_kind[self._usual] += self._decode(read.unread, features) if read.unread else []
         of_kind[self._usual] += self._amortised(np.array(read.mapped), request, features) if read.mapped else []
         parts = [
-            Part.of(KINDS[kind.kind], rows, len(self.fit.genes), kind.origin)
+            Part.of(KINDS[kind.kind], rows, len(self.fit.genes))
             for kind, rows in zip(self.fit.kinds, of_kind, strict=True)
         ]
         read.drift = read.drift if self.fit.drift.found else []

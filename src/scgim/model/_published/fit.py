@@ -131,8 +131,8 @@ def _along_curves(
     curves = fit_dose_curves(change, error, probability > 0.5, design)
     odds = np.zeros((len(design.drugs), module.n_genes))
     for d in range(len(odds)):
-        if len(design.of(d)):
-            odds[d] = logit(np.clip(probability[design.of(d)].mean(axis=0), SURE, 1 - SURE))
+        if len(rows := design.purest(d)):
+            odds[d] = logit(np.clip(probability[rows].mean(axis=0), SURE, 1 - SURE))
     kind = fit_targets(change, error, design, curves, odds, kind=module.kind.name, superpose=False)
     kind = KindFit.shared(kind.kind, kind.of_drug, Effects(probability, change, np.sqrt(error)))
     return (kind if origin is None else kind.counted_from(origin)), curves

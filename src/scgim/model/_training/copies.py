@@ -48,6 +48,5 @@ def _left_by_all(moments: Moments) -> np.ndarray:
         return np.ones(n_genes)
     within = moments.within[:: moments.n_functions, :: moments.n_functions]  # (G, G)
     sd = np.sqrt(np.maximum(np.diag(within), np.finfo(float).tiny))
-    correlation = within / np.outer(sd, sd)
-    np.fill_diagonal(correlation, 1 + RIDGE)  # genes that do not vary are no copies
+    correlation = within / np.outer(sd, sd) + RIDGE * np.eye(n_genes)
     return 1 / np.sqrt(np.maximum(np.diag(np.linalg.inv(correlation)), 1.0))
