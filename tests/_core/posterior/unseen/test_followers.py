@@ -16,7 +16,7 @@ from scgim._core.posterior.unseen import followers
 from scgim._core.posterior.unseen.followers import (
     TINY,
     Drugs,
-    Prior,
+    FollowerPrior,
     evidence_alone,
     find_drugs,
     learn,
@@ -39,7 +39,7 @@ def test_slopes_speak_for_effects_as_the_integral_over_what_is_shown_says(passed
 
 
 def test_drugs_are_weighed_over_all_sets_of_targets(rng):
-    n, G, prior, wide = 2, 5, Prior(0.1, np.array([0.05, 0.2, 0.02]), 0.3, 0.5), 0.8
+    n, G, prior, wide = 2, 5, FollowerPrior(0.1, np.array([0.05, 0.2, 0.02]), 0.3, 0.5), 0.8
     shift, variance, lr = rng.normal(size=(n, 1, G)), np.full((n, 1, G), 0.02), rng.normal(size=(n, 1, G)) * 2
     sources = np.array([[3, 0], [1, 2]])
     joined, sign = rng.integers(0, 3, (n, 2, G)), rng.normal(size=(n, 1, G))
@@ -143,7 +143,7 @@ def test_drugs_without_a_likely_target_count_as_where_nothing_follows(rng):
     screen = find_drugs(shifts, background, Slopes(0 * pairs, pairs, *no_edges(40)))
     assert sum(len(block.row) for block in screen.blocks) < 40
     signs = Signs.of(shifts, background)
-    found = learn(screen, background, Prior(background.p_target, np.full(3, TINY), 0.25, 0.1), signs)
+    found = learn(screen, background, FollowerPrior(background.p_target, np.full(3, TINY), 0.25, 0.1), signs)
     sign = signs.settle(background.log_odds)
     assert found.evidence == pytest.approx(evidence_alone(background, sign), abs=0.2)
 
@@ -156,7 +156,7 @@ def test_targets_beyond_doubt_have_numbers_for_odds(rng):
     assert background.log_odds.max() > 1000
     screen = find_drugs(shifts, background, Slopes(0 * pairs, pairs, *no_edges(20)))
     found = learn(
-        screen, background, Prior(background.p_target, np.full(3, 0.1), 0.25, 0.1), Signs.of(shifts, background)
+        screen, background, FollowerPrior(background.p_target, np.full(3, 0.1), 0.25, 0.1), Signs.of(shifts, background)
     )
     assert np.isfinite([found.log_odds, found.follow]).all() and np.isfinite(found.evidence)
 
@@ -166,7 +166,7 @@ def test_genes_that_move_beyond_doubt_may_follow():
         np.array([[[5.0, 2.0, 0.0]]]),
         np.full((1, 1, 3), 1e-4),
         0.8,
-        Prior(0.05, np.full(3, 0.1), 0.25, 0.5),
+        FollowerPrior(0.05, np.full(3, 0.1), 0.25, 0.5),
     )
     lr = norm.logpdf(shift, 0, np.sqrt(variance + wide)) - norm.logpdf(shift, 0, np.sqrt(variance))
     none = np.zeros((1, 1, 3))

@@ -58,7 +58,7 @@ class Block(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Screen:
+class AllDrugs:
     """What is known of all drugs, levels of a covariate taken together; ``(D, G)`` each, from which blocks are cut as they are needed."""
 
     log_ratio: np.ndarray
@@ -86,7 +86,7 @@ class Screen:
 
 
 @dataclass
-class Prior:
+class FollowerPrior:
     """What is learned of all drugs: probabilities of targets and followers, variance of effects, what cells show of them."""
 
     target: float
@@ -121,7 +121,7 @@ def log_sum(x: np.ndarray) -> np.ndarray:
     return np.asarray(top + np.log(np.exp(x - top[:, None]).sum(axis=1)))
 
 
-def weigh(drugs: Drugs, factor: np.ndarray, prior: Prior, target_variance: float) -> Weighed:
+def weigh(drugs: Drugs, factor: np.ndarray, prior: FollowerPrior, target_variance: float) -> Weighed:
     """Sums over all sets S of targets among the sources, with Bayes factors of unseen effects ``(n, k, G)``.
 
     Other genes are targets or not on their own. Of a gene that is no target `off` is the likelihood, `none` the part where
@@ -182,7 +182,7 @@ def usual_follow(n_genes: int) -> np.ndarray:
     return np.minimum([USUAL_FOLLOWERS / n_genes, USUAL_JOINED, USUAL_JOINED], MOST_FOLLOW)
 
 
-class Learned(NamedTuple):
+class Followed(NamedTuple):
     """Posterior of all drugs."""
 
     log_odds: np.ndarray  # (D, G) of targets
@@ -190,7 +190,7 @@ class Learned(NamedTuple):
     evidence: float
 
 
-def learn(screen: Screen, background: Background, prior: Prior, signs: Signs) -> Learned:
+def learn(screen: AllDrugs, background: Background, prior: FollowerPrior, signs: Signs) -> Followed:
     """Expectation maximisation; `prior` is learned, in place. One block is weighed after the other; Bayes factors and sums are kept."""
     D, G = background.log_ratio.shape
     factors = [screen.factor(block, prior.shown) for block in screen.blocks]
@@ -217,7 +217,7 @@ def learn(screen: Screen, background: Background, prior: Prior, signs: Signs) ->
         prior.effect2 = float(np.clip(square / (pairs.sum() + 2 * FIRST), SIZES[0] ** 2, SIZES[1] ** 2))
         sign = signs.weigh(expit(odds))
         prior.target = float(np.clip((expit(odds).sum() + 1) / (odds.size + G / 2), *prior_range(G)))
-    return Learned(odds, follow, evidence)
+    return Followed(odds, follow, evidence)
 
 
 def evidence_of(odds: np.ndarray, prior: float) -> float:
@@ -239,7 +239,7 @@ def evidence_alone(background: Background, sign: np.ndarray) -> float:
     return evidence
 
 
-def find_drugs(shifts: Shifts, background: Background, slopes: Slopes) -> Screen:
+def find_drugs(shifts: Shifts, background: Background, slopes: Slopes) -> AllDrugs:
     """What is known of all drugs, and those with likely targets, in blocks with as many."""
     D, G = background.log_ratio.shape
     row = shifts.contrasts.drug
@@ -257,10 +257,10 @@ def find_drugs(shifts: Shifts, background: Background, slopes: Slopes) -> Screen
         blocks += [
             Block(d, likely[d, :k]) for d in (of_size[start : start + step] for start in range(0, len(of_size), step))
         ]
-    return Screen(background.log_ratio, residual, variance, whole, of_whole, slopes, blocks)
+    return AllDrugs(background.log_ratio, residual, variance, whole, of_whole, slopes, blocks)
 
 
-def weigh_followers(shifts: Shifts, background: Background) -> Learned:
+def weigh_followers(shifts: Shifts, background: Background) -> Followed:
     """Log odds of targets, where genes may follow these by effects that cells do not show.
 
     The least that cells may show is tried first, for it has nearly all there is to gain; then the most that is as likely
@@ -269,7 +269,7 @@ def weigh_followers(shifts: Shifts, background: Background) -> Learned:
     G, signs = background.log_odds.shape[1], Signs.of(shifts, background)
     sign = signs.settle(background.log_odds)
     alone = evidence_alone(background, sign)
-    best = Learned(background.log_odds + sign, np.zeros(sign.shape), alone)
+    best = Followed(background.log_odds + sign, np.zeros(sign.shape), alone)
     if shifts.slopes is None or G < 2:
         return best
     slopes = shifts.slopes
@@ -277,7 +277,7 @@ def weigh_followers(shifts: Shifts, background: Background) -> Learned:
         slopes = slopes._replace(joined=np.zeros_like(slopes.joined))
     screen = find_drugs(shifts, background, slopes)
     for shown in SHOWN:
-        prior = Prior(background.p_target, usual_follow(G), SIZES[1] / 4, shown)
+        prior = FollowerPrior(background.p_target, usual_follow(G), SIZES[1] / 4, shown)
         found = learn(screen, background, prior, signs)
         if found.evidence < alone + WORTH:
             break
