@@ -48,6 +48,10 @@ class Study:
             pool=pool,
         )
 
+    def context_moments(self, mechanism: str = "linear") -> Moments:
+        """Moments with the scatter of every context."""
+        return self.moments(mechanism, pool=np.arange(len(self.design.dose)))
+
 
 def make_study(
     n_genes: int = 6,
@@ -175,6 +179,15 @@ def in_form(adata: ad.AnnData, form: str, folder) -> ad.AnnData:
         group = pytest.importorskip("zarr").open(folder / "cells.zarr", mode="r")
         out.X = ad.experimental.read_elem_lazy(group["X"], chunks=(60, out.n_vars))
     return out
+
+
+def random_dag(n: int, p: float, rng: np.random.Generator) -> np.ndarray:
+    """Acyclic graph ``(n, n)`` of 0 and 1, with each edge that an order allows at probability p."""
+    upper = np.triu(rng.random((n, n)) < p, 1)
+    order = rng.permutation(n)
+    graph = np.zeros_like(upper)
+    graph[np.ix_(order, order)] = upper
+    return graph.astype(int)
 
 
 def f1(true: np.ndarray, found: np.ndarray) -> float:

@@ -80,8 +80,10 @@ def test_columns_that_are_no_batches_are_left_alone():
     assert problems(obs, categorical_covariate_keys=["cluster"]) == {"each in a batch of its own": ("one", "two")}
 
 
-@pytest.mark.parametrize("name", ["plate", "Batch", "plateID", "seq_lane", "donor.id"])
-def test_names_of_batches(name):
+@pytest.mark.parametrize(
+    "name", "plate Batch plateID seq_lane donor.id ind subjectID gem_group hours time_point".split()
+)
+def test_names_of_batches_and_times(name):
     obs = cells({"control": "abc", "one": "a", "two": "abc"}).rename(columns={"plate": name})
     assert find_confounded(obs, **KEYS)[0].column == name
 
@@ -111,12 +113,6 @@ def test_fit_warns_of_plates_that_it_was_not_told():
     keys = KEYS | {"dose_key": "dose", "progress": False, "accelerator": "cpu"}
     with pytest.warns(UserWarning, match="plate: in one batch only: drug_1"):
         tl.fit(adata, **keys)
-
-
-@pytest.mark.parametrize("name", ["ind", "subjectID", "gem_group", "hours", "time_point"])
-def test_further_names_of_batches_and_times(name):
-    obs = cells({"control": "abc", "one": "a", "two": "abc"}).rename(columns={"plate": name})
-    assert find_confounded(obs, **KEYS)[0].column == name
 
 
 def test_replicates_are_batches_without_doubt_where_levels_say_so():

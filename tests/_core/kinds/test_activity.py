@@ -6,18 +6,9 @@ from scipy.stats import multivariate_normal
 
 from scgim._core.kinds.activity import ActiveScore, child_evidence, estimates
 from scgim._core.mechanisms import MECHANISMS
-from scgim._core.moments.moments import compute_moments
 from scgim._core.structure.score import Prior, ShiftScore
 
 GENE, PARENTS = 2, (0, 1)
-
-
-def context_moments(study, mechanism: str = "linear"):
-    """Moments with the scatter of every context."""
-    K = len(study.design.dose)
-    return compute_moments(
-        lambda: iter([(study.cells, study.context)]), K, mechanism=MECHANISMS[mechanism], pool=np.arange(K)
-    )
 
 
 def functions(study, moments, mechanism: str, parents) -> np.ndarray:
@@ -30,7 +21,7 @@ def functions(study, moments, mechanism: str, parents) -> np.ndarray:
 
 @pytest.mark.parametrize("mechanism", ["linear", "additive"])
 def test_estimates_equal_least_squares_over_cells(study, mechanism, rng):
-    moments, K = context_moments(study, mechanism), len(study.design.dose)
+    moments, K = study.context_moments(mechanism), len(study.design.dose)
     score = ShiftScore(moments, study.design.drug_set, study.design.group, Prior.default(6))
     parents: dict[int, tuple[int, ...]] = dict.fromkeys(range(6), ()) | {2: (0, 1), 4: (1, 3)}
     fits = [score.gene(j, parents[j]) for j in range(6)]
@@ -65,7 +56,7 @@ def test_estimates_equal_least_squares_over_cells(study, mechanism, rng):
 @pytest.mark.parametrize("mechanism", ["linear", "additive"])
 def test_score_equals_the_density_of_cells_with_scaled_parents(make_study, mechanism, rng):
     study = make_study(n_genes=4, n_drugs=3, n_control=40, n_cells=12)
-    moments = context_moments(study, mechanism)
+    moments = study.context_moments(mechanism)
     K, unit = len(study.design.dose), study.design.drug_set
     psi = np.where(study.design.control[:, None], 0.0, rng.uniform(-1, 0.5, (K, 4)))
     score = ActiveScore(moments, unit, study.design.group, Prior.default(4), psi, -moments.loc / moments.scale)
@@ -93,7 +84,7 @@ def test_score_equals_the_density_of_cells_with_scaled_parents(make_study, mecha
 
 
 def test_without_activity_it_is_the_shift_score(study):
-    moments = context_moments(study)
+    moments = study.context_moments()
     arguments = (moments, study.design.drug_set, study.design.group, Prior.default(6))
     one, two = ActiveScore(*arguments, np.zeros((len(moments.n), 6))), ShiftScore(*arguments)
     assert one.gene(GENE, PARENTS).score == two.gene(GENE, PARENTS).score
@@ -106,7 +97,7 @@ def test_moments_without_scatter_are_refused(study):
 
 
 def test_shifted_children_count_less_by_the_size_of_their_own_shifts(study, rng):
-    moments, K = context_moments(study), len(study.design.dose)
+    moments, K = study.context_moments(), len(study.design.dose)
     score = ShiftScore(moments, study.design.drug_set, study.design.group, Prior.default(6))
     parents: dict[int, tuple[int, ...]] = dict.fromkeys(range(6), ()) | {2: (0,), 4: (1,)}
     off = -moments.loc / moments.scale

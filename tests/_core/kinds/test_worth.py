@@ -6,19 +6,9 @@ import pytest
 import systems
 from scgim._core.kinds.activity import ActiveScore
 from scgim._core.kinds.worth import Change, Scaling, worth
-from scgim._core.mechanisms import MECHANISMS
-from scgim._core.moments.moments import compute_moments
 from scgim._core.structure.prior import Prior
 
 PARENTS: dict[int, tuple[int, ...]] = dict.fromkeys(range(6), ()) | {2: (0, 1), 4: (1, 3), 5: (0, 2, 3)}
-
-
-def context_moments(study, mechanism: str = "linear"):
-    """Moments with the scatter of every context."""
-    K = len(study.design.dose)
-    return compute_moments(
-        lambda: iter([(study.cells, study.context)]), K, mechanism=MECHANISMS[mechanism], pool=np.arange(K)
-    )
 
 
 def total(score: ActiveScore) -> float:
@@ -28,7 +18,7 @@ def total(score: ActiveScore) -> float:
 @pytest.mark.parametrize("mechanism", ["linear", "additive"])
 @pytest.mark.parametrize("slope_sd", [0.0, 0.2])
 def test_gains_are_differences_of_scores_that_are_built_anew(study, mechanism, slope_sd, rng):
-    moments, design = context_moments(study, mechanism), study.design
+    moments, design = study.context_moments(mechanism), study.design
     prior = Prior.default(6)
     prior.slope_sd = slope_sd
     off, psi = rng.normal(0, 0.5, 6), np.zeros((len(design.dose), 6))
@@ -51,7 +41,7 @@ def test_gains_are_differences_of_scores_that_are_built_anew(study, mechanism, s
 
 
 def test_moments_stay_as_they_were(study):
-    moments, design = context_moments(study), study.design
+    moments, design = study.context_moments(), study.design
     before = moments.within.copy()
     score = ActiveScore(moments, design.drug_set, design.group, Prior.default(6))
     worth(score, np.zeros(6), PARENTS, [Change(1, np.array([3, 4]), np.array([0.5, -0.5]), -1e6)])
@@ -60,7 +50,7 @@ def test_moments_stay_as_they_were(study):
 
 def test_true_changes_are_worth_their_price_and_others_are_not(make_study):
     study = make_study(n_genes=6, n_drugs=6, n_cells=400, n_control=1500, intervention="activity", seed=2)
-    moments, design = context_moments(study), study.design
+    moments, design = study.context_moments(), study.design
     parents = {j: tuple(np.flatnonzero(study.graph[:, j]).tolist()) for j in range(6)}
     heard = (study.graph != 0).any(axis=1)
     changes, true = [], []

@@ -4,20 +4,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
+import systems
 from scgim import metrics
-
-
-def random_dag(n, p, rng):
-    upper = np.triu(rng.random((n, n)) < p, 1)
-    order = rng.permutation(n)
-    graph = np.zeros_like(upper)
-    graph[np.ix_(order, order)] = upper
-    return graph.astype(int)
 
 
 def test_edge_average_precision_is_sklearns():
     rng = np.random.default_rng(0)
-    true = random_dag(8, 0.4, rng)
+    true = systems.random_dag(8, 0.4, rng)
     score = rng.integers(0, 5, (8, 8)) / 5.0  # with ties
     np.fill_diagonal(score, 0)
     pairs = ~np.eye(8, dtype=bool)

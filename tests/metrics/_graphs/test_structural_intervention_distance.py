@@ -6,15 +6,8 @@ import networkx as nx
 import numpy as np
 import pytest
 
+import systems
 from scgim import metrics
-
-
-def random_dag(n, p, rng):
-    upper = np.triu(rng.random((n, n)) < p, 1)
-    order = rng.permutation(n)
-    graph = np.zeros_like(upper)
-    graph[np.ix_(order, order)] = upper
-    return graph.astype(int)
 
 
 def brute_force_sid(true_graph, graph):
@@ -48,7 +41,7 @@ def brute_force_sid(true_graph, graph):
 def test_sid_equals_brute_force(seed):
     rng = np.random.default_rng(seed)
     n = int(rng.integers(2, 7))
-    a, b = random_dag(n, rng.uniform(0.2, 0.9), rng), random_dag(n, rng.uniform(0, 0.9), rng)
+    a, b = systems.random_dag(n, rng.uniform(0.2, 0.9), rng), systems.random_dag(n, rng.uniform(0, 0.9), rng)
     assert metrics.structural_intervention_distance(a, b) == brute_force_sid(a, b)
 
 
@@ -64,7 +57,7 @@ def test_sid_equals_gadjid():
     gadjid = pytest.importorskip("gadjid")
     rng = np.random.default_rng(0)
     for _ in range(10):
-        a, b = (random_dag(30, 0.15, rng).astype(np.int8) for _ in range(2))
+        a, b = (systems.random_dag(30, 0.15, rng).astype(np.int8) for _ in range(2))
         assert (
             metrics.structural_intervention_distance(a, b) == gadjid.sid(a, b, edge_direction="from row to column")[1]
         )

@@ -8,12 +8,6 @@ from scgim import metrics
 from scgim.metrics._predictions.energy_distance import _mean_pair
 
 
-@pytest.fixture
-def cells():
-    rng = np.random.default_rng(0)
-    return rng.normal(size=(60, 3)), rng.normal(1, 2, size=(45, 3))
-
-
 def test_energy_distance_is_scipys_in_one_dimension(cells):
     """scipy's energy distance is the square root of twice the Cramer distance, the same quantity."""
     x, y = (c[:, :1] for c in cells)

@@ -6,12 +6,6 @@ import pytest
 from scgim import metrics
 
 
-@pytest.fixture
-def cells():
-    rng = np.random.default_rng(0)
-    return rng.normal(size=(60, 3)), rng.normal(1, 2, size=(45, 3))
-
-
 def test_mean_distance_is_euclidean(cells):
     x, y = cells
     assert metrics.mean_distance(x, y) == pytest.approx(np.sqrt(((x.mean(0) - y.mean(0)) ** 2).sum()))

@@ -8,12 +8,6 @@ import pytest
 from scgim import metrics
 
 
-@pytest.fixture
-def cells():
-    rng = np.random.default_rng(0)
-    return rng.normal(size=(60, 3)), rng.normal(1, 2, size=(45, 3))
-
-
 def test_sinkhorn_comes_close_to_exact_transport(cells):
     ot = pytest.importorskip("ot")
     x, y = cells

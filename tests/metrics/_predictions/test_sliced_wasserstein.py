@@ -6,12 +6,6 @@ import pytest
 from scgim import metrics
 
 
-@pytest.fixture
-def cells():
-    rng = np.random.default_rng(0)
-    return rng.normal(size=(60, 3)), rng.normal(1, 2, size=(45, 3))
-
-
 def test_sliced_wasserstein_is_pots(cells):
     ot = pytest.importorskip("ot")
     x, y = cells

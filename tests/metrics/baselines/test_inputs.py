@@ -6,14 +6,6 @@ import pytest
 from scgim.metrics.baselines import MEAN_BASELINES
 
 
-@pytest.fixture
-def linear_world():
-    """Means that are linear in the features, without noise: (features, means, new features, new means, control mean)."""
-    rng = np.random.default_rng(0)
-    x, weights = rng.normal(size=(50, 3)), rng.normal(size=(3, 4))
-    return x[:40], x[:40] @ weights + 1, x[40:], x[40:] @ weights + 1, np.ones(4)
-
-
 @pytest.mark.parametrize("name", sorted(MEAN_BASELINES))
 def test_every_baseline_has_one_interface(name, linear_world):
     x, y, new, _, control = linear_world

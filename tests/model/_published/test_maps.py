@@ -6,19 +6,12 @@ import pytest
 import torch
 
 import systems
-from scgim._core.design import Design
 from scgim._core.state import pack, unpack
 from scgim.model import GIM
 from scgim.model._published.maps import AmortisedMaps, Gamma
 from scgim.model._published.module import PublishedModule
 
 QUIET = {"enable_progress_bar": False, "accelerator": "cpu"}
-
-
-@pytest.fixture
-def design():
-    dose = np.array([[0, 0], [1.0, 0], [2.0, 0], [0, 1.0]])
-    return Design(("a", "b"), dose, np.zeros(4, int), ("all",), np.full(4, 20), has_dose=True)
 
 
 def test_without_registered_features_each_context_still_has_its_own(design):

@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from scgim._core.design import Design
 from scgim.model._module.networks import GENES
 from scgim.model._published.maps import Gamma
 from scgim.model._published.module import PublishedModule, acyclic_graph, acyclicity, gene_order, gumbel_sigmoid
-
-
-@pytest.fixture
-def design():
-    dose = np.array([[0, 0], [1.0, 0], [2.0, 0], [0, 1.0]])
-    return Design(("a", "b"), dose, np.zeros(4, int), ("all",), np.full(4, 20), has_dose=True)
 
 
 def test_acyclicity_is_zero_without_cycles_and_grows_with_them():
