@@ -479,6 +479,8 @@ goal=None
 goal={"drug": "unheard", "dose": 1.0}
 goal="drug = 'DMSO'"
 goal=[True]
+goal={"g0": -1.0}
+goal | held, goal={"g0": -1.0}
 goal=pd.Series({"gX": 1.0})
 goal=pd.Series({"g0": "a"})
 start=pd.Series({"g0": 1.0}), goal=None

@@ -319,7 +319,7 @@ def MODEL(name: str, value: Any) -> None:
     """A model."""
     if _is_model(value):
         return
-    mend = "use the model that scgim.tl.fit returns, or scgim.model.GIM.load(path)"
+    mend = "use the model that scgim.tl.fit returns, or scgim.model.GIM.load(dir_path)"
     raise TypeError(f"{name}: expected a scgim.model.GIM, found {_found(value)}; {mend}.")
 
 

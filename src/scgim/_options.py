@@ -92,8 +92,7 @@ CHOICES = {
         (estimation from moments is not from the paper).""",
     "structure": """
         ``"search"``: exact score and order search, then joint training (not from the paper). ``"gradient"``: the published
-        estimator. ``"cyclic"``: linear mechanisms under shift interventions, and genes may act on each other in cycles,
-        where the likelihood with its log determinant pays for them (not from the paper).""",
+        estimator. ``"cyclic"``: genes may act on each other in cycles; for linear mechanisms and shifts (not from the paper).""",
     "graph_prior": """
         What is known of the graph: an edge list (DataFrame with `source`, `target` and perhaps `probability`), a ``(G, G)``
         matrix, dense or sparse, or a key of ``.varp``; row causes column. Without probabilities (booleans, zeros and ones,
@@ -103,12 +102,11 @@ CHOICES = {
         DataFrame with `drug` and `gene`, or a dict of genes by drug: targets that are known. Not from the paper, nor with ``structure="gradient"``.""",
     "regulators": """
         A network of regulators without a measured value, such as the activities of transcription factors: a DataFrame with
-        `source`, `target` and `weight`, the format of decoupler. A drug may change their activity; they are judged together with
-        shifts of genes, and about a third of the edges may be wrong. Needs ``intervention="shift"``, ``structure="search"`` and
+        `source`, `target` and `weight`, the format of decoupler. A drug may change their activity; they are weighed against
+        shifts of genes. About a third of the edges may be wrong. Needs ``intervention="shift"``, ``structure="search"`` and
         linear or additive mechanisms. Not from the paper.""",
     "n_ensemble": """
-        Bootstrap fits whose probabilities are averaged with those of the fit, beyond the orders that are averaged over in
-        any case.""",
+        Bootstrap fits, whose probabilities are averaged with those of the fit.""",
     "effects_by": """
         One of the registered categorical covariates, or the batch key: targets are shared by its levels, but effects may
         differ between them, as far as the data say so (not from the paper). Needs ``intervention="shift"`` or ``"hard"``,

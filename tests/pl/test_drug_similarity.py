@@ -32,6 +32,15 @@ def test_drugs_that_change_one_regulator_are_similar(fitted_adata):
     assert between() > before
 
 
+def test_names_and_the_label_of_the_bar_are_within_the_figure(fitted_adata):
+    figure = drug_similarity(fitted_adata, return_fig=True)
+    figure.set_dpi(50)
+    figure.canvas.draw()
+    for axis in figure.axes:
+        box = axis.get_tightbbox()
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.x1 and 0 <= box.y0 < box.y1 <= figure.bbox.y1
+
+
 def test_no_perturbations_are_refused(fitted_adata):
     with pytest.raises(ValueError, match="n_perturbations"):
         drug_similarity(fitted_adata, n_perturbations=0, show=False)

@@ -127,6 +127,7 @@ def test_combinations_and_counts_are_calibrated_too():
     assert tl.diagnose(fitted, n_cells=5, pseudo_drugs=2)["calibration"]["pseudo_drugs"].eq(2).all()
 
 
-def test_controls_that_do_not_suffice_give_an_empty_table():
+def test_controls_that_do_not_suffice_give_an_empty_table_and_a_warning():
     few = tl.fit(simulate(**SMALL | {"n_control": 6}), **KEYS)
-    assert tl.diagnose(few, n_cells=5)["calibration"].empty
+    with pytest.warns(UserWarning, match=r"pseudo_drugs: expected controls for 4 .* found 6, .* pseudo_drugs=0"):
+        assert tl.diagnose(few, n_cells=5)["calibration"].empty

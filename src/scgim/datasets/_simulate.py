@@ -255,7 +255,6 @@ def simulate(
         "rng": rng,
     }
     check(settings)
-    names = drug_names(settings)
     settings["var_names"] = gene_names(n_genes)
     parent = np.random.default_rng(rng)
     spawned = parent.spawn(8)
@@ -263,21 +262,8 @@ def simulate(
         zip(("graph", "system", "drugs", "features", "cells", "plan", "groups", "observe"), spawned, strict=True)
     )
     of_faults = parent.spawn(len(faults))
-    if isinstance(graph, str):
-        structure, order = random_dag(graph, n_genes, edges_per_gene, streams["graph"])
-    else:
-        structure = np.asarray(graph) != 0
-        order = causal_order(structure)
-    offsets = group_offsets(settings, streams["groups"])
-    network = Network(hidden_units, activation, weight_sd)
-    system = random_system(structure, order, mechanism, offsets, streams["system"], network)
-    if isinstance(features, pd.DataFrame):
-        features = features.iloc[streams["features"].permutation(len(features))[: len(names)]]
-        settings["features"], names = features, [str(name) for name in features.index]
-        values = features.to_numpy(float)
-        effect = drugs.hidden_rule(values, structure, intervention, max_targets, streams["drugs"], effect_size)
-    else:
-        effect = drugs.random_drugs(len(names), structure, intervention, max_targets, streams["drugs"], effect_size)
+    system = _system(settings, streams)
+    names, effect = _drug_effects(settings, system.graph, streams)
     contexts, amount = plan(settings, names, streams["plan"])
     for fault, stream in zip(faults, of_faults, strict=True):
         effect = fault.change_drugs(effect)
@@ -295,6 +281,32 @@ def simulate(
         world = World(contexts, drugs.dose_response(amount), _gene_sd(system, of_faults[0]), settings)
         disturbance = disturb(truth, world, of_faults)
     return assemble(settings, system, truth, disturbance, streams)
+
+
+def _system(settings: dict[str, Any], streams: dict[str, np.random.Generator]) -> System:
+    """The causal system of the graph that is given, or of one of the family that is named."""
+    graph = settings["graph"]
+    if isinstance(graph, str):
+        structure, order = random_dag(graph, settings["n_genes"], settings["edges_per_gene"], streams["graph"])
+    else:
+        structure = np.asarray(graph) != 0
+        order = causal_order(structure)
+    offsets = group_offsets(settings, streams["groups"])
+    network = Network(settings["hidden_units"], settings["activation"], settings["weight_sd"])
+    return random_system(structure, order, settings["mechanism"], offsets, streams["system"], network)
+
+
+def _drug_effects(
+    settings: dict[str, Any], graph: np.ndarray, streams: dict[str, np.random.Generator]
+) -> tuple[list[str], np.ndarray]:
+    """Names ``(D,)`` and effects at saturation ``(D, G)`` of drugs; those of a table of features are kept in the settings."""
+    names, features = drug_names(settings), settings["features"]
+    given = graph, settings["intervention"], settings["max_targets"], streams["drugs"], settings["effect_size"]
+    if not isinstance(features, pd.DataFrame):
+        return names, drugs.random_drugs(len(names), *given)
+    features = features.iloc[streams["features"].permutation(len(features))[: len(names)]]
+    settings["features"] = features
+    return [str(name) for name in features.index], drugs.hidden_rule(features.to_numpy(float), *given)
 
 
 def _gene_sd(system: System, rng: np.random.Generator) -> np.ndarray:

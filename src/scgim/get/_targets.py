@@ -57,15 +57,10 @@ def targets(
 
     Returns
     -------
-    Regulators, where the fit was given a network of them, have rows with their name under `gene` and the `kind`
-    ``"regulator"``. With ``level="context"`` a copy of ``adata.uns[key]["targets"]``: the context's columns, `gene`, `kind`, `probability`,
-    `effect`, `effect_sd`, `rank` (1 is the first gene of its context) and what else the fit has written, in the order of
-    the contexts. With ``level="drug"`` the same columns in the same order, with `perturbation` in place of those of the context
-    and the number of its contexts as `n_contexts`, sorted by perturbation and rank; `effect` is that of the highest dose,
-    averaged over batches, in units of the modelled expression. Both have `false_sign_rate`: the probability that the gene is no target, or that the
-    effect has the other sign (not from the paper). Fits with ``penetrance=True`` have the share of cells that respond to the
-    perturbation as `penetrance`, the ends of its 90 % interval as `penetrance_low` and `penetrance_high`, and the effect in these
-    cells as `effect_of_responders`; `effect` is the mean over all cells.
+    The columns are those of :meth:`scgim.model.GIM.get_targets`, with `false_sign_rate`: the probability that the gene is no target, or that
+    the effect has the other sign (not from the paper). ``level="context"`` has the order of the contexts. ``level="drug"`` has
+    `perturbation` in place of the context's columns and `n_contexts`, their number, and is sorted by perturbation and rank; `effect`
+    is that of the highest dose, averaged over batches.
 
     Raises
     ------

@@ -56,7 +56,7 @@ from scgim.model._study.study import CONTINUOUS_KEY, Study
 from scgim.model._training.choices import as_saved, read_candidates
 from scgim.model._training.history import merge_history, table
 from scgim.model._training.limits import check_checkpoint, check_timeout
-from scgim.model._training.refine import refine, seeded
+from scgim.model._training.refine import refine, seeded_torch
 from scgim.model._training.search import Search
 
 if TYPE_CHECKING:
@@ -148,33 +148,42 @@ class GIM(
             known_targets=known_targets is not None,
         )
         self._choices = self._candidates[0]
+        # the arguments themselves: as they are now, they are saved with `init_params_`
         graph_prior = normalise_graph_prior(graph_prior, data.genes, adata)
         known_targets = normalise_known_targets(known_targets, self.drugs, data.genes)
         if regulators is not None:
             check_regulators(self._choices)
         regulators = normalise_regulators(regulators, data.genes)
-        self.settings_: dict[str, Any] = as_saved(self._choices) | {"mechanism": mechanism}
-        if not weigh_baselines:
-            self.settings_["weigh_baselines"] = False
-        if penetrance:
-            check_penetrance(self._choices)
-            self.settings_["penetrance"] = True
+        self.settings_ = self._named_settings(mechanism, weigh_baselines=weigh_baselines, penetrance=penetrance)
         if effects_by is not None:
             level_names(effects_by, data)
         if adata is not None:
             check_values(self._choices.observation, data)
         self._graph_prior, self._known_targets, self._network = graph_prior, known_targets, network_of(regulators)
         self._module_kwargs = module_kwargs
+        self._begin()
+        self.init_params_ = self._get_init_params(locals())
+
+    def _named_settings(self, mechanism: str, *, weigh_baselines: bool, penetrance: bool) -> dict[str, Any]:
+        """Names of what was chosen, as they are saved; those at their default were not saved before there were others."""
+        named: dict[str, Any] = as_saved(self._choices) | {"mechanism": mechanism}
+        if not weigh_baselines:
+            named["weigh_baselines"] = False
+        if penetrance:
+            check_penetrance(self._choices)
+            named["penetrance"] = True
+        return named
+
+    def _begin(self) -> None:
+        """Everything that training changes, as it is before."""
         self.module = self._new_module()
         self.fit_: Fit | None = None
         self.adjustment_: Adjustment | None = None
         self.observation_: dict[str, Any] = to_state(self._choices.observation)
         self.feature_model_: FeatureModel | AmortisedMaps | None = None
-        self._model_summary_string = (
-            f"GIM with {len(data.genes)} genes, {len(data.table)} contexts of {len(self.drugs)} drugs; "
-            + ", ".join(f"{key}: {value}" for key, value in self.settings_.items())
-        )
-        self.init_params_ = self._get_init_params(locals())
+        sizes = f"{len(self.genes)} genes, {len(self.study.table)} contexts of {len(self.drugs)} drugs"
+        named = ", ".join(f"{key}: {value}" for key, value in self.settings_.items())
+        self._model_summary_string = f"GIM with {sizes}; {named}"
 
     @property
     def study(self) -> Study:
@@ -234,17 +243,16 @@ class GIM(
     def cells(self) -> Cells:
         """The training cells, adjusted for continuous covariates, with their contexts; call the result for a pass over them."""
         if self.adata is None:
-            raise ValueError("adata: the model was loaded without data; use GIM.load(path, adata).")
+            raise ValueError("adata: the model was loaded without data; use GIM.load(dir_path, adata).")
         manager, data = self.adata_manager, self.study
         index = np.asarray(manager.get_from_registry(CONTEXT_KEY)).ravel().astype(np.int64)
         if not data.spec.continuous:
             return Cells(self.adata, data.spec, index)
         values = np.asarray(manager.get_from_registry(CONTINUOUS_KEY), dtype=float)
-        cells, adjustment = Cells(self.adata, data.spec, index, covariates=values), self.adjustment_
-        if adjustment is None:
-            adjustment = fit_adjustment(cells, len(data.table))
-            self.adjustment_ = adjustment
-        return replace(cells, adjustment=adjustment)
+        cells = Cells(self.adata, data.spec, index, covariates=values)
+        if self.adjustment_ is None:
+            self.adjustment_ = fit_adjustment(cells, len(data.table))
+        return replace(cells, adjustment=self.adjustment_)
 
     def _screen(self, cells: Cells) -> Screen:
         knowledge = Knowledge.of(self._graph_prior, self._known_targets, self.drugs, self.genes, self._network)
@@ -327,7 +335,7 @@ class GIM(
             searched = list(found.history)
             self.fit_ = self._refine(screen, found, options, train_rng, progress)
         else:
-            with seeded(train_rng):
+            with seeded_torch(train_rng):
                 module = Published.module(self.study.features, **self._module_settings())
                 self.fit_, self.feature_model_ = fit_published(screen, module, self, options, train_rng)
         trained: Any = self.history_
@@ -358,7 +366,7 @@ class GIM(
             options = replace(options, max_epochs=0)
         is_known = self._network is not None  # of regulators, which no training by minibatches knows
         stands = self._choices.learner.exact or is_known or not self._choices.observation.direct
-        with seeded(rng):
+        with seeded_torch(rng):
             return refine(screen, found, self, options, rng, progress, stands=stands)
 
     def _choose(self, choices: Settings[Any]) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CELL = 0.2  # inches a perturbation
 LARGE = 14.0  # inches from which on these are smaller
 SMALLEST = 0.1  # inches, below which names cannot be read
+LEAST_SIDE = 1.6  # inches, beside which the label of the color bar has room
 BAR = 2.4  # inches of the color bar at the most
 
 
@@ -79,8 +80,9 @@ def drug_similarity(
     order = cluster_order(similarity)
     names = _style.labels(space.obs["perturbation"].astype(str).to_numpy()[kept][order].tolist(), 28)
     cell = float(np.clip(LARGE / max(len(order), 1), SMALLEST, CELL))
-    side, size = max(len(order) * cell, 1.2), min(7.5, 0.75 * 72 * cell)
-    ax, own = _style.axes(ax, (side + 2.6, side + 1.6))
+    side, size = max(len(order) * cell, LEAST_SIDE), min(7.5, 0.75 * 72 * cell)
+    room = max((_style.text_width(name, size) for name in names), default=0.0) / 72  # inches
+    ax, own = _style.axes(ax, (side + room + 1.2, side + room + 0.5))
     image = ax.imshow(similarity[np.ix_(order, order)], cmap=_style.diverging(), vmin=-1, vmax=1)
     ax.grid(visible=False)
     text = [_style.literal(name) for name in names]
@@ -90,7 +92,7 @@ def drug_similarity(
     for spine in ax.spines.values():
         spine.set_visible(False)
     _style.color_bar(
-        ax.figure.colorbar(image, ax=ax, shrink=min(0.6, BAR / side), aspect=14), "cosine of expected effects"
+        ax.figure.colorbar(image, ax=ax, shrink=min(0.6, BAR / side), aspect=14), "cosine of\nexpected effects"
     )
     if title is None and space.n_obs == 1:
         title = "one perturbation, nothing to compare"

@@ -61,7 +61,7 @@ def fingerprints(
     >>> table.shape
     (1, 64)
     """
-    generator = _generator(kind, radius, n_bits, chirality=chirality)
+    generator = _generator(radius, n_bits, chirality=chirality)
     drugs, values = _unpack(smiles)
     rows, bad = [], []
     for drug, text in zip(drugs, values, strict=True):
@@ -95,7 +95,7 @@ def _unpack(smiles: pd.Series | Mapping[str, str]) -> tuple[list[str], list[Any]
     return drugs, series.tolist()
 
 
-def _generator(kind: str, radius: int, n_bits: int, *, chirality: bool) -> Any:
+def _generator(radius: int, n_bits: int, *, chirality: bool) -> Any:
     """RDKit's Morgan generator."""
     try:
         from rdkit.Chem import rdFingerprintGenerator

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from scgim.pp._columns import column, names, perturbations, target
 if TYPE_CHECKING:
     import anndata
 
-Kind = frozenset[tuple[str, float]]  # drugs with their doses; empty: control
+Treatment = frozenset[tuple[str, float]]  # drugs with their doses; empty: control
 
 
 WAYS = ("dose", "drug", "combination", "covariate")
@@ -125,33 +125,28 @@ def split_contexts(
     ... )
     >>> train = adata[adata.obs["split"] == "train"].copy()
     """
-    if isinstance(by, str) and by in ("cell", "random"):
-        raise ValueError(
-            f"by={by!r}: a split of single cells leaks every test context into training; expected one of {list(WAYS)}."
-        )
-    one_of(*WAYS)("by", by)
-    for argument, given, way in (("covariate_key", covariate_key, "covariate"), ("drugs", drugs, "dose")):
-        if given is not None and by != way:
-            raise ValueError(f"{argument}: is not used with by={by!r}; leave it out, or use by={way!r}.")
+    _check_way(by, {"covariate_key": covariate_key, "drugs": drugs})
     if batch_key is not None:
         column(adata, "batch_key", batch_key)
         covariate_key = batch_key if by == "covariate" and covariate_key is None else covariate_key
-    if not 0 < fraction < 1:
-        raise ValueError(f"fraction must lie between 0 and 1, found {fraction}.")
     for needed, argument, key in (("dose", "dose_key", dose_key), ("covariate", "covariate_key", covariate_key)):
         if by == needed and key is None:
-            raise ValueError(f"{argument} must be given to split by {by}, found None.")
-    kinds = perturbations(adata, perturbation_key, str(control), dose_key)
+            raise ValueError(f"{argument} must be given to split by {by}, found None; name the column of adata.obs.")
+    if fraction == 1:
+        raise ValueError(
+            "fraction: expected a number above 0 and below 1, found 1; something has to be left to train on."
+        )
+    treatments = perturbations(adata, perturbation_key, str(control), dose_key)
     generator = np.random.default_rng(rng)
     if by == "dose":
-        test = _by_dose(kinds, hold_out, drugs, fraction, generator)
+        test = _by_dose(treatments, hold_out, drugs, fraction, generator)
     elif by == "covariate":
         values = names(adata, "covariate_key", str(covariate_key))
         chosen = set(_choose(sorted(set(values)), hold_out, "covariate values", fraction, generator))
-        test = np.array([v in chosen and bool(kind) for v, kind in zip(values, kinds, strict=True)])
+        test = np.array([v in chosen and bool(treatment) for v, treatment in zip(values, treatments, strict=True)])
     else:
-        test = _by_drugs(kinds, hold_out, combinations=by == "combination", fraction=fraction, rng=generator)
-    perturbed = np.array([bool(kind) for kind in kinds])
+        test = _by_drugs(treatments, hold_out, combinations=by == "combination", fraction=fraction, rng=generator)
+    perturbed = np.array([bool(treatment) for treatment in treatments])
     if not test.any() or not (perturbed & ~test).any():
         raise ValueError(
             f"hold_out={hold_out!r} leaves {'no perturbed cell to train on' if test.any() else 'nothing to test'}; name other "
@@ -164,11 +159,25 @@ def split_contexts(
     return adata if copy else None
 
 
+def _check_way(by: Any, given: dict[str, Any]) -> None:
+    """Refuse ways to split that there are not, and arguments of another way than `by`."""
+    if isinstance(by, str) and by in ("cell", "random"):
+        raise ValueError(
+            f"by={by!r}: a split of single cells leaks every test context into training; expected one of {list(WAYS)}."
+        )
+    one_of(*WAYS)("by", by)
+    for argument, way in (("covariate_key", "covariate"), ("drugs", "dose")):
+        if given[argument] is not None and by != way:
+            raise ValueError(f"{argument}: is not used with by={by!r}; leave it out, or use by={way!r}.")
+
+
 def _choose(possible: list, hold_out: object, what: str, fraction: float, rng: np.random.Generator) -> list:
     """The entries of `possible` that are asked for, or a random fraction of them."""
     if hold_out is None:
         if len(possible) < 2:
-            raise ValueError(f"by: there must be at least 2 {what} to hold some out, found {len(possible)}.")
+            raise ValueError(
+                f"by: there must be at least 2 {what} to hold some out, found {len(possible)}; split by something else."
+            )
         n = min(max(1, round(fraction * len(possible))), len(possible) - 1)
         return [possible[i] for i in sorted(rng.choice(len(possible), n, replace=False))]
     wanted = [hold_out] if isinstance(hold_out, str | int | float) else list(hold_out)  # type: ignore[call-overload]
@@ -179,7 +188,7 @@ def _choose(possible: list, hold_out: object, what: str, fraction: float, rng: n
 
 
 def _by_dose(
-    kinds: list[Kind],
+    treatments: list[Treatment],
     hold_out: object,
     drugs: Sequence[str] | None,
     fraction: float,
@@ -187,9 +196,9 @@ def _by_dose(
 ) -> np.ndarray:
     """Cells of held-out doses of single drugs."""
     doses: dict[str, list[float]] = {}
-    for kind in set(kinds):
-        if len(kind) == 1:
-            ((drug, dose),) = kind
+    for treatment in set(treatments):
+        if len(treatment) == 1:
+            ((drug, dose),) = treatment
             doses.setdefault(drug, []).append(dose)
     several = sorted(drug for drug, found in doses.items() if len(found) > 1)
     if drugs is not None:
@@ -198,7 +207,7 @@ def _by_dose(
         ]
     elif hold_out is None:
         several = _choose(several, None, "drugs with several doses", fraction, rng)
-    out: set[Kind] = set()
+    out: set[Treatment] = set()
     highest = isinstance(hold_out, str) and hold_out == "highest"
     if hold_out is None or highest:
         for drug in several:
@@ -213,14 +222,14 @@ def _by_dose(
             raise ValueError(
                 f"hold_out={hold_out!r} leaves no dose of {bare[:10]} to train on. Split by 'drug' for that."
             )
-    return np.array([kind in out for kind in kinds])
+    return np.array([treatment in out for treatment in treatments])
 
 
 def _by_drugs(
-    kinds: list[Kind], hold_out: object, *, combinations: bool, fraction: float, rng: np.random.Generator
+    treatments: list[Treatment], hold_out: object, *, combinations: bool, fraction: float, rng: np.random.Generator
 ) -> np.ndarray:
     """Cells of held-out drugs, or of held-out sets of drugs."""
-    sets = [frozenset(drug for drug, _ in kind) for kind in kinds]
+    sets = [frozenset(drug for drug, _ in treatment) for treatment in treatments]
     if not combinations:
         chosen = set(_choose(sorted({d for s in sets for d in s}), hold_out, "drugs", fraction, rng))
         return np.array([bool(s & chosen) for s in sets])
@@ -231,7 +240,7 @@ def _by_drugs(
         )
     if hold_out is not None:
         if isinstance(hold_out, str):
-            raise ValueError(f"hold_out must be a list of combinations, each a list of drugs, found {hold_out!r}.")
+            raise ValueError(f"hold_out: expected a list of combinations, each a list of drugs, found {hold_out!r}.")
         hold_out = [sorted([c] if isinstance(c, str) else c) for c in hold_out]  # type: ignore[attr-defined]
     out = {frozenset(c) for c in _choose(possible, hold_out, "combinations", fraction, rng)}
     return np.array([s in out for s in sets])

@@ -69,6 +69,11 @@ def calibrate(model: GIM, n_drugs: int, *, split_by: str | None, rng: np.random.
         return pd.DataFrame(columns=list(COLUMNS))
     pseudo, how = choose(model, setup, n_drugs, split_by, rng)
     if not pseudo:
+        n_control = int(model.design.n_cells[model.design.control].sum())
+        warn_user(
+            f"pseudo_drugs: expected controls for {n_drugs} of them ({how}), beside as many that stay controls, found {n_control}, too few in a "
+            "batch, so there is no calibration. Ask for fewer, or for none with pseudo_drugs=0."
+        )
         return pd.DataFrame(columns=list(COLUMNS))
     targets = refit(model, setup, build, pseudo, rng)
     table = count(targets, [one.name for one in pseudo], [_keys.beside(key) for key in keys]).assign(split_by=how)

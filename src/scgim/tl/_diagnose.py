@@ -78,7 +78,8 @@ def diagnose(
     Warns
     -----
     UserWarning
-        Where more than a fifth as many targets are called on pseudo-drugs as on drugs, at a probability above 0.9.
+        Where more than a fifth as many targets are called on pseudo-drugs as on drugs, at a probability above 0.9; or where
+        controls are too few to make pseudo-drugs of.
 
     Raises
     ------
@@ -93,7 +94,7 @@ def diagnose(
     >>> tables["similar"].query("not distinct")
     """
     if model.adata is None:
-        raise ValueError("model: it was loaded without its training data; use scgim.model.GIM.load(path, adata).")
+        raise ValueError("model: it was loaded without its training data; use scgim.model.GIM.load(dir_path, adata).")
     generator = np.random.default_rng(rng)
     setup, _ = arguments_of(model)
     findings = find_confounded(model.adata.obs, **setup)

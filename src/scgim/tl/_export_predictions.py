@@ -144,7 +144,9 @@ def _controls(model: GIM, train: ContextCells, test: Test, n_cells: int) -> tupl
     wanted = np.flatnonzero(design.control & np.isin(design.group, test.group))
     chosen = np.concatenate([np.flatnonzero(train.context == k)[:n_cells] for k in wanted] or [np.zeros(0, int)])
     if not len(chosen):
-        raise ValueError("model: the batches of adata_test have no control cells, which the evaluators need.")
+        raise ValueError(
+            "model: the batches of adata_test have no control cells, which evaluators need; fit with those in adata."
+        )
     return train.cells[chosen], design.group[train.context[chosen]]
 
 

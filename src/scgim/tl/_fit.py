@@ -142,7 +142,6 @@ def fit(
     from scgim.model._module.options import refuse_further
     from scgim.model._training.limits import NO_SEED
     from scgim.tl._design import find_confounded, warn_confounded
-    from scgim.tl._fitting.light import light_copy
     from scgim.tl._fitting.progress import display
     from scgim.tl._fitting.results import results_of
     from scgim.tl._fitting.seed import as_seed, seeded
@@ -187,16 +186,7 @@ def fit(
         raise ValueError(NO_SEED)
     seed = as_seed(rng)
     refuse_further(trainer_kwargs, fit)
-    is_mudata = _check_object(adata)
-    if not is_mudata and isinstance(layer, Mapping):
-        raise TypeError(f"layer: expected the name of one layer with an AnnData, found {layer!r}.")
-    light = light_copy(adata, columns | choices)
-    if is_mudata:
-        GIM.setup_mudata(light, **columns, modalities=modalities)
-    elif modalities is not None:
-        raise ValueError("modalities: expected None with an AnnData; it says where the columns of a MuData are.")
-    else:
-        GIM.setup_anndata(light, **columns)
+    light = _registered(adata, columns, choices, modalities)
     warn_confounded(find_confounded(adata.obs, **columns))
     with display(show=progress) as (report, callbacks), seeded(seed):
         model = GIM(light, **choices)
@@ -216,6 +206,26 @@ def fit(
     write(adata, results_of(model, params), key=key_added)
     warn_silent(model.fitted, model.design, network=regulators is not None)
     return model
+
+
+def _registered(
+    adata: Any, columns: dict[str, Any], choices: dict[str, Any], modalities: Mapping[str, Any] | None
+) -> Any:
+    """A copy of what the fit reads, registered: the object stays as it is until there are results."""
+    from scgim.model import GIM
+    from scgim.tl._fitting.light import light_copy
+
+    is_mudata, layer = _check_object(adata), columns["layer"]
+    if not is_mudata and isinstance(layer, Mapping):
+        raise TypeError(f"layer: expected the name of one layer with an AnnData, found {layer!r}.")
+    if not is_mudata and modalities is not None:
+        raise ValueError("modalities: expected None with an AnnData; it says where the columns of a MuData are.")
+    light = light_copy(adata, columns | choices)
+    if is_mudata:
+        GIM.setup_mudata(light, **columns, modalities=modalities)
+    else:
+        GIM.setup_anndata(light, **columns)
+    return light
 
 
 def _check_object(adata: Any) -> bool:

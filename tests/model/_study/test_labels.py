@@ -1,11 +1,13 @@
 """Labels that read the same, nearly the same, or as combinations."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import scgim
 import systems
 from scgim.model import GIM
 
@@ -98,3 +100,24 @@ def test_combinations_need_the_control_label_in_every_column() -> None:
     adata.obs["second"] = "no second"
     with pytest.raises(ValueError, match=r"only in some of them, such as \{'drug': 'DMSO', 'second': 'no second'\}"):
         GIM.setup_anndata(adata, perturbation_key=["drug", "second"], control="DMSO")
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "category"])
+def test_numbers_are_found_by_their_value(dtype: str, tmp_path: Path) -> None:
+    """A batch 1.0 is that of 1, and the other way round; likewise numbers of drugs."""
+    adata = systems.make_screen(batches=("1", "2"))
+    adata.obs["batch"] = adata.obs["batch"].astype("float64" if dtype == "category" else dtype).astype(dtype)
+    adata.obs["drug"] = (adata.obs["drug"].factorize()[0] + 0.5).astype("float32")
+    model = scgim.tl.fit(
+        adata, perturbation_key="drug", dose_key="dose", control=0.5, batch_key="batch", progress=False
+    )
+    asked = [pd.DataFrame({"drug": [1.5], "dose": 1.0, "batch": [one]}) for one in (1, 1.0, np.float32(1))]
+    means = [model.predict_mean(one).to_numpy() for one in asked]
+    np.testing.assert_array_equal(means[0], means[1])
+    np.testing.assert_array_equal(means[0], means[2])
+    with pytest.raises(ValueError, match=r"perturbations: 'batch' is '1.5', which the model has no baseline for"):
+        model.predict_mean(asked[0].assign(batch=1.5))
+    other = adata.copy()
+    other.obs["batch"] = adata.obs["batch"].astype("int64" if dtype != "int64" else "float64")
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(GIM.load(tmp_path / "model", other).cells().index, model.cells().index)

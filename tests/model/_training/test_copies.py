@@ -46,3 +46,11 @@ def test_nothing_is_said_of_covariances_that_do_not_tell(more):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_copies(fit_of(6, {}, 1.0), moments_of(cells, **more))  # type: ignore[arg-type]
+
+
+def test_genes_that_do_not_vary_are_no_copies():
+    cells = np.random.default_rng(0).normal(size=(500, 3))
+    cells = np.column_stack([cells, np.zeros(500)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_copies(fit_of(4, {}, 1.0), moments_of(cells))  # type: ignore[arg-type]

@@ -80,16 +80,25 @@ def test_the_warning_advises_what_was_not_given(groups, network):
     assert ("batch_key" in text, "regulators=" in text) == (groups == 1, not network)
 
 
-@pytest.mark.parametrize("last", [lambda x: 3 * x[:, 0] + 2, lambda x: x[:, 0] + x[:, 1], lambda x: -x.sum(axis=1)])
-def test_a_gene_that_others_make_up_is_named(last):
+@pytest.mark.parametrize(
+    ("last", "mechanism"),
+    [
+        (lambda x: 3 * x[:, 0] + 2, "auto"),
+        (lambda x: x[:, 0] + x[:, 1], "linear"),
+        (lambda x: -x.sum(axis=1), "linear"),
+    ],
+)
+def test_a_gene_that_others_make_up_is_named(last, mechanism):
     """The same twice, a sum, and values that add up to nothing: the covariance is singular, and the fit ends in a warning."""
     adata = scgim.datasets.simulate(6, n_drugs=6, n_control=200, new_doses=(), n_new_drugs=0, rng=0)
     x = np.asarray(adata.X, dtype=float)
     more = anndata.AnnData(np.column_stack([x, last(x)]).astype(np.float32), obs=adata.obs)
     more.var_names = [f"g{i}" for i in range(7)]
+    keys = {"perturbation_key": "drug", "dose_key": "dose", "control": "control", "mechanism": mechanism}
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
-        with pytest.warns(UserWarning, match="nearly without noise"):
-            scgim.tl.fit(more, perturbation_key="drug", dose_key="dose", control="control", progress=False)
+        with pytest.warns(UserWarning, match="nearly without noise") as said:
+            scgim.tl.fit(more, **keys, progress=False)
+    assert sum("nearly without noise" in str(one.message) for one in said) == 1  # "auto" fits twice
     called = scgim.get.targets(more, level="drug", min_probability=0.9)
     assert len(called) and set(called["gene"]) <= set(more.var_names)

@@ -161,7 +161,7 @@ class HardScore(ShiftScore):
         scores = np.empty(len(sets))
         coefs = np.empty((len(sets), sets.shape[1] * self.n_functions + self.groups.shape[1]))
         data, sizes = self._of_sets()
-        prior, prices = self._numbers()[j, :7].copy(), self._prices()
+        prior, prices = self._numbers()[j].copy(), self._prices()
         prior[4:] = self.dof, self.ridge * self.dof, PSEUDO_CELLS
         steps = self.n_steps if n_steps is None else n_steps
         hard_scores(j, sets, self.n_functions, data, sizes, prior, prices, steps, scores, coefs)

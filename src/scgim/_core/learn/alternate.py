@@ -67,10 +67,12 @@ def fit_active(task: Task, rng: np.random.Generator) -> Fit:
 
     Where shifts are weighed too they come first; where they leave no change of activity that is probable, they stand. Graph and
     interventions are found in turn, and where that ends depends on where it begins: small systems begin anew and again from what
-    the search for shifts has found, but for the last round, whose kicks take most of the time: the better end alone has that. From
-    where this ends interventions are found anew. The end that is worth most is kept, which may be that of the shifts. From more than `FEW_GENES` genes on, the order and the interventions that were
-    found are gone on from as soon as a change of activity is probable, with the trust in covariances within contexts that was
-    learned beside them (`scgim._core.structure.misfit`).
+    the search for shifts has found. The last round, whose kicks take most of the time, has the better end alone; from where it
+    ends interventions are found anew. The end that is worth most is kept, which may be that of the shifts.
+
+    From more than `FEW_GENES` genes on, the order and the interventions that were found are gone on from as soon as a change of
+    activity is probable, with the trust in covariances within contexts that was learned beside them
+    (`scgim._core.structure.misfit`).
     """
     run = new_run(task)
     if not run.shifts:
@@ -337,7 +339,7 @@ def activity_settings(run: ActiveFit) -> dict[str, float]:
     }
 
 
-class Combined(NamedTuple):
+class Alternated(NamedTuple):
     """What the alternation found, in standard deviations of the genes."""
 
     kinds: tuple[KindFit, ...]
@@ -367,7 +369,7 @@ def left_over(run: ActiveFit, children: list[Children]) -> Drift:
     return replace(fit_drift(residual - shift, error, design, fraction, nobody), background_sd=run.prior.background_sd)
 
 
-def combine(run: ActiveFit, children: list[Children]) -> Combined:
+def combine(run: ActiveFit, children: list[Children]) -> Alternated:
     """Both kinds; the dose curve of a drug is that of the kind by which it has more targets."""
     activity, shift = run.activity.found, run.shift.found
     if activity is None or shift is None:
@@ -383,4 +385,4 @@ def combine(run: ActiveFit, children: list[Children]) -> Combined:
     probability = strongest([kind.of_context for kind in kinds])[0].probability  # (K, G)
     support = Support.not_compared(as_log_odds(probability), run.design.identified)
     known = DoseCurves.known(ec50, slope, len(children))
-    return Combined(tuple(kinds), known, left_over(run, children), support, activity_settings(run) | of_prior)
+    return Alternated(tuple(kinds), known, left_over(run, children), support, activity_settings(run) | of_prior)

@@ -131,8 +131,8 @@ def shift_scores(  # type: ignore[no-untyped-def]
     centred, sizes
         Means against the baselines of controls, by function ``(F, K)``; contexts of each unit, after the controls.
     prior
-        ``(8,)``; background variance, variance of effects, log prior probability of no target and of a target, degrees
-        of freedom, ridge, cells in all, which is zero without cycles, and degrees of freedom if mechanisms are right.
+        ``(7,)``; background variance, variance of effects, log prior probability of no target and of a target, degrees
+        of freedom, ridge, and cells in all, which is zero without cycles.
     prices
         Of each edge, ``(G, G)``.
     inverse
@@ -217,7 +217,7 @@ def shift_scores(  # type: ignore[no-untyped-def]
                     break
                 if step == 0 and start == 0 and n_total == 0:
                     given = cols, residual, error, prior, sizes, n_control, off, on, moved, odds
-                    turns = doubted(lhs, v / prior[7], centred, *given)
+                    turns = doubted(lhs, v / prior[4], centred, *given)
                 elif step == 0 and start == 1:
                     for u in range(len(sizes)):
                         on[u] = off[u] + odds[u]

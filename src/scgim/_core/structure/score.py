@@ -79,7 +79,7 @@ class ShiftScore:
         self.self_mean = self.flat[:, :: self.n_functions]  # (K, G) the genes as children
         self.within = moments.within
         self.cross = moments.within[:, :: self.n_functions]  # (G*B, G) parents with children
-        self.self_variance = np.diag(moments.within)[:: self.n_functions]  # (G,)
+        self.self_variance = np.diag(moments.within)[:: self.n_functions].copy()  # (G,); views are read-only
         self.dof = max(moments.n.sum() - len(moments.n), 1.0)
         self.spread = None if moments.spread is None else moments.spread[self.sorted]  # (K, G)
         self.slope_sd = prior.slope_sd if self.n_functions == 1 else 0.0
@@ -184,12 +184,12 @@ class ShiftScore:
     def _doubted(self, j: int | np.ndarray, sets: np.ndarray, first: Solved) -> np.ndarray:
         """Log odds ``(M, U)`` at the start, for targets those with the uncertainty of coefficients within contexts.
 
-        With changes d of the functions of the parents and their covariance S, variances gain ``v d' S^-1 d / dof``.
+        With changes d of the functions of the parents and their covariance S, variances gain ``v d' S^-1 d / within_dof``.
         """
         cols, perturbed = self.columns(sets), slice(self.n_control, None)
         gram = self.within[cols[:, :, None], cols[:, None, :]] + self.ridge * np.eye(cols.shape[1])
         change = np.moveaxis(self._centred()[0][perturbed, cols], 0, 2)  # (M, F, K')
-        doubt = np.einsum("mfk,mfk->mk", change, np.linalg.solve(gram, change)) * first.noise[:, None] / self.known_dof
+        doubt = np.einsum("mfk,mfk->mk", change, np.linalg.solve(gram, change)) * first.noise[:, None] / self.within_dof
         off, on = self.branches(first.residual[:, perturbed] ** 2, first.error[:, perturbed] + doubt, j)
         return np.where(first.odds > 0, on - off, first.odds)
 
@@ -281,13 +281,13 @@ class ShiftScore:
         return self._price[1]
 
     def _numbers(self) -> np.ndarray:
-        """Numbers that the compiled scores read for each gene, ``(G, 8)``: see `kernels.shift_scores`."""
+        """Numbers that the compiled scores read for each gene, ``(G, 7)``: see `kernels.shift_scores`."""
         prior = self.prior
         now = prior.background_sd, prior.effect_sd, prior.p_target
         if self._prior_numbers is None or any(a is not b for a, b in zip(now, self._prior_numbers[0], strict=True)):
             columns = (now[0] ** 2, now[1] ** 2, np.log1p(-now[2]), np.log(now[2]))
             same = np.ones(self.n_genes)
-            fixed = (value * same for value in (self.within_dof, self.ridge, self.n_volume, self.known_dof))
+            fixed = (value * same for value in (self.within_dof, self.ridge, self.n_volume))
             self._prior_numbers = now, np.column_stack([*columns, *fixed])
         return self._prior_numbers[1]
 

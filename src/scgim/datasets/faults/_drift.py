@@ -15,15 +15,20 @@ from scgim.datasets._simulator.fault import Fault, World, require
 class Drift(Fault):
     """Small shifts of every gene in perturbed contexts (not from the paper).
 
+    Parameters
+    ----------
+    context_sd
+        Standard deviation of shifts that are new in every context (as `background_sd` of
+        :func:`scgim.datasets.simulate`), in units of the gene's own among controls.
+    drug_sd
+        That of shifts that belong to a drug and return at its doses with its dose response, in the same units.
+
     Examples
     --------
     >>> adata = scgim.datasets.simulate(8, faults=[scgim.datasets.faults.Drift(context_sd=0.3, drug_sd=0.2)])
     """
 
-    # standard deviation of shifts that are new in every context (as `background_sd` of `scgim.datasets.simulate`), in
-    # units of the gene's own among controls
     context_sd: float = 0.3
-    # of shifts that belong to a drug and return at its doses with its dose response, in the same units
     drug_sd: float = 0.0
 
     def check(self, settings: dict[str, Any]) -> None:

@@ -15,6 +15,19 @@ from scgim.datasets._simulator.fault import Fault, World, require
 class LatentFactors(Fault):
     """Hidden common causes of genes, which drugs may move (not from the paper).
 
+    Parameters
+    ----------
+    n
+        Number of factors.
+    n_genes
+        Genes that each acts on, chosen at random.
+    sd
+        Typical standard deviation that a factor adds to a gene, in units of the gene's own among controls without
+        factors.
+    drug_sd
+        Standard deviation over drugs of how far one moves a factor at saturating dose, in standard deviations of the
+        factor between cells. 0: no drug does.
+
     Examples
     --------
     >>> adata = scgim.datasets.simulate(8, faults=[scgim.datasets.faults.LatentFactors(n=1, n_genes=4)])
@@ -22,12 +35,9 @@ class LatentFactors(Fault):
     (8, 1)
     """
 
-    n: int = 2  # number of factors
-    n_genes: int = 8  # genes that each acts on, chosen at random
-    # typical standard deviation that a factor adds to a gene, in units of the gene's own among controls without factors
+    n: int = 2
+    n_genes: int = 8
     sd: float = 1.0
-    # standard deviation over drugs of how far one moves a factor at saturating dose, in standard deviations of the
-    # factor between cells. 0: no drug does
     drug_sd: float = 0.0
 
     def check(self, settings: dict[str, Any]) -> None:

@@ -15,13 +15,20 @@ from scgim.datasets._simulator.fault import Fault, World, require
 class Measurement(Fault):
     """Noise that measurement adds to every gene of every cell, which no other gene follows (not from the paper).
 
+    Parameters
+    ----------
+    sd
+        Standard deviation of the noise, in units of the gene's own among controls.
+    spread
+        Standard deviation of the logarithm of `sd` between genes.
+
     Examples
     --------
     >>> adata = scgim.datasets.simulate(8, faults=[scgim.datasets.faults.Measurement(sd=0.5)])
     """
 
-    sd: float = 0.7  # its standard deviation, in units of the gene's own among controls
-    spread: float = 0.0  # standard deviation of its logarithm between genes
+    sd: float = 0.7
+    spread: float = 0.0
 
     def check(self, settings: dict[str, Any]) -> None:
         """Standard deviations."""

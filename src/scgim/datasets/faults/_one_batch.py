@@ -17,12 +17,16 @@ class OneBatch(Fault):
 
     Not from the paper. Controls are in all batches, as always.
 
+    Parameters
+    ----------
+    n_drugs
+        Number of such drugs, the first ones; each is in a batch of its own choice. None: all drugs.
+
     Examples
     --------
     >>> adata = scgim.datasets.simulate(8, n_batches=2, faults=[scgim.datasets.faults.OneBatch(n_drugs=3)])
     """
 
-    # number of such drugs, the first ones; each is in a batch of its own choice. None: all drugs
     n_drugs: int | None = 1
 
     def check(self, settings: dict[str, Any]) -> None:

@@ -16,13 +16,18 @@ class OnlyTogether(Fault):
     Not from the paper. Drugs 1 and 2 are the first pair, 3 and 4 the second, and so on; doses are equal. The columns are
     those of pairs, ``drug_1``, ``drug_2``, ``dose_1`` and ``dose_2``.
 
+    Parameters
+    ----------
+    n_pairs
+        Number of such pairs.
+
     Examples
     --------
     >>> adata = scgim.datasets.simulate(8, faults=[scgim.datasets.faults.OnlyTogether(n_pairs=2)])
     >>> pairs = adata.obs[["drug_1", "dose_1", "drug_2", "dose_2"]]
     """
 
-    n_pairs: int = 1  # number of such pairs
+    n_pairs: int = 1
 
     def check(self, settings: dict[str, Any]) -> None:
         """The drugs are there, and no other pair separates them."""

@@ -17,14 +17,18 @@ class Penetrance(Fault):
 
     ``.obs["true_responder"]`` says which cells respond; controls do not.
 
+    Parameters
+    ----------
+    share
+        Probability that a cell responds: one for all drugs, or the lowest and the highest of a uniform distribution
+        over drugs. Cells under several drugs respond to all or to none, with the smallest of their probabilities.
+
     Examples
     --------
     >>> adata = scgim.datasets.simulate(8, faults=[scgim.datasets.faults.Penetrance((0.3, 0.9))])
     >>> share = adata.obs.groupby("drug", observed=True)["true_responder"].mean()
     """
 
-    # probability that a cell responds: one for all drugs, or the lowest and the highest of a uniform distribution over
-    # drugs. Cells under several drugs respond to all or to none, with the smallest of their probabilities
     share: float | tuple[float, float] = 0.4
 
     def check(self, settings: dict[str, Any]) -> None:

@@ -18,6 +18,16 @@ class Plates(Fault):
 
     All doses of a drug are on one plate, so that they share its shift.
 
+    Parameters
+    ----------
+    n
+        Number of plates; None is a plate for each drug.
+    sd
+        Standard deviation of the shift of each gene on each plate, in units of the gene's own among controls.
+    key
+        Whether ``.obs["plate"]`` says which plate a cell is from. Otherwise only ``.obs["true_plate"]`` does, which a
+        method is not to see.
+
     Examples
     --------
     >>> adata = scgim.datasets.simulate(8, faults=[scgim.datasets.faults.Plates(n=4, key=False)])
@@ -25,11 +35,8 @@ class Plates(Fault):
     4
     """
 
-    n: int | None = None  # number of plates; None is a plate for each drug
-    # standard deviation of the shift of each gene on each plate, in units of the gene's own among controls
+    n: int | None = None
     sd: float = 0.2
-    # whether `.obs["plate"]` says which plate a cell is from. Otherwise only `.obs["true_plate"]` does, which a method
-    # is not to see
     key: bool = True
 
     def check(self, settings: dict[str, Any]) -> None:

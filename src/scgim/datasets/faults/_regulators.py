@@ -19,6 +19,24 @@ class Regulators(Fault):
     The network of regulators, right or with wrong edges, is handed out in ``.uns["network"]``: a table with the columns
     source, target and weight (+1 activates, -1 represses), as decoupler has it.
 
+    Parameters
+    ----------
+    n
+        Number of regulators, ``regulator_1``, ...
+    n_genes
+        Genes that each acts on.
+    weight
+        Smallest and largest size of what a unit of activity adds to a gene, in units of the gene's standard deviation
+        among controls without regulators.
+    sd
+        Standard deviation of the activity between the cells of a context.
+    effect
+        Smallest and largest size of the change of activity at saturating dose.
+    drugs
+        Share of the drugs (the first ones) that change the activity of one regulator, up or down, and of no gene.
+    wrong
+        Share of the edges in the network handed out that name another gene, with a random sign.
+
     Examples
     --------
     >>> adata = scgim.datasets.simulate(8, faults=[scgim.datasets.faults.Regulators(n=5, n_genes=4)])
@@ -26,16 +44,13 @@ class Regulators(Fault):
     ['source', 'target', 'weight']
     """
 
-    n: int = 20  # number of regulators, `regulator_1`, ...
-    n_genes: int = 15  # genes that each acts on
-    # smallest and largest size of what a unit of activity adds to a gene, in units of the gene's standard deviation
-    # among controls without regulators
+    n: int = 20
+    n_genes: int = 15
     weight: tuple[float, float] = (0.3, 1.0)
-    sd: float = 0.3  # standard deviation of the activity between the cells of a context
-    effect: tuple[float, float] = (1.0, 3.0)  # smallest and largest size of the change of activity at saturating dose
-    # share of the drugs (the first ones) that change the activity of one regulator, up or down, and of no gene
+    sd: float = 0.3
+    effect: tuple[float, float] = (1.0, 3.0)
     drugs: float = 1.0
-    wrong: float = 0.0  # share of the edges in the network handed out that name another gene, with a random sign
+    wrong: float = 0.0
 
     def check(self, settings: dict[str, Any]) -> None:
         """Ranges in order, shares, and genes that are there."""

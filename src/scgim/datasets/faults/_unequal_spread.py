@@ -15,13 +15,20 @@ from scgim.datasets._simulator.fault import Fault, World, require
 class UnequalSpread(Fault):
     """More noise in some pairs of a perturbed context and a gene; means are as they were (not from the paper).
 
+    Parameters
+    ----------
+    share
+        Share of the pairs.
+    factor
+        What multiplies the standard deviation of the noise there.
+
     Examples
     --------
     >>> adata = scgim.datasets.simulate(8, faults=[scgim.datasets.faults.UnequalSpread(share=0.1)])
     """
 
-    share: float = 0.15  # share of the pairs
-    factor: float = 4.0  # factor of the standard deviation of the noise there
+    share: float = 0.15
+    factor: float = 4.0
 
     def check(self, settings: dict[str, Any]) -> None:
         """A share and a positive factor."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,9 @@ from scgim.model._reading.spec import Spec
 if TYPE_CHECKING:
     from scgim.model._prediction.predictor import Predictor
     from scgim.model._reading.cells import Adjustment
+
+BY_GENE = ("start", "goal")
+"""Arguments that take means by gene, too."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ def ask_for(
     known = [*spec.columns, *spec.continuous, *([spec.size_factor] if spec.size_factor else [])]
     for column, value in row.items():
         if column not in known:
-            raise KeyError(f"{argument}: column {column!r} is not registered; expected some of {known}.")
+            gene = _gene_as_column(argument, column, value, predictor.data.genes)
+            raise KeyError(f"{argument}: column {column!r} is not registered; expected some of {known}{gene}.")
         if not np.isscalar(value):
             raise TypeError(f"{argument}: expected one value of {column!r}, found {type(value).__name__}.")
     for column, drug in zip(spec.dose, spec.perturbation, strict=False):
@@ -65,6 +69,15 @@ def ask_for(
             "or pass cells as adata."
         )
     return request
+
+
+def _gene_as_column(argument: str, column: Any, value: Any, genes: Container[Any]) -> str:
+    """How genes are named, where one stands for a column."""
+    if column not in genes:
+        return ""
+    if argument in BY_GENE:
+        return f". {column!r} is a gene: give means that genes should have as a Series, {argument}=pandas.Series({ {column: value} })"
+    return f". {column!r} is a gene: act on it with set=, shift=, scale= or knockout="
 
 
 def choose_cells(adata: Any, who: Any, spec: Spec, argument: str = "population") -> np.ndarray:
@@ -84,7 +97,8 @@ def choose_cells(adata: Any, who: Any, spec: Spec, argument: str = "population")
         chosen = np.ones(adata.n_obs, dtype=bool)
         for column, value in who.items():
             if column not in table:
-                raise KeyError(f"{argument}: column {column!r} is not in adata.obs; found {list(table.columns)}.")
+                gene = _gene_as_column(argument, column, value, adata.var_names)
+                raise KeyError(f"{argument}: column {column!r} is not in adata.obs; found {list(table.columns)}{gene}.")
             chosen &= (table[column] == value).to_numpy(dtype=bool) | (
                 table[column].astype(str) == str(value)
             ).to_numpy()

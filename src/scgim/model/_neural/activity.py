@@ -177,7 +177,7 @@ def _told(
         np.asarray(parents, dtype=int),
         scatter[:, :-1, -1] / noise,
         scatter[:, :-1, :-1] / noise,
-        mean[:, :-1],
+        mean[:, :-1].copy(),  # the kernel of joint forms would be compiled again for a view
         mean[:, -1] - baseline,
         error,
         noise / cells,

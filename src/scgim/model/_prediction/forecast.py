@@ -163,8 +163,10 @@ class ForecastMixin:
 
         Parameters
         ----------
-        perturbations, features
+        perturbations
             See :meth:`predict`. Left-out covariates are averaged over, in the proportions of the training cells.
+        features
+            See :meth:`predict`.
 
         Returns
         -------
@@ -199,7 +201,7 @@ class ForecastMixin:
         Parameters
         ----------
         perturbations, features, n_cells, rng
-            See :meth:`predict`; the same seed gives the same cells.
+            See :meth:`predict`, whose cells are the same for the same seed.
         path
             New store; its ending chooses the format.
 

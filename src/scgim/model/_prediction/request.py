@@ -14,7 +14,7 @@ from scgim._keys import RESULTS
 from scgim._warnings import warn_user
 from scgim.model._reading.cells import Adjustment
 from scgim.model._reading.columns import Source, read_numbers, table_of
-from scgim.model._study.contexts import as_labels, encode_rows
+from scgim.model._study.contexts import as_labels, as_registered, encode_rows
 from scgim.model._study.features import Features, drug_table, numeric_table
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def make_request(perturbations: Any, data: Study, adjustment: Adjustment | None,
                 f"and found {list(perturbations.columns)}. Put {spec.control!r} where there is no drug."
             )
     _warn_of_ignored(perturbations, spec, source)
-    frame = perturbations.reset_index(drop=True)
+    frame = as_registered(perturbations.reset_index(drop=True), data.types)
     rows = encode_rows(frame, spec, data.design.drugs, source=source)
     group = _group_weights(frame, data, source)
     given = [c for c in spec.continuous if c in frame]
@@ -128,7 +128,9 @@ def make_request(perturbations: Any, data: Study, adjustment: Adjustment | None,
         for column in given:
             values[:, spec.continuous.index(column)] = read_numbers(frame[column], spec.arguments[column], source)
         if not np.isfinite(values).all():
-            raise ValueError(f"{source.argument}: columns {given} hold missing or infinite values.")
+            raise ValueError(
+                f"{source.argument}: columns {given} hold missing or infinite values; give finite ones, or leave the columns out."
+            )
         offset = adjustment.effect(values)
     table, sizes = _asked(frame, data, source), _sizes(frame, data, source)
     return Request(table, rows.drugs, rows.matrix(), group, offset, sizes, source)
@@ -216,7 +218,9 @@ def _aligned(features: Any, registered: Features, n_rows: int) -> np.ndarray:
             f"shape {(n_rows, len(registered.names))}, found {values.shape}."
         )
     if not np.isfinite(values).all():
-        raise ValueError("features: found NaN or infinite values.")
+        raise ValueError(
+            "features: expected finite numbers, found NaN or infinite ones; fill them, or drop their rows."
+        )
     return values
 
 

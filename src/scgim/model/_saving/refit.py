@@ -86,7 +86,7 @@ class RefitMixin(BaseModelClass):
         fitted: Any = self
         _ = fitted.fitted
         if self.adata is None:
-            raise ValueError("adata: the model was loaded without data; use GIM.load(path, adata).")
+            raise ValueError("adata: the model was loaded without data; use GIM.load(dir_path, adata).")
         kept = getattr(self, "train_params_", None)
         if not isinstance(kept, dict):
             raise ValueError(

@@ -236,7 +236,7 @@ class SaveMixin(BaseModelClass):
 def write_model(model: Any, folder: Path, prefix: str = "", *, save_anndata: bool, **anndata_write_kwargs: Any) -> None:
     """Write the file of a model, and its data if asked for, into a folder that is there."""
     if save_anndata and model.adata is None:
-        raise ValueError("save_anndata: the model was loaded without data; use GIM.load(path, adata) first.")
+        raise ValueError("save_anndata: the model was loaded without data; use GIM.load(dir_path, adata) first.")
     tree, arrays = pack(model._saved_state())
     if save_anndata:
         name = DATA_FILE["setup_mudata" if hasattr(model.adata, "mod") else "setup_anndata"]

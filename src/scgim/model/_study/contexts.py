@@ -5,6 +5,7 @@ The order of drugs in a row does not matter: "A" at 1 with "B" at 10 is the cont
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +77,29 @@ def number_type(column: pd.Series) -> tuple[str, bool] | None:
     dtype: Any = column.cat.categories.dtype if is_categorical else column.dtype
     dtype = getattr(dtype, "numpy_dtype", dtype)  # of extension types, which may hold missing values
     return (str(dtype), is_categorical) if isinstance(dtype, np.dtype) and dtype.kind in "biuf" else None
+
+
+def as_registered(frame: pd.DataFrame, types: Mapping[str, tuple[str, bool]]) -> pd.DataFrame:
+    """Numbers of the columns that were registered as numbers in the type of then, so that 1 is found where 1.0 was registered."""
+    out = frame.copy(deep=False)
+    for column, (name, _) in types.items():
+        if column in frame and number_type(frame[column]) != types[column]:
+            values = [_of_kind(value, np.dtype(name)) for value in frame[column]]
+            out[column] = pd.Series(values, frame.index, dtype=object)
+    return out
+
+
+def _of_kind(value: Any, dtype: np.dtype) -> Any:
+    """A number as one of this type, where it keeps its value; anything else as it is."""
+    if (
+        not isinstance(value, int | float | np.integer | np.floating)
+        or isinstance(value, bool)
+        or dtype.kind not in "iuf"
+    ):
+        return value
+    if dtype.kind == "f":
+        return dtype.type(value).item()
+    return int(value) if float(value).is_integer() else value
 
 
 def encode_rows(
@@ -229,7 +253,7 @@ def match_contexts(frame: pd.DataFrame, spec: Spec, source: Contexts) -> np.ndar
     ValueError
         A context of the cells is not among those of `source`.
     """
-    new = derive_contexts(frame, spec, CELLS)
+    new = derive_contexts(as_registered(frame, source.types), spec, CELLS)
     position = {key: k for k, key in enumerate(source.keys())}
     unknown = [key for key in new.keys() if key not in position]
     if unknown:

@@ -94,7 +94,7 @@ class ExpressionField(_Field):
             what = f"lacks {absent[:5]}" if absent else "has them in another order or has more"
             raise ValueError(
                 f"adata: expected the {len(expected)} genes of the model in their order; the object {what}. "
-                "Use adata = adata[:, genes].copy() with genes = model.genes; of a model on disk, GIM.load(path, adata=False).genes."
+                "Use adata = adata[:, genes].copy() with genes = model.genes; of a model on disk, GIM.load(dir_path, adata=False).genes."
             )
         return state | {key: state_registry.get(key) for key in ("counts", "smallest", "largest")}
 

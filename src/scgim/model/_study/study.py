@@ -93,7 +93,9 @@ def mudata_spec(arguments: Mapping[str, Any], names: tuple[str, ...]) -> Spec:
     if isinstance(layer, dict):
         strange = sorted(set(layer) - set(chosen))
         if strange:
-            raise KeyError(f"layer: {strange} are not among the modelled modalities {chosen}.")
+            raise KeyError(
+                f"layer: {strange} are not modelled, expected some of {chosen}; add them to modalities['layer']."
+            )
         layers = {name: layer.get(name) for name in chosen}
     else:
         layers = dict.fromkeys(chosen, layer)

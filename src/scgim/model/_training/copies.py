@@ -48,5 +48,6 @@ def _left_by_all(moments: Moments) -> np.ndarray:
         return np.ones(n_genes)
     within = moments.within[:: moments.n_functions, :: moments.n_functions]  # (G, G)
     sd = np.sqrt(np.maximum(np.diag(within), np.finfo(float).tiny))
-    correlation = within / np.outer(sd, sd) + RIDGE * np.eye(n_genes)
+    correlation = within / np.outer(sd, sd)
+    np.fill_diagonal(correlation, 1 + RIDGE)  # genes that do not vary are no copies
     return 1 / np.sqrt(np.maximum(np.diag(np.linalg.inv(correlation)), 1.0))

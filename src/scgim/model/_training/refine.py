@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def seeded(rng: np.random.Generator) -> Iterator[None]:
+def seeded_torch(rng: np.random.Generator) -> Iterator[None]:
     """Torch's global state, which decides weights and minibatches, from a generator; afterwards it is as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))

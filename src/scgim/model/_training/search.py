@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from scgim._core.fit import Fit
 from scgim._core.learn.base import Learner, Task
+from scgim._core.moments.moments import Moments
 from scgim._core.observation import Observation
 from scgim._core.posterior.responders.penetrance import learn_penetrance
 from scgim._core.settings import Settings
@@ -41,8 +42,10 @@ class Search:
     progress: Progress | None
     timeout: float | None
 
-    def run(self, choices: Settings[Any], learner: Learner, rng: np.random.Generator) -> tuple[Fit, Observation]:
-        """Moments of the causal layer, and what the learner makes of them and of bootstrap samples of them; and how cells are observed."""
+    def run(
+        self, choices: Settings[Any], learner: Learner, rng: np.random.Generator
+    ) -> tuple[Fit, Observation, Moments]:
+        """What the learner makes of moments of the causal layer and of bootstrap samples of them; how cells are observed; the moments."""
         screen, design, basis = self.screen, self.screen.design, choices.mechanism.basis
         pool = pools_of(choices.intervention, design)
         check_memory(choices.intervention, pool, len(design.dose), len(screen.genes) * basis.n_functions)
@@ -64,24 +67,26 @@ class Search:
             if self.penetrance:
                 fit = replace(fit, penetrance=learn_penetrance(moments, design, fit.of_context, fit.graph.weights))
         warn_stopped(watch.stopped, self.timeout)
-        warn_copies(fit, moments)
-        return fit, observation
+        return fit, observation, moments
 
     def best(
         self, candidates: Sequence[Settings[Any]], rng: np.random.Generator
     ) -> tuple[Settings[Any], Fit, Observation]:
         """The choices with most evidence, and what they find, as if these had been made at once; later ones have to gain `WORTH`."""
         if len(candidates) == 1:
-            return (candidates[0], *self.run(candidates[0], candidates[0].learner, rng))
+            fit, observation, moments = self.run(candidates[0], candidates[0].learner, rng)
+            warn_copies(fit, moments)
+            return candidates[0], fit, observation
         found, start = [], time.monotonic()
         for choices in candidates:
             left = None if self.timeout is None else max(self.timeout - (time.monotonic() - start), LEAST_TIME)
             found.append((choices, *replace(self, timeout=left).run(choices, choices.learner, copy.deepcopy(rng))))
             if "stopped" in found[-1][1].settings:
                 break
-        evidence = [float(fit.settings["log_evidence"]) - WORTH * (n > 0) for n, (_, fit, _) in enumerate(found)]
-        choices, fit, observation = found[int(np.argmax(evidence))]
-        each = {f"log_evidence_{c.mechanism.name}": float(f.settings["log_evidence"]) for c, f, _ in found}
+        evidence = [float(fit.settings["log_evidence"]) - WORTH * (n > 0) for n, (_, fit, *_) in enumerate(found)]
+        choices, fit, observation, moments = found[int(np.argmax(evidence))]
+        each = {f"log_evidence_{c.mechanism.name}": float(f.settings["log_evidence"]) for c, f, *_ in found}
         told = ", ".join(f"{value:.0f} under {name.rpartition('_')[2]}" for name, value in each.items())
         logger.info("mechanism: %s; log evidence is %s mechanisms", choices.mechanism.name, told)
+        warn_copies(fit, moments)  # once, of what is kept
         return choices, replace(fit, settings=fit.settings | each), observation

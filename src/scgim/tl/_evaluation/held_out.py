@@ -12,7 +12,7 @@ from scgim._warnings import warn_user
 from scgim.model._reading.cells import Cells, Transform
 from scgim.model._reading.columns import CELLS, read_columns
 from scgim.model._reading.expression import gene_names
-from scgim.model._study.contexts import derive_contexts, encode_rows
+from scgim.model._study.contexts import as_registered, derive_contexts, encode_rows
 from scgim.tl._evaluation.moments import ContextCells, collect
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def read_test(
         raise ValueError(
             "adata_test: expected the genes of the training data in their order; use adata_test[:, model.genes]."
         )
-    contexts = derive_contexts(frame, spec, HELD_OUT)
+    contexts = derive_contexts(as_registered(frame, study.types), spec, HELD_OUT)
     adjustment = model.adjustment_
     values = None if adjustment is None else frame[list(spec.continuous)].to_numpy(float)
     held = Cells(data, spec, contexts.index, adjustment, values, transform)
@@ -101,7 +101,9 @@ def read_test(
     names = contexts.groups.astype(str).to_numpy()[contexts.design.group[perturbed]]
     absent = sorted({str(tuple(row)) for row in names if tuple(row) not in known})
     if absent:
-        raise ValueError(f"adata_test: batch or covariates {absent[:5]} were not in the training data.")
+        raise ValueError(
+            f"adata_test: batch or covariates {absent[:5]} were not in the training data; leave their cells out."
+        )
     rows = encode_rows(table, spec, study.design.drugs, source=HELD_OUT)
     first = np.unique(contexts.index, return_index=True)[1][perturbed]
     group = np.array([known[tuple(row)] for row in names])

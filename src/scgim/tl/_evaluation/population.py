@@ -48,7 +48,7 @@ def move_controls(
     if model.adata is None:
         raise ValueError(
             "population: 'control' moves control cells of the training data, and the model was loaded without them; use "
-            "scgim.model.GIM.load(path, adata)."
+            "scgim.model.GIM.load(dir_path, adata)."
         )
     design, trained = model.design, model.cells()
     context, adjustment, covariates = trained.index, trained.adjustment, trained.covariates

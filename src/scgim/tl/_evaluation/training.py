@@ -21,7 +21,7 @@ def read_training(
     if model.adata is None:
         raise ValueError(
             "model: it was loaded without its training data, from which baselines and changes are computed; use "
-            "scgim.model.GIM.load(path, adata), or baselines=() and metrics=('mean_distance',)."
+            "scgim.model.GIM.load(dir_path, adata), or baselines=() and metrics=('mean_distance',)."
         )
     return collect(model.cells().on_scale(transform), len(model.contexts), n_cells=max(n_cells, 500), rng=rng)
 

@@ -40,7 +40,7 @@ def make_transform(transform: "str | Transform | None", model: "GIM") -> Transfo
     if model.adata is None:
         raise ValueError(
             f"transform: {LOG_NORMALIZE!r} scales to the median total of the training cells, and the model was loaded "
-            "without them; use scgim.model.GIM.load(path, adata), or pass a function."
+            "without them; use scgim.model.GIM.load(dir_path, adata), or pass a function."
         )
     totals = []
     for block, _ in model.cells()():
