@@ -141,14 +141,22 @@ def score(background: str, case: str, seed: int, *, quick: bool, loaded: dict[st
 
 
 def wilcoxon(adata) -> pd.DataFrame:
-    """Genes that a usual test finds changed, a row for each drug and gene."""
-    import scanpy as sc
+    """Genes that a usual test finds changed, a row for each drug and gene.
 
-    adata = adata.copy()
-    sc.tl.rank_genes_groups(adata, KEYS["perturbation_key"], reference=KEYS["control"], method="wilcoxon")
-    drugs = [name for name in adata.obs["drug"].unique() if name != KEYS["control"]]
-    table = sc.get.rank_genes_groups_df(adata, drugs).rename(columns={"group": "drug", "names": "gene"})
-    return table[table["pvals_adj"] < FAMILY]
+    As `scanpy.tl.rank_genes_groups` tests them, whose ranks take 8 seconds to compile.
+    """
+    from scipy.stats import false_discovery_control, norm, rankdata
+
+    drug, found = adata.obs["drug"].to_numpy(), []
+    control = adata.X[drug == KEYS["control"]]
+    for name in np.setdiff1d(drug.astype(str), KEYS["control"]):
+        own = adata.X[drug == name]
+        n, both = len(own), len(own) + len(control)
+        ranks = rankdata(np.concatenate([own, control]), axis=0)[:n].sum(axis=0)
+        z = (ranks - n * (both + 1) / 2) / np.sqrt(n * len(control) * (both + 1) / 12)
+        changed = false_discovery_control(2 * norm.sf(np.abs(z))) < FAMILY
+        found.append(pd.DataFrame({"drug": name, "gene": adata.var_names[changed]}))
+    return pd.concat(found)
 
 
 def is_known(table: pd.DataFrame, truth: dict[str, list[str]]) -> np.ndarray:
