@@ -105,7 +105,7 @@ def test_models_that_cannot_be_fitted_again_say_why(model, tmp_path):
         GIM(adata).refit()
     first.save(tmp_path / "m")
     bare = GIM.load(tmp_path / "m", adata=False)
-    with pytest.raises(ValueError, match=r"adata: .* GIM.load\(path, adata\)"):
+    with pytest.raises(ValueError, match=r"adata: .* GIM.load\(dir_path, adata\)"):
         bare.refit()
     first_kept, first.train_params_ = first.train_params_, None
     with pytest.raises(ValueError, match="did not keep how it was trained"):
