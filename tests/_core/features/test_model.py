@@ -162,8 +162,8 @@ def test_counts_and_constant_columns(world):
 
 def test_wrong_shapes_and_values_of_features_are_refused(world):
     """Shapes and values are checked."""
-    w = world()
-    with pytest.raises(ValueError, match="features: expected 30 rows"):
+    w = world(n_drugs=10, n_genes=6)
+    with pytest.raises(ValueError, match="features: expected 10 rows"):
         FeatureModel.fit(w.fit, w.design, w.features[:-1])
     broken = w.features.copy()
     broken[0, 0] = np.nan
@@ -178,7 +178,7 @@ def test_wrong_shapes_and_values_of_features_are_refused(world):
 
 def test_criterion_is_the_propagated_change(world):
     """The score is measured after propagation."""
-    w = world()
+    w = world(n_drugs=10, n_genes=6)
     one, two = (FeatureModel.fit(w.fit, w.design, w.features, propagate=lambda x, f=f: f * x) for f in (1, 2))
     assert two.score["control"] == pytest.approx(2 * one.score["control"])
 

@@ -55,12 +55,12 @@ def test_without_changes_of_activity_the_search_for_shifts_is_finished(make_stud
 
 def test_curves_that_lines_fit_badly_make_fewer_false_edges_where_trust_is_learned(monkeypatch):
     found = {}
+    adata = simulate(
+        n_genes=12, n_drugs=12, n_cells=500, n_control=2000, mechanism="tanh", new_doses=(), n_new_drugs=0, rng=1
+    )
+    truth = adata.uns.pop("truth")["graph"]
     for few in (50, 0):
         monkeypatch.setattr(alternate, "FEW_GENES", few)
-        adata = simulate(
-            n_genes=12, n_drugs=12, n_cells=500, n_control=2000, mechanism="tanh", new_doses=(), n_new_drugs=0, rng=1
-        )
-        truth = adata.uns.pop("truth")["graph"]
         weights = fit_cells(adata, **KEYS, max_epochs=0, progress=False).fitted.graph.weights
         found[few] = (weights != 0) & (np.asarray(truth) == 0)
     assert found[0].sum() < found[50].sum() / 2
