@@ -202,3 +202,21 @@ def test_genes_that_an_edge_joins_to_the_target_follow_beyond_it_where_they_ofte
     slopes = shifts.slopes._replace(known=~(edge | edge.T), joined=edge + 2 * edge.T)
     found = weigh_followers(replace(shifts, slopes=slopes), background)
     np.testing.assert_array_equal(found.log_odds > np.log(9), own)
+
+
+def test_no_gene_follows_what_it_moves_itself():
+    """Gene 0 acts on gene 2 by way of gene 1; a drug moves it far and gene 2 a little, so that gene 2 moves as far."""
+    further = np.zeros((4, 4))
+    further[0, 1], further[0, 2], further[1, 2] = 1.0, 1.0, 1.0
+    own = np.array([[6.0, 0.0, -0.5, 0.0], [0.0, 0.0, 0.0, 1.0]])
+    shifts, _ = shifts_of(own, 0.0025)
+    shifts = replace(shifts, estimate=np.stack([own, own + own @ further]), further=further)
+    background = fit_background(shifts, 2)
+    joined = (further > 0).astype(int) + 2 * (further.T > 0)
+    joined[0, 2] = joined[2, 0] = 0
+    slopes = Slopes(np.zeros((4, 4)), np.full((4, 4), 0.05), joined < 0, joined)
+    screen = find_drugs(shifts, background, slopes)
+    (block,) = [block for block in screen.blocks if 0 in block.row]
+    drug, place = list(block.row).index(0), list(block.sources[list(block.row).index(0)]).index(2)
+    moved = screen.moved(block)[drug, place]  # of gene 2, for each that may follow it
+    np.testing.assert_allclose(moved, [-0.5, 5.5, 5.5, 5.5])

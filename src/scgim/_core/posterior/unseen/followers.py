@@ -39,13 +39,13 @@ BLOCK_VALUES = 30_000  # of sets of targets and genes that are weighed at once, 
 
 
 class Drugs(NamedTuple):
-    """n drugs with k likely targets each ``(n, k)``, and what is known of all genes, ``(n, 1, G)`` or ``(n, k, 1)``."""
+    """n drugs with k likely targets each ``(n, k)``, and what is known of all genes, ``(n, 1, G)`` or ``(n, k, G)``."""
 
     sources: np.ndarray
     log_ratio: np.ndarray  # (n, 1, G) of target against drift
     square: np.ndarray  # (n, 1, G) of the residual shift
     variance: np.ndarray  # (n, 1, G) of its error and drift
-    moved2: np.ndarray  # (n, k, 1) square of the source's shift
+    moved2: np.ndarray  # (n, k, G) square of the source's shift, without what the gene itself passes on to it
     joined: np.ndarray  # (n, k, G) by an edge from source to gene (1), from gene to source (2), or by none (0)
     sign: np.ndarray  # (n, 1, G) log Bayes factor of a target by its sign
 
@@ -67,20 +67,27 @@ class AllDrugs:
     whole: np.ndarray  # shift, and its error variance
     of_whole: np.ndarray
     slopes: Slopes  # (G, G)
+    passed_on: np.ndarray  # (G, G) to a source (row) by each gene (column) further up, of each unit of its own shift
     blocks: list[Block]  # drugs with likely targets
 
     def drugs(self, block: Block, sign: np.ndarray) -> Drugs:
         """Those of a block, of log Bayes factors by signs ``(D, G)``."""
         d, sources = block
-        moved2 = np.take_along_axis(self.whole[d], sources, 1) ** 2 + np.take_along_axis(self.of_whole[d], sources, 1)
+        moved2 = self.moved(block) ** 2 + np.take_along_axis(self.of_whole[d], sources, 1)[:, :, None]
         lr, residual, variance = (values[d][:, None] for values in (self.log_ratio, self.residual, self.variance))
         joined = self.slopes.joined[sources]
-        return Drugs(sources, lr, residual**2, variance, moved2[:, :, None], joined, sign[d][:, None])
+        return Drugs(sources, lr, residual**2, variance, moved2, joined, sign[d][:, None])
+
+    def moved(self, block: Block) -> np.ndarray:
+        """Shifts ``(n, k, G)`` of sources that each gene may follow: without what it passes on to them itself."""
+        d, sources = block
+        whole = np.take_along_axis(self.whole[d], sources, 1)[:, :, None]  # (n, k, 1)
+        return np.asarray(whole - self.passed_on[sources] * self.residual[d][:, None])
 
     def factor(self, block: Block, shown: float) -> np.ndarray:
         """Bayes factors ``(n, k, G)`` of the effects of sources that would explain each gene; see `log_bayes_factor`."""
         d, sources = block
-        moved = np.take_along_axis(self.whole[d], sources, 1)[:, :, None]
+        moved = self.moved(block)
         passed = self.residual[d][:, None] / np.where(moved == 0, 1e-9, moved)
         return np.exp(log_bayes_factor(passed, Slopes(*(part[sources] for part in self.slopes)), shown))
 
@@ -257,7 +264,12 @@ def find_drugs(shifts: Shifts, background: Background, slopes: Slopes) -> AllDru
         blocks += [
             Block(d, likely[d, :k]) for d in (of_size[start : start + step] for start in range(0, len(of_size), step))
         ]
-    return AllDrugs(background.log_ratio, residual, variance, whole, of_whole, slopes, blocks)
+    passed_on = np.zeros(slopes.value.shape)
+    if (
+        shifts.further is not None
+    ):  # not by an edge, which may be turned round: the whole shift is the source's own then
+        passed_on = np.where(slopes.joined == 0, shifts.further.T, 0.0)
+    return AllDrugs(background.log_ratio, residual, variance, whole, of_whole, slopes, passed_on, blocks)
 
 
 def weigh_followers(shifts: Shifts, background: Background) -> Followed:
