@@ -50,7 +50,9 @@ def test_drugs_are_weighed_over_all_sets_of_targets(rng):
     factor = np.exp(log_bayes_factor(shift / moved, slope, prior.shown))
     found = weigh(drugs, factor, prior, wide)
     q, evidence = prior.follow[0], 0.0
-    w = np.where(joined > 0, prior.follow[joined], q * factor / (1 - 3 * q + 2 * q * factor))
+    w = np.where(
+        joined > 0, prior.follow[joined], q * factor / (q * factor + q * factor + 1 - 2 * q)
+    )  # follows, is otherwise linked, is not
     for d in range(n):
         of = enumerated(shift[d, 0], variance[d, 0], lr[d, 0], sign[d, 0], sources[d], w[d], prior, wide)
         np.testing.assert_allclose(expit(found.log_odds[d]), of[0])

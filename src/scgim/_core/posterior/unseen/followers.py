@@ -137,7 +137,7 @@ def weigh(drugs: Drugs, factor: np.ndarray, prior: FollowerPrior, target_varianc
     (n, k), q, lr = drugs.sources.shape, prior.follow[0], drugs.log_ratio
     on = (np.arange(2**k)[:, None] >> np.arange(k) & 1) > 0  # (S, k)
     first, own = np.arange(n)[:, None], drugs.sources
-    w = q * factor / (1 - 3 * q + 2 * q * factor)  # (n, k, G): or the other way round, or both follow another gene
+    w = q * factor / (1 - 2 * q + 2 * q * factor)  # (n, k, G): as likely the other way, or both follow another gene
     w = np.where(drugs.joined > 0, prior.follow[drugs.joined], w)
     w[first, np.arange(k), own] = 0.0
     wide = drugs.variance + prior.effect2 * drugs.moved2
