@@ -1,8 +1,10 @@
 """Which map is used, and how sure it may be."""
 
 import numpy as np
+import pytest
 
-from scgim._core.features.choose import calibrate_targets, choose, dependence, soften
+from scgim._core.effects import Effects
+from scgim._core.features.choose import calibrate_effects, calibrate_targets, choose, dependence, soften
 
 
 def test_choose_prefers_the_right_map():
@@ -47,3 +49,13 @@ def test_softening_leaves_what_is_no_evidence():
     np.testing.assert_allclose(
         soften(odds * factor / (1 + odds * factor), 2.0, prior), expected / (1 + expected), rtol=1e-6
     )
+
+
+def test_effects_that_were_read_are_widened_beside_the_errors_of_fitted_ones(rng):
+    """Errors of fitted effects, as large as those claimed for what was read, are none of its own."""
+    n, claimed, fitted = 4000, 0.5, 0.5
+    truth, on = rng.normal(size=(1, n)), np.ones((1, n), dtype=bool)
+    seen = truth + fitted * rng.normal(size=truth.shape)
+    for real, factor in ((1.0, 2.0), (0.5, 1.0), (0.3, 1.0)):
+        held = Effects(np.ones(truth.shape), truth + real * rng.normal(size=truth.shape), np.full(truth.shape, claimed))
+        assert calibrate_effects(held, seen, np.full(truth.shape, fitted), on) == pytest.approx(factor, rel=0.06)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from scgim._core.effects import Effects
@@ -20,6 +21,7 @@ PARTS = np.linspace(0, 1, 11)  # of the population's mean effect
 LIKELY, SURE = 1.0, 2.0  # standard errors by which an error has to be less
 LARGEST_SHARE = 0.98  # of the error of the population, that features may leave
 N_FOLDS = 5
+MOST_WIDER = 10.0  # factor of standard deviations
 
 
 @savable
@@ -179,8 +181,15 @@ def calibrate_effects(
     both = on & (held.probability > 0.5) if called else on
     if both.sum() < 8:
         return 1.0
-    z = np.abs(held.mean - amplitude)[both] / np.sqrt(held.sd**2 + amplitude_sd**2)[both]
-    return float(np.clip(max(np.quantile(z, 0.68), np.quantile(z, 0.9) / 1.645), 1.0, 10.0))
+    error, read, fitted = np.abs(held.mean - amplitude)[both], held.sd[both] ** 2, amplitude_sd[both] ** 2
+
+    def beyond(factor: float) -> float:
+        z = error / np.sqrt(factor**2 * read + fitted)  # only what was read is known less well
+        return max(float(np.quantile(z, 0.68)), float(np.quantile(z, 0.9)) / 1.645) - 1
+
+    if beyond(1.0) <= 0:
+        return 1.0
+    return float(brentq(beyond, 1.0, MOST_WIDER)) if beyond(MOST_WIDER) < 0 else MOST_WIDER
 
 
 def calibrate_targets(
