@@ -1,8 +1,7 @@
 """Compiled inner loop of the scores of parent sets under hard interventions (layer `_core`; not from the paper).
 
 The formulas are those of `scgim._core.kinds.hard.HardScore`, which tests compare with; baselines are eliminated group
-by group. Numba looks at the date of this file alone when it takes compiled code from the disk: touch it after a change
-of `numerics`.
+by group.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Compiled inner loops of the choice of shifts and activities (layer `_core`; not from the paper).
 
 The formulas are those of :mod:`scgim._core.kinds.joint`, which tests compare with; a choice is a tuple, see its
-`Choice.arrays`. Numba looks at the date of this file alone when it takes compiled code from the disk: touch it after a
-change of `numerics`.
+`Choice.arrays`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 The formulas are those of :mod:`scgim._core.structure.score`, which tests compare with. Parent sets are small and many: nothing is
 allocated for one, no array is passed over twice, baselines are eliminated group by group, and logarithms are taken of products.
-Numba looks at the date of this file alone when it takes compiled code from the disk: touch it after a change of `numerics`.
 """
 
 from __future__ import annotations

@@ -4,8 +4,7 @@ The state of a search is a tuple of arrays: order and place of the genes, parent
 usual numbers. Steps of a move look first, which leaves what it would change in `changes`, and `commit` makes it. Where a
 score has to be asked for (:mod:`scgim._core.structure.choice`), the gain is `ASKED`; called again, a move takes what it
 had chosen before from its log. Counts start at ``np.int64(0)``: for a plain zero, numba would compile every function
-that it is handed to once more. Numba looks at the date of this file alone when it takes compiled code from the disk:
-touch it after a change of `choice`.
+that it is handed to once more.
 """
 
 from __future__ import annotations

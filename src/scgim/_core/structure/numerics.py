@@ -8,8 +8,8 @@ import numba
 import numpy as np
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums in any order; infinite values keep their meaning
-ENTRY: dict[str, Any] = {"cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-"""Options of compiled functions that Python calls; a wrapper for other languages would be compiled for nothing."""
+ENTRY: dict[str, Any] = {"error_model": "numpy", "no_cfunc_wrapper": True}
+"""Options of compiled functions that Python calls, which `from_disk` keeps; a wrapper for other languages would be compiled for nothing."""
 INNER = ENTRY | {"no_cpython_wrapper": True}
 """Those of functions that compiled ones alone call."""
 PART = INNER | {"inline": "always"}
