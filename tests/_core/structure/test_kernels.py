@@ -47,19 +47,6 @@ def test_compiled_scores_are_those_of_numpy(make_study, mechanism, noisy, slope_
         np.testing.assert_allclose(coef, plain.coef, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize(("mechanism", "noisy", "slope_sd"), CASES)
-def test_coarse_scores_are_those_without_steps(make_study, mechanism, noisy, slope_sd):
-    study = make_study(n_genes=5, n_drugs=6, n_groups=2, seed=2)
-    score = make_score(study, mechanism, noisy=noisy, slope_sd=slope_sd)
-    free = np.array([0, 1, 3, 4])
-    sets = free[:, None]
-    np.testing.assert_allclose(score.coarse_added(2, (), free), score._solve(2, sets, 0).score, atol=0.05)
-    if noisy or slope_sd:
-        return  # the noise of parents is taken at coefficients without the candidate
-    free, sets = np.array([1, 3]), np.array([[0, 4, 1], [0, 4, 3]])
-    np.testing.assert_allclose(score.coarse_added(2, (0, 4), free), score._solve(2, sets, 0).score, atol=0.05)
-
-
 @pytest.mark.parametrize("mechanism", ["linear", "additive"])
 def test_compiled_scores_of_scaled_parents_are_those_of_numpy(make_study, mechanism, rng):
     study = make_study(n_genes=5, n_drugs=6, n_groups=2, seed=2)
@@ -72,9 +59,6 @@ def test_compiled_scores_of_scaled_parents_are_those_of_numpy(make_study, mechan
     for sets in SETS:
         array = np.array(sets, dtype=int).reshape(len(sets), -1)
         np.testing.assert_allclose(score.solutions(2, array)[0], score._solve(2, array).score, rtol=1e-9)
-    free = np.array([0, 1, 3, 4])
-    plain = score._solve(2, free[:, None], 0).score
-    np.testing.assert_allclose(score.coarse_added(2, (), free), plain, atol=0.05)
 
 
 def test_compiled_scores_with_cycles_are_those_of_numpy(make_study):

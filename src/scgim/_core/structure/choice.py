@@ -12,7 +12,8 @@ import numba
 import numpy as np
 
 from scgim._core.from_disk import from_disk
-from scgim._core.structure.kernels import coarse_scores, shift_scores
+from scgim._core.structure.coarse import coarse_scores
+from scgim._core.structure.kernels import shift_scores
 from scgim._core.structure.numerics import ENTRY, INNER, PART
 
 TOLERANCE = 1e-6  # of parent sets
@@ -20,7 +21,7 @@ ASK_ROOM, ASK_SETS, ASK_ADDED, ASK_EXACT = 0, 1, 2, 3
 N_ROWS, N_VALUES, N_SCORED, STAGE, N_CHOSEN, PENDING = 0, 1, 2, 3, 4, 5  # places in the table of numbers
 FORWARD, BACKWARD = 1, 2  # stages of a choice that had to ask
 SPREAD = 2654435761  # by which numbers of parents are spread over the keys
-N_REFINED = 5  # candidates scored in full at a time; the others coarsely
+N_REFINED = 3  # candidates scored in full at a time; the others coarsely
 
 
 @numba.njit(**INNER)
@@ -275,7 +276,10 @@ def compute(tables, ask, engine):  # type: ignore[no-untyped-def]
             sets[m, n] = tables[0][child, places[m]]
     if kind == ASK_ADDED and not few:
         genes = sets[:, n].copy()
-        coarse_scores(child, parents, genes, n_functions, data, centred, sizes, numbers[child], prices, scores)
+        begun = np.empty((1, n * n_functions + n_groups))
+        given = data, centred, sizes, numbers[child], prices, n_steps, data[3]
+        shift_scores(child, parents.reshape((1, n)), n_functions, *given, np.empty(1), begun)
+        coarse_scores(child, parents, genes, n_functions, data, sizes, numbers[child], prices, begun[0], scores)
     else:
         coefs = np.empty((many, width * n_functions + n_groups))
         given = data, centred, sizes, numbers[child], prices, n_steps, data[3]

@@ -16,6 +16,7 @@ from scipy.special import expit
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.evidence import GeneFit
 from scgim._core.structure import kernels
+from scgim._core.structure.coarse import coarse_scores
 from scgim._core.structure.prior import Prior, precision
 
 SMALLEST = 1e-8  # variance of a gene, standardised
@@ -302,7 +303,7 @@ class ShiftScore:
         Returns
         -------
         Functions a gene (zero where Python has to score), steps of expectation maximisation, baseline groups, and the arrays of
-        `kernels.shift_scores` and `kernels.coarse_scores`.
+        `kernels.shift_scores` and `coarse.coarse_scores`.
         """
         data, centred, sizes = self._compiled()
         shape = self.n_functions * self.as_compiled, self.n_steps, self.groups.shape[1]
@@ -340,16 +341,12 @@ class ShiftScore:
         return self._centred_cache
 
     def coarse_added(self, j: int, base: tuple[int, ...], candidates: np.ndarray) -> np.ndarray:
-        """Scores ``(M,)`` with each candidate added, coefficients from within contexts alone, in one regression.
-
-        Never above the score with coefficients from all contexts but for rounding; used to choose which to score in
-        full.
-        """
+        """Scores ``(M,)`` with each candidate added, contexts weighed as without it: they tell which to score in full."""
         scores = np.empty(len(candidates))
-        data, centred, sizes = self._compiled()
+        data, _, sizes = self._compiled()
         each, free = np.array(base, dtype=np.int64), np.ascontiguousarray(candidates, dtype=np.int64)
-        prior, prices = self._numbers()[j], self._prices()
-        kernels.coarse_scores(j, each, free, self.n_functions, data, centred, sizes, prior, prices, scores)
+        prior, prices, start = self._numbers()[j], self._prices(), self.solutions(j, each[None])[1][0]
+        coarse_scores(j, each, free, self.n_functions, data, sizes, prior, prices, start, scores)
         return scores
 
     def score_sets(self, j: int, sets: np.ndarray) -> np.ndarray:
