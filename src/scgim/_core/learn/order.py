@@ -30,8 +30,8 @@ from scgim._core.structure.watch import Watch
 
 SHIFT = Shift()
 N_ROUNDS = 3  # of searches, each but the first under a prior that was learned before; the last one is thorough
-N_CANDIDATES = 40  # parents of a gene that are screened for
-FEW_CANDIDATES = 2  # times these: so many are taken as the prior gives them
+N_CANDIDATES = 60  # parents of a gene that are screened for
+FEW_CANDIDATES = 80  # are taken as the prior gives them
 MOST_ELIMINATED = 2_000  # genes up to which elimination, whose time grows with their cube, is worth its order
 
 
@@ -81,7 +81,7 @@ def start(score: ShiftScore, watch: Watch) -> tuple[np.ndarray, list[np.ndarray]
         order, likely = eliminate(score, watch)
     else:
         order = response_order(score)
-        if (allowed.sum(axis=0) <= FEW_CANDIDATES * N_CANDIDATES).all():
+        if (allowed.sum(axis=0) <= FEW_CANDIDATES).all():
             return order, [np.setdiff1d(np.flatnonzero(allowed[:, j]), j) for j in range(G)]
     candidates = [np.union1d(*lists) for lists in zip(screen(score, N_CANDIDATES), likely, strict=True)]
     return order, [c[allowed[c, j]] for j, c in enumerate(candidates)]
