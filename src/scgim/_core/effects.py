@@ -72,7 +72,8 @@ class Effects:
         with np.errstate(divide="ignore"):
             np.add.at(log_none, row, np.log1p(-np.minimum(self.probability, 1.0)))
         if together == "product":
-            np.multiply.at(mean := mean + 1, row, 1 + self.expected)
+            mean += 1
+            np.multiply.at(mean, row, 1 + self.expected)
             mean -= 1
         else:
             np.add.at(mean, row, self.expected)

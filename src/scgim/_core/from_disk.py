@@ -21,15 +21,19 @@ from numba.core.caching import FunctionCache
 from numba.core.registry import CPUDispatcher
 from numba.core.runtime import _nrt_python as runtime  # type: ignore[attr-defined]
 
-KNOWN = ("0.68.",)  # versions of numba of which this is known; others load as they do
+KNOWN = ("0.68.",)  # versions of numba that are known to load so; others read what they need first
 
 
-class _OnDisk(FunctionCache):  # type: ignore[misc]
-    """Compiled code of one function."""
+class _Stamped(FunctionCache):  # type: ignore[misc]
+    """Compiled code of one function, as long as the files that it is from stay."""
 
     def __init__(self, function: Any) -> None:
         super().__init__(function)
         self._cache_file._source_stamp = [_hash(file) for file in sorted(_files(function))]
+
+
+class _OnDisk(_Stamped):
+    """That which is loaded without what numba would need to compile."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Compiled code for arguments of these types; None where there is none."""
@@ -58,9 +62,8 @@ def from_disk(function: Any) -> Any:
     """The function that numba compiles, kept on the disk and loaded from there without preparing to compile."""
     if isinstance(function, CPUDispatcher):
         compiled: Any = function
-        if numba.__version__.startswith(KNOWN):
-            compiled._cache = _OnDisk(function.py_func)
+        known = numba.__version__.startswith(KNOWN)
+        compiled._cache = (_OnDisk if known else _Stamped)(function.py_func)
+        if known:
             compiled._compilation_chain_init_hook = lambda: None  # of extensions, which the compiler asks for itself
-        else:
-            compiled.enable_caching()
     return function

@@ -18,7 +18,7 @@ from scgim._core.structure.numerics import ENTRY, FAST, PART, factorise, solve
 @numba.njit(**PART, fastmath=FAST)
 def weigh_contexts(child, cols, start, data, prior, sizes, n_control, work, off, on):  # type: ignore[no-untyped-def]
     """Weights ``(K,)`` of contexts in the regression, given coefficients and then baselines ``(F + C,)``, and the variance of the gene."""
-    means, within, cross, variances, cells, spread, passed, group, _, own_means, _ = data
+    means, within, cross, variances, cells, spread, passed, group, _, own_means = data
     F, K, v = len(cols), means.shape[1], variances[child]
     residual, error, weight = np.empty(K), np.empty(K), np.empty(K)
     for a in range(F):
@@ -173,7 +173,7 @@ def coarse_scores(child, base, candidates, n_functions, data, sizes, prior, pric
     scores
         Result, ``(M,)``.
     """
-    means, within, cross, _, cells, spread, passed, group, _, _, _ = data
+    means, within, cross, _, cells, spread, passed, group, _, _ = data
     dof, ridge = prior[4], prior[5]
     K, B, p = means.shape[1], n_functions, len(base)
     F, n_control = p * B, K

@@ -126,7 +126,7 @@ def shift_scores(  # type: ignore[no-untyped-def]
         Means by function ``(F, K)``, covariance ``(F, F)``, that of functions with children ``(F, G)``, variances of
         children ``(G,)``, cells ``(K,)``, observation noise of means ``(G, K)`` or ``(0, 0)``, what a unit coefficient passes
         on to the variance ``(G, K)`` or ``(0, 0)``, baseline group of each context, weights of controls in the first
-        baselines ``(K,)``; means of genes as children ``(G, K)``, and the same against the baselines of controls.
+        baselines ``(K,)``; means of genes as children ``(G, K)``.
     centred, sizes
         Means against the baselines of controls, by function ``(F, K)``; contexts of each unit, after the controls.
     prior
@@ -139,7 +139,7 @@ def shift_scores(  # type: ignore[no-untyped-def]
     scores, coefs
         Results, ``(M,)`` and coefficients then baselines ``(M, p*B + C)``.
     """
-    means, within, cross, variances, cells, spread, passed, group, first, own_means, _ = data
+    means, within, cross, variances, cells, spread, passed, group, first, own_means = data
     omega2, slab2, log_off, log_on = prior[0], prior[1], prior[2], prior[3]
     dof, ridge, n_total = prior[4], prior[5], prior[6]
     M, p = sets.shape

@@ -266,11 +266,11 @@ class ShiftScore:
         if self._arrays is None:
             spread, passed = (np.zeros((0, 0)) if part is None else part.T for part in (self.spread, self.passed))
             first = self.start_baseline.sum(axis=0)  # each context has one group
-            centred, own_centred = self._centred()
+            centred = self._centred()[0]
             parts = (self.flat.T, self.within, self.cross, self.self_variance, self.n, spread, passed)
-            own = (np.ascontiguousarray(part.T) for part in (self.self_mean, own_centred))
+            own = np.ascontiguousarray(self.self_mean.T)
             data = tuple(np.ascontiguousarray(part, dtype=float) for part in parts)
-            data = (*data, self.groups.argmax(axis=1), np.ascontiguousarray(first), *own)
+            data = (*data, self.groups.argmax(axis=1), np.ascontiguousarray(first), own)
             self._arrays = data, np.ascontiguousarray(centred.T), self.sizes.astype(np.int64)
         return self._arrays
 
