@@ -74,3 +74,24 @@ def test_scales_that_features_cannot_tell_keep_the_priors_of_effects_and_weights
     scaled = chain.weights[n_genes : 2 * n_genes] / sd
     np.testing.assert_allclose([drugs.effect.mean(), drugs.effect.std()], [2.0, 0.5], rtol=0.02)
     np.testing.assert_allclose([(scaled**2).mean(), (scaled**4).mean()], [1.0, 3.0], rtol=0.05)
+
+
+def test_pairs_that_features_cannot_tell_move_within_their_priors_and_explain_the_same(rng):
+    """Each drug hits two genes that no other hits: a draw from the priors stays one, and so do the features."""
+    n_drugs, length = 600, 5
+    on = np.kron(np.eye(n_drugs), np.ones((1, 2)))  # (D, 2D)
+    beliefs = Beliefs(on, 2.0 * on, np.full(on.shape, 0.5**2))
+    each = np.arange(n_drugs), np.ones(n_drugs), np.ones(n_drugs)
+    chain = BlockChain(Rows(rng.normal(size=(n_drugs, length)), *each), 2 * n_drugs)
+    drugs, of_effects = DrugChain([chain], beliefs), slice(2 * n_drugs, 4 * n_drugs)
+    drugs.effect = 2.0 + 0.5 * rng.normal(size=drugs.effect.shape)
+    sd = np.sqrt(chain.prior[of_effects, None] * chain.scale)
+    chain.weights[of_effects] = sd * rng.normal(size=(2 * n_drugs, length))
+    effect, features = drugs.effect.copy(), drugs.dense()[1] @ chain.weights[of_effects]
+    for _ in range(3):
+        drugs.shear(rng)
+    np.testing.assert_allclose(drugs.dense()[1] @ chain.weights[of_effects], features, atol=1e-9)
+    assert (np.abs(drugs.effect - effect) > 0.1).mean() > 0.5
+    scaled = chain.weights[of_effects] / sd
+    np.testing.assert_allclose([drugs.effect.mean(), drugs.effect.std()], [2.0, 0.5], rtol=0.05)
+    np.testing.assert_allclose([(scaled**2).mean(), (scaled**4).mean()], [1.0, 3.0], rtol=0.1)

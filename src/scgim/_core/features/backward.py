@@ -79,6 +79,7 @@ def learn_blocks(
             chain.draw(indicator, effect, rng, rotate=step in (n_burn // 3, 2 * n_burn // 3))
         drugs.draw(rng)
         drugs.rescale(rng)
+        drugs.shear(rng)
         if step >= n_burn and (step - n_burn) % thin == 0:
             drugs.keep()
             for chain in chains:
@@ -198,6 +199,8 @@ class DrugChain:
         self.log_odds = logit(clipped)
         self.prior_mean, self.prior_var = beliefs.mean[own, self.gene], beliefs.variance[own, self.gene]
         self.on, self.effect = (p_own > 0.5).astype(float), self.prior_mean.copy()
+        self.slot = np.zeros(p.shape, dtype=int)  # (D, G) place of each gene in `gene`
+        self.slot[self.own, self.gene] = np.arange(most)
         self.kept: list[tuple[np.ndarray, np.ndarray]] = []
 
     def dense(self) -> tuple[np.ndarray, np.ndarray]:
@@ -282,6 +285,33 @@ class DrugChain:
         self.effect = np.where(self.on > 0, self.effect * s[self.gene], self.effect)
         for chain in self.chains:
             chain.weights[of_effects] /= s[:, None]
+
+    def shear(self, rng: np.random.Generator) -> None:
+        """Move pairs of genes along what the features cannot tell, where all drugs that hit gene g hit gene a, too.
+
+        For any c, effects on a plus c x effects on g, and weights of g less c x weights of a, explain the features as well; c is
+        drawn given the priors of both, which are Gaussian in it.
+        """
+        n_genes = self.beliefs.probability.shape[1]
+        hit = self.dense()[0] > 0  # (D, G)
+        for g in np.flatnonzero(hit.any(axis=0)):
+            drugs = np.flatnonzero(hit[:, g])
+            with_g = hit[drugs].all(axis=0)
+            with_g[g] = False
+            by = self.effect[drugs, self.slot[drugs, g]]
+            for a in np.flatnonzero(with_g):
+                at = drugs, self.slot[drugs, a]
+                precision = (by**2 / self.prior_var[at]).sum()
+                right = (by * (self.prior_mean[at] - self.effect[at]) / self.prior_var[at]).sum()
+                for chain in self.chains:
+                    of_g, of_a = chain.weights[[n_genes + g, n_genes + a]]
+                    variance = chain.prior[n_genes + g] * chain.scale  # (L,)
+                    precision += (of_a**2 / variance).sum()
+                    right += (of_g * of_a / variance).sum()
+                c = right / precision + rng.standard_normal() / np.sqrt(precision)
+                self.effect[at] += c * by
+                for chain in self.chains:
+                    chain.weights[n_genes + g] -= c * chain.weights[n_genes + a]
 
     def keep(self) -> None:
         """Keep the present draw."""
