@@ -31,8 +31,8 @@ from scgim._core.structure.watch import Watch
 SHIFT = Shift()
 N_ROUNDS = 3  # of searches, each but the first under a prior that was learned before; the last one is thorough
 N_CANDIDATES = 60  # parents of a gene that are screened for
-FEW_CANDIDATES = 80  # are taken as the prior gives them
-MOST_ELIMINATED = 2_000  # genes up to which elimination, whose time grows with their cube, is worth its order
+FEW_CANDIDATES = 80  # that a prior leaves are taken as it gives them
+MOST_ELIMINATED = 6_000  # genes up to which elimination, whose time grows with their cube (two minutes for 5,000), is worth its order
 
 
 class Searched(NamedTuple):
@@ -72,8 +72,8 @@ def _report(watch: Watch, stage: str, history: list[dict[str, Any]]) -> Callable
 def start(score: ShiftScore, watch: Watch) -> tuple[np.ndarray, list[np.ndarray]]:
     """Order ``(G,)`` to start from, and candidate parents of each gene.
 
-    Beyond `MOST_ELIMINATED` genes, those that few drugs move come first, and where the prior leaves few candidates
-    these are taken as they are, for nothing has to be screened.
+    Beyond `MOST_ELIMINATED` genes, those that few drugs move come first. Where the prior leaves few candidates, these are
+    taken as they are, for nothing has to be screened.
     """
     G, allowed = score.n_genes, np.isfinite(score.prior.edge_price)
     likely = [np.empty(0, dtype=int)] * G
@@ -81,8 +81,8 @@ def start(score: ShiftScore, watch: Watch) -> tuple[np.ndarray, list[np.ndarray]
         order, likely = eliminate(score, watch)
     else:
         order = response_order(score)
-        if (allowed.sum(axis=0) <= FEW_CANDIDATES).all():
-            return order, [np.setdiff1d(np.flatnonzero(allowed[:, j]), j) for j in range(G)]
+    if allowed.sum(axis=0).max() <= min(FEW_CANDIDATES, G - 2):
+        return order, [np.setdiff1d(np.flatnonzero(allowed[:, j]), j) for j in range(G)]
     candidates = [np.union1d(*lists) for lists in zip(screen(score, N_CANDIDATES), likely, strict=True)]
     return order, [c[allowed[c, j]] for j, c in enumerate(candidates)]
 

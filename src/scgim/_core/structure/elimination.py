@@ -67,7 +67,7 @@ class Elimination:
     def __init__(self, score: ShiftScore) -> None:
         self.score = score
         S = score.within[:: score.n_functions, :: score.n_functions]
-        self.precision = np.ascontiguousarray(np.linalg.inv(S + 1e-6 * np.diag(np.diag(S))))
+        self.precision = np.ascontiguousarray(np.linalg.inv(S + 1e-9 * np.diag(np.diag(S))))
         c = score.n_control
         own = score._centred()[1]  # (K, G) means against the baselines of controls
         self.response = np.ascontiguousarray(own[c:] @ self.precision)  # (K', G)
