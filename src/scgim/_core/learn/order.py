@@ -32,7 +32,7 @@ SHIFT = Shift()
 N_ROUNDS = 3  # of searches, each but the first under a prior that was learned before; the last one is thorough
 N_CANDIDATES = 60  # parents of a gene that are screened for
 FEW_CANDIDATES = 80  # that a prior leaves are taken as it gives them
-MOST_ELIMINATED = 6_000  # genes up to which elimination, whose time grows with their cube (two minutes for 5,000), is worth its order
+MOST_ELIMINATED = 6_000  # genes up to which elimination (cubic in genes, 100 s for 5,000) is worth its order
 
 
 class Searched(NamedTuple):
