@@ -21,7 +21,7 @@ ELSEWHERE = {
     ("_core/structure/cycles/test_cyclic.py", "a start, and the fit, of the search that is tested there"): """
         _core/learn/cyclic.py _core/structure/cycles/cyclic_start.py""",
     ("_core/structure/test_order.py", "gives the search its candidates, and makes its moves"): """
-        _core/structure/screening.py _core/structure/moves.py _core/structure/parents.py""",
+        _core/structure/screening.py _core/structure/compiled/moves.py _core/structure/parents.py""",
     ("contracts/test_choices.py", "what goes with what, of all learners and noise models"): """
         _core/allowed.py _core/settings.py _core/learn/base.py _core/learn/learners.py
         model/_published/learner.py model/_training/choices.py""",

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from scgim._core.from_disk import from_disk
-from scgim._core.structure.numerics import ENTRY, FAST, INNER, PART, factorise, solve, solve_beside_baselines
+from scgim._core.structure.compiled.numerics import ENTRY, FAST, INNER, PART, factorise, solve, solve_beside_baselines
 
 SMALLEST = 1e-8  # variance of a gene, standardised
 FEWEST = 2.0  # degrees of freedom of a mechanism

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from scgim._core.from_disk import from_disk
-from scgim._core.structure.numerics import ENTRY, factorise, solve
+from scgim._core.structure.compiled.numerics import ENTRY, factorise, solve
 
 TINY = 1e-12
 FAR = -25.0  # standard deviations from which on a series has the digits of the tail

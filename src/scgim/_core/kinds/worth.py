@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scgim._core.kinds.activity import ActiveScore, check_moments, children_of, functions_off
-from scgim._core.structure.kernels import shift_scores
+from scgim._core.structure.compiled.kernels import shift_scores
 
 
 class Change(NamedTuple):

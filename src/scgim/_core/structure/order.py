@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from scgim._core.structure import choice, moves
-from scgim._core.structure.moves import EXTRA, GAIN
+from scgim._core.structure.compiled import choice, moves
+from scgim._core.structure.compiled.moves import EXTRA, GAIN
 from scgim._core.structure.parents import Parents
 from scgim._core.structure.screening import response_order
 from scgim._core.structure.watch import Watch

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scgim._core.structure import choice, moves
+from scgim._core.structure.compiled import choice, moves
 from scgim._core.structure.score import ShiftScore
 
 ROOM = 4096  # parent sets that there is room for at first

@@ -15,8 +15,8 @@ from scipy.special import expit
 
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.evidence import GeneFit
-from scgim._core.structure import kernels
-from scgim._core.structure.coarse import coarse_scores
+from scgim._core.structure.compiled import kernels
+from scgim._core.structure.compiled.coarse import coarse_scores
 from scgim._core.structure.prior import Prior, precision
 
 SMALLEST = 1e-8  # variance of a gene, standardised

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 
 from scgim._core.from_disk import from_disk
-from scgim._core.structure.numerics import (
+from scgim._core.structure.compiled.numerics import (
     ENTRY,
     FAST,
     INNER,

@@ -12,9 +12,9 @@ import numba
 import numpy as np
 
 from scgim._core.from_disk import from_disk
-from scgim._core.structure.coarse import coarse_scores
-from scgim._core.structure.kernels import shift_scores
-from scgim._core.structure.numerics import ENTRY, INNER, PART
+from scgim._core.structure.compiled.coarse import coarse_scores
+from scgim._core.structure.compiled.kernels import shift_scores
+from scgim._core.structure.compiled.numerics import ENTRY, INNER, PART
 
 TOLERANCE = 1e-6  # of parent sets
 ASK_ROOM, ASK_SETS, ASK_ADDED, ASK_EXACT = 0, 1, 2, 3

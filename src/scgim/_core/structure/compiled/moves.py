@@ -2,7 +2,7 @@
 
 The state of a search is a tuple of arrays: order and place of the genes, parents ``(G, P)``, their numbers, scores,
 usual numbers. Steps of a move look first, which leaves what it would change in `changes`, and `commit` makes it. Where a
-score has to be asked for (:mod:`scgim._core.structure.choice`), the gain is `ASKED`; called again, a move takes what it
+score has to be asked for (:mod:`scgim._core.structure.compiled.choice`), the gain is `ASKED`; called again, a move takes what it
 had chosen before from its log. Counts start at ``np.int64(0)``: for a plain zero, numba would compile every function
 that it is handed to once more.
 """
@@ -15,8 +15,17 @@ import numba
 import numpy as np
 
 from scgim._core.from_disk import from_disk
-from scgim._core.structure.choice import FORWARD, N_CHOSEN, PENDING, STAGE, added_row, best_parents, compute, set_values
-from scgim._core.structure.numerics import ENTRY, INNER, PART
+from scgim._core.structure.compiled.choice import (
+    FORWARD,
+    N_CHOSEN,
+    PENDING,
+    STAGE,
+    added_row,
+    best_parents,
+    compute,
+    set_values,
+)
+from scgim._core.structure.compiled.numerics import ENTRY, INNER, PART
 
 EXTRA = 2  # parents that a gene may gain at once in a proposal: how many pay depends on the number of cells
 GAIN = 0.1  # of a move, in nats: smaller ones are not worth an evaluation

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from scgim._core.structure import choice, parents
+from scgim._core.structure import parents
+from scgim._core.structure.compiled import choice
 from scgim._core.structure.parents import Parents
 from scgim._core.structure.score import Prior, ShiftScore
 

@@ -11,8 +11,8 @@ import numba
 import numpy as np
 
 from scgim._core.from_disk import from_disk
-from scgim._core.structure.kernels import SMALLEST, evidence, sum_either, weigh
-from scgim._core.structure.numerics import ENTRY, FAST, PART, factorise, solve
+from scgim._core.structure.compiled.kernels import SMALLEST, evidence, sum_either, weigh
+from scgim._core.structure.compiled.numerics import ENTRY, FAST, PART, factorise, solve
 
 
 @numba.njit(**PART, fastmath=FAST)

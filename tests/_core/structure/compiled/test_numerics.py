@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scgim._core.structure import numerics
+from scgim._core.structure.compiled import numerics
 
 
 def test_logarithms_and_exponentials():
