@@ -189,6 +189,21 @@ def choice_key(child, allowed, most, tables):  # type: ignore[no-untyped-def]
     return key | 1
 
 
+@numba.njit(**PART)
+def best_rest(child, parents, n, tables, ask, rests, values):  # type: ignore[no-untyped-def]
+    """The row of the sets without one of n parents that scores best, or -1 where asked; sets and scores in `rests`, `values`."""
+    for out in range(n):
+        for a in range(n - 1):
+            rests[out, a] = parents[a if a < out else a + 1]
+    if not set_values(child, rests, tables, ask, values):
+        return -1
+    best = 0
+    for out in range(1, n):
+        if values[out] > values[best]:
+            best = out
+    return best
+
+
 @from_disk
 @numba.njit(**ENTRY)
 def best_parents(child, allowed, most, tables, ask, parents):  # type: ignore[no-untyped-def]
@@ -235,15 +250,9 @@ def best_parents(child, allowed, most, tables, ask, parents):  # type: ignore[no
     while n > 1:
         used[STAGE], used[N_CHOSEN] = BACKWARD, n
         rests, values = np.empty((n, n - 1), dtype=np.int64), np.empty(n)
-        for out in range(n):
-            for a in range(n - 1):
-                rests[out, a] = parents[a if a < out else a + 1]
-        if not set_values(child, rests, tables, ask, values):
+        best = best_rest(child, parents, n, tables, ask, rests, values)
+        if best < 0:
             return -1, 0.0
-        best = 0
-        for out in range(1, n):
-            if values[out] > values[best]:
-                best = out
         if values[best] <= value + TOLERANCE:
             break
         value, n = values[best], n - 1

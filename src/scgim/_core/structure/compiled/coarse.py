@@ -157,6 +157,53 @@ def fit_added(x, child, cols, scale, data, ridge, known, room):  # type: ignore[
     solve(square, alpha, B)
 
 
+@numba.njit(**PART, fastmath=FAST)
+def leave_added(x, child, cols, data, ridge, base_fit, room, step, near, residual, error):  # type: ignore[no-untyped-def]
+    """Variance of the gene with a further parent x; what is left of its means ``(K,)`` and variances of that, in place.
+
+    `base_fit` and `room` are of `fit_base` and `fit_added`; `step` ``(F,)`` becomes what x adds to the coefficients of the parents.
+    """
+    means, within, cross, cells, passed, group = data[0], data[1], data[2], data[4], data[6], data[7]
+    v, left, gram, _, own, moved, _, plain, _, _ = base_fit
+    alpha, slopes, shares = room[0], room[1], room[2]
+    (B, F), K, C = slopes.shape, len(plain), shares.shape[1]
+    for k in range(K):
+        residual[k] = plain[k]
+    for a in range(F):
+        step[a] = 0.0
+        for b in range(B):
+            step[a] -= alpha[b] * slopes[b, a]
+        inner = gram[a, a] * step[a] - 2 * left[a]
+        for c in range(a):
+            inner += 2 * gram[a, c] * step[c]
+        v += step[a] * inner
+        for k in range(K):
+            residual[k] -= step[a] * moved[a, k]
+    for b in range(B):
+        row = x * B + b
+        inner = ridge * alpha[b] - 2 * cross[row, child]
+        for a in range(F):
+            inner += 2 * within[row, cols[a]] * (own[a] + step[a])
+        for c in range(B):
+            inner += within[row, x * B + c] * alpha[c]
+        v += alpha[b] * inner
+        if C == 1:
+            for k in range(K):
+                residual[k] -= alpha[b] * (means[row, k] - shares[b, 0])
+        else:
+            for k in range(K):
+                residual[k] -= alpha[b] * (means[row, k] - shares[b, group[k]])
+    v = max(v, SMALLEST)
+    for k in range(K):
+        error[k] = v / cells[k] + near[k]
+    if len(passed):
+        for k in range(K):
+            error[k] += alpha[0] * alpha[0] * passed[x, k]
+            for a in range(F):
+                error[k] += (own[a] + step[a]) ** 2 * passed[cols[a], k]
+    return v
+
+
 @from_disk
 @numba.njit(**ENTRY, fastmath=FAST)
 def coarse_scores(child, base, candidates, n_functions, data, sizes, prior, prices, start, scores):  # type: ignore[no-untyped-def]
@@ -173,9 +220,8 @@ def coarse_scores(child, base, candidates, n_functions, data, sizes, prior, pric
     scores
         Result, ``(M,)``.
     """
-    means, within, cross, _, cells, spread, passed, group, _, _ = data
-    dof, ridge = prior[4], prior[5]
-    K, B, p = means.shape[1], n_functions, len(base)
+    spread, dof, ridge = data[5], prior[4], prior[5]
+    K, B, p = data[0].shape[1], n_functions, len(base)
     F, n_control = p * B, K
     for u in range(len(sizes)):
         n_control -= sizes[u]
@@ -190,7 +236,8 @@ def coarse_scores(child, base, candidates, n_functions, data, sizes, prior, pric
     work, off, on = np.empty((4, K)), np.empty(len(sizes)), np.empty(len(sizes))
     weight, v = weigh_contexts(child, cols, start, data, prior, sizes, n_control, work, off, on)
     scale = dof / v
-    v0, left, gram, factor, own, moved, heavy, plain, rest, sums = fit_base(child, cols, scale, data, ridge, weight, C)
+    base_fit = fit_base(child, cols, scale, data, ridge, weight, C)
+    _, _, _, factor, own, _, heavy, _, rest, sums = base_fit
     known, room = (weight, sums, factor, own, heavy, rest), (alpha, slopes, shares, slope, mixed, square)
     for k in range(n_control, K):
         near[k] = prior[0]
@@ -200,41 +247,7 @@ def coarse_scores(child, base, candidates, n_functions, data, sizes, prior, pric
     for m in range(len(candidates)):
         x = candidates[m]
         fit_added(x, child, cols, scale, data, ridge, known, room)
-        v = v0
-        for k in range(K):
-            residual[k] = plain[k]
-        for a in range(F):
-            step[a] = 0.0
-            for b in range(B):
-                step[a] -= alpha[b] * slopes[b, a]
-            inner = gram[a, a] * step[a] - 2 * left[a]
-            for c in range(a):
-                inner += 2 * gram[a, c] * step[c]
-            v += step[a] * inner
-            for k in range(K):
-                residual[k] -= step[a] * moved[a, k]
-        for b in range(B):
-            row = x * B + b
-            inner = ridge * alpha[b] - 2 * cross[row, child]
-            for a in range(F):
-                inner += 2 * within[row, cols[a]] * (own[a] + step[a])
-            for c in range(B):
-                inner += within[row, x * B + c] * alpha[c]
-            v += alpha[b] * inner
-            if C == 1:
-                for k in range(K):
-                    residual[k] -= alpha[b] * (means[row, k] - shares[b, 0])
-            else:
-                for k in range(K):
-                    residual[k] -= alpha[b] * (means[row, k] - shares[b, group[k]])
-        v = max(v, SMALLEST)
-        for k in range(K):
-            error[k] = v / cells[k] + near[k]
-        if len(passed):
-            for k in range(K):
-                error[k] += alpha[0] * alpha[0] * passed[x, k]
-                for a in range(F):
-                    error[k] += (own[a] + step[a]) ** 2 * passed[cols[a], k]
+        v = leave_added(x, child, cols, data, ridge, base_fit, room, step, near, residual, error)
         total = evidence(residual, error, prior[1], prior[2], prior[3], sizes, n_control, work, off, on)
         total += sum_either(off, on, work[0]) - 0.5 * dof * (np.log(v) + 1)
         scores[m] = total - price - prices[x, child]

@@ -113,6 +113,108 @@ def weigh(off, on, sizes, n_control, work, weight):  # type: ignore[no-untyped-d
             weight[k] = inverse[k] + small[u] * (wide_inverse[k] - inverse[k])
 
 
+@numba.njit(**PART, fastmath=FAST)
+def gather(child, cols, data, ridge, x, gram, right):  # type: ignore[no-untyped-def]
+    """Means of the parents' functions ``(F, K)``, and their products within contexts with each other and the child; in place."""
+    means, within, cross = data[0], data[1], data[2]
+    F, K = x.shape
+    for a in range(F):
+        right[a] = cross[cols[a], child]
+        for k in range(K):
+            x[a, k] = means[cols[a], k]
+        for b in range(F):
+            gram[a, b] = within[cols[a], cols[b]]
+        gram[a, a] += ridge
+
+
+@numba.njit(**PART, fastmath=FAST)
+def begin(child, data, x, gram, right, lhs, residual, begun):  # type: ignore[no-untyped-def]
+    """Coefficients within contexts alone, then baselines of the controls, ``(F + C,)``, in `begun`; the factor in `lhs`."""
+    group, first, y = data[7], data[8], data[9][child]
+    F, K = x.shape
+    for a in range(F):
+        begun[a] = right[a]
+        for b in range(F):
+            lhs[a, b] = gram[a, b]
+    factorise(lhs, F)
+    solve(lhs, begun, F)
+    for k in range(K):
+        residual[k] = y[k]
+    for a in range(F):
+        for k in range(K):
+            residual[k] -= begun[a] * x[a, k]
+    for c in range(F, len(begun)):
+        begun[c] = 0.0
+    for k in range(K):
+        begun[F + group[k]] += first[k] * residual[k]
+
+
+@numba.njit(**PART, fastmath=FAST)
+def leave(child, cols, data, x, gram, right, omega2, n_control, coef, baseline, residual, error):  # type: ignore[no-untyped-def]
+    """Variance of the gene; what coefficients and baselines leave of its means ``(K,)`` and variances of that, in place."""
+    cells, spread, passed, group, y = data[4], data[5], data[6], data[7], data[9][child]
+    (F, K), v = x.shape, data[3][child]
+    for a in range(F):
+        inner = -2 * right[a]
+        for b in range(F):
+            inner += gram[a, b] * coef[b]
+        v += coef[a] * inner
+    v = max(v, SMALLEST)
+    for k in range(K):
+        residual[k] = y[k] - baseline[group[k]]
+        error[k] = v / cells[k]
+    for a in range(F):
+        for k in range(K):
+            residual[k] -= coef[a] * x[a, k]
+    for k in range(n_control, K):
+        error[k] += omega2
+    if len(spread):
+        for k in range(K):
+            error[k] += spread[child, k]
+    if len(passed):
+        for a in range(F):
+            for k in range(K):
+                error[k] += coef[a] * coef[a] * passed[cols[a], k]
+    return v
+
+
+@numba.njit(**PART, fastmath=FAST)
+def solve_weighed(x, y, group, gram, right, scale, weight, lhs, coef, baseline, room):  # type: ignore[no-untyped-def]
+    """Coefficients and baselines with weights ``(K,)`` of contexts, in place, and `room` as `solve_beside_baselines` leaves it."""
+    weighted, sums, mixed, mixed_y = room
+    (F, K), C, trace = x.shape, len(baseline), 0.0
+    for c in range(C):
+        sums[c] = mixed_y[c] = 0.0
+    for k in range(K):
+        sums[group[k]] += weight[k]
+        mixed_y[group[k]] += weight[k] * y[k]
+    for c in range(C):
+        trace += sums[c]
+    for a in range(F):
+        for c in range(C):
+            mixed[c, a] = 0.0
+        inner = 0.0
+        for k in range(K):
+            weighted[k] = weight[k] * x[a, k]
+            inner += weighted[k] * y[k]
+        coef[a] = right[a] * scale + inner
+        if C == 1:
+            inner = 0.0
+            for k in range(K):
+                inner += weighted[k]
+            mixed[0, a] = inner
+        else:
+            for k in range(K):
+                mixed[group[k], a] += weighted[k]
+        for b in range(a + 1):
+            inner = 0.0
+            for k in range(K):
+                inner += weighted[k] * x[b, k]
+            lhs[a, b] = gram[a, b] * scale + inner
+        trace += lhs[a, a]
+    solve_beside_baselines(lhs, coef, baseline, sums, mixed, mixed_y, trace)
+
+
 @from_disk
 @numba.njit(**ENTRY, fastmath=FAST)
 def shift_scores(  # type: ignore[no-untyped-def]
@@ -139,46 +241,27 @@ def shift_scores(  # type: ignore[no-untyped-def]
     scores, coefs
         Results, ``(M,)`` and coefficients then baselines ``(M, p*B + C)``.
     """
-    means, within, cross, variances, cells, spread, passed, group, first, own_means = data
+    y, group = data[9][child], data[7]
     omega2, slab2, log_off, log_on = prior[0], prior[1], prior[2], prior[3]
     dof, ridge, n_total = prior[4], prior[5], prior[6]
     M, p = sets.shape
-    K, F, C = means.shape[1], p * n_functions, coefs.shape[1] - p * n_functions
+    K, F, C = len(y), p * n_functions, coefs.shape[1] - p * n_functions
     n_control = K
     for u in range(len(sizes)):
         n_control -= sizes[u]
-    y = own_means[child]
-    cols = np.empty(F, dtype=np.int64)
-    x, weighted = np.empty((F, K)), np.empty(K)
+    cols, x = np.empty(F, dtype=np.int64), np.empty((F, K))
     gram, right, lhs = np.empty((F, F)), np.empty(F), np.empty((F, F))
     coef, moved, baseline, begun, odds = np.empty(F), np.empty(F), np.empty(C), np.empty(F + C), np.empty(len(sizes))
-    sums, mixed, mixed_y = np.empty(C), np.empty((C, F)), np.empty(C)
+    sums, mixed = np.empty(C), np.empty((C, F))
+    room = np.empty(K), sums, mixed, np.empty(C)
     residual, error, weight = np.empty(K), np.empty(K), np.empty(K)
     work, off, on = np.empty((4, K)), np.empty(len(sizes)), np.empty(len(sizes))
     for m in range(M):
         for a in range(p):
             for b in range(n_functions):
                 cols[a * n_functions + b] = sets[m, a] * n_functions + b
-        for a in range(F):
-            right[a] = coef[a] = cross[cols[a], child]
-            for k in range(K):
-                x[a, k] = means[cols[a], k]
-            for b in range(F):
-                gram[a, b] = lhs[a, b] = within[cols[a], cols[b]]
-            gram[a, a] += ridge
-            lhs[a, a] += ridge
-        factorise(lhs, F)
-        solve(lhs, coef, F)
-        for k in range(K):
-            residual[k] = y[k]
-        for a in range(F):
-            begun[a] = coef[a]
-            for k in range(K):
-                residual[k] -= coef[a] * x[a, k]
-        for c in range(C):
-            begun[F + c] = 0.0
-        for k in range(K):
-            begun[F + group[k]] += first[k] * residual[k]
+        gather(child, cols, data, ridge, x, gram, right)
+        begin(child, data, x, gram, right, lhs, residual, begun)
         turns = False
         for start in range(2):  # the second without targets that are in doubt, see `ShiftScore._maximise`
             if start == 1 and not turns:
@@ -189,28 +272,7 @@ def shift_scores(  # type: ignore[no-untyped-def]
                 baseline[c] = begun[F + c]
             total, v = 0.0, 0.0
             for step in range(n_steps + 1):
-                v = variances[child]
-                for a in range(F):
-                    inner = -2 * right[a]
-                    for b in range(F):
-                        inner += gram[a, b] * coef[b]
-                    v += coef[a] * inner
-                v = max(v, SMALLEST)
-                for k in range(K):
-                    residual[k] = y[k] - baseline[group[k]]
-                    error[k] = v / cells[k]
-                for a in range(F):
-                    for k in range(K):
-                        residual[k] -= coef[a] * x[a, k]
-                for k in range(n_control, K):
-                    error[k] += omega2
-                if len(spread):
-                    for k in range(K):
-                        error[k] += spread[child, k]
-                if len(passed):
-                    for a in range(F):
-                        for k in range(K):
-                            error[k] += coef[a] * coef[a] * passed[cols[a], k]
+                v = leave(child, cols, data, x, gram, right, omega2, n_control, coef, baseline, residual, error)
                 total = evidence(residual, error, slab2, log_off, log_on, sizes, n_control, work, off, on)
                 if step == n_steps:
                     break
@@ -221,38 +283,7 @@ def shift_scores(  # type: ignore[no-untyped-def]
                     for u in range(len(sizes)):
                         on[u] = off[u] + odds[u]
                 weigh(off, on, sizes, n_control, work, weight)
-                # normal equations, baselines eliminated: lhs coef = moved
-                for c in range(C):
-                    sums[c] = mixed_y[c] = 0.0
-                for k in range(K):
-                    sums[group[k]] += weight[k]
-                    mixed_y[group[k]] += weight[k] * y[k]
-                scale, trace = dof / v, 0.0
-                for c in range(C):
-                    trace += sums[c]
-                for a in range(F):
-                    for c in range(C):
-                        mixed[c, a] = 0.0
-                    inner = 0.0
-                    for k in range(K):
-                        weighted[k] = weight[k] * x[a, k]
-                        inner += weighted[k] * y[k]
-                    coef[a] = right[a] * scale + inner
-                    if C == 1:
-                        inner = 0.0
-                        for k in range(K):
-                            inner += weighted[k]
-                        mixed[0, a] = inner
-                    else:
-                        for k in range(K):
-                            mixed[group[k], a] += weighted[k]
-                    for b in range(a + 1):
-                        inner = 0.0
-                        for k in range(K):
-                            inner += weighted[k] * x[b, k]
-                        lhs[a, b] = gram[a, b] * scale + inner
-                    trace += lhs[a, a]
-                solve_beside_baselines(lhs, coef, baseline, sums, mixed, mixed_y, trace)
+                solve_weighed(x, y, group, gram, right, dof / v, weight, lhs, coef, baseline, room)
                 if n_total > 0:
                     follow_volume(lhs, coef, baseline, sums, mixed, inverse, child, cols, n_total, moved)
             total += sum_either(off, on, work[0]) - 0.5 * dof * (np.log(v) + 1)
