@@ -9,82 +9,73 @@ TESTS = Path(__file__).parent
 
 ELSEWHERE = {
     ("_core/posterior/regulation/test_regulators.py", "the edges of regulators, tested by what they explain"): """
-        _core/posterior/regulation/network.py""",
+        _core/posterior/regulation/ network""",
     ("_core/learn/test_regulated.py", "what regulators add to a covariance, and what is taken out"): """
-        _core/posterior/regulation/loadings.py""",
+        _core/posterior/regulation/ loadings""",
     ("_core/features/test_model.py", "a step of FeatureModel, tested through it"): """
-        _core/features/backward_map.py _core/features/validate.py""",
+        _core/features/ backward_map validate""",
     ("_core/learn/test_fit_search.py", "a step of fit_search, tested by what it recovers"): """
-        _core/learn/assemble.py _core/learn/order.py""",
+        _core/learn/ assemble order""",
     ("_core/structure/test_score.py", "what the score is made of, and what it gives"): """
-        _core/posterior/evidence.py _core/structure/prior.py""",
+        _core/posterior/ evidence _core/structure/ prior""",
     ("_core/structure/cycles/test_cyclic.py", "a start, and the fit, of the search that is tested there"): """
-        _core/learn/cyclic.py _core/structure/cycles/cyclic_start.py""",
+        _core/learn/ cyclic _core/structure/cycles/ cyclic_start""",
     ("_core/structure/test_order.py", "gives the search its candidates, and makes its moves"): """
-        _core/structure/screening.py _core/structure/compiled/moves.py _core/structure/parents.py""",
+        _core/structure/ screening parents _core/structure/compiled/ moves""",
     ("contracts/test_choices.py", "what goes with what, of all learners and noise models"): """
-        _core/allowed.py _core/settings.py _core/learn/base.py _core/learn/learners.py
-        model/_published/learner.py model/_training/choices.py""",
-    ("contracts/test_mechanisms.py", "kept by every mechanism"): "_core/mechanisms/base.py _core/mechanisms/linear.py",
-    ("contracts/test_observations.py", "kept by every noise model"): """
-        _core/observation/base.py _core/observation/gaussian.py""",
+        _core/ allowed settings _core/learn/ base learners model/_published/ learner model/_training/ choices""",
+    ("contracts/test_mechanisms.py", "kept by every mechanism"): "_core/mechanisms/ base linear",
+    ("contracts/test_observations.py", "kept by every noise model"): "_core/observation/ base gaussian",
     (
         "datasets/test_simulate.py",
         "a step of the simulator, whose cells are tested against the truth that it stores",
     ): """
-        datasets/_simulator/arguments.py datasets/_simulator/assemble.py datasets/_simulator/disturbance.py datasets/_simulator/drugs.py datasets/_simulator/graphs.py
-        datasets/_simulator/mechanisms.py datasets/_simulator/plan.py datasets/_simulator/systems.py datasets/_simulator/truth.py""",
+        datasets/_simulator/ arguments assemble disturbance drugs graphs mechanisms plan systems truth""",
     ("datasets/test_simulate_realism.py", "counts and zeros, rows and features of the simulator"): """
-        datasets/_simulator/observe.py datasets/_simulator/rows.py""",
-    ("datasets/test_faults.py", "what all faults share"): "datasets/_simulator/fault.py",
-    ("get/test_targets.py", "reads the tables that the public functions give"): "get/_tables.py",
+        datasets/_simulator/ observe rows""",
+    ("datasets/test_faults.py", "what all faults share"): "datasets/_simulator/ fault",
+    ("get/test_targets.py", "reads the tables that the public functions give"): "get/ _tables",
     ("metrics/baselines/test_inputs.py", "learners by the same claims, and the names of drugs as features"): """
-        metrics/baselines/_indicators.py metrics/baselines/_mlp.py metrics/baselines/_ridge.py""",
-    ("metrics/baselines/test_control.py", "the mean over other contexts"): "metrics/baselines/_training_mean.py",
+        metrics/baselines/ _indicators _mlp _ridge""",
+    ("metrics/baselines/test_control.py", "the mean over other contexts"): "metrics/baselines/ _training_mean",
     ("model/_gim/test_gim.py", "a part of the model class, tested through it"): """
-        model/_module/plan.py model/_prediction/feature_map.py model/_prediction/forecast.py model/_prediction/stream.py
-        model/_training/history.py""",
-    ("model/_gim/test_levels.py", "levels are registered and named by the model class"): "model/_study/levels.py",
+        model/_module/ plan model/_prediction/ feature_map forecast stream model/_training/ history""",
+    ("model/_gim/test_levels.py", "levels are registered and named by the model class"): "model/_study/ levels",
     ("model/_gim/test_observation.py", "what data a noise model refuses, asked of the model class"): """
-        model/_study/observation.py""",
+        model/_study/ observation""",
     ("model/_module/test_expectation.py", "what the expectation reads, and the kinds that it knows"): """
-        model/_module/kinds.py model/_module/residuals.py""",
+        model/_module/ kinds residuals""",
     ("model/_training/test_refine.py", "a step of the second stage, tested by what it recovers and saves"): """
-        model/_module/closed_form.py model/_module/export.py model/_neural/start.py""",
+        model/_module/ closed_form export model/_neural/ start""",
     ("model/_prediction/test_predictor.py", "requests are made to be answered; noise is abducted from a fit"): """
-        model/_prediction/cells.py model/_prediction/known.py model/_prediction/request.py model/_prediction/resolve.py _core/kinds/abduct.py""",
+        _core/kinds/ abduct model/_prediction/ cells known request resolve""",
     ("model/_asking/test_intervene.py", "populations, and the answers to what is asked of them"): """
-        model/_asking/answer.py model/_asking/operated.py model/_asking/population.py""",
-    ("model/_asking/test_suggest.py", "the moves and states among which it chooses"): """
-        model/_asking/moves.py model/_asking/state.py""",
-    ("model/_published/test_fit.py", "the training plan of the estimator"): "model/_published/plan.py",
-    ("model/_reading/test_passes.py", "reads the blocks of a pass"): """
-        model/_reading/expression.py""",
+        model/_asking/ answer operated population""",
+    ("model/_asking/test_suggest.py", "the moves and states among which it chooses"): "model/_asking/ moves state",
+    ("model/_published/test_fit.py", "the training plan of the estimator"): "model/_published/ plan",
+    ("model/_reading/test_passes.py", "reads the blocks of a pass"): "model/_reading/ expression",
     ("model/_module/test_networks.py", "a form of the mechanisms, and what all forms share"): """
-        model/_module/genes.py model/_module/neural_genes.py""",
-    ("model/_gim/test_gim.py", "the first stage of training"): "model/_training/search.py",
-    ("model/_saving/test_save.py", "the file that is saved"): "model/_saving/archive.py",
+        model/_module/ genes neural_genes""",
+    ("model/_gim/test_gim.py", "the first stage of training"): "model/_training/ search",
+    ("model/_saving/test_save.py", "the file that is saved"): "model/_saving/ archive",
     ("model/_study/test_contexts.py", "columns and their meaning, from which contexts follow"): """
-        model/_reading/columns.py model/_reading/spec.py""",
-    ("model/_study/test_setup.py", "a step of the registration"): """
-        model/_study/features.py model/_study/fields.py model/_study/screen.py model/_study/study.py""",
-    ("pl/test_mechanisms.py", "a part of the picture, or shared by all of them"): """
-        pl/_data.py pl/_downstream.py pl/_overview.py""",
-    ("pl/test_graph.py", "draws a network"): "pl/_network.py",
-    ("pp/test_encode_doses.py", "reads units, and checks columns as all of pp does"): "pp/_columns.py pp/_units.py",
-    ("tl/test_diagnose.py", "draws its tables"): "pl/_diagnostics.py",
+        model/_reading/ columns spec""",
+    ("model/_study/test_setup.py", "a step of the registration"): "model/_study/ features fields screen study",
+    ("pl/test_mechanisms.py", "a part of the picture, or shared by all of them"): "pl/ _data _downstream _overview",
+    ("pl/test_graph.py", "draws a network"): "pl/ _network",
+    ("pp/test_encode_doses.py", "reads units, and checks columns as all of pp does"): "pp/ _columns _units",
+    ("tl/test_diagnose.py", "draws its tables"): "pl/ _diagnostics",
     (
         "tl/test_evaluate.py",
         "held-out contexts, their moments and predictions, and the controls, which are scored",
     ): """
-        tl/_evaluation/held_out.py tl/_evaluation/moments.py tl/_evaluation/predicted.py tl/_evaluation/training.py""",
-    ("tl/test_fit.py", "a step of tl.fit: copies, seeds, display, results"): """
-        tl/_fitting/light.py tl/_fitting/seed.py""",
-    ("tl/test_report.py", "fills the page"): "tl/_report_page/content.py",
-    ("test_wrong_calls.py", "every check, by what it says of wrong calls"): "_checks.py _check_basics.py",
-    ("test_import_time.py", "names alone"): "_version.py model/_reading/keys.py",
+        tl/_evaluation/ held_out moments predicted training""",
+    ("tl/test_fit.py", "a step of tl.fit: copies, seeds, display, results"): "tl/_fitting/ light seed",
+    ("tl/test_report.py", "fills the page"): "tl/_report_page/ content",
+    ("test_wrong_calls.py", "every check, by what it says of wrong calls"): "_checks _check_basics",
+    ("test_import_time.py", "names alone"): "_version model/_reading/ keys",
 }
-"""Sources that are tested in the file of another, by that file and the reason."""
+"""Sources that are tested in the file of another, by that file and the reason; their names follow those of their folders."""
 BESIDE = {
     "benchmarks": "scripts beside the package",
     "contracts": "what all members of a family keep",
@@ -128,7 +119,15 @@ def files_of_tests() -> set[str]:
 
 def listed() -> dict[str, str]:
     """Test file of each source that is tested elsewhere."""
-    return {source: test for (test, _), names in ELSEWHERE.items() for source in names.split()}
+    found = {}
+    for (test, _), names in ELSEWHERE.items():
+        folder = ""
+        for name in names.split():
+            if name.endswith("/"):
+                folder = name
+            else:
+                found[f"{folder}{name}.py"] = test
+    return found
 
 
 def test_every_source_has_its_test_or_is_listed() -> None:
