@@ -72,8 +72,8 @@ def _why_not_bound(
     by_place = [k for k, p in signature.parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
     if len(args) > len(by_place):
         rest = [k for k in known if k not in by_place][:3]
-        shown = [k for k in by_place if k in known]
-        return f"{name}(): only {shown} may be given without a name, found {len(args)} values; name the others, such as {rest}."
+        allowed = [k for k in by_place if k in known]
+        return f"{name}(): only {allowed} may be given without a name, found {len(args)} values; name the others, such as {rest}."
     missing = [k for k, p in known.items() if p.default is p.empty and k not in kwargs and p.kind not in (2, 4)]
     missing = [k for k in missing if k not in by_place[: len(args)]]
     return f"{missing[0]}: is missing; {name}() needs {missing}." if missing else None
@@ -89,10 +89,10 @@ def did_you_mean(value: Any, allowed: Iterable[Any]) -> str:
     return f"; did you mean {near[0]!r}" if near else ""
 
 
-def _found(value: Any) -> str:
+def shown(value: Any) -> str:
     """The value where it is short, else its type."""
     text = (
-        repr(value) if isinstance(value, str | int | float | None | tuple | list) or _of_numpy(value, "generic") else ""
+        repr(value) if isinstance(value, str | int | float | None | tuple | list) or of_numpy(value, "generic") else ""
     )
     return text if 0 < len(text) <= 60 else type(value).__name__
 
@@ -107,22 +107,22 @@ def or_none(check: Check) -> Check:
     return maybe
 
 
-def _of_numpy(value: Any, *names: str) -> bool:
+def of_numpy(value: Any, *names: str) -> bool:
     """Whether a value is of these classes of numpy, which is not imported for this: the command line starts without it."""
     numpy = sys.modules.get("numpy")
     return numpy is not None and isinstance(value, tuple(attrgetter(name)(numpy) for name in names))
 
 
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool) or _of_numpy(value, "bool_")
+def is_bool(value: Any) -> bool:
+    return isinstance(value, bool) or of_numpy(value, "bool_")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) or _of_numpy(value, "integer", "floating")
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) or of_numpy(value, "integer", "floating")
 
 
-def _is_whole(value: Any) -> bool:
-    return _is_number(value) and isinstance(value, Integral) and not isinstance(value, bool)
+def is_whole(value: Any) -> bool:
+    return is_number(value) and isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def count(low: int = 1, high: int | None = None) -> Check:
@@ -130,9 +130,9 @@ def count(low: int = 1, high: int | None = None) -> Check:
     limits = ("" if low < -MOST_SEED else f" of at least {low}") if high is None else f" between {low} and {high}"
 
     def check(name: str, value: Any) -> None:
-        if not _is_whole(value):
-            error = ValueError if _is_number(value) and not isinstance(value, Integral) else TypeError
-            raise error(f"{name}: expected a whole number{limits}, found {_found(value)}.")
+        if not is_whole(value):
+            error = ValueError if is_number(value) and not isinstance(value, Integral) else TypeError
+            raise error(f"{name}: expected a whole number{limits}, found {shown(value)}.")
         if value < low or (high is not None and value > high):
             raise ValueError(f"{name}: expected a whole number{limits}, found {value}.")
         if abs(value) > MOST_COUNT:
@@ -151,8 +151,8 @@ def number(low: float = -math.inf, high: float = math.inf, *, above: bool = Fals
     }[math.isfinite(low), math.isfinite(high)]
 
     def check(name: str, value: Any) -> None:
-        if _is_bool(value) or not _is_number(value):
-            raise TypeError(f"{name}: expected a number{limits}, found {_found(value)}.")
+        if is_bool(value) or not is_number(value):
+            raise TypeError(f"{name}: expected a number{limits}, found {shown(value)}.")
         if not math.isfinite(value) or value < low or value > high or (above and value <= low):
             raise ValueError(f"{name}: expected a number{limits}, found {value!r}.")
 
@@ -163,7 +163,7 @@ def pair(name: str, value: Any) -> None:
     """Two finite numbers."""
     listed = isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1
     if not listed or len(value) != 2:
-        raise TypeError(f"{name}: expected two numbers, found {_found(value)}.")
+        raise TypeError(f"{name}: expected two numbers, found {shown(value)}.")
     for entry in value:
         number()(name, entry)
 
@@ -175,10 +175,10 @@ def one_of(*allowed: Any, or_type: type | tuple[type, ...] | None = None) -> Che
         if or_type is not None and isinstance(value, or_type) and not isinstance(value, bool):
             return
         if not isinstance(value, str) and (or_type is None or not isinstance(value, or_type)):
-            raise TypeError(f"{name}: expected one of {list(allowed)}, found {_found(value)}.")
+            raise TypeError(f"{name}: expected one of {list(allowed)}, found {shown(value)}.")
         if value not in allowed:
             raise ValueError(
-                f"{name}: expected one of {list(allowed)}, found {_found(value)}{did_you_mean(value, allowed)}."
+                f"{name}: expected one of {list(allowed)}, found {shown(value)}{did_you_mean(value, allowed)}."
             )
 
     return check

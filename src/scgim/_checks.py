@@ -20,18 +20,18 @@ from scgim._check_basics import (
     Check,
     ExistsError,
     TooLargeError,
-    _found,
-    _is_bool,
-    _is_number,
-    _is_whole,
-    _of_numpy,
     checked,
     count,
     did_you_mean,
+    is_bool,
+    is_number,
+    is_whole,
     number,
+    of_numpy,
     one_of,
     or_none,
     pair,
+    shown,
 )
 
 __all__ = [
@@ -77,9 +77,9 @@ def DOSE(name: str, value: Any) -> None:
     """A dose of a picture or table."""
     if isinstance(value, str) and value in ("highest", "all"):
         return
-    if isinstance(value, bool) or not _is_number(value):
+    if isinstance(value, bool) or not is_number(value):
         error = ValueError if isinstance(value, str) else TypeError
-        raise error(f"{name}: expected 'highest', 'all' or a number, found {_found(value)}.")
+        raise error(f"{name}: expected 'highest', 'all' or a number, found {shown(value)}.")
     if not math.isfinite(value) or value < 0:
         raise ValueError(f"{name}: expected 'highest', 'all' or a number of at least 0, found {value!r}.")
 
@@ -87,10 +87,10 @@ def DOSE(name: str, value: Any) -> None:
 def MAPPING(name: str, value: Any) -> None:
     """A dict with names as keys."""
     if not isinstance(value, Mapping):
-        raise TypeError(f"{name}: expected a dict of settings, found {_found(value)}.")
+        raise TypeError(f"{name}: expected a dict of settings, found {shown(value)}.")
     wrong = [key for key in value if not isinstance(key, str)]
     if wrong:
-        raise TypeError(f"{name}: expected a dict whose keys are names, found the key {_found(wrong[0])}.")
+        raise TypeError(f"{name}: expected a dict whose keys are names, found the key {shown(wrong[0])}.")
 
 
 def DEVICES(name: str, value: Any) -> None:
@@ -105,8 +105,8 @@ def DEVICES(name: str, value: Any) -> None:
         for entry in value:
             count(0)(name, entry)
         return
-    if not _is_whole(value):
-        raise TypeError(f"{name}: expected 'auto', a number of devices or a list of them, found {_found(value)}.")
+    if not is_whole(value):
+        raise TypeError(f"{name}: expected 'auto', a number of devices or a list of them, found {shown(value)}.")
     if value < 1 and value != -1:
         raise ValueError(f"{name}: expected at least 1 device, or -1 for all of them, found {value}.")
 
@@ -116,7 +116,7 @@ def LAYER(name: str, value: Any) -> None:
     if isinstance(value, str | None):
         return or_none(TEXT)(name, value)
     if not isinstance(value, Mapping):
-        raise TypeError(f"{name}: expected the name of a layer, or a dict of names by modality, found {_found(value)}.")
+        raise TypeError(f"{name}: expected the name of a layer, or a dict of names by modality, found {shown(value)}.")
     for key, entry in value.items():
         TEXT(f"{name}: key", key)
         or_none(TEXT)(f"{name}[{key!r}]", entry)
@@ -132,10 +132,10 @@ def MODALITIES(name: str, value: Any) -> None:
 
 def LABEL(name: str, value: Any) -> None:
     """A label in a column: text, or a number or boolean that is one there."""
-    if not isinstance(value, str) and not _is_bool(value) and not _is_number(value):
+    if not isinstance(value, str) and not is_bool(value) and not is_number(value):
         several = isinstance(value, list | tuple | set)
         mend = "; give these cells one label in the column first" if several else ""
-        raise TypeError(f"{name}: expected the label of one value in the column, found {_found(value)}{mend}.")
+        raise TypeError(f"{name}: expected the label of one value in the column, found {shown(value)}{mend}.")
     if isinstance(value, str) and not value:
         raise ValueError(f"{name}: expected a label, found empty text; give those cells a name.")
     if isinstance(value, float) and not math.isfinite(value):
@@ -157,14 +157,14 @@ def COLUMNS(name: str, value: Any) -> None:
 
 def FLAG(name: str, value: Any) -> None:
     """True or False."""
-    if not _is_bool(value):
-        raise TypeError(f"{name}: expected True or False, found {_found(value)}.")
+    if not is_bool(value):
+        raise TypeError(f"{name}: expected True or False, found {shown(value)}.")
 
 
 def TEXT(name: str, value: Any) -> None:
     """Text that is not empty."""
     if not isinstance(value, str):
-        raise TypeError(f"{name}: expected text, found {_found(value)}; give one name in quotes.")
+        raise TypeError(f"{name}: expected text, found {shown(value)}; give one name in quotes.")
     if not value:
         raise ValueError(f"{name}: expected text, found empty text; leave it out for the default.")
 
@@ -179,7 +179,7 @@ def KEY(name: str, value: Any) -> None:
 def _renamed(name: str, value: Any) -> str:
     """What to do where columns are named by numbers."""
     mend = "; name columns by text: adata.obs.columns = adata.obs.columns.astype(str)"
-    return mend if _is_number(value) and name.endswith(("_key", "_keys")) else ""
+    return mend if is_number(value) and name.endswith(("_key", "_keys")) else ""
 
 
 def NAMES(name: str, value: Any) -> None:
@@ -188,11 +188,11 @@ def NAMES(name: str, value: Any) -> None:
         return TEXT(name, value)
     listed = isinstance(value, Iterable) and not isinstance(value, Mapping | bytes | Iterator)
     if not listed or getattr(value, "ndim", 1) != 1 or hasattr(value, "obs_names"):
-        raise TypeError(f"{name}: expected a name or a list of names, found {_found(value)}{_renamed(name, value)}.")
+        raise TypeError(f"{name}: expected a name or a list of names, found {shown(value)}{_renamed(name, value)}.")
     wrong = [entry for entry in value if not isinstance(entry, str)]
     if wrong:
         raise TypeError(
-            f"{name}: expected names as text, found {_found(wrong[0])} among them{_renamed(name, wrong[0])}."
+            f"{name}: expected names as text, found {shown(wrong[0])} among them{_renamed(name, wrong[0])}."
         )
     return None
 
@@ -208,31 +208,31 @@ def POPULATION(name: str, value: Any) -> None:
     """Cells or means: a query, columns with their values, a mask, or a Series by gene."""
     if isinstance(value, str | Mapping) or getattr(value, "ndim", 0) == 1 and not hasattr(value, "obs_names"):
         return
-    if not isinstance(value, list | tuple) or not all(_is_bool(entry) for entry in value):
+    if not isinstance(value, list | tuple) or not all(is_bool(entry) for entry in value):
         raise TypeError(
             f"{name}: expected a query of .obs, a dict of columns, a boolean mask of cells or a Series by gene, found "
-            f"{_found(value)}."
+            f"{shown(value)}."
         )
 
 
 def PATH(name: str, value: Any) -> None:
     """A path."""
     if not isinstance(value, str | os.PathLike):
-        raise TypeError(f"{name}: expected a path, found {_found(value)}.")
+        raise TypeError(f"{name}: expected a path, found {shown(value)}.")
     if not os.fspath(value):
         raise ValueError(f"{name}: expected a path, found empty text.")
 
 
 def SEED(name: str, value: Any) -> None:
     """A seed, a numpy Generator, or None."""
-    if value is None or _of_numpy(value, "random.Generator"):
+    if value is None or of_numpy(value, "random.Generator"):
         return
-    if _of_numpy(value, "random.RandomState"):
+    if of_numpy(value, "random.RandomState"):
         raise TypeError(
             f"{name}: expected a whole number, a numpy Generator or None, found a RandomState; use numpy.random.default_rng(seed)."
         )
-    if not _is_whole(value):
-        raise TypeError(f"{name}: expected a whole number, a numpy Generator or None, found {_found(value)}.")
+    if not is_whole(value):
+        raise TypeError(f"{name}: expected a whole number, a numpy Generator or None, found {shown(value)}.")
     if not 0 <= value < MOST_SEED:
         raise ValueError(f"{name}: expected a whole number between 0 and 2**32 - 1, found {value}.")
 
@@ -241,21 +241,21 @@ def TABLE(name: str, value: Any) -> None:
     """A DataFrame."""
     if not (hasattr(value, "columns") and hasattr(value, "iloc")):
         raise TypeError(
-            f"{name}: expected a pandas DataFrame, found {_found(value)}; use pandas.DataFrame({{column: values}})."
+            f"{name}: expected a pandas DataFrame, found {shown(value)}; use pandas.DataFrame({{column: values}})."
         )
 
 
 def FUNCTION(name: str, value: Any) -> None:
     """Something that can be called, and is not a class."""
     if not callable(value) or isinstance(value, type):
-        raise TypeError(f"{name}: expected a function, found {_found(value)}.")
+        raise TypeError(f"{name}: expected a function, found {shown(value)}.")
 
 
 def AXES(name: str, value: Any) -> None:
     """Axes of matplotlib."""
     if not (hasattr(value, "plot") and hasattr(value, "transAxes")):
         raise TypeError(
-            f"{name}: expected one matplotlib Axes, found {_found(value)}; make one with matplotlib.pyplot.subplots()[1]."
+            f"{name}: expected one matplotlib Axes, found {shown(value)}; make one with matplotlib.pyplot.subplots()[1]."
         )
 
 
@@ -272,7 +272,7 @@ def ANNDATA(name: str, value: Any) -> None:
             f"{name}: expected an AnnData, found a MuData; pass one of its modalities, such as mdata.mod[name]."
         )
     if not all(hasattr(value, part) for part in ("obs", "var", "uns", "obs_names")):
-        raise TypeError(f"{name}: expected an AnnData, found {_found(value)}; read files with anndata.read_h5ad.")
+        raise TypeError(f"{name}: expected an AnnData, found {shown(value)}; read files with anndata.read_h5ad.")
     if value.n_obs == 0 or value.n_vars == 0:
         raise ValueError(
             f"{name}: expected cells and genes, found shape {tuple(value.shape)}; check how it was subset."
@@ -285,7 +285,7 @@ def DATA(name: str, value: Any) -> None:
         raise TypeError(f"{name}: expected an AnnData or a MuData, found a model; pass its data, model.adata.")
     if not all(hasattr(value, part) for part in ("obs", "var", "uns", "obs_names")):
         raise TypeError(
-            f"{name}: expected an AnnData or a MuData, found {_found(value)}; read files with anndata.read_h5ad."
+            f"{name}: expected an AnnData or a MuData, found {shown(value)}; read files with anndata.read_h5ad."
         )
     if value.n_obs == 0 or value.n_vars == 0:
         raise ValueError(
@@ -302,7 +302,7 @@ def FITTED(name: str, value: Any) -> None:
         )
     if not all(hasattr(value, part) for part in ("obs", "var", "uns", "obs_names")):
         raise TypeError(
-            f"{name}: expected the AnnData or MuData that scgim.tl.fit has written into, found {_found(value)}."
+            f"{name}: expected the AnnData or MuData that scgim.tl.fit has written into, found {shown(value)}."
         )
     check_loaded(name, value)
 
@@ -320,7 +320,7 @@ def MODEL(name: str, value: Any) -> None:
     if _is_model(value):
         return
     mend = "use the model that scgim.tl.fit returns, or scgim.model.GIM.load(dir_path)"
-    raise TypeError(f"{name}: expected a scgim.model.GIM, found {_found(value)}; {mend}.")
+    raise TypeError(f"{name}: expected a scgim.model.GIM, found {shown(value)}; {mend}.")
 
 
 def as_declared(annotation: str, *, positive: bool = False, signed: bool = False) -> Check:
