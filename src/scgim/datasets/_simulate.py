@@ -16,7 +16,7 @@ from scgim.datasets._simulator.disturbance import Disturbance
 from scgim.datasets._simulator.fault import Fault, World
 from scgim.datasets._simulator.graphs import causal_order, random_dag
 from scgim.datasets._simulator.plan import background_shifts, group_offsets, plan
-from scgim.datasets._simulator.systems import REFERENCE, Network, System, random_system, sample
+from scgim.datasets._simulator.systems import REFERENCE, NetworkSize, System, random_system, sample
 
 if TYPE_CHECKING:
     import anndata
@@ -292,7 +292,7 @@ def _system(settings: dict[str, Any], streams: dict[str, np.random.Generator]) -
         structure = np.asarray(graph) != 0
         order = causal_order(structure)
     offsets = group_offsets(settings, streams["groups"])
-    network = Network(settings["hidden_units"], settings["activation"], settings["weight_sd"])
+    network = NetworkSize(settings["hidden_units"], settings["activation"], settings["weight_sd"])
     return random_system(structure, order, settings["mechanism"], offsets, streams["system"], network)
 
 

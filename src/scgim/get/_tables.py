@@ -153,7 +153,7 @@ def measured(adata: Any, key: str, dose: str | float = "highest") -> Measured:
 
 
 @dataclass
-class Regulators:
+class RegulatorTable:
     """Regulators of measured perturbations: P perturbations, T regulators."""
 
     names: list[str]  # (T,)
@@ -162,7 +162,7 @@ class Regulators:
     activity: np.ndarray
 
 
-def regulators_of(adata: Any, key: str, dose: str | float = "highest") -> Regulators:
+def regulators_of(adata: Any, key: str, dose: str | float = "highest") -> RegulatorTable:
     """The regulators of the perturbations of `measured`; none of them where no network was given."""
     table, rows = _keys.TARGETS.find(adata, key), measured(adata, key, dose)
     own = table[table["kind"] == "regulator"] if "kind" in table else table.iloc[:0]
@@ -174,7 +174,7 @@ def regulators_of(adata: Any, key: str, dose: str | float = "highest") -> Regula
         values[:, [name != "" for name in called]] = (
             own[["probability", "effect"]].to_numpy().T.reshape(2, -1, len(names))
         )
-    return Regulators(names, *(rows.pool(v) for v in values))
+    return RegulatorTable(names, *(rows.pool(v) for v in values))
 
 
 def regulated(adata: Any, key: str, rows: Measured) -> np.ndarray | None:

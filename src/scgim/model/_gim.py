@@ -57,7 +57,7 @@ from scgim.model._training.choices import as_saved, read_candidates
 from scgim.model._training.history import merge_history, table
 from scgim.model._training.limits import check_checkpoint, check_timeout
 from scgim.model._training.refine import refine, seeded_torch
-from scgim.model._training.search import Search
+from scgim.model._training.search import MomentSearch
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -351,7 +351,7 @@ class GIM(
     ) -> Fit:
         """The fit from moments; what was chosen by evidence, and how cells are observed, is kept."""
         size = self.adata_manager.get_from_registry(SIZE_FACTOR_KEY) if self.study.spec.size_factor else None
-        search = Search(screen, size, bool(self.settings_.get("penetrance")), progress, timeout)
+        search = MomentSearch(screen, size, bool(self.settings_.get("penetrance")), progress, timeout)
         chosen, fit, observation = search.best(self._candidates, rng)
         self.observation_ = to_state(observation)
         if len(self._candidates) > 1:

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from scgim._core.features.backward import LinearBlock
-from scgim._core.features.decode import SHARES, SIZES, Evidence, Scores, search, solve_each
+from scgim._core.features.decode import SHARES, SIZES, DrugEvidence, Scores, search, solve_each
 from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Rows
 
@@ -68,7 +68,7 @@ def test_evidence_matches_dense_gaussian():
     """Effects and weights' errors integrate out as in one joint Gaussian."""
     rng = np.random.default_rng(0)
     block, rows = make_block(rng), make_rows(rng)
-    evidence = Evidence([block], [rows], 9.0)
+    evidence = DrugEvidence([block], [rows], 9.0)
     pairs = [(0, 3), (1, 2), (4, 5)]
     mean, _, log = evidence(np.array(pairs))
     # the covariance is taken at the effects of the last round but one, found from one round less
@@ -89,7 +89,7 @@ def test_gene_whose_weights_are_unknown_counts_with_the_mean_square_of_its_effec
     rng = np.random.default_rng(3)
     block, rows = make_block(rng, spread=1.0), make_rows(rng)
     block.weights[G] = 0.0  # nothing is known of the effects of gene 0
-    evidence = Evidence([block], [rows], 9.0)
+    evidence = DrugEvidence([block], [rows], 9.0)
     mean, variance = np.array([[0.5]]), np.array([[9.0]])
     drawn = mean + 3.0 * rng.standard_normal((20_000, 1))
     pair = np.zeros((1, 1), int)
@@ -108,7 +108,7 @@ def test_beam_finds_what_enumeration_of_supports_gives(slab):
     for seed in range(3):
         rng = np.random.default_rng(seed)
         block, rows = make_block(rng), make_rows(rng)
-        evidence = Evidence([block], [rows], 9.0)
+        evidence = DrugEvidence([block], [rows], 9.0)
         every = Scores(evidence, prior, rough=False)
         every.visit([s for k in range(4) for s in itertools.combinations(range(G), k)])
         assert len(every.found) == 42
@@ -134,8 +134,8 @@ def test_search_permutes_with_genes():
     index = np.r_[order, G + order, 2 * G, 2 * G + 1]
     turned = LinearBlock(block.rotation, block.weights[index], block.deviations[index], block.noise)
     moved = replace(prior, log_odds=prior.log_odds[order])
-    first = search(Evidence([block], [rows], 9.0), prior)
-    second = search(Evidence([turned], [rows], 9.0), moved)
+    first = search(DrugEvidence([block], [rows], 9.0), prior)
+    second = search(DrugEvidence([turned], [rows], 9.0), moved)
     np.testing.assert_allclose(first.probability[:, order], second.probability, atol=1e-6)
     np.testing.assert_allclose(first.mean[:, order], second.mean, atol=1e-4)
 
@@ -158,7 +158,7 @@ def test_posterior_widens_with_distance():
     for effect in (2.0, 20.0):
         x = block.weights[0] + block.weights[-2] + block.weights[-1] + effect * block.weights[G]
         rows = Rows(x[None], np.zeros(1, int), np.ones(1), np.ones(1))
-        found = search(Evidence([block], [rows], 9.0), prior)
+        found = search(DrugEvidence([block], [rows], 9.0), prior)
         assert found.probability[0, 0] > 0.9
         sd.append(found.sd[0, 0])
     assert sd[1] > 2 * sd[0]

@@ -8,7 +8,7 @@ from scipy.integrate import trapezoid
 from scipy.stats import multivariate_normal, norm, truncnorm
 
 from scgim._core.kinds.activity import child_evidence
-from scgim._core.kinds.joint import Choice, drug_choice, local_form, log_mass, packed, truncated
+from scgim._core.kinds.joint import DrugChoice, drug_choice, local_form, log_mass, packed, truncated
 from scgim._core.moments.moments import compute_moments
 from scgim._core.structure.score import Prior, ShiftScore
 
@@ -52,11 +52,11 @@ def test_form_equals_the_density_of_the_cells(make_study, background, rng):
         assert change == pytest.approx(log_density(value, spread) - none, rel=1e-6, abs=1e-6)
 
 
-def random_choice(rng, n: int = 6) -> Choice:
+def random_choice(rng, n: int = 6) -> DrugChoice:
     """A problem whose variables explain each other away in part."""
     x = rng.normal(size=(12, n)) + 0.8 * rng.normal(size=(12, 1))
     y = x @ np.where(np.arange(n) < 2, 1.5, 0.0) + 0.7 * rng.normal(size=12)
-    return Choice(x.T @ x, x.T @ y, rng.uniform(0.5, 2, n), np.full(n, -1.5))
+    return DrugChoice(x.T @ x, x.T @ y, rng.uniform(0.5, 2, n), np.full(n, -1.5))
 
 
 def test_conditional_odds_are_differences_of_the_evidence(rng):
@@ -133,7 +133,7 @@ def test_odds_are_differences_of_the_evidence_with_bounds(rng, bounded):
 def test_evidence_of_one_bounded_variable_is_the_integral(rng):
     """Against quadrature over psi, a shift beside it integrated out."""
     Q, q, prior = np.array([[30.0, 9.0], [9.0, 8.0]]), np.array([45.0, 10.0]), np.array([0.5, 1.5])
-    choice = Choice(Q, q, prior, np.zeros(2), n_bounded=1)
+    choice = DrugChoice(Q, q, prior, np.zeros(2), n_bounded=1)
     psi = np.linspace(-1, 1, 20_001)
     precision = Q[1, 1] + 1 / prior[1]
     mean = (q[1] - Q[0, 1] * psi) / precision

@@ -7,14 +7,14 @@ import pytest
 from scipy.special import log_ndtr
 
 from scgim._core.kinds import joint_kernels as kernels
-from scgim._core.kinds.joint import Choice, LocalForm, log_mass, packed, truncated
+from scgim._core.kinds.joint import DrugChoice, LocalForm, log_mass, packed, truncated
 
 
-def make_choice(rng, bounded: int, n: int = 6) -> Choice:
+def make_choice(rng, bounded: int, n: int = 6) -> DrugChoice:
     """A problem whose variables explain each other away in part, some of them well outside the bounds."""
     x = rng.normal(size=(12, n)) + 0.8 * rng.normal(size=(12, 1))
     y = x @ np.where(np.arange(n) < 2, 4.0, 0.0) + 0.7 * rng.normal(size=12)
-    return Choice(x.T @ x, x.T @ y, rng.uniform(0.5, 2, n), np.full(n, -1.5), bounded)
+    return DrugChoice(x.T @ x, x.T @ y, rng.uniform(0.5, 2, n), np.full(n, -1.5), bounded)
 
 
 def test_tails_have_their_digits():

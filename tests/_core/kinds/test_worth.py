@@ -5,7 +5,7 @@ import pytest
 
 import systems
 from scgim._core.kinds.activity import ActiveScore
-from scgim._core.kinds.worth import Change, Scaling, worth
+from scgim._core.kinds.worth import ActivityChange, Scaling, worth
 from scgim._core.structure.prior import Prior
 
 PARENTS: dict[int, tuple[int, ...]] = dict.fromkeys(range(6), ()) | {2: (0, 1), 4: (1, 3), 5: (0, 2, 3)}
@@ -30,7 +30,7 @@ def test_gains_are_differences_of_scores_that_are_built_anew(study, mechanism, s
     perturbed = np.flatnonzero(~design.control)
     for gene, first in ((0, 0), (3, 1), (1, 0), (0, 2)):  # the third and the last meet changes that were made
         rows = perturbed[first : first + 3]
-        change = Change(gene, rows, rng.uniform(-0.8, 0.8, len(rows)), -1e6)  # so that it is made
+        change = ActivityChange(gene, rows, rng.uniform(-0.8, 0.8, len(rows)), -1e6)  # so that it is made
         with_it = psi.copy()
         with_it[rows, gene] += change.psi
         expected = built(with_it) - built(psi)
@@ -44,7 +44,7 @@ def test_moments_stay_as_they_were(study):
     moments, design = study.context_moments(), study.design
     before = moments.within.copy()
     score = ActiveScore(moments, design.drug_set, design.group, Prior.default(6))
-    worth(score, np.zeros(6), PARENTS, [Change(1, np.array([3, 4]), np.array([0.5, -0.5]), -1e6)])
+    worth(score, np.zeros(6), PARENTS, [ActivityChange(1, np.array([3, 4]), np.array([0.5, -0.5]), -1e6)])
     np.testing.assert_array_equal(moments.within, before)
 
 
@@ -60,7 +60,7 @@ def test_true_changes_are_worth_their_price_and_others_are_not(make_study):
             rows = design.of(d)
             dose = design.dose[rows, d] ** systems.HILL
             fraction = dose / (dose + systems.EC50**systems.HILL)
-            changes.append(Change(int(i), rows, fraction * (effect if effect else -0.5), 5.0))
+            changes.append(ActivityChange(int(i), rows, fraction * (effect if effect else -0.5), 5.0))
             true.append(effect != 0)
     score = ActiveScore(moments, design.drug_set, design.group, Prior.default(6))
     found = worth(score, -moments.loc / moments.scale, parents, changes)

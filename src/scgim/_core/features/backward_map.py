@@ -8,7 +8,7 @@ import numpy as np
 
 from scgim._core.effects import Effects
 from scgim._core.features.backward import Beliefs, LinearBlock, learn_blocks
-from scgim._core.features.decode import Evidence, search
+from scgim._core.features.decode import DrugEvidence, search
 from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Rows
 from scgim._core.state import savable
@@ -27,7 +27,7 @@ class BackwardMap:
         effort = {"budget": 1500, "rescored": 50, "exchanges": 1} if quick else {}
         moment, inflation = prior.second_moment, self.inflation
         each = [[r.of(np.array([d])) for r in rows] for d in range(n_drugs)]
-        found = [search(Evidence(self.blocks, own, moment, inflation=inflation), prior, **effort) for own in each]
+        found = [search(DrugEvidence(self.blocks, own, moment, inflation=inflation), prior, **effort) for own in each]
         return Effects.join(found)
 
     def likelihood(
@@ -48,7 +48,7 @@ class BackwardMap:
         """
         log, misfit = np.zeros((2, n_drugs, len(beliefs.mean)))
         for d in range(n_drugs):
-            evidence = Evidence(self.blocks, [r.of(np.array([d])) for r in rows], prior.second_moment)
+            evidence = DrugEvidence(self.blocks, [r.of(np.array([d])) for r in rows], prior.second_moment)
             for other in range(len(beliefs.mean)):
                 s = np.flatnonzero(beliefs.probability[other] > 0.5)
                 slope, effect = evidence.slope[s], beliefs.mean[other, s]

@@ -24,7 +24,7 @@ LOST = 6.0  # nats below the best at which larger supports are not tried
 N_LEADERS = 4  # supports whose genes are exchanged
 
 
-class Evidence:
+class DrugEvidence:
     """What one drug's features say of any support.
 
     Parameters
@@ -188,7 +188,7 @@ Support = tuple[int, ...]
 class Scores:
     """Supports visited, with log posterior and the effects' means and variances."""
 
-    def __init__(self, evidence: Evidence, prior: PopulationPrior, *, rough: bool) -> None:
+    def __init__(self, evidence: DrugEvidence, prior: PopulationPrior, *, rough: bool) -> None:
         self.of, self.prior, self.log_size = (evidence.rough if rough else evidence), prior, prior.log_support()
         self.found: dict[Support, tuple[float, np.ndarray, np.ndarray]] = {}
 
@@ -213,7 +213,7 @@ class Scores:
 
 
 def search(
-    evidence: Evidence, prior: PopulationPrior, *, budget: int = 4000, rescored: int = 100, exchanges: int = 2
+    evidence: DrugEvidence, prior: PopulationPrior, *, budget: int = 4000, rescored: int = 100, exchanges: int = 2
 ) -> Effects:
     """Average over the supports that a beam search visits.
 

@@ -19,7 +19,7 @@ from scgim._core.features.choose import Choice, Propagate, calibrate_effects, ca
 from scgim._core.features.forward import ForwardMap, learn_forward
 from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Description, Reader, Rows
-from scgim._core.features.validate import Table, Training, cross_validate, read_rows, repeat
+from scgim._core.features.validate import Table, TrainingDrugs, cross_validate, read_rows, repeat
 from scgim._core.mechanisms.total import total_effects
 from scgim._core.posterior.curves import DoseCurves
 from scgim._core.posterior.hill import hill
@@ -293,11 +293,11 @@ def _table(features: np.ndarray | None, rows_are: str, single: _Singles, effects
     return Table.of(features[single.context], rows_are, single.drug, single.dose, single.factor, effects)
 
 
-def _training(fit: Any, single: _Singles, rows: list[Rows], x: Description) -> Training:
+def _training(fit: Any, single: _Singles, rows: list[Rows], x: Description) -> TrainingDrugs:
     """What maps are learned from: features, and what drugs change in single genes."""
     acting, curves = fit.acting, fit.curves
     beliefs = Beliefs(acting.probability, acting.mean, np.maximum(acting.sd, SMALLEST_SD) ** 2)
-    return Training(
+    return TrainingDrugs(
         rows, x, beliefs, curves.ec50, curves.hill, curves.axes if curves.axes.any() else None, single.doses
     )
 
@@ -313,7 +313,7 @@ def _default_propagate(fit: Any) -> Propagate:
 
 def _learn(
     cls: type[FeatureModel],
-    data: Training,
+    data: TrainingDrugs,
     contexts: list[np.ndarray],
     propagate: Propagate,
     rng: np.random.Generator,

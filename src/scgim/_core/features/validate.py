@@ -20,7 +20,7 @@ MOST_INFLATION = 100.0  # of variances
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingDrugs:
     """What maps are learned from: rows of each block, a description a drug, and fitted interventions of D drugs."""
 
     rows: list[Rows]
@@ -31,9 +31,9 @@ class Training:
     axes: np.ndarray | None = None
     doses: np.ndarray | None = None
 
-    def of(self, drugs: np.ndarray) -> Training:
+    def of(self, drugs: np.ndarray) -> TrainingDrugs:
         """Some of the drugs."""
-        return Training(
+        return TrainingDrugs(
             [r.of(drugs) for r in self.rows],
             self.x.of(drugs),
             Beliefs(*(getattr(self.beliefs, k)[drugs] for k in ("probability", "mean", "variance"))),
@@ -69,12 +69,12 @@ class _Fold(NamedTuple):
     """Drugs that were held out, and what was learned without them."""
 
     out: np.ndarray  # (m,)
-    train: Training
-    test: Training
+    train: TrainingDrugs
+    test: TrainingDrugs
     prior: PopulationPrior
 
     @classmethod
-    def of(cls, data: Training, out: np.ndarray, again: Table | None) -> _Fold:
+    def of(cls, data: TrainingDrugs, out: np.ndarray, again: Table | None) -> _Fold:
         """With bends that are learned without these drugs, where a table is given."""
         rest = np.setdiff1d(np.arange(len(data.ec50)), out)
         if again is not None:
@@ -84,7 +84,7 @@ class _Fold(NamedTuple):
         return cls(out, train, data.of(out), train.prior() if len(train.ec50) else data.prior())
 
 
-def cross_validate(data: Training, rng: np.random.Generator, *, usable: bool, again: Table | None = None) -> Held:
+def cross_validate(data: TrainingDrugs, rng: np.random.Generator, *, usable: bool, again: Table | None = None) -> Held:
     """Predict every drug from the others; with a table, bends are learned from these, too."""
     parts = [_Fold.of(data, out, again) for out in folds(len(data.ec50), rng)]
     found = {"none": [repeat(fold.prior, len(fold.out)) for fold in parts]}

@@ -4,8 +4,6 @@ The formulas are those of `scgim._core.kinds.hard.HardScore`, which tests compar
 by group.
 """
 
-from __future__ import annotations
-
 import math
 
 import numba
@@ -166,15 +164,11 @@ def hard_scores(child, sets, n_functions, data, sizes, prior, prices, n_steps, s
         Means by function ``(F, K)``, scatter of all cells and of each drug set ``(F, F)`` and ``(U, F, F)``, degrees of
         freedom of each set ``(U,)``, cells ``(K,)``, baseline group of each context, weights of controls in the first
         baselines ``(K,)``.
-    sizes
-        Contexts of each drug set, after the controls.
     prior
         ``(7,)``; background variance, variance of values, log prior probability of no target and of a target, degrees
         of freedom, ridge, cells that the mechanism's noise counts for where a gene is hit.
-    prices
-        Of each edge, ``(G, G)``.
-    scores, coefs
-        Results, ``(M,)`` and coefficients then baselines ``(M, p*B + C)``.
+    sizes, prices, scores, coefs
+        See `scgim._core.structure.compiled.kernels.shift_scores`.
     """
     means, total, scatter, set_dof, cells, group, first = data
     omega2, dof_all, ridge, pseudo = prior[0], prior[4], prior[5], prior[6]

@@ -92,7 +92,7 @@ def truncated(mean: np.ndarray, variance: np.ndarray, lower: float, upper: float
 
 
 @dataclass
-class Choice:
+class DrugChoice:
     """Choice of variables of one drug: ``square`` (V, V), ``linear`` (V,), ``prior`` variances and ``log_odds`` (V,).
 
     The first `n_bounded` variables lie between `lower` and `upper`; the normal prior is cut there. The mass of the
@@ -207,7 +207,7 @@ def drug_choice(
     prior: np.ndarray,
     log_odds: np.ndarray,
     whole: np.ndarray | None = None,
-) -> Choice:
+) -> DrugChoice:
     """What the contexts of one drug tell together.
 
     Parameters
@@ -226,4 +226,4 @@ def drug_choice(
     V = factor.shape[1]
     square, linear = np.zeros((V, V)), np.zeros(V)
     kernels.add_forms(*forms, rows, factor, others, square, linear)
-    return Choice(square, linear, prior, log_odds, V // 2, *ACTIVITY, whole)
+    return DrugChoice(square, linear, prior, log_odds, V // 2, *ACTIVITY, whole)

@@ -1,10 +1,8 @@
 """Compiled inner loops of the choice of shifts and activities (layer `_core`; not from the paper).
 
 The formulas are those of :mod:`scgim._core.kinds.joint`, which tests compare with; a choice is a tuple, see its
-`Choice.arrays`.
+`DrugChoice.arrays`.
 """
-
-from __future__ import annotations
 
 import math
 

@@ -15,7 +15,7 @@ from scgim._core.kinds.activity import ActiveScore, check_moments, children_of, 
 from scgim._core.structure.compiled.kernels import shift_scores
 
 
-class Change(NamedTuple):
+class ActivityChange(NamedTuple):
     """A change of the activity of one gene by one drug."""
 
     gene: int  # whose activity changes
@@ -76,7 +76,7 @@ class Scaling:
             self.zero[cols] + scale[:, None] * (self.flat[rows, cols] - self.zero[cols])
         ).T
 
-    def gain(self, change: Change, *, keep: bool) -> float:
+    def gain(self, change: ActivityChange, *, keep: bool) -> float:
         """What a change of activity gains beside those that were made; it is made where `keep`, and where it gains."""
         gene, rows = change.gene, change.rows
         before = self.scale[rows, gene * self.n_functions].copy()
@@ -91,7 +91,7 @@ class Scaling:
 
 
 def worth(
-    score: ActiveScore, off: np.ndarray, parents: dict[int, tuple[int, ...]], changes: list[Change]
+    score: ActiveScore, off: np.ndarray, parents: dict[int, tuple[int, ...]], changes: list[ActivityChange]
 ) -> np.ndarray:
     """Which of the changes are worth their price ``(C,)``: taken one after the other, those that gain most alone first."""
     scaling = Scaling(score, off, parents)

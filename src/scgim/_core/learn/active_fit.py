@@ -14,11 +14,11 @@ from scgim._core.design import Design
 from scgim._core.effects import Effects, KindFit
 from scgim._core.kinds.activity import ActiveScore, Activity, Children, child_evidence, estimates
 from scgim._core.kinds.joint import ACTIVITY as BOUNDS
-from scgim._core.kinds.joint import Choice, LocalForm, drug_choice, local_form, log_mass, packed
+from scgim._core.kinds.joint import DrugChoice, LocalForm, drug_choice, local_form, log_mass, packed
 from scgim._core.kinds.joint_kernels import evidence as evidence_of
 from scgim._core.kinds.off import learn_off
 from scgim._core.kinds.shift import Shift
-from scgim._core.kinds.worth import Change, worth
+from scgim._core.kinds.worth import ActivityChange, worth
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.curves import Curves, fit_dose_curves
 from scgim._core.posterior.evidence import Evidence
@@ -40,7 +40,7 @@ N_UPDATES = 2  # of interventions and of where genes are off in turn, after a th
 
 
 @dataclass
-class Part:
+class KindState:
     """What is known of one kind of intervention: its prior, dose curves, and posterior."""
 
     name: str
@@ -106,8 +106,8 @@ class ActiveFit:
         self.rows = [design.of(d) for d in range(D)]  # (L,) contexts of each drug
         self._factors: tuple[Curves, Curves, np.ndarray] | None = None  # of these curves
         flat = Curves(np.zeros(D), np.ones(D), START_SD, 0.2 * START_SD)
-        self.activity = Part(ACTIVITY.name, flat, float(prior.p_target[0]))
-        self.shift = Part(SHIFT.name, flat, float(prior.p_target[0]))
+        self.activity = KindState(ACTIVITY.name, flat, float(prior.p_target[0]))
+        self.shift = KindState(SHIFT.name, flat, float(prior.p_target[0]))
         shape = (len(moments.n), moments.n_genes)
         self.psi, self.shifted, self.active = np.zeros(shape), np.zeros(shape), np.zeros(shape)
         self.kinds = (self.activity, self.shift)
@@ -155,7 +155,7 @@ class ActiveFit:
 
     def choices(
         self, forms: list[LocalForm], expected: Expected, which: np.ndarray | None = None
-    ) -> Iterator[tuple[int, np.ndarray, np.ndarray, Choice]]:
+    ) -> Iterator[tuple[int, np.ndarray, np.ndarray, DrugChoice]]:
         """Drugs, or `which` of them, with their contexts ``(L,)``, part of the full effect there ``(L, 2G)``, and what they tell.
 
         Given the effects of all.
@@ -195,7 +195,9 @@ class ActiveFit:
             if pass_ + 1 >= N_PASSES and not again:
                 break
 
-    def probable(self, probability: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, list[Change]]:
+    def probable(
+        self, probability: np.ndarray, mean: np.ndarray, sd: np.ndarray
+    ) -> tuple[np.ndarray, list[ActivityChange]]:
         """Drug and gene ``(C, 2)`` of changes of activity that are more probable than none, by the posterior ``(D, 2G)``, and these.
 
         That a target is known does not say by which kind, so that it makes neither cheaper.
@@ -206,7 +208,7 @@ class ActiveFit:
         for d, i in at.tolist():
             rows = self.rows[d]
             occam = np.log(sd[d, i] / np.sqrt(variance[i])) - 0.5 * mean[d, i] ** 2 / variance[i]
-            changes.append(Change(i, rows, fraction[rows, d] * mean[d, i], -float(odds[d, i] + occam)))
+            changes.append(ActivityChange(i, rows, fraction[rows, d] * mean[d, i], -float(odds[d, i] + occam)))
         return at, changes
 
     def settle(self, probability: np.ndarray, mean: np.ndarray, sd: np.ndarray, *, strict: bool) -> bool:

@@ -100,7 +100,7 @@ def curves(found: list[Units]) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Weighed:
+class OffsetDensity:
     """Log densities of changes ``(U, T, G)``, the offsets expected there, and their variances ``(U, T)`` at targets."""
 
     log: np.ndarray
@@ -108,7 +108,7 @@ class Weighed:
     variance: np.ndarray
 
 
-class Expected(NamedTuple):
+class ExpectedOffsets(NamedTuple):
     """Offsets of a unit ``(G,)``, and their variance at targets."""
 
     offset: np.ndarray
@@ -154,7 +154,9 @@ class Amplitudes:
         return variance * gain, left
 
 
-def weigh(units: Units, fraction: np.ndarray, offset_sd: float, context_sd: float, *, expect: bool = False) -> Weighed:
+def weigh(
+    units: Units, fraction: np.ndarray, offset_sd: float, context_sd: float, *, expect: bool = False
+) -> OffsetDensity:
     """Under every curve, whose fractions ``(U, T, L)`` are given, amplitudes and both kinds of constant shifts integrated out."""
     n = units.error.shape[1]
     base = (units.error + context_sd**2)[:, :, None] * np.eye(n) + units.shared[:, None, None]
@@ -169,7 +171,7 @@ def weigh(units: Units, fraction: np.ndarray, offset_sd: float, context_sd: floa
         if expect:
             expected, left = plate.constant_shift(a, offset_sd**2)  # at last beside the largest amplitudes
             offset += of_plate * expected
-    return Weighed(top + np.log(total), offset / total, left)
+    return OffsetDensity(top + np.log(total), offset / total, left)
 
 
 def evidence(found: list[tuple[Units, np.ndarray]], n_drugs: int, offset_sd: float, context_sd: float) -> float:
@@ -207,7 +209,7 @@ def find_plates(moments: Moments, design: Design) -> Moments:
 
 def best_curves(
     found: list[Units], curve: np.ndarray, offset_sd: float, context_sd: float
-) -> list[tuple[Units, Expected]]:
+) -> list[tuple[Units, ExpectedOffsets]]:
     """Offsets of all units, along one curve of all drugs, or one of each, by evidence."""
     by_drug: dict[int, list[Units]] = {}
     for unit in found:
@@ -225,7 +227,7 @@ def best_curves(
 
 def expected(
     found: list[Units], curve: np.ndarray, offset_sd: float, context_sd: float
-) -> tuple[list[Expected], float]:
+) -> tuple[list[ExpectedOffsets], float]:
     """Offset of each unit along one curve that they share, on a grid that becomes finer, and its log evidence."""
     step = np.log(curve[len(SLOPES), 0] / curve[0, 0])
     share = 1 / len(curve)  # prior probability of a point of the grid
@@ -239,5 +241,5 @@ def expected(
             curve, share = curve[log.argmax()] * np.exp(finer), PRIOR * (2 * step / (N_FINER - 1)) ** 2
             step /= 3
     weight = softmax(log)  # (T,)
-    each = [Expected(weight @ one.offset[0], float(weight @ one.variance[0])) for one in weighed]
+    each = [ExpectedOffsets(weight @ one.offset[0], float(weight @ one.variance[0])) for one in weighed]
     return each, float(logsumexp(log) + np.log(share))

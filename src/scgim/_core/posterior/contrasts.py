@@ -21,7 +21,7 @@ SINGULAR = 1e-6  # singular value, relative to one, below which drugs cannot be 
 
 
 @dataclass(frozen=True)
-class Part:
+class DrugContexts:
     """The contexts of one drug in one baseline group: estimates of the amplitude are ``weight @ means``."""
 
     weight: np.ndarray  # (K,) of all contexts; minus the controls
@@ -63,7 +63,7 @@ def references(design: Design) -> np.ndarray:
 
 def _part(
     rows: np.ndarray, height: np.ndarray, n: np.ndarray, reference: np.ndarray, scatter2: float, offset2: float
-) -> Part:
+) -> DrugContexts:
     """Least squares of an amplitude from contexts of one drug in one group, which scatter and share an offset."""
     precision = 1 / (1 / np.maximum(n[rows], 1.0) + scatter2)  # (L,)
     solved = precision * height
@@ -71,7 +71,7 @@ def _part(
     own = solved / max(float(solved @ height), 1e-12)
     weight = -own.sum() * reference
     weight[rows] += own
-    return Part(weight, rows, height)
+    return DrugContexts(weight, rows, height)
 
 
 def lack_of_fit(
@@ -120,7 +120,7 @@ def pool(raw: np.ndarray, freedom: np.ndarray) -> tuple[float, np.ndarray]:
 class _Rows:
     """Rows of contrasts while they are built: parts of each, and the drug and the level."""
 
-    parts: list[list[Part]]
+    parts: list[list[DrugContexts]]
     drug: np.ndarray
     level: np.ndarray
 
@@ -153,7 +153,9 @@ def classes(design: Design) -> np.ndarray:
     return out
 
 
-def _sum_parts(parts: list[Part], n: np.ndarray, between2: float, scatter2: float) -> tuple[np.ndarray, np.ndarray]:
+def _sum_parts(
+    parts: list[DrugContexts], n: np.ndarray, between2: float, scatter2: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Weights ``(P,)`` of the groups, which differ by `between2`, and their sum of contrasts ``(K,)``."""
     size = np.maximum(n, 1.0)
     variance = np.array([(p.weight**2 / size).sum() + scatter2 * (p.weight[p.rows] ** 2).sum() for p in parts])

@@ -17,7 +17,7 @@ LINEAR_SD, CURVED_SD = 2**0.5, 1.0  # sd of what the parents contribute among co
 REFERENCE = 2000  # control cells used to standardise mechanisms that are not linear
 
 
-class Network(NamedTuple):
+class NetworkSize(NamedTuple):
     """Size and shape of neural mechanisms; not from the paper."""
 
     hidden: int = 10
@@ -56,7 +56,7 @@ class Draft(NamedTuple):
     baseline: np.ndarray  # (C, G)
     noise_sd: np.ndarray  # (G,)
     curve: str  # of mechanisms that are one of a parent
-    network: Network  # of mechanisms that are one
+    network: NetworkSize  # of mechanisms that are one
 
     def system(self, weights: np.ndarray, mechanisms: Mechanisms) -> System:
         """With slopes ``(G, G)`` and mechanisms, which may be filled in later."""
@@ -69,7 +69,7 @@ def random_system(
     mechanism: str,
     offsets: np.ndarray,
     rng: np.random.Generator,
-    network: Network = Network(),
+    network: NetworkSize = NetworkSize(),
 ) -> System:
     """Random mechanisms on a graph; nothing here but their kind is from the paper (see `scgim.datasets.simulate`).
 
@@ -136,7 +136,7 @@ def _neural_system(draft: Draft, rng: np.random.Generator) -> System:
 
 
 def _random_network(
-    x: np.ndarray, network: Network, rng: np.random.Generator, attempts: int = 50
+    x: np.ndarray, network: NetworkSize, rng: np.random.Generator, attempts: int = 50
 ) -> tuple[np.ndarray, ...]:
     """Weights (H, p), bias (H,), output weights (H,) of a network of parents x (n, p) in which each parent matters."""
     loc, scale = x.mean(0), x.std(0)

@@ -88,7 +88,7 @@ class SuggestMixin:
 
 
 @dataclass(frozen=True)
-class Search:
+class MoveSearch:
     """Moves from a state, and where they should lead."""
 
     steps: Steps  # what moves do
@@ -171,7 +171,7 @@ def _search(
     rng: np.random.Generator,
     *,
     standardised: bool,
-) -> Search:
+) -> MoveSearch:
     """From what was asked, checked."""
     if start.rows is None:
         raise ValueError("start: expected cells or a context, found means alone; name a population of cells.")
@@ -184,4 +184,4 @@ def _search(
         raise ValueError("goal: expected another state than start, found the same means.")
     steps = Steps(predictor, start)
     moves = [move for kind in MOVES if kind in kinds for move in MOVES[kind].every(steps, largest, sd)]
-    return Search(steps, moves, lengths, difference, sd)
+    return MoveSearch(steps, moves, lengths, difference, sd)

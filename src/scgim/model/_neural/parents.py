@@ -35,7 +35,7 @@ TEMPERATURE = 3.0  # scores of networks are less certain than those of closed fo
 
 
 @dataclass
-class Move:
+class EdgeMove:
     """A change of the graph: new parents of one or two genes, and the edge it is about."""
 
     kind: str
@@ -62,7 +62,7 @@ def propose(
     active: set[int],
     may: np.ndarray,
     max_parents: int,
-) -> list[Move]:
+) -> list[EdgeMove]:
     """Drops, turns and additions that keep the graph acyclic and touch an active gene."""
     moves, graph = [], as_graph(parents)
     for j, pa in enumerate(parents):
@@ -71,15 +71,15 @@ def propose(
                 continue
             rest = tuple(p for p in pa if p != i)
             if ("drop", i, j) not in tabu:
-                moves.append(Move("drop", (i, j), {j: rest}))
+                moves.append(EdgeMove("drop", (i, j), {j: rest}))
             without = graph.copy()
             without[i, j] = False
             room = len(parents[i]) < max_parents
             if room and may[j, i] and ("turn", i, j) not in tabu and not leads(without, i, j):
-                moves.append(Move("turn", (i, j), {j: rest, i: (*parents[i], j)}))
+                moves.append(EdgeMove("turn", (i, j), {j: rest, i: (*parents[i], j)}))
     for _, i, j in additions:
         if ("add", i, j) not in tabu and j in active:
-            moves.append(Move("add", (i, j), {j: (*parents[j], i)}))
+            moves.append(EdgeMove("add", (i, j), {j: (*parents[j], i)}))
     return moves
 
 
@@ -94,12 +94,12 @@ def pick(batch: Batch, rows: list[int]) -> Batch:
     return Batch(batch.genes[rows], parents, networks, batch.state.of(rows), batch.residual[:, rows])
 
 
-def _keys(moves: list[Move]) -> list[tuple[int, tuple[int, ...]]]:
+def _keys(moves: list[EdgeMove]) -> list[tuple[int, tuple[int, ...]]]:
     """Distinct proposals, gene and parents, of all moves."""
     return list(dict.fromkeys((j, tuple(sorted(pa))) for move in moves for j, pa in move.sets.items()))
 
 
-def _accept(moves: list[Move], parents: list[tuple[int, ...]], tabu: set) -> Sets:
+def _accept(moves: list[EdgeMove], parents: list[tuple[int, ...]], tabu: set) -> Sets:
     """Best moves first, each gene once, never a cycle."""
     chosen: Sets = {}
     for move in sorted(moves, key=lambda m: -m.gain):
@@ -144,7 +144,7 @@ class Trial:
 
 
 @dataclass
-class Search:
+class ParentSearch:
     """A graph with its networks, from which rounds of proposals go on."""
 
     cells: Sample
@@ -175,7 +175,7 @@ class Search:
         """Of the networks, less the price of their edges."""
         return float(self.batch.state.evidence.score.sum() - sum(self._paid(j, pa) for j, pa in enumerate(self.sets)))
 
-    def moves(self) -> list[Move]:
+    def moves(self) -> list[EdgeMove]:
         """Proposals of a round: additions that promise to be worth their price, drops and turns."""
         graph = as_graph(self.sets)
         room = np.array([len(pa) for pa in self.sets]) < self.max_parents
@@ -186,7 +186,7 @@ class Search:
         additions = screen_additions(self.cells, self.batch, candidates, cheapest)
         return propose(self.sets, additions, self.tabu, self.active, self._may, self.max_parents)
 
-    def try_out(self, moves: list[Move], *, n_epochs: int, seed: int, **training: Any) -> Trial:
+    def try_out(self, moves: list[EdgeMove], *, n_epochs: int, seed: int, **training: Any) -> Trial:
         """Trains the networks of all genes further, beside them those of the proposals, and weighs these."""
         n_genes, keys = len(self.sets), _keys(moves)
         batch = train_batch(
@@ -211,7 +211,7 @@ class Search:
                 self.probability[move.edge] = expit(sign * move.gain / TEMPERATURE)
         return trial
 
-    def accept(self, moves: list[Move], trial: Trial) -> bool:
+    def accept(self, moves: list[EdgeMove], trial: Trial) -> bool:
         """Takes over what was gained by; whether anything changed."""
         chosen = _accept(moves, self.sets, self.tabu)
         rows = [trial.row[j, tuple(sorted(chosen[j]))] if j in chosen else j for j in range(len(self.sets))]
@@ -259,7 +259,7 @@ def search_parents(
     prior = Prior.default(G) if prior is None else prior
     sets = [tuple(sorted(int(p) for p in pa)) for pa in parents]
     batch = _first(cells, np.arange(G), sets, prior, n_epochs=n_epochs, seed=seed, **training)
-    search = Search(cells, prior, max_parents, sets, batch, np.full((G, G), np.nan), set(range(G)))
+    search = ParentSearch(cells, prior, max_parents, sets, batch, np.full((G, G), np.nan), set(range(G)))
     history: list[dict[str, Any]] = []
     for n in range(1, n_rounds + 1):
         moves = search.moves()

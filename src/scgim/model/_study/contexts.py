@@ -21,7 +21,7 @@ ABSENT = -1
 
 
 @dataclass(frozen=True)
-class Rows:
+class CodedRows:
     """Registered columns in canonical form, one row a cell or a requested perturbation."""
 
     drugs: tuple[str, ...]  # names of the drugs that the codes stand for
@@ -104,7 +104,7 @@ def _of_kind(value: Any, dtype: np.dtype) -> Any:
 
 def encode_rows(
     frame: pd.DataFrame, spec: Spec, drugs: tuple[str, ...] | None = None, *, source: Source = SET_UP
-) -> Rows:
+) -> CodedRows:
     """Canonical drugs and doses of each row.
 
     Parameters
@@ -143,7 +143,7 @@ def encode_rows(
             f"{source.name('perturbation_key')}: {drugs[codes[row, slot]]!r} is named twice in one row ({twice.any(axis=1).sum()} row(s)). "
             f"Name it once, with its total dose, and put the control label {spec.control!r} into the other column."
         )
-    return Rows(drugs, np.where(absent, ABSENT, codes), np.where(absent, 0.0, dose))
+    return CodedRows(drugs, np.where(absent, ABSENT, codes), np.where(absent, 0.0, dose))
 
 
 def _doses(frame: pd.DataFrame, spec: Spec, labels: np.ndarray, absent: np.ndarray, source: Source) -> np.ndarray:
@@ -239,7 +239,7 @@ def derive_contexts(frame: pd.DataFrame, spec: Spec, source: Source = SET_UP) ->
     for c in spec.covariates:
         table[c] = groups[c].to_numpy()[group[first]]
     table["n_cells"] = n_cells
-    of_context = Rows(rows.drugs, codes, dose)
+    of_context = CodedRows(rows.drugs, codes, dose)
     design = Design(rows.drugs, of_context.matrix(), group[first], names, n_cells, has_dose=bool(spec.dose))
     found = {c: number_type(frame[c]) for c in (*spec.perturbation, *spec.covariates)}
     return Contexts(table, design, groups, index, {c: of for c, of in found.items() if of})

@@ -32,7 +32,7 @@ LEAST_TIME = 1e-3
 
 
 @dataclass(frozen=True)
-class Search:
+class MomentSearch:
     """A search by moments."""
 
     screen: Screen  # what was measured, and what is known

@@ -102,7 +102,7 @@ class FollowerPrior:
     shown: float
 
 
-class Weighed(NamedTuple):
+class FollowerPosterior(NamedTuple):
     """Posterior of n drugs."""
 
     log_odds: np.ndarray  # (n, G)
@@ -128,7 +128,7 @@ def log_sum(x: np.ndarray) -> np.ndarray:
     return np.asarray(top + np.log(np.exp(x - top[:, None]).sum(axis=1)))
 
 
-def weigh(drugs: Drugs, factor: np.ndarray, prior: FollowerPrior, target_variance: float) -> Weighed:
+def weigh(drugs: Drugs, factor: np.ndarray, prior: FollowerPrior, target_variance: float) -> FollowerPosterior:
     """Sums over all sets S of targets among the sources, with Bayes factors of unseen effects ``(n, k, G)``.
 
     Other genes are targets or not on their own. Of a gene that is no target `off` is the likelihood, `none` the part where
@@ -176,7 +176,9 @@ def weigh(drugs: Drugs, factor: np.ndarray, prior: FollowerPrior, target_varianc
     hit = share[..., 0] @ on  # (n, k)
     chances = by_edge(drugs.joined, np.broadcast_to(hit[:, :, None], way.shape))
     chances[0] -= hit.sum()  # with itself
-    return Weighed(odds, way * (on.T @ none), chances, float(total.sum() + lr[:, 0].size * np.log1p(-prior.target)))
+    return FollowerPosterior(
+        odds, way * (on.T @ none), chances, float(total.sum() + lr[:, 0].size * np.log1p(-prior.target))
+    )
 
 
 def by_edge(joined: np.ndarray, values: np.ndarray) -> np.ndarray:

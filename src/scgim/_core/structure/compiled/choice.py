@@ -6,8 +6,6 @@ by Python, for any score; the choice then goes on where it was. No kernel is cal
 caller is compiled with all of it: `moves.drive` is the only one that computes.
 """
 
-from __future__ import annotations
-
 import numba
 import numpy as np
 

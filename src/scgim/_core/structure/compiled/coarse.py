@@ -5,8 +5,6 @@ each candidate takes one step of block elimination. Coefficients within contexts
 covariances are trusted little: parents that would gain tens of nats seemed to lose hundreds, and were never tried.
 """
 
-from __future__ import annotations
-
 import numba
 import numpy as np
 

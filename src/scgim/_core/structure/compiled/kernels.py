@@ -4,8 +4,6 @@ The formulas are those of :mod:`scgim._core.structure.score`, which tests compar
 allocated for one, no array is passed over twice, baselines are eliminated group by group, and logarithms are taken of products.
 """
 
-from __future__ import annotations
-
 import numba
 import numpy as np
 

@@ -25,7 +25,7 @@ MOST_ROUNDS = 6
 WORTH = 10.0  # nats that noise has to gain
 
 
-class Judged(NamedTuple):
+class BesideNoise(NamedTuple):
     """A graph beside noise of measurement."""
 
     found: Found
@@ -52,7 +52,7 @@ def find_measured(moments: Moments, design: Design, search: Search, least: float
     variance, most = np.diag(moments.within), most_noise(moments.within)
     if most < SMALLEST_EIGENVALUE:  # genes are sums of others
         return None
-    shares, tried = [s for s in SHARES if s < most] + [most], list[Judged]()
+    shares, tried = [s for s in SHARES if s < most] + [most], list[BesideNoise]()
     for share in shares:
         tried.append(_judged(without_noise(moments, share * variance), search))
         if len(tried) > 1 and tried[-1].found.evidence < tried[-2].found.evidence:
@@ -71,7 +71,7 @@ def find_measured(moments: Moments, design: Design, search: Search, least: float
     return best.found if best.fit >= START_CELLS and best.found.evidence > least + WORTH else None
 
 
-def _judged(moments: Moments, search: Search, before: Found | None = None, price: float = 0.0) -> Judged:
+def _judged(moments: Moments, search: Search, before: Found | None = None, price: float = 0.0) -> BesideNoise:
     """The graph for these moments.
 
     Of what it leaves of a gene, ``(x - x W)_j``, a share ``r_j`` is noise of the gene itself: that two genes are
@@ -83,4 +83,4 @@ def _judged(moments: Moments, search: Search, before: Found | None = None, price
     total, fit = evidence_beside_noise(score, evidence, weights)
     share = float(np.median(evidence.noise / (evidence.noise + noise + noise @ weights**2))) ** 2
     cells = 1 / (1 / fit + (1 / share - 1) / score.dof)
-    return Judged(Found(moments, np.array(order), total - price, cells), weights, evidence, fit)
+    return BesideNoise(Found(moments, np.array(order), total - price, cells), weights, evidence, fit)
