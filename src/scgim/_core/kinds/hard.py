@@ -16,7 +16,7 @@ from scgim._core.arrays import override
 from scgim._core.design import Design
 from scgim._core.effects import Effects, Together
 from scgim._core.kinds.base import At, Learned, Moved
-from scgim._core.kinds.hard_kernels import hard_scores
+from scgim._core.kinds.compiled.hard import hard_scores
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.curves import fit_dose_curves
 from scgim._core.posterior.drift import Drift
@@ -168,7 +168,7 @@ class HardScore(ShiftScore):
         return scores, coefs
 
     def _of_sets(self) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-        """Arrays that the compiled scores read: see `hard_kernels.hard_scores`; and sizes of the drug sets."""
+        """Arrays that the compiled scores read: see `compiled.hard.hard_scores`; and sizes of the drug sets."""
         if self._hard_arrays is None:
             parts = (self.flat.T, self.within * self.dof, self.scatter, self.set_dof, self.n)
             data = tuple(np.ascontiguousarray(part, dtype=float) for part in parts)

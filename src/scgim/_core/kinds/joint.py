@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from scipy.special import log_ndtr
 
-from scgim._core.kinds import joint_kernels as kernels
 from scgim._core.kinds.activity import Children
+from scgim._core.kinds.compiled import joint as kernels
 
 N_STARTS = 6  # first variables from which the choice is climbed
 MOST_STEPS = 200  # of a climb
@@ -98,7 +98,7 @@ class DrugChoice:
     The first `n_bounded` variables lie between `lower` and `upper`; the normal prior is cut there. The mass of the
     joint posterior within the bounds is taken as the product of that of each variable, which is exact for a single
     bounded one. `conditional` and `evidence` are the formulas; climbing and sampling run compiled ones
-    (`joint_kernels`).
+    (`compiled.joint`).
     """
 
     square: np.ndarray
@@ -174,7 +174,7 @@ class DrugChoice:
         )
 
     def arrays(self) -> tuple[np.ndarray, ...]:
-        """What the compiled steps read: see `joint_kernels`."""
+        """What the compiled steps read: see `compiled.joint`."""
         prior, whole = np.ascontiguousarray(self.prior, dtype=float), self.whole
         if whole is None:
             whole = log_mass(np.zeros(self.n_bounded), prior[: self.n_bounded], self.lower, self.upper)

@@ -13,9 +13,9 @@ from scgim._core.arrays import override
 from scgim._core.design import Design
 from scgim._core.effects import Effects, KindFit
 from scgim._core.kinds.activity import ActiveScore, Activity, Children, child_evidence, estimates
+from scgim._core.kinds.compiled.joint import evidence as evidence_of
 from scgim._core.kinds.joint import ACTIVITY as BOUNDS
 from scgim._core.kinds.joint import DrugChoice, LocalForm, drug_choice, local_form, log_mass, packed
-from scgim._core.kinds.joint_kernels import evidence as evidence_of
 from scgim._core.kinds.off import learn_off
 from scgim._core.kinds.shift import Shift
 from scgim._core.kinds.worth import ActivityChange, worth

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import log_ndtr
 
-from scgim._core.kinds import joint_kernels as kernels
+from scgim._core.kinds.compiled import joint as kernels
 from scgim._core.kinds.joint import DrugChoice, LocalForm, log_mass, packed, truncated
 
 

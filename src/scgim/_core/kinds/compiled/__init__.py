@@ -1,0 +1,1 @@
+"""Inner loops of kinds, compiled by numba (layer `_core`)."""
