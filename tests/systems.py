@@ -21,7 +21,7 @@ from scgim._core.design import Design
 from scgim._core.effects import Effects
 from scgim._core.mechanisms import MECHANISMS
 from scgim._core.moments.moments import Moments, compute_moments
-from scgim._core.posterior.curves import DoseCurves
+from scgim._core.posterior.effects.curves import DoseCurves
 from scgim.datasets import simulate
 
 STUDY_DOSES = (0.5, 1.0, 2.0)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from scgim import get, tl
-from scgim._core.posterior.hill import hill
+from scgim._core.posterior.effects.hill import hill
 from scgim.tl._dose_curves import COLUMNS
 
 pytestmark = pytest.mark.filterwarnings("ignore")

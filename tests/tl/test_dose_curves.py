@@ -3,7 +3,7 @@ import pytest
 
 import systems
 from scgim import tl
-from scgim._core.posterior.hill import hill
+from scgim._core.posterior.effects.hill import hill
 from scgim.tl._dose_curves import r_squared, response_at_full_effect
 
 

@@ -14,9 +14,9 @@ from scgim._core.kinds import KINDS
 from scgim._core.kinds.base import Moved
 from scgim._core.mechanisms.additive import Mechanisms
 from scgim._core.mechanisms.neural import NeuralMechanisms
-from scgim._core.posterior.curves import DoseCurves
 from scgim._core.posterior.drift import Drift
-from scgim._core.posterior.levels import Levels
+from scgim._core.posterior.effects.curves import DoseCurves
+from scgim._core.posterior.effects.levels import Levels
 from scgim._core.posterior.odds import Support
 from scgim._core.posterior.regulation.regulators import RegulatorFit
 from scgim._core.posterior.responders.penetrance import Penetrance

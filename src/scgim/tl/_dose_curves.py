@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scgim._checks import MODEL, checked
-from scgim._core.posterior.hill import hill
+from scgim._core.posterior.effects.hill import hill
 from scgim.tl._evaluation.training import control_means, read_training
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from scgim._core.effects import Effects
 from scgim._core.kinds.activity import Children
 from scgim._core.learn import alternate
 from scgim._core.learn.fit_search import fit_search
-from scgim._core.posterior.curves import Curves
+from scgim._core.posterior.effects.curves import Curves
+from scgim._core.posterior.effects.hill import hill
 from scgim._core.posterior.evidence import Evidence
-from scgim._core.posterior.hill import hill
 from scgim.datasets import faults, simulate
 from scgim.tl import fit as fit_cells
 

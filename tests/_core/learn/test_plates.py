@@ -12,7 +12,7 @@ from scgim._core.design import Design
 from scgim._core.learn.plates import AMPLITUDES, OWN_SD, OWN_SHARE, curves, evidence, find_plates, stacked, units, weigh
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.contrasts import contrasts
-from scgim._core.posterior.hill import hill
+from scgim._core.posterior.effects.hill import hill
 from scgim.datasets import faults
 
 DOSES = np.array([0.1, 0.3, 1.0, 3.0, 10.0])

@@ -7,11 +7,11 @@ from scgim._core.design import Design
 from scgim._core.effects import Effects
 from scgim._core.posterior import drift_beside as module
 from scgim._core.posterior.contrasts import contrasts
-from scgim._core.posterior.curves import Curves
 from scgim._core.posterior.drift_beside import drift_beside, drift_of_rows, rebase, shared_errors
+from scgim._core.posterior.effects.curves import Curves
+from scgim._core.posterior.effects.targets import fit_targets
 from scgim._core.posterior.odds import learn_odds
 from scgim._core.posterior.shifts import Shifts
-from scgim._core.posterior.targets import fit_targets
 
 G = 60
 

@@ -13,7 +13,7 @@ from scgim._core.effects import Effects
 from scgim._core.features.backward import LinearBlock
 from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Rows
-from scgim._core.posterior.slab import log_mixture, tilted_moments
+from scgim._core.posterior.effects.slab import log_mixture, tilted_moments
 
 CHUNK = 2000  # supports scored at a time
 SIZES, SHARES = np.array([0.25, 0.5, 1.0, 2.0, 4.0]), np.array([0.1, 0.2, 0.4, 0.2, 0.1])

@@ -21,8 +21,8 @@ from scgim._core.features.prior import PopulationPrior
 from scgim._core.features.rows import Description, Reader, Rows
 from scgim._core.features.validate import Table, TrainingDrugs, cross_validate, read_rows, repeat
 from scgim._core.mechanisms.total import total_effects
-from scgim._core.posterior.curves import DoseCurves
-from scgim._core.posterior.hill import hill
+from scgim._core.posterior.effects.curves import DoseCurves
+from scgim._core.posterior.effects.hill import hill
 from scgim._core.state import savable
 from scgim._warnings import warn_user
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
-from scgim._core.posterior.hill import hill
-from scgim._core.posterior.slab import learn_slab
+from scgim._core.posterior.effects.hill import hill
+from scgim._core.posterior.effects.slab import learn_slab
 from scgim._core.state import savable
 
 MOST_TARGETS = 10  # of a drug

@@ -16,8 +16,8 @@ import numpy as np
 from scgim._core.design import Design
 from scgim._core.effects import Effects, KindFit, Together
 from scgim._core.moments.moments import Moments
-from scgim._core.posterior.curves import Curves
 from scgim._core.posterior.drift import Drift
+from scgim._core.posterior.effects.curves import Curves
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.odds import Support
 from scgim._core.posterior.regulation.regulators import RegulatorFit

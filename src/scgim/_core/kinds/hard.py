@@ -18,12 +18,12 @@ from scgim._core.effects import Effects, Together
 from scgim._core.kinds.base import At, Learned, Moved
 from scgim._core.kinds.compiled.hard import hard_scores
 from scgim._core.moments.moments import Moments
-from scgim._core.posterior.curves import fit_dose_curves
 from scgim._core.posterior.drift import Drift
+from scgim._core.posterior.effects.curves import fit_dose_curves
+from scgim._core.posterior.effects.targets import fit_targets
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.posterior.odds import Support, odds_of_contexts
 from scgim._core.posterior.shifts import ShiftsAt
-from scgim._core.posterior.targets import fit_targets
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.score import RIDGE, SMALLEST, ShiftScore, Solved
 

@@ -12,14 +12,14 @@ from scgim._core.effects import Effects, KindFit, Together
 from scgim._core.kinds.base import At, Learned, Moved
 from scgim._core.moments.moments import Moments
 from scgim._core.posterior.combine import comparable, learn_share
-from scgim._core.posterior.curves import Curves, fit_dose_curves
 from scgim._core.posterior.drift import Drift
 from scgim._core.posterior.drift_beside import drift_beside, drift_of_rows, rebase, shared_errors
+from scgim._core.posterior.effects.curves import Curves, fit_dose_curves
+from scgim._core.posterior.effects.levels import Offsets
+from scgim._core.posterior.effects.targets import fit_targets
 from scgim._core.posterior.evidence import Evidence
-from scgim._core.posterior.levels import Offsets
 from scgim._core.posterior.odds import Odds, learn_odds
 from scgim._core.posterior.shifts import ShiftsAt
-from scgim._core.posterior.targets import fit_targets
 from scgim._core.posterior.weighing.departures import departures_along, learn_departures
 from scgim._core.posterior.weighing.left_out import Plain, weigh_combinations, weigh_doses, weigh_groups
 from scgim._core.structure.prior import Prior

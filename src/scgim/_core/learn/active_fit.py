@@ -20,9 +20,9 @@ from scgim._core.kinds.off import learn_off
 from scgim._core.kinds.shift import Shift
 from scgim._core.kinds.worth import ActivityChange, worth
 from scgim._core.moments.moments import Moments
-from scgim._core.posterior.curves import Curves, fit_dose_curves
+from scgim._core.posterior.effects.curves import Curves, fit_dose_curves
+from scgim._core.posterior.effects.targets import by_context
 from scgim._core.posterior.evidence import Evidence
-from scgim._core.posterior.targets import by_context
 from scgim._core.structure.learn_prior import BACKGROUNDS, MOST_TARGETS, evidence_given
 from scgim._core.structure.order import FEW_GENES, OrderSearch, search
 from scgim._core.structure.parents import Parents

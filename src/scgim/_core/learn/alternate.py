@@ -23,11 +23,11 @@ from scgim._core.learn.assemble import Structure, assemble, assemble_mechanisms
 from scgim._core.learn.base import Task
 from scgim._core.learn.order import Searched, learn_structure
 from scgim._core.moments.moments import Moments
-from scgim._core.posterior.curves import Curves, DoseCurves
 from scgim._core.posterior.drift import Drift, fit_drift
+from scgim._core.posterior.effects.curves import Curves, DoseCurves
+from scgim._core.posterior.effects.hill import hill
+from scgim._core.posterior.effects.levels import Levels
 from scgim._core.posterior.evidence import Evidence
-from scgim._core.posterior.hill import hill
-from scgim._core.posterior.levels import Levels
 from scgim._core.posterior.odds import Support
 from scgim._core.posterior.regulation.regulators import RegulatorFit
 from scgim._core.posterior.shifts import linear_effects

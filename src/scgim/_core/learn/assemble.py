@@ -14,9 +14,9 @@ from scgim._core.learn.base import Task
 from scgim._core.mechanisms.additive import Mechanisms, from_standardised
 from scgim._core.mechanisms.total import total_effects
 from scgim._core.moments.moments import Moments
-from scgim._core.posterior.curves import Curves
+from scgim._core.posterior.effects.curves import Curves
+from scgim._core.posterior.effects.levels import Levels
 from scgim._core.posterior.evidence import Evidence
-from scgim._core.posterior.levels import Levels
 from scgim._core.posterior.regulation.edges import weigh_edges
 from scgim._core.posterior.regulation.network import Network
 from scgim._core.posterior.regulation.regulators import RegulatorFit

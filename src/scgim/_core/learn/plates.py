@@ -21,7 +21,7 @@ from scipy.special import logsumexp, softmax
 from scgim._core.design import Design
 from scgim._core.moments.moments import Moments, Plates
 from scgim._core.posterior.contrasts import references
-from scgim._core.posterior.hill import hill
+from scgim._core.posterior.effects.hill import hill
 
 FEWEST_DOSES = 3  # of a drug in a baseline group, by which a curve and an offset can be told apart
 OFFSETS = (0.0, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0)  # in standard deviations of the cells of a context

@@ -24,7 +24,7 @@ from scgim._core.kinds.abduct import abduct
 from scgim._core.kinds.activity import Children
 from scgim._core.learn.active_fit import ACTIVITY, SHIFT, ActiveFit
 from scgim._core.learn.alternate import combine
-from scgim._core.posterior.curves import Curves
+from scgim._core.posterior.effects.curves import Curves
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.structure.prior import Prior
 from scgim.model._module.closed_form import closed_form

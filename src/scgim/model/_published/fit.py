@@ -13,12 +13,12 @@ from scgim._core.design import Design
 from scgim._core.effects import Effects, KindFit
 from scgim._core.fit import Fit, Graph
 from scgim._core.learn.assemble import learned_prior
-from scgim._core.posterior.curves import Curves, DoseCurves, fit_dose_curves
 from scgim._core.posterior.drift import Drift
-from scgim._core.posterior.levels import Levels
+from scgim._core.posterior.effects.curves import Curves, DoseCurves, fit_dose_curves
+from scgim._core.posterior.effects.levels import Levels
+from scgim._core.posterior.effects.targets import fit_targets
 from scgim._core.posterior.odds import Support
 from scgim._core.posterior.regulation.regulators import RegulatorFit
-from scgim._core.posterior.targets import fit_targets
 from scgim.model._module.closed_form import prepare
 from scgim.model._module.export import edge_strength, export_mechanisms
 from scgim.model._module.module import as_residuals

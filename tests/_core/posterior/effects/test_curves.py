@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from scgim._core.design import Design
-from scgim._core.posterior.curves import UNKNOWN_CURVE, Curves, DoseCurves, fit_dose_curves
-from scgim._core.posterior.hill import Pair, fit_curves, hill
-from scgim._core.posterior.slab import learn_hidden_slab
+from scgim._core.posterior.effects.curves import UNKNOWN_CURVE, Curves, DoseCurves, fit_dose_curves
+from scgim._core.posterior.effects.hill import Pair, fit_curves, hill
+from scgim._core.posterior.effects.slab import learn_hidden_slab
 
 AXES = np.array([[[0.3, 0.1], [0.2, 0.0]], [[-0.1, 0.2], [0.0, 0.4]]])  # (2, D, 2)
 KEPT = DoseCurves(np.array([0.75, 1.5]), np.array([2.0, 1.0]), AXES, np.array([0.1, 0.4]))

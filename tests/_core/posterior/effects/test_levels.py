@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from scgim._core.design import Design
-from scgim._core.posterior.curves import Curves, fit_dose_curves
-from scgim._core.posterior.levels import learn_between, level_blocks, level_sums, pool_levels
-from scgim._core.posterior.targets import fit_targets
+from scgim._core.posterior.effects.curves import Curves, fit_dose_curves
+from scgim._core.posterior.effects.levels import learn_between, level_blocks, level_sums, pool_levels
+from scgim._core.posterior.effects.targets import fit_targets
 
 DOSE = np.array([[0, 0], [0, 0], [0.5, 0], [1, 0], [2, 0], [0.5, 0], [2, 0], [0, 1], [0, 3]], float)
 LEVEL = np.array([0, 1, 0, 0, 0, 1, 1, 2, 2])

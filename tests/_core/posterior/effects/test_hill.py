@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from scgim._core.posterior import hill as module
-from scgim._core.posterior.hill import (
+from scgim._core.posterior.effects import hill as module
+from scgim._core.posterior.effects.hill import (
     SLOPES,
     WIDE,
     Pair,

@@ -15,8 +15,8 @@ from scipy.special import expit
 
 from scgim._core.design import Design
 from scgim._core.effects import Effects, KindFit, Together
-from scgim._core.posterior.curves import Curves
-from scgim._core.posterior.levels import LevelSums, Offsets, level_sums, pool_levels, split_levels
+from scgim._core.posterior.effects.curves import Curves
+from scgim._core.posterior.effects.levels import LevelSums, Offsets, level_sums, pool_levels, split_levels
 
 CONVERGED = 1e-4  # change of amplitudes, in standard deviations of the genes
 SMALLEST = 1e-12  # variance

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scgim._core.posterior.slab import (
+from scgim._core.posterior.effects.slab import (
     gap_slab,
     learn_hidden_slab,
     learn_slab,

@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from scgim._core.design import Design
-from scgim._core.posterior.curves import Curves, fit_dose_curves
-from scgim._core.posterior.slab import gap_slab
-from scgim._core.posterior.targets import fit_targets
+from scgim._core.posterior.effects.curves import Curves, fit_dose_curves
+from scgim._core.posterior.effects.slab import gap_slab
+from scgim._core.posterior.effects.targets import fit_targets
 
 CURVES = Curves(np.array([0.75, 1.5]), np.array([2.0, 1.0]), 1.5, 0.3)
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from scgim._core.design import Design
-from scgim._core.posterior.hill import Pair, fit_curves, hill, rank_one_log_density
-from scgim._core.posterior.levels import (
+from scgim._core.posterior.effects.hill import Pair, fit_curves, hill, rank_one_log_density
+from scgim._core.posterior.effects.levels import (
     Offsets,
     learn_between,
     level_blocks,
     level_sums,
     pool_levels,
 )
-from scgim._core.posterior.slab import learn_hidden_slab, single_slab
+from scgim._core.posterior.effects.slab import learn_hidden_slab, single_slab
 from scgim._core.state import savable
 
 DEVIATIONS = (0.0, 0.05, 0.1, 0.2, 0.4)  # standard deviation around the curve, relative to the slab
