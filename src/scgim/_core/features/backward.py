@@ -296,7 +296,7 @@ class DrugChain:
         hit = self.dense()[0] > 0  # (D, G)
         for g in np.flatnonzero(hit.any(axis=0)):
             drugs = np.flatnonzero(hit[:, g])
-            with_g = hit[drugs].all(axis=0)
+            with_g = np.logical_and.reduce(hit[drugs])
             with_g[g] = False
             by = self.effect[drugs, self.slot[drugs, g]]
             for a in np.flatnonzero(with_g):
