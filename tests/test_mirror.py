@@ -54,8 +54,6 @@ ELSEWHERE = {
     ("model/_asking/test_suggest.py", "the moves and states among which it chooses"): "model/_asking/ moves state",
     ("model/_published/test_fit.py", "the training plan of the estimator"): "model/_published/ plan",
     ("model/_reading/test_passes.py", "reads the blocks of a pass"): "model/_reading/ expression",
-    ("model/_module/test_networks.py", "a form of the mechanisms, and what all forms share"): """
-        model/_module/ genes neural_genes""",
     ("model/_gim/test_gim.py", "the first stage of training"): "model/_training/ search",
     ("model/_saving/test_save.py", "the file that is saved"): "model/_saving/ archive",
     ("model/_study/test_contexts.py", "columns and their meaning, from which contexts follow"): """

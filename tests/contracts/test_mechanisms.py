@@ -6,7 +6,7 @@ import torch
 
 from scgim._core.mechanisms import MECHANISMS
 from scgim._core.state import pack, unpack
-from scgim.model._module.networks import GENES
+from scgim.model._module.mechanisms import GENES
 
 NAMES = list(MECHANISMS)
 PARENTS = [np.array([], int), np.array([0]), np.array([1, 0])]

@@ -10,7 +10,7 @@ from scgim._core.moments.moments import compute_moments
 from scgim._core.posterior.evidence import Evidence
 from scgim._core.structure.prior import Prior
 from scgim.model import GIM
-from scgim.model._module.neural_genes import NeuralGenes
+from scgim.model._module.mechanisms.neural import NeuralGenes
 from scgim.model._module.residuals import Expectation
 from scgim.model._neural.activity import NEAR, chords, held_out, neural_children
 

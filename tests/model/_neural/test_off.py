@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from scgim._core.posterior.evidence import Evidence
-from scgim.model._module.neural_genes import NeuralGenes
+from scgim.model._module.mechanisms.neural import NeuralGenes
 from scgim.model._neural.off import off_of_networks
 
 OFF = 0.75

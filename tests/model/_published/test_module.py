@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from scgim.model._module.networks import GENES
+from scgim.model._module.mechanisms import GENES
 from scgim.model._published.maps import Gamma
 from scgim.model._published.module import PublishedModule, acyclic_graph, acyclicity, gene_order, gumbel_sigmoid
 

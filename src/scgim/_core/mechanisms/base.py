@@ -1,7 +1,7 @@
 """What a mechanism is: how a gene follows from its parents (layer `_core`).
 
 A mechanism is one of :cite:p:`schneider2025` or ours, and is named in ``GIM(mechanism=...)``. A new one is a file of
-this folder, a line in its ``__init__.py``, and its twin in torch (`scgim.model._module.networks`).
+this folder, a line in its ``__init__.py``, and its twin in torch (`scgim.model._module.mechanisms`).
 """
 
 from __future__ import annotations

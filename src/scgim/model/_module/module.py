@@ -17,10 +17,10 @@ from torch import nn
 
 from scgim._core.kinds import INTERVENTIONS
 from scgim._core.structure.prior import Prior
-from scgim.model._module.genes import as_array
 from scgim.model._module.kinds import TRAINED, TrainedKind
-from scgim.model._module.networks import GENES
-from scgim.model._module.neural_genes import NeuralGenes
+from scgim.model._module.mechanisms import GENES
+from scgim.model._module.mechanisms.base import as_array
+from scgim.model._module.mechanisms.neural import NeuralGenes
 from scgim.model._module.residuals import Expectation, Residuals
 from scgim.model._reading.keys import CONTEXT_KEY, WEIGHT_KEY
 

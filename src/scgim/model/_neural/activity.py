@@ -29,9 +29,9 @@ from scgim._core.posterior.evidence import Evidence
 from scgim._core.structure.prior import Prior
 from scgim.model._module.closed_form import closed_form
 from scgim.model._module.export import STRENGTH_CELLS, edge_strength, export_mechanisms
-from scgim.model._module.genes import as_array
+from scgim.model._module.mechanisms.base import as_array
+from scgim.model._module.mechanisms.neural import NeuralGenes
 from scgim.model._module.module import GIMModule
-from scgim.model._module.neural_genes import NeuralGenes
 from scgim.model._module.residuals import Expectation
 from scgim.model._neural.batch import Sample, train_batch
 from scgim.model._neural.off import off_of_networks

@@ -19,7 +19,7 @@ from scgim._core.mechanisms.additive import Additive
 from scgim._core.structure.prior import Prior
 from scgim.model._module.expectation import expectation
 from scgim.model._module.kinds import TRAINED, TrainedKind
-from scgim.model._module.neural_genes import NeuralGenes
+from scgim.model._module.mechanisms.neural import NeuralGenes
 from scgim.model._module.residuals import Expectation, Residuals
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ import torch
 
 from scgim._core.arrays import sum_by
 from scgim._core.kinds.off import FREEDOM, PRIOR_SD, STRONGEST
-from scgim.model._module.genes import as_array
-from scgim.model._module.neural_genes import NeuralGenes
+from scgim.model._module.mechanisms.base import as_array
+from scgim.model._module.mechanisms.neural import NeuralGenes
 
 if TYPE_CHECKING:
     from scgim._core.posterior.evidence import Evidence

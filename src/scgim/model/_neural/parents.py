@@ -13,7 +13,7 @@ import torch
 from scipy.special import expit
 
 from scgim._core.structure.prior import Prior
-from scgim.model._module.neural_genes import NeuralGenes
+from scgim.model._module.mechanisms.neural import NeuralGenes
 from scgim.model._neural.batch import (
     PARAMETERS_PER_PARENT,
     Batch,

@@ -9,8 +9,8 @@ import torch
 
 from scgim._core.fit import Fit
 from scgim._core.structure.prior import Prior
+from scgim.model._module.mechanisms.neural import NeuralGenes
 from scgim.model._module.module import GIMModule
-from scgim.model._module.neural_genes import NeuralGenes
 from scgim.model._neural.batch import Batch, Sample
 from scgim.model._neural.parents import NeuralStart, search_parents
 

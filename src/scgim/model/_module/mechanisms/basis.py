@@ -1,8 +1,4 @@
-"""Mechanisms of all genes by their names (layer `model`): sums of given functions of each parent, and networks.
-
-The mechanisms of :cite:p:`schneider2025`, linear or one small neural network a gene, and additive basis functions,
-which are not from the paper.
-"""
+"""Mechanisms that are sums of given functions of each parent (layer `model`): lines :cite:p:`schneider2025`, and curves, which are ours."""
 
 from __future__ import annotations
 
@@ -15,8 +11,7 @@ from torch import nn
 from scgim._core.mechanisms.additive import STEEP, Additive, Mechanisms
 from scgim._core.mechanisms.base import Basis
 from scgim._core.mechanisms.linear import Linear
-from scgim.model._module.genes import SMOOTH, GeneMechanisms, as_array
-from scgim.model._module.neural_genes import NeuralGenes
+from scgim.model._module.mechanisms.base import SMOOTH, GeneMechanisms, as_array
 
 
 class BasisGenes(GeneMechanisms):
@@ -122,6 +117,3 @@ class AdditiveGenes(BasisGenes):
         """``sum_b coef_mpb phi_b'(u_p)``, gated, ``(M, n, P)``."""
         P = u.shape[2]
         return gate * self.mask[:, None, :P] * (self.derivatives(u) * self.coef[:, None, :P]).sum(3)
-
-
-GENES: dict[str, type[GeneMechanisms]] = {g.mechanism.name: g for g in (LinearGenes, AdditiveGenes, NeuralGenes)}

@@ -6,8 +6,8 @@ import torch
 
 from scgim._core.mechanisms import MECHANISMS
 from scgim._core.mechanisms.neural import activate, activation_slope
-from scgim.model._module.networks import GENES, LinearGenes
-from scgim.model._module.neural_genes import NeuralGenes
+from scgim.model._module.mechanisms import GENES, LinearGenes
+from scgim.model._module.mechanisms.neural import NeuralGenes
 
 
 def fill(net, rng):

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from scgim._core.mechanisms.neural import Neural, NeuralMechanisms
-from scgim.model._module.genes import SMOOTH, GeneMechanisms, as_array
-from scgim.model._module.pieces import InPieces
+from scgim.model._module.mechanisms.base import SMOOTH, GeneMechanisms, as_array
+from scgim.model._module.mechanisms.pieces import InPieces
 
 
 class NeuralGenes(GeneMechanisms):

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from scgim.model._module import pieces
-from scgim.model._module.neural_genes import NeuralGenes
-from scgim.model._module.pieces import InPieces
+from scgim.model._module.mechanisms import pieces
+from scgim.model._module.mechanisms.neural import NeuralGenes
+from scgim.model._module.mechanisms.pieces import InPieces
 
 
 def make(M=7, n=5, P=3, H=4, hinges=(0, 2, 0, 4, 2, 0, 1)):
