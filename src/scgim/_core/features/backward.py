@@ -9,8 +9,6 @@ weights by Gibbs sampling, the fit being their prior (errors in variables), so t
 fit.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

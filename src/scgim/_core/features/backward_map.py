@@ -1,7 +1,5 @@
 """The backward map of all blocks of features: reading, learning, decoding (layer `_core`; not from the paper)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -4,8 +4,6 @@ Given a support, effects are Gaussian and integrate out. A beam grows supports b
 genes; the posterior is averaged over all that were visited.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.linalg.lapack import dposv
 

@@ -3,8 +3,6 @@
 Learned from the fitted training drugs; the slab of the backward map and, on its own, the map "none".
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

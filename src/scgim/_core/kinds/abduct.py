@@ -1,7 +1,5 @@
 """Abduction: the noise that a cell must have had, given its interventions (layer `_core`; not from the paper)."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from scgim._core.kinds.base import Moved, column

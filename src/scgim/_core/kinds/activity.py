@@ -5,8 +5,6 @@ summed over the children. Activities are chosen together with shifts (:mod:`scgi
 structure.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """The cells that follow from mechanisms and interventions (layer `_core`)."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 import numpy as np

@@ -5,8 +5,6 @@ the contexts of a drug that hits gene j drop out of the regression of gene j, wh
 parents around a mean of their own.
 """
 
-from __future__ import annotations
-
 from typing import Literal, NamedTuple
 
 import numpy as np

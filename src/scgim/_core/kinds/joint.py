@@ -5,8 +5,6 @@ and of its parents' activities through its mean and its slopes: a linear Gaussia
 with exact evidence. Everything that a drug's contexts tell is one quadratic form.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

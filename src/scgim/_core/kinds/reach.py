@@ -4,8 +4,6 @@ A move of size s changes means by ``s R_j``, and the states differ by d, ``(Q,)`
 ``s = R_j.d / |R_j|^2``, two at the solution of their normal equations, within limits of their sizes.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

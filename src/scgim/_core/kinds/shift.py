@@ -1,7 +1,5 @@
 """Shift interventions: a drug adds to the expression of its targets :cite:p:`schneider2025` (layer `_core`)."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Literal
 

@@ -5,8 +5,6 @@ change of activity can be more probable than none although the graph explains th
 raise the score of the graph, shifts integrated out, by more than it costs.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """State of the alternation between graph, shifts and activities (layer `_core`; not from the paper)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple

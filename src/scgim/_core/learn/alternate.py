@@ -4,8 +4,6 @@ With ``intervention="auto"`` each drug may shift some genes and change the activ
 two kinds. A shift moves one gene's mean; a change of activity moves the slopes and the means of all its children.
 """
 
-from __future__ import annotations
-
 from copy import copy
 from dataclasses import replace
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """From a learned structure to a fit on the expression scale (layer `_core`)."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple

@@ -8,8 +8,6 @@ closed form; the scale that a pair of drug and gene is judged by is learned with
 make room for itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 

@@ -4,8 +4,6 @@ Real combinations often fall short of the sum. Their share of it is found by reg
 combinations where, learned from the others, it predicts measured ones better than the plain sum by two standard errors.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

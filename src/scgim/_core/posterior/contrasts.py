@@ -6,8 +6,6 @@ Baseline groups (batches, patients, lines) are replicates: where they differ by 
 it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -4,8 +4,6 @@ The model is that of `scgim._core.posterior.background`. A drug's drift returns 
 keeps its own. With the targets this reproduces every fitted context up to its sampling error.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -6,8 +6,6 @@ Gaussians in the plane, ``z ~ N((0, 0), I)``, ``N((0, f), I)`` and ``N((b, 0), I
 mutual information with z.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.special import logsumexp, xlogy
 

@@ -5,8 +5,6 @@ false, the first one sees a shift that passed the edge by, the second one none; 
 round.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple

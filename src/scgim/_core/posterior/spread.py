@@ -5,8 +5,6 @@ gene follows its mean, as that of counts does, a context is also asked how it wo
 (`beside_changes`; not from the paper).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

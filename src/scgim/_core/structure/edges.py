@@ -1,7 +1,5 @@
 """Edge probabilities by sampling orders with the exact score (layer `_core`; not from the paper)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -9,8 +9,6 @@ Noise of observation has to be part of that error. Taken for signal, it leaves a
 that says nothing after a time that grows with the fourth power of the genes.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.linalg.blas import dger
 from scipy.special import logit

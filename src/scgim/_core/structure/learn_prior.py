@@ -1,7 +1,5 @@
 """Empirical Bayes: prior of targets, size of effects and background of each gene, given residuals (layer `_core`)."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -6,8 +6,6 @@ are not taken for independent: their correlation is drawn around the identity, `
 learned by the evidence of the correlations that a graph leaves.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.special import multigammaln
 

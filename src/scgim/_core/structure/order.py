@@ -7,8 +7,6 @@ The effort must not grow with the number of cells. Sharp evidence sees every tra
 take ever more others; so a proposal may give a gene only few more parents than it has, and `settle` chooses without that limit at the end.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

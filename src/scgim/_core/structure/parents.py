@@ -1,7 +1,5 @@
 """Best parents of single genes among those allowed, with every score remembered (layer `_core`; not from the paper)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

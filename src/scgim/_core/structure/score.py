@@ -6,8 +6,6 @@ baselines and the noise variance v are found by expectation maximisation, for co
 of the mechanism, too.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What the search over orders starts from: candidate parents of each gene, and an order (layer `_core`; not from the paper)."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from scgim._core.structure.score import ShiftScore

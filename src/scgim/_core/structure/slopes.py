@@ -6,8 +6,6 @@ the variance of residual means; else false edges come to explain it. One number,
 contexts have few cells, where differences between wells look alike.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from scgim._core.posterior.evidence import Evidence

@@ -1,7 +1,5 @@
 """When a search has to end before it is done, and how far it is (layer `_core`)."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Callable, Iterator

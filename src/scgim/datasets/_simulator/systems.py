@@ -3,8 +3,6 @@
 The sampler shares no code with the engine that is tested on its data.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 

@@ -7,8 +7,6 @@ out, and their own variance (`scgim.model._module.kinds`). The background omega,
 from becoming a target.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

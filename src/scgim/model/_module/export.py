@@ -1,7 +1,5 @@
 """From a trained module to a `Fit` of plain arrays (layer `model`)."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast

@@ -3,8 +3,6 @@
 The twins of the kinds of `scgim._core.kinds` that are learned beside mechanisms that are trained.
 """
 
-from __future__ import annotations
-
 from typing import Protocol
 
 import numpy as np

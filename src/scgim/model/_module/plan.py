@@ -5,8 +5,6 @@ expectation step at the end of each epoch, in a guard against losses that are no
 metrics that are logged without inference mode, under which multi-process training fails.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -6,8 +6,6 @@ edge, adds one that the residuals ask for, or turns one round. The score is the 
 `_expectation` with a price for each parent.
 """
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Rounds of the local search over the parents of neural mechanisms (layer `model`; not from the paper)."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """The first stage of training: from the cells to a fit by moments (layer `model`)."""
 
-from __future__ import annotations
-
 import copy
 import logging
 import time

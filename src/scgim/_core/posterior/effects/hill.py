@@ -4,8 +4,6 @@ effect(dose) = amplitude * dose^n / (ec50^n + dose^n), zero at dose zero. The cu
 this form :cite:p:`schneider2025`; learning it, shared and per drug, is not from the paper.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

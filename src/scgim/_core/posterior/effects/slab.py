@@ -4,8 +4,6 @@ One Gaussian around zero, or one for each sign where effects keep clear of zero,
 effects possible. Components are rows of weight, mean and variance.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 BROAD_WEIGHT = 0.05  # mass of the wide component

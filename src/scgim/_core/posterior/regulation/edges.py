@@ -10,8 +10,6 @@ wrong. Probabilities and sizes are averages over a grid of s, with zero, where c
 never against those that are named: the graph may explain what an edge adds to the covariance.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

@@ -9,8 +9,6 @@ one loading after the other. Some pairs act on one another besides, so that the 
 distribution. A regulator that explains no more than chance has no loadings.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from scgim._core.moments.moments import Moments

@@ -1,7 +1,5 @@
 """A network of regulators, which have no measured value (layer `_core`; not from the paper)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -9,8 +9,6 @@ cells show, and how many targets drugs have and of which sign is learned from al
 follows.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 

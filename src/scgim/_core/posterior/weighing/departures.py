@@ -9,8 +9,6 @@ where the model is right no pair walks. The mean of a walk interpolates between 
 left may be an error.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -6,8 +6,6 @@ estimate from all (in groups: of estimates of that size), times the fraction at 
 doses. Graph, curves and shrinkage stay as they are.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -4,8 +4,6 @@ Contexts that are left out are predicted by both, and the share of the model fol
 ``y - b = w (m - b)``, with w between 0 and 1. Nothing is fitted again.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -7,8 +7,6 @@ had chosen before from its log. Counts start at ``np.int64(0)``: for a plain zer
 that it is handed to once more.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numba

@@ -1,7 +1,5 @@
 """Small compiled steps: Cholesky factors, odds, logarithms and exponentials of arrays (layer `_core`; not from the paper)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numba

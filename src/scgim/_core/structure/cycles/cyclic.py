@@ -6,8 +6,6 @@ changes of parents do the rest, from several starts (`cyclic_start`). Only stabl
 its reverse describe the same cells.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

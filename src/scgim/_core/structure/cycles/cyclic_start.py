@@ -5,8 +5,6 @@ on their size and differences between contexts that are withdrawn step by step, 
 whose large coefficients do.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from scipy.special import expit

@@ -1,7 +1,5 @@
 """Factor analysis of a correlation matrix (layer `_core`)."""
 
-from __future__ import annotations
-
 import numpy as np
 
 MOST_STEPS = 100

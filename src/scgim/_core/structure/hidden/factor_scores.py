@@ -1,7 +1,5 @@
 """Means of hidden factors in every context, beside sparse targets (layer `_core`; not from the paper)."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.special import expit, logit
 

@@ -7,8 +7,6 @@ sparse targets; given the factors, the graph is searched in moments without them
 it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 

@@ -5,8 +5,6 @@ First one share of the variance of all genes, then a variance for each gene, in 
 kept.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

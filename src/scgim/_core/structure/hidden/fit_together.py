@@ -6,8 +6,6 @@ Effects pay ``price * log(a^2 + width^2)`` each, with a width that falls: nearly
 each edge at last.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -5,8 +5,6 @@ are too small, while means are passed on whole. The covariance within contexts i
 ``A = inv(I - effects)`` and diagonal D and M.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

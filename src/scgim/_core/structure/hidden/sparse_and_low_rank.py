@@ -4,8 +4,6 @@ The inverse covariance of genes that act on one another beside factors is a spar
 :cite:p:`chandrasekaran2012`; a convex programme finds both, without a graph.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 N_STEPS = 150  # of the alternating direction method of multipliers

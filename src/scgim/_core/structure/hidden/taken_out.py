@@ -1,7 +1,5 @@
 """Moments without hidden factors (layer `_core`; not from the paper)."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -4,8 +4,6 @@ Each mechanism reads its own short list of candidate parents, padded to P, so th
 Everything is standardised.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 

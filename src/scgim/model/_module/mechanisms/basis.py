@@ -1,7 +1,5 @@
 """Mechanisms that are sums of given functions of each parent (layer `model`): lines :cite:p:`schneider2025`, and curves, which are ours."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 import numpy as np

@@ -1,7 +1,5 @@
 """One small neural network a gene :cite:p:`schneider2025`, all in one batch (layer `model`)."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

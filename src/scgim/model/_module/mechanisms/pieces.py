@@ -5,8 +5,6 @@ again and again where there are many networks. On a processor the step is theref
 its cache, and hidden units are computed anew for the derivatives instead of kept.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
