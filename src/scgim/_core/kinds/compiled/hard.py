@@ -153,6 +153,21 @@ def leave(y, x, group, coef, baseline, v, cells, omega2, n_control, residual, er
             residual[k] -= coef[a] * x[a, k]
 
 
+@numba.njit(**INNER, fastmath=FAST)
+def add_up(target, data, dof, gram, right, coef, v, residual, error, n_control, off, on):  # type: ignore[no-untyped-def]
+    """Log density of drug sets, and of the controls, whose products are `gram` and `right`; `dof` is that of all cells."""
+    scatter, set_dof = data[2], data[3]
+    score, spread = 0.0, data[1][target, target]
+    for u in range(len(off)):
+        score += max(off[u], on[u]) + math.log1p(math.exp(-abs(off[u] - on[u])))
+        spread -= scatter[u, target, target]
+        dof -= set_dof[u]
+    score -= 0.5 * (dof * math.log(v) + (spread + quadratic(gram, right, coef)) / v)
+    for k in range(n_control):
+        score -= 0.5 * (math.log(error[k]) + residual[k] * residual[k] / error[k])
+    return score
+
+
 @from_disk
 @numba.njit(**ENTRY, fastmath=FAST)
 def hard_scores(child, sets, n_functions, data, sizes, prior, prices, n_steps, scores, coefs):  # type: ignore[no-untyped-def]
@@ -210,16 +225,10 @@ def hard_scores(child, sets, n_functions, data, sizes, prior, prices, n_steps, s
             for u in range(U):
                 odds = on[u] - off[u]
                 rho[u] = 1 / (1 + math.exp(-odds)) if odds > 0 else 1 - 1 / (1 + math.exp(odds))
-        score, spread, dof = 0.0, spread_all, dof_all
         for u in range(U):
-            score += max(off[u], on[u]) + math.log1p(math.exp(-abs(off[u] - on[u])))
-            spread -= scatter[u, target, target]
-            dof -= set_dof[u]
             rho[u] = 1.0
         take_out(rho, gram_all, right_all, gram_sets, right_sets, gram, right)  # cells of the controls
-        score -= 0.5 * (dof * math.log(v) + (spread + quadratic(gram, right, coef)) / v)
-        for k in range(n_control):
-            score -= 0.5 * (math.log(error[k]) + residual[k] * residual[k] / error[k])
+        score = add_up(target, data, dof_all, gram, right, coef, v, residual, error, n_control, off, on)
         for a in range(p):
             score -= prices[sets[m, a], child]
         scores[m] = score
