@@ -17,7 +17,7 @@ from scgim._core.posterior.regulation.network import Network
 from scgim._core.structure.prior import Prior
 from scgim._core.structure.watch import Watch
 
-KICKS = ((50, 20), (150, 3))
+KICKS = ((50, 60), (150, 3))
 """Number of genes up to which the search restarts so often without success; once beyond these."""
 
 

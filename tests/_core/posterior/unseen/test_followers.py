@@ -16,7 +16,9 @@ from scgim._core.posterior.unseen import followers
 from scgim._core.posterior.unseen.followers import (
     TINY,
     Drugs,
+    Followed,
     FollowerPrior,
+    either,
     evidence_alone,
     find_drugs,
     learn,
@@ -222,3 +224,29 @@ def test_no_gene_follows_what_it_moves_itself():
     drug, place = list(block.row).index(0), list(block.sources[list(block.row).index(0)]).index(2)
     moved = screen.moved(block)[drug, place]  # of gene 2, for each that may follow it
     np.testing.assert_allclose(moved, [-0.5, 5.5, 5.5, 5.5])
+
+
+def test_two_posteriors_count_by_their_probability(rng):
+    odds, follow = rng.normal(size=(2, 3, 5)) * 4, rng.random((2, 3, 5))
+    one, other = (Followed(*parts) for parts in zip(odds, follow, (-7.0, -5.0), strict=True))
+    share = np.array([0.3, 0.7])[:, None, None]
+    found = either(one, other, 0.7)
+    np.testing.assert_allclose(expit(found.log_odds), (share * expit(odds)).sum(axis=0))
+    np.testing.assert_allclose(found.follow * expit(-found.log_odds), (share * expit(-odds) * follow).sum(axis=0))
+    assert found.evidence == pytest.approx(np.log(0.3 * np.exp(-7.0) + 0.7 * np.exp(-5.0)))
+
+
+def test_no_call_hangs_on_a_threshold_of_evidence(rng, monkeypatch):
+    """However much followers have to gain, probabilities go from one posterior to the other by steps."""
+    shifts = screen(rng, shown=0.15)
+    background, signs = fit_background(shifts, 16), Signs.of(shifts, fit_background(shifts, 16))
+    monkeypatch.setattr(followers, "SHOWN", (0.25,))
+    prior = FollowerPrior(background.p_target, followers.usual_follow(40), 0.25, 0.25)
+    following = learn(find_drugs(shifts, background, shifts.slopes), background, prior, signs).evidence
+    gain, found = following - evidence_alone(background, signs.settle(background.log_odds)), []
+    for worth in gain + np.arange(-6.0, 6.5, 0.5):
+        monkeypatch.setattr(followers, "WORTH", worth)
+        found.append(expit(weigh_followers(shifts, background).log_odds))
+    steps = np.abs(np.diff(found, axis=0)).max(axis=(1, 2))
+    assert np.abs(found[-1] - found[0]).max() > 0.8
+    assert steps.max() < 0.15

@@ -5,8 +5,8 @@ contexts while means pass them on: genes further down then look like further tar
 weighed once more. It is a target of its own, drifts, or follows a target i of the drug by an unseen effect b, of which cells
 show the part ``r b``, r uniform between 0 and `shown`. For all sets of targets among the likeliest genes of a drug the
 likelihood is exact. How often genes follow, also along edges and against them, by how much, how much of it
-cells show, and how many targets drugs have and of which sign is learned from all drugs; where it gains too little, nothing
-follows.
+cells show, and how many targets drugs have and of which sign is learned from all drugs. Targets are weighed over both, that genes
+follow and that none does.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,8 @@ LIKELY = -3.0  # log odds from which a gene is one of them
 SHOWN = (0.1, 0.25, 0.5, 1.0)  # largest parts of effects that cells show, which are tried
 N_STEPS = 8  # of expectation maximisation for each of these, at the most
 CONVERGED = 0.1  # nats
-WORTH = 3.0  # nats that unseen effects, or a smaller part of them that is shown, have to gain
+WORTH = 3.0  # nats that unseen effects have to gain to be as likely as none, or a smaller part of them that is shown
+NO_DOUBT = 0.05  # probability that there are unseen effects, or none, below which they are not weighed: it would reorder sure targets
 USUAL_FOLLOWERS = 2.0  # genes that follow another, before anything is learned
 USUAL_JOINED = 0.1  # share of genes at an edge that follow along it or against it, before
 MOST_FOLLOW = np.array([0.25, 0.5, 0.5])  # of genes without an edge to the other, along and against one
@@ -276,23 +277,43 @@ def weigh_followers(shifts: Shifts, background: Background) -> Followed:
     """Log odds of targets, where genes may follow these by effects that cells do not show.
 
     The least that cells may show is tried first, for it has nearly all there is to gain; then the most that is as likely
-    is kept.
+    is kept. Beside no followers it counts by its evidence: a threshold would let calls hang on a tenth of a nat.
     """
     G, signs = background.log_odds.shape[1], Signs.of(shifts, background)
     sign = signs.settle(background.log_odds)
-    alone = evidence_alone(background, sign)
-    best = Followed(background.log_odds + sign, np.zeros(sign.shape), alone)
+    alone = Followed(background.log_odds + sign, np.zeros(sign.shape), evidence_alone(background, sign))
     if shifts.slopes is None or G < 2:
-        return best
+        return alone
     slopes = shifts.slopes
     if len(np.unique(shifts.contrasts.drug)) == 1:  # which does not tell how often edges are wrong
         slopes = slopes._replace(joined=np.zeros_like(slopes.joined))
     screen = find_drugs(shifts, background, slopes)
+    best = alone
     for shown in SHOWN:
-        prior = FollowerPrior(background.p_target, usual_follow(G), SIZES[1] / 4, shown)
-        found = learn(screen, background, prior, signs)
-        if found.evidence < alone + WORTH:
+        found = learn(
+            screen, background, FollowerPrior(background.p_target, usual_follow(G), SIZES[1] / 4, shown), signs
+        )
+        likely = found.evidence >= alone.evidence + WORTH
+        if best is alone or (likely and found.evidence > best.evidence - WORTH):
+            best = found._replace(evidence=max(found.evidence, best.evidence) if likely else found.evidence)
+        if not likely:
             break
-        if found.evidence > best.evidence - WORTH:
-            best = found._replace(evidence=max(found.evidence, best.evidence))
-    return best
+    share = float(expit(best.evidence - alone.evidence - WORTH))
+    if min(share, 1 - share) < NO_DOUBT:
+        return best if share > 0.5 else alone
+    return either(alone, best, share)
+
+
+def either(one: Followed, other: Followed, share: float) -> Followed:
+    """Mixture of two posteriors, the other one with this probability."""
+    weights, odds = np.log([1 - share, share]), (one.log_odds, other.log_odds)
+    on = np.logaddexp(*(w - np.logaddexp(0.0, -o) for w, o in zip(weights, odds, strict=True)))  # (D, G)
+    off = np.logaddexp(*(w - np.logaddexp(0.0, o) for w, o in zip(weights, odds, strict=True)))
+    followed = np.exp(
+        weights - np.logaddexp(0.0, np.stack(odds, axis=-1)) - off[..., None]
+    )  # (D, G, 2) given no target
+    return Followed(
+        on - off,
+        one.follow * followed[..., 0] + other.follow * followed[..., 1],
+        float(np.logaddexp(*(weights + [one.evidence, other.evidence]))),
+    )
