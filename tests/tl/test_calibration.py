@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from mudata import MuData
 
 from scgim import tl
+from scgim._warnings import quiet_mudata
 from scgim.datasets import faults, simulate
 from scgim.tl._calibration import COLUMNS, arguments_of, choose, count, relabelled, warn_uncalibrated
 
@@ -125,6 +127,20 @@ def test_combinations_and_counts_are_calibrated_too():
     counts = simulate(**SMALL, noise="counts", zeros=0.3)
     fitted = tl.fit(counts, **KEYS, size_factor_key="size_factor", noise="poisson_lognormal")
     assert tl.diagnose(fitted, n_cells=5, pseudo_drugs=2)["calibration"]["pseudo_drugs"].eq(2).all()
+
+
+def test_columns_of_one_modality_are_those_of_a_mudata():
+    plates = simulate(**SMALL, faults=[faults.Plates(6, sd=0.5)])
+    one, other = plates[:, :3].copy(), plates[:, 3:].copy()
+    other.obs = other.obs[[]]
+    with quiet_mudata():
+        mdata = MuData({"rna": one, "protein": other})
+    with pytest.warns(UserWarning, match="plate"):
+        fitted = tl.fit(mdata, **KEYS, modalities={"dose_key": "rna"})
+    tables = tl.diagnose(fitted, n_cells=5, pseudo_drugs=2)
+    assert tables["confounded"]["column"].tolist() == ["rna:plate"]
+    assert tables["calibration"]["pseudo_drugs"].eq(2).all()
+    assert tables["calibration"]["split_by"].eq("rna:plate").all()
 
 
 def test_controls_that_do_not_suffice_give_an_empty_table_and_a_warning():

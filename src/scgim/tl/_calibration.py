@@ -14,7 +14,7 @@ from scgim import _keys
 from scgim._warnings import warn_user
 from scgim.get._tables import as_list
 from scgim.model._saving.save import constructor
-from scgim.tl._design import batch_columns
+from scgim.tl._design import batch_columns, labels_of
 from scgim.tl._fitting.light import light_copy
 from scgim.tl._fitting.progress import display
 from scgim.tl._fitting.seed import seeded
@@ -65,7 +65,7 @@ def calibrate(model: GIM, n_drugs: int, *, split_by: str | None, rng: np.random.
     keys = as_list(setup["perturbation_key"])
     if n_drugs == 0 and split_by is not None:
         raise ValueError("split_by: is not used with pseudo_drugs=0; leave it out, or ask for some.")
-    if n_drugs == 0 or keys[0] not in model.adata.obs:  # columns of a MuData may be in its modalities alone
+    if n_drugs == 0:
         return pd.DataFrame(columns=list(COLUMNS))
     pseudo, how = choose(model, setup, n_drugs, split_by, rng)
     if not pseudo:
@@ -97,7 +97,7 @@ def choose(
     Each has the doses, batches and, as far as the controls suffice, the numbers of cells of a drug drawn at random. At least half
     of the controls of every group stay controls.
     """
-    obs, context = model.adata.obs, model.cells().index
+    obs, context = labels_of(model.adata, model.study.spec), model.cells().index
     control = model.design.control[context]  # (n,)
     if split_by is not None and split_by not in obs:
         raise KeyError(f"split_by: no column {split_by!r} in .obs; found {list(obs.columns)}.")
@@ -182,9 +182,11 @@ def refit(
 ) -> pd.DataFrame:
     """Targets of the same model on the same cells, some of them relabelled."""
     light = light_copy(model.adata, setup | build)
-    light.obs = relabelled(light.obs, setup, pseudo)
+    light.obs = relabelled(labels_of(light, model.study.spec), setup, pseudo)
     seed = int(rng.integers(2**31))
     register = type(model).setup_mudata if setup.get("modalities") else type(model).setup_anndata
+    if setup.get("modalities"):  # all columns are in `light.obs` now
+        setup = setup | {"modalities": {"layer": setup["modalities"]["layer"]}}
     register(light, **{name: value for name, value in setup.items() if value is not None})
     with display(show=False) as (report, callbacks), seeded(seed), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the fit that is diagnosed has said it all

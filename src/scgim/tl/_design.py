@@ -13,6 +13,8 @@ import pandas as pd
 
 from scgim._warnings import warn_user
 from scgim.get._tables import as_list
+from scgim.model._reading.columns import read_columns
+from scgim.model._reading.spec import Spec
 
 BATCH_WORDS = frozenset(
     "batch plate replicate rep donor patient individual subject ind animal mouse run lane gem gemgroup sample library chip date "
@@ -55,6 +57,21 @@ UNUSED = "not registered, and beside controls in several levels"
 EACH_ITS_OWN, NO_CONTROL = "each in a batch of its own", "no control in its batches"
 
 
+def labels_of(data: Any, spec: Spec) -> pd.DataFrame:
+    """``.obs``; of a MuData with the columns that only its modalities have, and what was registered under its own name."""
+    if not hasattr(data, "mod"):
+        return data.obs
+    obs = data.obs.copy()
+    for modality in spec.layers:
+        for column, values in data.mod[modality].obs.items():
+            if column not in obs and f"{modality}:{column}" not in obs:
+                obs[column] = values.array
+    registered = read_columns(data, spec)
+    for column in registered:
+        obs[column] = registered[column].array
+    return obs
+
+
 def find_confounded(
     obs: pd.DataFrame,
     *,
@@ -70,7 +87,7 @@ def find_confounded(
     Parameters
     ----------
     obs
-        One row a cell.
+        One row a cell, as of :func:`labels_of`.
     perturbation_key, control, dose_key, batch_key, categorical_covariate_keys
         As in :func:`scgim.tl.fit`, whose other arguments may be there and are not looked at.
 
@@ -83,8 +100,6 @@ def find_confounded(
     registered`: the same drug has several values in a column that looks like doses, and ``dose_key`` is None.
     """
     keys = as_list(perturbation_key)
-    if not set(keys) <= set(obs.columns):  # columns of a MuData may be in its modalities alone
-        return []
     cells_of = _cells_of_drugs(obs[keys], str(control))
     untreated = (obs[keys].astype(str) == str(control)).all(axis=1).to_numpy()
     findings = _together(cells_of, " and ".join(keys))

@@ -11,7 +11,7 @@ from scgim import _keys
 from scgim._checks import MODEL, SEED, TEXT, checked, count, or_none
 from scgim._core.effects import Effects
 from scgim.tl._calibration import arguments_of, calibrate
-from scgim.tl._design import confounded_table, find_confounded
+from scgim.tl._design import confounded_table, find_confounded, labels_of
 from scgim.tl._evaluation.moments import ContextCells, collect
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def diagnose(
         raise ValueError("model: it was loaded without its training data; use scgim.model.GIM.load(dir_path, adata).")
     generator = np.random.default_rng(rng)
     setup, _ = arguments_of(model)
-    findings = find_confounded(model.adata.obs, **setup)
+    findings = find_confounded(labels_of(model.adata, model.study.spec), **setup)
     cells = collect(model.cells(), len(model.contexts), rng=generator)
     return {
         "features": _features(model),

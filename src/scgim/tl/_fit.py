@@ -141,7 +141,7 @@ def fit(
     from scgim.model import GIM
     from scgim.model._module.options import refuse_further
     from scgim.model._training.limits import NO_SEED
-    from scgim.tl._design import find_confounded, warn_confounded
+    from scgim.tl._design import find_confounded, labels_of, warn_confounded
     from scgim.tl._fitting.progress import display
     from scgim.tl._fitting.results import results_of
     from scgim.tl._fitting.seed import as_seed, seeded
@@ -187,9 +187,9 @@ def fit(
     seed = as_seed(rng)
     refuse_further(trainer_kwargs, fit)
     light = _registered(adata, columns, choices, modalities)
-    warn_confounded(find_confounded(adata.obs, **columns))
     with display(show=progress) as (report, callbacks), seeded(seed):
         model = GIM(light, **choices)
+        warn_confounded(find_confounded(labels_of(light, model.study.spec), **columns))
         trainer: dict[str, Any] = {"enable_progress_bar": False} | trainer_kwargs
         trainer["callbacks"] = [*callbacks, *(trainer_kwargs.get("callbacks") or [])]
         model.train(accelerator=accelerator, devices=devices, rng=seed, progress=report, **training, **trainer)
