@@ -14,6 +14,7 @@ def test_every_baseline_has_one_interface(name, linear_world):
     np.testing.assert_array_equal(predicted, MEAN_BASELINES[name](x, y, new, control_mean=control, rng=0))
     one_gene = MEAN_BASELINES[name](x, y[:, :1], new, control_mean=control[:1], rng=0)
     assert one_gene.shape == (10, 1)
+    assert np.isfinite(MEAN_BASELINES[name](x[:1], y[:1], new, control_mean=control)).all()  # without a warning
 
 
 @pytest.mark.parametrize(("name", "error"), [("ridge", 0.02), ("gp", 0.05), ("mlp", 0.5), ("knn", 1.0)])
