@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from scgim import _keys
 from scgim._checks import AXES, FITTED, SOME_NAMES, TEXT, checked, or_none
@@ -12,12 +13,12 @@ from scgim.pl import _style
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pandas as pd
     from anndata import AnnData
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from mudata import MuData
 
+SEARCH, TRAINING = "search", "training"  # stages; that of the search's rounds together
 KEPT_BY = "validation_loss"  # the epoch with the lowest has its weights kept
 
 
@@ -41,8 +42,8 @@ def history(
 ) -> "Axes | Figure | None":
     """Draw how the objective developed, one panel for each stage and metric.
 
-    Each round of the search has a prior of its own, so that its scores are not comparable to those of other rounds, and a panel of its
-    own where it has more than one. A dashed line in the panel of the loss on held-out cells marks the epoch whose weights the model has (the lowest loss, unless
+    Scores of the search are drawn as nats below the best one, on an axis that is logarithmic beyond one nat, round by round. Each round
+    has a prior of its own: only scores of the same round, which a line joins, compare exactly. A dashed line in the panel of the loss on held-out cells marks the epoch whose weights the model has (the lowest loss, unless
     ``keep_best`` was turned off): where losses only rise, it is the first.
 
     Parameters
@@ -50,8 +51,8 @@ def history(
     %(adata)s
     %(key)s
     metrics
-        Which metrics to draw, such as ``"score"``, or ``"training: score"`` for one stage; if not given, all but those that are zero
-        throughout or the same as one before.
+        Which metrics to draw, such as ``"score"``, or ``"search 3: score"`` for one stage, in its own units; if not given, all but
+        those that are constant or the same as one before.
     ax
         Axes to draw into, which takes exactly one panel.
     %(figure)s
@@ -76,9 +77,10 @@ def history(
     groups = table.groupby(["stage", "metric"], sort=False, observed=True)
     every = {(str(stage), str(metric)): part for (stage, metric), part in groups}
     panels = [(*name, part) for name, part in every.items() if metrics is None or _is_asked(*name, metrics)]
-    panels = [panel for panel in panels if len(panel[2]) > 1] or panels
+    if metrics is None or "score" in metrics:
+        panels = _rounds_together(panels)
     if metrics is None:
-        panels = _distinct(panels)
+        panels = _telling(panels)
     found = sorted({metric for _, metric in every})
     unknown = [metric for metric in metrics or [] if not any(_is_asked(*name, [metric]) for name in every)]
     if unknown or not panels:
@@ -90,17 +92,11 @@ def history(
     else:
         titles = [f"{stage}: {metric}" for stage, metric, _ in panels]
         raise ValueError(f"ax: it takes one panel, found {len(panels)}; choose one of {titles} with metrics=[...].")
-    from matplotlib.ticker import MaxNLocator
-
     for axis, (stage, metric, part) in zip(axes, panels, strict=True):
-        few = len(part) <= 40
         _style.clean(axis)
-        axis.plot(
-            part["step"], part["value"], color=_style.DOWN, linewidth=1.6, marker="o" if few else None, markersize=3
-        )
         axis.set_title(f"{stage}: {metric}", fontsize=9, color=_style.ink(), loc="left")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.set_xlabel("step", fontsize=8, color=_style.ink())
+        draw = _draw_rounds if stage == SEARCH and part["stage"].nunique() > 1 else _draw_steps
+        draw(axis, part)
         if metric == KEPT_BY:
             _mark_kept(axis, part)
     return _style.finish(
@@ -112,13 +108,51 @@ def _is_asked(stage: str, metric: str, asked: list[str]) -> bool:
     return metric in asked or f"{stage}: {metric}" in asked
 
 
-def _distinct(panels: list[tuple[str, str, "pd.DataFrame"]]) -> list[tuple[str, str, "pd.DataFrame"]]:
-    """Without those that are zero throughout, or repeat one before."""
+def _rounds_together(panels: list[tuple[str, str, "pd.DataFrame"]]) -> list[tuple[str, str, "pd.DataFrame"]]:
+    """Scores of all rounds of the search in one panel, the first, where there are several."""
+    rounds = [part for stage, metric, part in panels if metric == "score" and stage != TRAINING]
+    if len(rounds) < 2:
+        return panels
+    others = [panel for panel in panels if panel[1] != "score" or panel[0] == TRAINING]
+    return [(SEARCH, "score", pd.concat(rounds)), *others]
+
+
+def _telling(panels: list[tuple[str, str, "pd.DataFrame"]]) -> list[tuple[str, str, "pd.DataFrame"]]:
+    """Without those that are constant, or repeat one before; all where none is left."""
     kept: dict[tuple[object, ...], tuple[str, str, pd.DataFrame]] = {}
     for stage, metric, part in panels:
-        if part["value"].any():
-            kept.setdefault((stage, *part["value"].to_numpy(np.float32)), (stage, metric, part))
-    return list(kept.values())
+        value = part["value"].to_numpy()
+        if np.ptp(value) > 1e-9 * np.abs(value).max():
+            kept.setdefault((stage, *value.astype(np.float32)), (stage, metric, part))
+    return list(kept.values()) or panels
+
+
+def _draw_steps(axis: "Axes", part: "pd.DataFrame") -> None:
+    """One metric along the steps of one stage."""
+    from matplotlib.ticker import MaxNLocator
+
+    marker = "o" if len(part) <= 40 else None
+    axis.plot(part["step"], part["value"], color=_style.DOWN, linewidth=1.6, marker=marker, markersize=3)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_xlabel("step", fontsize=8, color=_style.ink())
+
+
+def _draw_rounds(axis: "Axes", part: "pd.DataFrame") -> None:
+    """How far scores are below the best one: a unit of the axis is a round, however many steps it has."""
+    best = part["value"].max()
+    names, ends = part["stage"].astype(str), []
+    for place, name in enumerate(names.unique()):
+        value = part.loc[names == name, "value"].to_numpy()
+        along = place + 0.7 * np.arange(len(value)) / max(len(value) - 1, 1)
+        axis.plot(along, best - value, color=_style.DOWN, linewidth=1.6, marker="o", markersize=3)
+        ends += [(along[0], best - value[0]), (along[-1], best - value[-1])]
+    axis.plot(*zip(*ends, strict=True), color=_style.faint(), linewidth=1, zorder=0)
+    axis.set_yscale("symlog", linthresh=1.0)
+    axis.set_ylim(bottom=0.0)
+    axis.invert_yaxis()  # up is better
+    axis.set_ylabel("nats below the best", fontsize=8, color=_style.ink())
+    several = names.nunique() > 3
+    axis.set_xticks(range(names.nunique()), names.unique(), fontsize=8, rotation=30 if several else 0, ha="center")
 
 
 def _mark_kept(axis: "Axes", part: "pd.DataFrame") -> None:
