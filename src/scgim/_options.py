@@ -118,7 +118,7 @@ CHOICES = {
         the model. Under shifts; not from the paper.""",
     "penetrance": """
         Whether to learn which share of the cells responds to each drug, from how much its targets vary between cells. The table of
-        targets then says so, and predicted cells are those that respond and those that do not, with the same means. Needs
+        targets then says so, and predictions are of cells that respond and cells that do not. Needs
         ``intervention="shift"``, ``structure="search"``, ``noise="gaussian"`` and linear or additive mechanisms. Not from the paper.""",
 }
 """What the model is."""

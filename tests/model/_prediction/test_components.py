@@ -62,11 +62,10 @@ def test_cells_that_respond_have_more_and_the_mean_stays() -> None:
     added = components.draw(np.repeat([0, 1], 100_000), np.random.default_rng(1)).add.reshape(2, -1, 3)
     np.testing.assert_allclose(added.mean(axis=1), [[2.0, -1.0, 0]] * 2, atol=0.03)
     np.testing.assert_allclose(added[:, :, 0].var(axis=1), [4.25 / 0.4 - 4.0, 0.25], rtol=0.03)
-    assert ((added[0, :, 0] == 0) == (added[0, :, 1] == 0)).all() and (added[0, :, 0] == 0).mean() == pytest.approx(
-        0.6, abs=0.01
-    )
-    alike = components.alike.draw(np.zeros(1000, dtype=int), np.random.default_rng(1)).add
-    assert (alike[:, 0] != 0).all()
+    still = added[0, :, :2] == 0
+    assert (still[:, 0] == still[:, 1]).all() and still.mean() == pytest.approx(0.6, abs=0.01)
+    mean = sum(share * moved.add for share, moved in components.shares(0, 9, np.random.default_rng(1)))
+    np.testing.assert_allclose(mean, components.draw(np.zeros(9, int), np.random.default_rng(1), 1.0).add)
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.2, 0.7, 1.0])

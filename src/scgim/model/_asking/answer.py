@@ -112,23 +112,20 @@ class DrawnAnswer:
         layer = PredictedLayer(fit.mechanisms, self.components, np.zeros(len(group), int), group)
         reference, doubt = weight @ layer.mean(), doubt_of(self.predictor)  # (G,)
         if has_closed_form(self.predictor, self.components):
-            lines, variance = fit.mechanisms, np.zeros(len(reference))
-            total = total_effects(lines.weights())
-            for part in self.components.added:
-                e = part.effects
-                of_effect = e.probability * (e.mean**2 + e.sd**2) - e.expected**2  # (c, G)
-                variance += of_effect.sum(axis=0) @ total**2
-            spread = doubt.spread(
-                lines, operation.factor, operation.direct(reference), (operation.factor - 1) ** 2 * variance
-            )
+            variance, total = np.zeros(len(reference)), total_effects(fit.mechanisms.weights())
+            for e in (part.effects for part in self.components.added):
+                variance += (e.probability * (e.mean**2 + e.sd**2) - e.expected**2).sum(axis=0) @ total**2
+            factor, direct = operation.factor, operation.direct(reference)
+            spread = doubt.spread(fit.mechanisms, factor, direct, (factor - 1) ** 2 * variance)
             return np.sqrt(np.maximum(spread, 0.0))
-        point = np.subtract(*self.means()[::-1])
-        changes, size = [], None if self.request.size is None else np.repeat(self.request.size, len(group))
-        for _ in range(N_DRAWS):
+        error = np.tile(np.subtract(*self.means()), (N_DRAWS, 1))
+        size = None if self.request.size is None else np.repeat(self.request.size, len(group))
+        for row in error:
             drawn = doubt.draw(fit.mechanisms, reference, rng)
-            moved = self.components.draw(np.zeros(1, int), rng).rows(np.zeros(len(group), int))
-            changes.append(weight @ change_of_rows(self.predictor, operation, drawn, moved, group, size))
-        return _root_mean_square(np.where(self.absent, 0.0, np.array(changes) - point))
+            for share, moved in self.components.shares(0, 1, rng):
+                moved = moved.rows(np.zeros(len(group), int))
+                row += share * weight @ change_of_rows(self.predictor, operation, drawn, moved, group, size)
+        return _root_mean_square(np.where(self.absent, 0.0, error))
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ def _bits(
 ) -> np.ndarray:
     """Expected information ``(n,)`` about each pair from cells under one row."""
     mechanisms = predictor.fit.mechanisms
-    moved = components.draw(np.full(N_EFFECTS, row), rng)
+    moved = components.draw(np.full(N_EFFECTS, row), rng, 1.0)
     nothing = Moved.nothing(1, predictor.n_genes)
     before = KnownLayer(mechanisms, nothing, np.array([group])).mean()[0]  # (G,)
     own = moved.add + (moved.listen - 1) * before  # (N_EFFECTS, G), what is done to each gene itself

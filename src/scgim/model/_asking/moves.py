@@ -240,7 +240,7 @@ class Steps:
         after = before
         if drugs:
             components = self._components(self.doses[drugs].sum(axis=0)[None])
-            moved = components.expected() if rng is None else components.draw(np.zeros(1, int), rng)
+            moved = components.expected() if rng is None else components.draw(np.zeros(1, int), rng, 1.0)
             after = moved.rows(np.zeros(len(group), int)).keeping_noise()
         there = KnownLayer(operation.changed(mechanisms), operation.on(after), group).mean()
         return np.asarray(weight @ (there - KnownLayer(mechanisms, before, group).mean()))

@@ -39,9 +39,9 @@ class Operated(Components):
         """Best single interventions of each row, see `Components.expected`."""
         return self.operation.on(super().expected())
 
-    def draw(self, row: np.ndarray, rng: np.random.Generator) -> Moved:
+    def draw(self, row: np.ndarray, rng: np.random.Generator, times: float | None = None) -> Moved:
         """What happens to n cells, see `Components.draw`."""
-        return self.operation.on(super().draw(row, rng))
+        return self.operation.on(super().draw(row, rng, times))
 
 
 @dataclass(frozen=True)

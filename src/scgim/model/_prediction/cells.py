@@ -94,9 +94,10 @@ class PredictedLayer:
 
     def average(self, row: int, group: int) -> np.ndarray:
         """Mean cell ``(G,)``, in units of the causal layer."""
-        every = np.full(len(self.noise), row)
-        moved = self.components.alike.draw(every, np.random.default_rng(0))
-        return propagate(self.mechanisms, moved, np.full(len(every), group), self.noise).mean(axis=0)
+        n, out = len(self.noise), np.zeros(self.components.n_genes)
+        for share, moved in self.components.shares(row, n, np.random.default_rng(0)):
+            out += share * propagate(self.mechanisms, moved, np.full(n, group), self.noise).mean(axis=0)
+        return out
 
     def log_mean(self) -> tuple[np.ndarray, np.ndarray]:
         """Means, and logarithms of the means of the exponential, ``(r, G)`` each in units of the causal layer (logarithms).

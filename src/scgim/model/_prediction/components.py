@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -63,11 +63,6 @@ class Components:
         return self.drift.effects.shape[1]
 
     @property
-    def alike(self) -> Components:
-        """The same where all cells respond, which leaves means as they are."""
-        return replace(self, responding=None)
-
-    @property
     def additive(self) -> bool:
         """Whether everything adds up."""
         return all(part.kind.additive or not len(part.row) for part in self.parts)
@@ -106,11 +101,23 @@ class Components:
         moved.noise = np.where(moved.listen == 0, 0.0, moved.noise)
         return moved
 
-    def draw(self, row: np.ndarray, rng: np.random.Generator) -> Moved:
-        """What happens to n cells, drawn from the posterior, in units of the causal layer; `row` ``(n,)`` is that of each cell."""
+    def shares(self, row: int, n: int, rng: np.random.Generator) -> Iterator[tuple[float, Moved]]:
+        """Shares of the cells of a row that respond and that do not, and what happens to n of each, from the same draws."""
+        share, state = 1.0 if self.responding is None else float(self.responding[row]), rng.bit_generator.state
+        for part, times in (share, 1 / share), (1 - share, 0.0):
+            if part > 0:
+                rng.bit_generator.state = state
+                yield part, self.draw(np.full(n, row), rng, times)
+
+    def draw(self, row: np.ndarray, rng: np.random.Generator, times: float | None = None) -> Moved:
+        """What happens to n cells of rows `row`, drawn from the posterior, in units of the causal layer.
+
+        Targets do `times` as much; None draws which cells respond.
+        """
         moved = Moved.nothing(len(row), self.n_genes)
-        share = np.ones(len(row)) if self.responding is None else self.responding[row]  # (n,)
-        times = np.ones(len(row)) if self.responding is None else (rng.random(len(row)) < share) / share
+        more = np.full(len(row), 1.0 if times is None else times)
+        if times is None and self.responding is not None:
+            more = (rng.random(len(row)) < self.responding[row]) / self.responding[row]
         slots = [part.slots(self.n_rows) for part in self.everything]
         for slot in range(max(s.shape[1] for s in slots)):
             now = [s[row, slot] if slot < s.shape[1] else np.full(len(row), -1) for s in slots]
@@ -123,7 +130,7 @@ class Components:
                 cell, gene = np.nonzero(rng.random(probability.shape, dtype=np.float32) < probability)
                 at = source[there[cell]], gene
                 effect = part.effects.mean[at] + part.effects.sd[at] * rng.standard_normal(len(gene))
-                part.kind.write(moved, (there[cell], gene), effect * times[there[cell]])
+                part.kind.write(moved, (there[cell], gene), effect * more[there[cell]])
                 hit[there[cell], gene] = True
                 none[there] *= 1 - probability
             self._drift_beside(moved, now[-1], hit, none, rng)
