@@ -175,38 +175,32 @@ class GivenAnswer:
         return self.given.x.mean(axis=0), self._after.mean(axis=0)
 
     def error(self, rng: np.random.Generator) -> np.ndarray:
-        """Closed form for lines, else over draws of the graph; the state of the cells is known."""
-        fit, given, doubt = self.predictor.fit, self.given, doubt_of(self.predictor)
-        if not self.predictor.observation.direct:
-            return self._error_of_rows(doubt, rng)
+        """Closed form for lines, else over draws of the graph; the state of the cells, or of the rows that they are under, is known."""
+        predictor, given, operation = self.predictor, self.given, self.operation
+        mechanisms, doubt = predictor.fit.mechanisms, doubt_of(predictor)
         reference = (given.x - given.held).mean(axis=0)
-        if has_closed_form(self.predictor, self.components):
-            direct = self.operation.direct(given.x.mean(axis=0))
-            spread = doubt.spread(fit.mechanisms, self.operation.factor, direct, np.zeros(len(direct)))
+        if has_closed_form(predictor, self.components):
+            direct = operation.direct(given.x.mean(axis=0))
+            spread = doubt.spread(mechanisms, operation.factor, direct, np.zeros(len(direct)))
             return np.sqrt(np.maximum(spread, 0.0))
-        at = rng.permutation(len(given.x))[:MOST_CELLS]
-        x = given.x[at] - given.held[at]
-        point = (self._change(fit.mechanisms, at).replay(x) - x).mean(axis=0)
-        changes = [
-            (self._change(doubt.draw(fit.mechanisms, reference, rng), at).replay(x) - x).mean(axis=0)
-            for _ in range(N_DRAWS)
-        ]
-        return _root_mean_square(np.array(changes) - point)
+        if predictor.observation.direct:
+            at = rng.permutation(len(given.x))[:MOST_CELLS]
+            x = given.x[at] - given.held[at]
 
-    def _error_of_rows(self, doubt: Doubt, rng: np.random.Generator) -> np.ndarray:
-        """The same where the layer of a cell is not known: of the means of the rows that cells are under."""
-        mechanisms, request = self.predictor.fit.mechanisms, self.given.request
-        weight = np.bincount(self.given.row, minlength=len(request.table)) / len(self.given.row)
-        group, moved = request.group.argmax(axis=1), self.components.expected().keeping_noise()
-        reference = weight @ KnownLayer(mechanisms, moved, group).mean()
+            def change(drawn: Mechanisms | NeuralMechanisms) -> np.ndarray:
+                return np.asarray((self._change(drawn, at).replay(x) - x).mean(axis=0))
 
-        def change(drawn: Mechanisms | NeuralMechanisms) -> np.ndarray:
-            found = change_of_rows(self.predictor, self.operation, drawn, moved, group, request.size)
-            return np.asarray(weight @ found)
+        else:
+            size, group = given.request.size, given.request.group.argmax(axis=1)
+            weight = np.bincount(given.row, minlength=len(group)) / len(given.row)
+            moved = self.components.expected().keeping_noise()
+            reference = weight @ KnownLayer(mechanisms, moved, group).mean()
 
-        point = change(mechanisms)
-        changes = [change(doubt.draw(mechanisms, reference, rng)) for _ in range(N_DRAWS)]
-        return _root_mean_square(np.where(self.absent, 0.0, np.array(changes) - point))
+            def change(drawn: Mechanisms | NeuralMechanisms) -> np.ndarray:
+                return np.asarray(weight @ change_of_rows(predictor, operation, drawn, moved, group, size))
+
+        changes = np.array([change(doubt.draw(mechanisms, reference, rng)) for _ in range(N_DRAWS)])
+        return _root_mean_square(np.where(self.absent, 0.0, changes - change(mechanisms)))
 
 
 def _root_mean_square(error: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -110,9 +111,8 @@ class PredictedLayer:
         nothing = Moved.nothing(components.n_rows, n_genes)
         baseline = mean_cells(mechanisms, nothing.rows(self.row), self.group)
         log_mean = np.zeros((components.n_rows, n_genes))
-        slots = [part.slots(components.n_rows) for part in components.added]
-        for slot in range(max(s.shape[1] for s in slots)):
-            now = [s[:, slot] if slot < s.shape[1] else np.full(components.n_rows, -1) for s in slots]
+        slots = (part.slots(components.n_rows).T for part in components.added)
+        for now in zip_longest(*slots, fillvalue=np.full(components.n_rows, -1)):
             for r, (*targets, drift) in enumerate(zip(*now, strict=True)):
                 log_mean[r] += self._log_factor([int(c) for c in targets], int(drift), total)
         mean = components.mean_added() @ total

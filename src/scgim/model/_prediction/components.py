@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 import numpy as np
 
@@ -118,9 +119,8 @@ class Components:
         more = np.full(len(row), 1.0 if times is None else times)
         if times is None and self.responding is not None:
             more = (rng.random(len(row)) < self.responding[row]) / self.responding[row]
-        slots = [part.slots(self.n_rows) for part in self.everything]
-        for slot in range(max(s.shape[1] for s in slots)):
-            now = [s[row, slot] if slot < s.shape[1] else np.full(len(row), -1) for s in slots]
+        slots = (part.slots(self.n_rows)[row].T for part in self.everything)
+        for now in zip_longest(*slots, fillvalue=np.full(len(row), -1)):
             hit, none = np.zeros(moved.add.shape, dtype=bool), np.ones(moved.add.shape, dtype=np.float32)
             for part, source in zip(self.parts, now[:-1], strict=True):
                 there = np.flatnonzero(source >= 0)
@@ -141,8 +141,6 @@ class Components:
     ) -> None:
         """Adds the drift `source` ``(n,)``, -1 for none, of cells where targets are hit ``(n, G)``, or with this chance not."""
         there = np.flatnonzero(source >= 0)
-        if not len(there):
-            return
         source, hit = source[there], hit[there]
         where_hit, elsewhere = beside(self.drift.effects.probability[source], none[there])
         chance = np.where(hit, where_hit, elsewhere)
