@@ -44,6 +44,21 @@ def test_going_on_from_shifts_finds_what_beginning_anew_finds(study, monkeypatch
     assert further.history[-1]["score"] == pytest.approx(anew.history[-1]["score"], abs=5.0)  # nats
 
 
+def test_slopes_that_most_drugs_seem_to_change_are_mended(monkeypatch):
+    """At one dose, where nearly full inhibition is seen as such."""
+    size = {"n_genes": 8, "n_drugs": 12, "n_control": 800, "n_cells": 300, "new_doses": (), "n_new_drugs": 0}
+    adata = simulate(**size, doses=(2.0,), intervention="activity", rng=201)
+    truth, false = adata.uns.pop("truth"), {}
+    effect = dict(zip(truth["drugs"], truth["drug_effect"], strict=True))
+    for least in (1.0, np.inf):
+        monkeypatch.setattr(alternate, "LEAST_GAIN", least)
+        found = fit_cells(adata, **KEYS | {"intervention": "activity"}, max_epochs=0, progress=False).fitted
+        called = found.of_drug.probability > 0.5
+        false[least] = (called & (np.stack([effect[drug] for drug in found.drugs]) == 0)).sum()
+        assert found.of_context.expected.min() < -0.9
+    assert false[1.0] <= 1 and false[np.inf] >= 5
+
+
 def test_without_changes_of_activity_the_search_for_shifts_is_finished(make_study, monkeypatch):
     study = make_study(n_genes=6, n_drugs=6, n_cells=60)
     few = fit(study)

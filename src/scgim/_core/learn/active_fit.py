@@ -30,6 +30,9 @@ from scgim._core.structure.watch import Watch
 
 SHIFT, ACTIVITY = Shift(), Activity()
 START_SD = 0.7  # of psi, before its size is learned
+NEARLY_FULL = (0.25, 4.0)  # ec50 relative to an only dose, and slope: changes there have the bounds of full ones
+SURE = 3.0  # standard deviations from none of a change in the controls
+NO_CHANGE = 0.2  # of activity from the usual one, at first
 NEVER = -1e3  # log odds
 N_PASSES, MOST_PASSES = 2, 4  # over the drugs in an update; more than two where activities were given up
 FOUND = ("activity", "shift", "kinds", "psi", "shifted", "active", "price", "off")
@@ -244,6 +247,25 @@ class ActiveFit:
         """Whether some change of activity is more probable than none."""
         return bool((self.active > 0.5).any())
 
+    def count_from_usual(self, evidence: Evidence, which: int) -> bool:
+        """Counts changes from usual ones, so that slopes are those under these; small changes are given up.
+
+        Usual ones are those of the controls, where there are none, or the medians over the drugs (`which` is 0 or 1). Returns
+        whether there are any.
+        """
+        control = self.design.control
+        usual = np.median(self.psi[~control], axis=0)  # (G,)
+        if which == 0:
+            estimate, variance = estimates(self.children(evidence), self.psi, self.shifted, self.prior.effect_sd)
+            known = (1 / variance[control]).sum(axis=0)
+            mean = (estimate / variance)[control].sum(axis=0) / known
+            usual = np.where((mean**2 * known > SURE**2) & self.psi.any(axis=0), mean, 0.0)
+        at = (usual != 0) & ~control[:, None]
+        psi = np.where(at, (1 + self.psi) / np.maximum(1 + usual, NO_CHANGE) - 1, self.psi)
+        self.psi = np.clip(np.where(at & (np.abs(psi) < NO_CHANGE), 0.0, psi), *BOUNDS)
+        self.active = np.where(at, self.psi != 0, self.active)
+        return bool(usual.any())
+
     def find_off(self, evidence: Evidence) -> None:
         """Where genes are off, given the changes of activity found so far."""
         found = self.moments, self.design.group, self.parents, evidence, self.psi
@@ -255,7 +277,8 @@ class ActiveFit:
         self.shift.curves = fit_dose_curves(evidence.residual, evidence.error, evidence.on(design), design)
         estimate, variance = estimates(children, self.psi, self.shifted, self.prior.effect_sd)
         if (self.active > 0.5).any():
-            kind.curves = fit_dose_curves(estimate, variance + kind.background**2, self.active > 0.5, design)
+            known = estimate, variance + kind.background**2, self.active > 0.5
+            kind.curves = fit_dose_curves(*known, design, one_dose=NEARLY_FULL)
             kind.curves.effect_sd = float(np.clip(kind.curves.effect_sd, 0.3, 1.0))  # psi = -1 is full inhibition
 
     def take(self, probability: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> None:

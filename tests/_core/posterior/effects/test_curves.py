@@ -68,6 +68,8 @@ def test_one_dose_is_half_the_full_effect_and_its_curve_unknown():
     np.testing.assert_array_equal(found.axes, np.repeat(UNKNOWN_CURVE[:, None], 2, axis=1))
     assert found.deviation_sd == pytest.approx(deviation_by_densities(TWICE[1:3, 0], 1e-3, 2 * TWICE_SD, 0.5))
     assert found.deviation_sd == pytest.approx(0.1 * 2 * TWICE_SD)
+    most = fit_dose_curves(TWICE, np.full((4, 2), 1e-3), TWICE != 0, design, one_dose=(1 / 3, 2.0))  # nine tenths
+    assert most.effect_sd == pytest.approx(TWICE_SD / 0.9) and most.deviation_sd == pytest.approx(0.1 * most.effect_sd)
     none = fit_dose_curves(TWICE[:1], np.ones((1, 2)), TWICE[:1] != 0, design_of([[0, 0]]))
     assert (none.effect_sd, none.deviation_sd) == (1.0, 0.0)
 

@@ -25,6 +25,7 @@ DEVIATIONS = (0.0, 0.05, 0.1, 0.2, 0.4)  # standard deviation around the curve, 
 SMALLEST_EFFECT, SMALLEST_VARIANCE = 0.1, 0.01  # standard deviation and variance of full effects
 SMALLEST_SHARE = 0.05  # of the largest squared effect
 UNKNOWN_CURVE = np.diag([1.0, 0.5])  # axes of (log ec50, log slope) where all contexts have one dose
+HALF = (1.0, 1.0)  # ec50 relative to that dose, and slope: half the full effect
 
 
 @dataclass
@@ -97,6 +98,7 @@ def fit_dose_curves(
     *,
     p_target: np.ndarray | None = None,
     offset2: np.ndarray | None = None,
+    one_dose: tuple[float, float] = HALF,
 ) -> Curves:
     """Dose curves from the contexts with one drug.
 
@@ -110,9 +112,11 @@ def fit_dose_curves(
         ``(G,)``; prior probability of a target. With it the form of the effects' distribution is learned, too.
     offset2
         ``(K, G)``; variance of what is added to all contexts of a drug in a baseline group alike; none by default.
+    one_dose
+        Where all contexts have one dose: ec50 relative to it, and slope.
     """
     offset2 = np.zeros(residual.shape) if offset2 is None else offset2
-    curves = _fit_curves(residual, error, on, design, offset2)
+    curves = _fit_curves(residual, error, on, design, offset2, one_dose)
     if design.n_levels > 1:
         blocks = level_blocks(residual, error + offset2, on, design, curves.fraction(design.dose))
         between = learn_between(blocks, design.n_levels, curves.effect_sd, curves.deviation_sd)
@@ -120,13 +124,21 @@ def fit_dose_curves(
             mean_sd = float(np.sqrt(curves.effect_sd**2 - between**2))
             curves = replace(curves, effect_sd=mean_sd, between_sd=between)
         else:
-            curves = _fit_curves(residual, error, on, replace(design, level=np.zeros_like(design.level)), offset2)
+            one_level = replace(design, level=np.zeros_like(design.level))
+            curves = _fit_curves(residual, error, on, one_level, offset2, one_dose)
     if p_target is None or not design.single.any():
         return curves
     return replace(curves, slab=_learn_slab(residual, error, design, curves, p_target, offset2))
 
 
-def _fit_curves(residual: np.ndarray, error: np.ndarray, on: np.ndarray, design: Design, offset2: np.ndarray) -> Curves:
+def _fit_curves(
+    residual: np.ndarray,
+    error: np.ndarray,
+    on: np.ndarray,
+    design: Design,
+    offset2: np.ndarray,
+    one_dose: tuple[float, float],
+) -> Curves:
     """Dose curves and size of effects; each level of a drug has an amplitude of its own, and each unit with an offset."""
     dose, D, single = design.dose, len(design.drugs), design.single
     effects = residual[on & single[:, None]]
@@ -143,9 +155,11 @@ def _fit_curves(residual: np.ndarray, error: np.ndarray, on: np.ndarray, design:
     if not design.has_dose or len(levels) == 0:
         full = max(slab, SMALLEST_EFFECT)
         return Curves(np.zeros(D), np.ones(D), full, _deviation(pairs, full, 1.0))
-    if len(levels) == 1:  # nothing is known of the curve: half the full effect at the one dose
-        axes, full = np.repeat(UNKNOWN_CURVE[:, None], D, axis=1), max(2 * slab, SMALLEST_EFFECT)
-        return Curves(np.full(D, levels[0]), np.ones(D), full, _deviation(pairs, full, 0.5), axes=axes)
+    if len(levels) == 1:  # nothing is known of the curve
+        ec50, slope = (np.full(D, value) for value in (levels[0] * one_dose[0], one_dose[1]))
+        part = float(hill(levels[0], ec50[:1], slope[:1])[0])
+        axes, full = np.repeat(UNKNOWN_CURVE[:, None], D, axis=1), max(slab / part, SMALLEST_EFFECT)
+        return Curves(ec50, slope, full, _deviation(pairs, full, part), axes=axes)
     top = max(float(np.max(np.abs(pair.residual))) ** 2 for pair in pairs) if pairs else slab**2
     slab2 = max(
         np.mean([np.max(pair.residual**2) for pair in pairs]) if pairs else slab**2,
