@@ -15,6 +15,7 @@ from scgim._core.posterior.regulation.regulators import (
     ACTIVITY_SDS,
     ANY,
     _Drug,
+    _log_odds,
     fit_regulators,
     prior_masses,
 )
@@ -168,3 +169,13 @@ def test_shifts_are_taken_to_other_units_and_odds_replaced(rng):
     by = rng.uniform(1, 2, G)
     np.testing.assert_allclose(found.scale(by).shift_sd, found.shift_sd * by)
     np.testing.assert_allclose(found.with_odds(np.zeros((2, T))).probability, 0.5)
+
+
+@pytest.mark.parametrize("log_ratio", [[3.5, 1.0, 0.0], [900.0, -2.0, 0.0]])
+def test_probability_of_a_regulator_is_that_of_any_effect(log_ratio):
+    """Two effects of even odds make three to one, and certainty keeps its digits."""
+    log = np.array(log_ratio) + np.log(ANY / 3)
+    each = [log[t] - np.logaddexp(logsumexp(np.delete(log, t)), np.log1p(-ANY)) for t in range(3)]
+    once, twice = (_log_odds([SimpleNamespace(log_ratio=np.array(log_ratio))] * n) for n in (1, 2))
+    np.testing.assert_allclose(once, each)
+    np.testing.assert_allclose(twice, np.logaddexp(np.log(2) + once, 2 * once))

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import expit, logsumexp, ndtr
 
+from scgim._core.arrays import log_odds_of_any
 from scgim._core.posterior.background import Background
 from scgim._core.posterior.regulation.network import Network
 from scgim._core.posterior.regulation.row import TINY, Row
@@ -218,10 +219,10 @@ def fit_regulators(
 
 def _log_odds(effects: list[_Effect]) -> np.ndarray:
     """Log odds ``(T,)`` that any effect is one of the regulator, with all digits."""
-    out = np.full(len(effects[0].probability), -np.inf)
+    out = []
     for effect in effects:
         log = effect.log_ratio + np.log(ANY / len(effect.log_ratio))
         everything = np.append(log, np.log1p(-ANY))
         others = np.array([logsumexp(np.delete(everything, t)) for t in range(len(log))])
-        out = np.logaddexp(out, log - others)
-    return out
+        out.append(log - others)
+    return log_odds_of_any(np.stack(out))
