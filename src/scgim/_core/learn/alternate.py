@@ -16,6 +16,7 @@ from scgim._core.effects import SMALLEST, Effects, KindFit, strongest
 from scgim._core.fit import Fit, Graph
 from scgim._core.kinds.activity import ActiveScore, Children
 from scgim._core.kinds.joint import ACTIVITY
+from scgim._core.learn.active_curves import along_curves
 from scgim._core.learn.active_fit import N_UPDATES, SHIFT, ActiveFit
 from scgim._core.learn.assemble import Structure, assemble, assemble_mechanisms
 from scgim._core.learn.base import Task
@@ -207,14 +208,13 @@ def assemble_both(task: Task, ended: Ended, probability: np.ndarray) -> Fit:
     Along the alternation one background and certain edges hold. The weights of simple baselines are for shifts alone and left out.
     """
     run, score, _, state, evidence, history = ended
-    moments, design, known, activity = task.moments, task.design, task.known_targets, run.activity.found
-    if activity is None:
-        raise RuntimeError("no round was run")
+    moments, design, known, children = task.moments, task.design, task.known_targets, run.children(evidence)
+    activity = along_curves(run, children)
     if known is not None:  # a target that is known acts by either kind
         known = np.where((known > 0) & (activity.of_drug.probability > 0.5), np.nan, known)
     still = copy(score)
     still.moments = without_activity(score.moments, dict(state.parents), evidence, design)
-    evidence = replace(evidence, unsure=unsure_of(run.psi, activity.of_context, run.children(evidence)))
+    evidence = replace(evidence, unsure=unsure_of(run.psi, activity.of_context, children))
     structure = Structure(still, state.order, state.parents, evidence, probability, history)
     fit = assemble(structure, SHIFT, replace(task, known_targets=known))
     either = log_odds_of_any(np.stack([fit.support.log_odds, as_log_odds(activity.of_context.probability)]))
@@ -247,7 +247,8 @@ def along_one_curve(fit: Fit, activity: KindFit, curves: Curves, design: Design)
     drift = replace(drift, of_drug=drift.of_drug.scale(by))
     if drift.pairs is not None and drift.of_pair is not None:
         drift = replace(drift, of_pair=drift.of_pair.scale(by[drift.pairs[:, 0]]))
-    kept = replace(found, ec50=ec50, hill=slope, axes=found.axes * ~active[:, None])
+    axes = np.where(active[:, None], curves.kept(0).axes, found.axes)
+    kept = replace(found, ec50=ec50, hill=slope, axes=axes)
     return replace(fit, kinds=kinds, curves=kept, drift=drift)
 
 
@@ -383,18 +384,16 @@ def left_over(run: ActiveFit, children: list[Children]) -> Drift:
 
 def combine(run: ActiveFit, children: list[Children]) -> Alternated:
     """Both kinds; the dose curve of a drug is that of the kind by which it has more targets."""
-    activity, shift = run.activity.found, run.shift.found
-    if activity is None or shift is None:
-        raise RuntimeError("no round was run")
+    activity, shift = along_curves(run, children), run.shift.found
     of_prior = {"p_target": float(run.prior.p_target[0]), "effect_sd": float(run.prior.effect_sd.min())}
     curves, other = run.activity.curves, run.shift.curves
-    ec50, slope, kinds = curves.ec50, curves.slope, [activity]
-    if run.shifts:
+    kept, kinds = curves.kept(0), [activity]
+    if shift is not None and run.shifts:
         a, s = activity.of_drug.probability, shift.of_drug.probability
         active = ((a > s) & (a > 0.5)).sum(axis=1) > ((a <= s) & (s > 0.5)).sum(axis=1)  # (D,)
-        ec50, slope = np.where(active, ec50, other.ec50), np.where(active, slope, other.slope)
-        kinds = [shift, activity]
+        ec50, slope = np.where(active, curves.ec50, other.ec50), np.where(active, curves.slope, other.slope)
+        kept, kinds = replace(kept, ec50=ec50, hill=slope, axes=kept.axes * active[:, None]), [shift, activity]
     probability = strongest([kind.of_context for kind in kinds])[0].probability  # (K, G)
     support = Support.not_compared(as_log_odds(probability), run.design.identified)
-    known = DoseCurves.known(ec50, slope, len(children))
-    return Alternated(tuple(kinds), known, left_over(run, children), support, activity_settings(run) | of_prior)
+    kept = replace(kept, deviation_sd=np.zeros(len(children)))
+    return Alternated(tuple(kinds), kept, left_over(run, children), support, activity_settings(run) | of_prior)
