@@ -7,7 +7,7 @@ import pytest
 
 from scgim._core.kinds.base import Moved
 from scgim._core.kinds.cells import mean_cells, sample_cells
-from scgim._core.mechanisms.neural import NeuralMechanisms, activate, activation_slope
+from scgim._core.mechanisms.neural import FADE, NeuralMechanisms, activate, activation_slope
 from scgim._core.state import pack, unpack
 
 
@@ -39,15 +39,31 @@ def test_contribution_is_zero_at_zero_and_parts_sum_to_it(mechanisms):
     assert not mechanisms.contribution(0, x).any()
 
 
+@pytest.mark.parametrize("reach", [None, np.array([-0.3, 0.4])[:, None] + np.zeros(3)])
 @pytest.mark.parametrize("n_hinges", [None, np.array([0, 4, 2])])
-def test_slopes_are_those_of_finite_differences(mechanisms, n_hinges):
-    mechanisms = replace(mechanisms, n_hinges=n_hinges)
+def test_slopes_are_those_of_finite_differences(mechanisms, n_hinges, reach):
+    mechanisms = replace(mechanisms, n_hinges=n_hinges, reach=reach)
     x, step = np.random.default_rng(1).normal(size=(5, 3)), 1e-6
     for k, parent in enumerate(mechanisms.parents[2]):
         up = x.copy()
         up[:, parent] += step
         slope = (mechanisms.contribution(2, up) - mechanisms.contribution(2, x)) / step
         assert np.allclose(slope, mechanisms.slopes(2, x)[:, k], atol=1e-4)
+
+
+def test_beyond_the_data_nothing_follows_for_long(mechanisms):
+    """Inside mechanisms are the same; beyond, values tend to that half a standard deviation further."""
+    z = np.random.default_rng(1).uniform(-1, 1, size=(50, 3))
+    found = mechanisms.reaching(-np.ones(3), np.ones(3))
+
+    def means(of, z):
+        x = of.loc + of.scale * z
+        return of.baseline[0, 2] + of.contribution(2, x)
+
+    np.testing.assert_allclose(means(found, z), means(mechanisms, z), atol=1e-12)
+    np.testing.assert_allclose(means(found, 40 * np.sign(z)), means(mechanisms, (1 + FADE) * np.sign(z)), atol=1e-9)
+    again = unpack(*pack(found))
+    assert np.array_equal(again.contribution(2, 5 * z), found.contribution(2, 5 * z))
 
 
 def test_hinges_have_a_slope_on_each_side():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from scgim._core.structure.prior import Prior
-from scgim.model._neural.batch import Sample, _add_gains_beside_parents, leads, reachable, train_batch
+from scgim.model._neural.batch import Sample, _add_gains_beside_parents, _parents_moved, leads, reachable, train_batch
 
 
 def test_same_seed_same_networks(interaction):
@@ -16,6 +16,28 @@ def test_same_seed_same_networks(interaction):
         train_batch(cells, np.arange(4), [(), (), (0, 1), (2,)], Prior.default(4), n_epochs=2, seed=3) for _ in range(2)
     ]
     assert torch.equal(out[0].residual, out[1].residual)
+
+
+@pytest.fixture(scope="module")
+def step():
+    """Gene 1 follows a step of gene 0, beyond which only drugs on gene 0 bring it: six of them, after four controls."""
+    rng, context = np.random.default_rng(0), np.repeat(np.arange(10), 60)
+    x = np.r_[np.zeros(4), np.full(6, 5.0)][context] + rng.normal(size=600)
+    y = 2 * np.tanh(3 * (x - 2.5)) + 0.5 * rng.normal(size=600)
+    z = torch.as_tensor(np.c_[x, y], dtype=torch.float32)
+    return Sample(z, torch.as_tensor(context), np.r_[[-1] * 4, np.arange(6)], np.zeros(10, int))
+
+
+@pytest.mark.parametrize(("trusting", "least", "most"), [(False, 0.9, 1), (True, 0, 0.3)])
+def test_what_may_come_through_a_parent_is_tried_as_its_doing(step, trusting, least, most):
+    out = train_batch(step, np.arange(2), [(), (0,)], Prior.default(2), batch_size=128, trusting=trusting)
+    called = out.state.probability[4:, 1]
+    assert least <= called.min() and called.max() <= most
+
+
+def test_contexts_whose_parents_moved(step):
+    moved = _parents_moved(step, [(), (0,), (0, 1)])
+    assert moved.tolist() == [[False] * 3] * 4 + [[False, True, True]] * 6
 
 
 def test_gains_beside_parents_are_those_of_regressions_on_products():

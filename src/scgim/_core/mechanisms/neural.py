@@ -15,6 +15,7 @@ import numpy as np
 from scgim._core.mechanisms.additive import Additive
 from scgim._core.state import savable
 
+FADE = 0.5  # standard deviations beyond the data within which a mechanism ceases to follow a parent
 N_NODES = 16  # of the quadrature that shares a contribution out between parents
 
 
@@ -73,6 +74,8 @@ class NeuralMechanisms:
     off: np.ndarray | None = None
     # (G,) hidden units of each network, the last ones, that are hinges, see `activate`; None for none
     n_hinges: np.ndarray | None = None
+    # (2, G) smallest and largest value of each gene in the cells, in standard deviations like z; None for no end
+    reach: np.ndarray | None = None
     mechanism: ClassVar[Neural] = Neural()
 
     @property
@@ -88,16 +91,34 @@ class NeuralMechanisms:
         """Standardised parents ``(n, p)`` -> ``(n,)``."""
         return activate(z @ self.inner[j] + self.bias[j], self.hinges(j)) @ self.outer[j] + z @ self.skip[j]
 
-    def _standardised(self, j: int, x: np.ndarray) -> np.ndarray:
+    def _beyond(self, j: int, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Standardised parents inside what cells cover, and by how much they are beyond it: cells ``(n, G)`` -> ``(n, p)`` each."""
         pa = self.parents[j]
-        return (x[..., pa] - self.loc[pa]) / self.scale[pa]
+        z = (x[..., pa] - self.loc[pa]) / self.scale[pa]
+        inside = z if self.reach is None else np.clip(z, *self.reach[:, pa])
+        return inside, z - inside
+
+    def _standardised(self, j: int, x: np.ndarray) -> np.ndarray:
+        """``z``, by ``e`` beyond the data at ``FADE (1 - exp(-e / FADE))`` beyond: what a mechanism does there is not known."""
+        inside, beyond = self._beyond(j, x)
+        return inside - np.sign(beyond) * FADE * np.expm1(-np.abs(beyond) / FADE)
+
+    def origin(self, j: int) -> float:
+        """Value of gene j's network where all parents are zero."""
+        return float(self.network(j, self._standardised(j, np.zeros((1, self.n_genes))))[0])
 
     def contribution(self, j: int, x: np.ndarray) -> np.ndarray:
         """Contribution of all parents to gene j: cells ``(n, G)`` -> ``(n,)``."""
         if len(self.parents[j]) == 0:
             return np.zeros(len(x))
-        origin = self.network(j, self._standardised(j, np.zeros((1, self.n_genes))))
-        return self.scale[j] * (self.network(j, self._standardised(j, x)) - origin)
+        return self.scale[j] * (self.network(j, self._standardised(j, x)) - self.origin(j))
+
+    def reaching(self, smallest: np.ndarray, largest: np.ndarray) -> NeuralMechanisms:
+        """The same mechanisms in cells ``(G,)`` to ``(G,)``, in standard deviations; a parent beyond is soon followed no more."""
+        out = replace(self, reach=np.stack([smallest, largest]))
+        moved = [out.origin(j) - self.origin(j) for j in range(self.n_genes)]
+        out.baseline = self.baseline + self.scale * np.array(moved)
+        return out
 
     def active_contribution(self, j: int, x: np.ndarray, speak: np.ndarray) -> np.ndarray:
         """The same where gene j sees its parents scaled by `speak` ``(n, p)``: at 0, as if they were off."""
@@ -125,6 +146,7 @@ class NeuralMechanisms:
         z = self._standardised(j, x)
         bend = activation_slope(z @ self.inner[j] + self.bias[j], self.hinges(j))  # (n, H)
         slope = bend * self.outer[j] @ self.inner[j].T + self.skip[j]
+        slope *= np.exp(-np.abs(self._beyond(j, x)[1]) / FADE)
         return slope * self.scale[j] / self.scale[self.parents[j]]
 
     def weights(self) -> np.ndarray:
@@ -149,16 +171,14 @@ class NeuralMechanisms:
         """
         out = replace(self, inner=list(self.inner), bias=list(self.bias), skip=list(self.skip))
         out.baseline, out.strength = self.baseline.copy(), self.strength * multiplier
-        zero = np.zeros((1, self.n_genes))
         for j, pa in enumerate(self.parents):
             if not len(pa):
                 continue
             by = multiplier[pa, j]  # (p,)
             stays = (1 - by) * self._standardised(j, reference[None])[0]  # (p,)
-            origin = self.network(j, self._standardised(j, zero))[0]
             out.inner[j] = by[:, None] * self.inner[j]
             out.bias[j] = self.bias[j] + stays @ self.inner[j]
             out.skip[j] = by * self.skip[j]
-            moved = out.network(j, self._standardised(j, zero))[0] + stays @ self.skip[j] - origin
+            moved = out.origin(j) + stays @ self.skip[j] - self.origin(j)
             out.baseline[:, j] += self.scale[j] * moved
         return out

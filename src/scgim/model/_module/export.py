@@ -113,9 +113,12 @@ def assemble(
         drift=learned.drift,
         levels=Levels.of(design, np.full(module.n_genes, learned.curves.between_sd)),
     ).to_expression(scale)
+    mechanisms = export_mechanisms(module, order, strength)
+    if isinstance(mechanisms, NeuralMechanisms):
+        mechanisms = mechanisms.reaching(*as_array(torch.stack(torch.aminmax(z, dim=0))))
     return replace(
         found,
-        mechanisms=export_mechanisms(module, order, strength),
+        mechanisms=mechanisms,
         graph=Graph(strength, edge_probability),
         history=[*start.history, *(history or [])],
         settings={**start.settings, **learned_prior(state.prior, learned.curves), **learned.settings},

@@ -7,7 +7,7 @@ edge, adds one that the residuals ask for, or turns one round. The score is the 
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +30,10 @@ NO_VARIANCE = 1e-9
 """Sums of squares below this are of a constant; of standardised cells."""
 BLOCK = 100
 """Genes whose basis functions are in memory together."""
+MOVED = 0.3
+"""Change of a parent's mean, in standard deviations, from which a context may reach a gene through it."""
+TRUSTED = 0.5
+"""Share of the epochs in which trusting networks take all that may come through parents as theirs."""
 RIDGE = 1e-3
 """Of regressions on basis functions, as a share of their mean square: collinear functions do not blow up."""
 
@@ -93,9 +97,9 @@ def warm_start(networks: NeuralGenes, parents: list[tuple[int, ...]], genes: np.
 
 
 def _random_networks(
-    parents: list[tuple[int, ...]], n_hidden: int, generator: torch.Generator, *, bent: bool
+    parents: list[tuple[int, ...]], n_hidden: int, generator: torch.Generator, *, bent: bool | np.ndarray
 ) -> NeuralGenes:
-    """Networks of M proposals with random weights; with `bent`, half of the hidden units are hinges."""
+    """Networks of M proposals with random weights; where `bent`, half of the hidden units are hinges."""
     networks = NeuralGenes(len(parents), max(map(len, parents), default=1), n_hidden=n_hidden, generator=generator)
     networks.set_parents(parents, generator)
     networks.set_hinges(np.full(len(parents), n_hidden // 2 * bent))
@@ -115,7 +119,8 @@ def train_batch(
     ridge: float = 1e-5,
     start: Batch | None = None,
     seed: int = 0,
-    bent: bool = False,
+    bent: bool | np.ndarray = False,
+    trusting: bool = False,
 ) -> Batch:
     """Trains M networks together by expectation maximisation, minibatched over cells.
 
@@ -134,7 +139,10 @@ def train_batch(
     seed
         Of weights and minibatches.
     bent
-        Whether half of the hidden units are hinges; those of `start` are what they are there.
+        Whether half of the hidden units are hinges, of all or of each ``(M,)``; those of `start` are what they are there.
+    trusting
+        Whether no gene is a target where a parent moved, in the first half of the epochs. Otherwise networks, small at first,
+        leave to effects what parents do where only few drugs bring them, and are never asked about it again.
     """
     generator = torch.Generator().manual_seed(seed)
     device, M = cells.z.device, len(genes)
@@ -150,10 +158,13 @@ def train_batch(
     n_steps = n_epochs * -(-N // batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=max(n_steps, 1), pct_start=0.1)
     group = torch.as_tensor(cells.group, device=device)[cells.context]
+    may_follow = _parents_moved(cells, parents) if trusting else np.zeros((1, M), dtype=bool)
     for epoch in range(n_epochs):
         if epoch:
             residual = _residual(cells, networks, index)
             state = _expect(cells, index, residual, state.prior, learn=start is None, probability=state.probability)
+        if epoch < TRUSTED * n_epochs:
+            state = replace(state, probability=np.where(may_follow, 0.0, state.probability))
         offset, weight = _targets(state, device, cells.kind)
         half_log = torch.as_tensor(0.5 / state.evidence.noise, dtype=torch.float32, device=device)
         for rows in torch.randperm(N, generator=generator).to(device).split(batch_size):
@@ -168,6 +179,15 @@ def train_batch(
     residual = _residual(cells, networks, index)
     state = _expect(cells, index, residual, state.prior, learn=start is None, probability=state.probability)
     return Batch(np.asarray(genes), list(parents), networks, state, residual)
+
+
+def _parents_moved(cells: Sample, parents: list[tuple[int, ...]]) -> np.ndarray:
+    """Whether a parent's mean moved off that of the controls, ``(K, M)``."""
+    n, control = cells.sums(torch.ones(len(cells.z), 1)).numpy(), cells.drug_set < 0
+    total = cells.sums(cells.inputs).numpy()  # (K, G)
+    usual = total[control].sum(axis=0) / np.maximum(n[control].sum(), 1)
+    moved = (np.abs(total / np.maximum(n, 1) - usual) > MOVED) & ~control[:, None] & (n > 0)
+    return np.stack([moved[:, list(pa)].any(axis=1) for pa in parents], axis=1)
 
 
 def _baseline(state: Expectation, device: torch.device) -> torch.Tensor:

@@ -121,13 +121,22 @@ def _first(cells: Sample, genes: np.ndarray, sets: list[tuple[int, ...]], prior:
     return smooth if not better.any() else join(smooth, bent, better)
 
 
+def _or_trusting(batch: Batch, cells: Sample, prior: Prior, **training: Any) -> Batch:
+    """Networks of all genes, or anew from trust in the parents where that has more evidence: both are local optima of one score."""
+    bent = batch.networks.n_hinges() > 0
+    trusting = train_batch(cells, batch.genes, batch.parents, prior, bent=bent, trusting=True, **training)
+    better = trusting.state.evidence.score > batch.state.evidence.score
+    logger.info("%d of %d networks are better from trust in the parents", int(better.sum()), len(bent))
+    return join(batch, trusting, better)
+
+
 def join(one: Batch, other: Batch, use: np.ndarray) -> Batch:
     """Networks of `one`, or of `other` where `use` ``(M,)`` says so; parents are the same."""
     out = pick(one, list(range(len(use))))
     at = torch.as_tensor(use, device=out.residual.device)
     with torch.no_grad():
         for mine, theirs in zip(out.networks.parameters(), other.networks.parameters(), strict=True):
-            mine[at] = theirs[at]
+            mine[at, : theirs.shape[1]] = theirs[at]
     out.networks.set_hinges(np.where(use, other.networks.n_hinges(), one.networks.n_hinges()))
     residual = torch.where(at, other.residual, one.residual)
     return replace(out, residual=residual, state=one.state.where(use, other.state))
@@ -256,7 +265,9 @@ def search_parents(
     G = cells.z.shape[1]
     prior = Prior.default(G) if prior is None else prior
     sets = [tuple(sorted(int(p) for p in pa)) for pa in parents]
-    batch = _first(cells, np.arange(G), sets, prior, n_epochs=n_epochs, seed=seed, **training)
+    training["n_epochs"] = n_epochs
+    batch = _first(cells, np.arange(G), sets, prior, seed=seed, **training)
+    batch = _or_trusting(batch, cells, prior, seed=seed, **training)
     search = ParentSearch(cells, prior, max_parents, sets, batch, np.full((G, G), np.nan), set(range(G)))
     history: list[dict[str, Any]] = []
     for n in range(1, n_rounds + 1):
@@ -266,9 +277,8 @@ def search_parents(
             progress(f"networks {n}", search.score)
         if not moves:
             break
-        trial = search.try_out(moves, n_epochs=max(n_epochs // REFRESH, 1), seed=seed + n, **training)
+        trial = search.try_out(moves, seed=seed + n, **{**training, "n_epochs": max(n_epochs // REFRESH, 1)})
         if not search.accept(moves, trial):
             break
-    return NeuralStart(
-        topological(search.sets, order), search.batch, search.probability, search.batch.state.prior, history
-    )
+    batch = _or_trusting(search.batch, cells, search.batch.state.prior, seed=seed + n_rounds + 1, **training)
+    return NeuralStart(topological(search.sets, order), batch, search.probability, batch.state.prior, history)

@@ -115,7 +115,7 @@ class NeuralGenes(GeneMechanisms):
             self.inner[j, : len(pa)] = torch.as_tensor(mechanisms.inner[j])
             self.skip[j, : len(pa)] = torch.as_tensor(mechanisms.skip[j])
             self.bias[j], self.outer[j] = torch.as_tensor(mechanisms.bias[j]), torch.as_tensor(mechanisms.outer[j])
-            baseline[:, j] -= mechanisms.network(j, -loc[pa] / scale[pa])
+            baseline[:, j] -= mechanisms.origin(j)
         return baseline
 
     def to_fit(
@@ -143,7 +143,7 @@ class NeuralGenes(GeneMechanisms):
             strength=strength,
             n_hinges=self.n_hinges(),
         )
-        for j, pa in enumerate(parents):  # contributions are zero where all parents are zero, the network's are not
-            out.baseline[:, j] += out.network(j, -loc[pa] / scale[pa])
+        for j in range(len(parents)):  # contributions are zero where all parents are zero, the network's are not
+            out.baseline[:, j] += out.origin(j)
         out.baseline = loc + scale * out.baseline
         return out
