@@ -9,13 +9,11 @@ it.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import chdtr, chdtri
 
 from scgim._core.design import Design
 from scgim._core.moments.moments import Plates
 
-LARGE = 0.1  # chance of differences between contexts that count as the least of these: those of targets are larger than chance
+TRIMMED = 0.9  # share of the pairs of drug and gene from which differences between contexts are learned: those of targets are large
 PRIOR_FREEDOM = 4.0  # degrees of freedom that what all pairs say counts for
 SINGULAR = 1e-6  # singular value, relative to one, below which drugs cannot be told apart
 
@@ -76,8 +74,8 @@ def _part(
 
 def lack_of_fit(
     value: np.ndarray, error: np.ndarray, height: np.ndarray, own: np.ndarray, shared: np.ndarray | float = 0.0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Unbiased estimate of the variance of values around a line through zero beyond their known errors, and the part of these.
+) -> np.ndarray:
+    """Unbiased estimate of the variance of values around a line through zero, beyond their known errors.
 
     With ``R = I - height own'`` and ``q = |R value|^2``, ``E q = sum_l a_l (error_l + sd^2) + b shared`` where
     ``a_l = sum_k R_kl^2``.
@@ -94,36 +92,24 @@ def lack_of_fit(
     left = np.eye(len(height)) - np.outer(height, own)  # (L, L)
     q = ((left @ value) ** 2).sum(axis=0)  # (G,)
     a, b = (left**2).sum(axis=0), float((left.sum(axis=1) ** 2).sum())
-    known = np.asarray((a @ error + b * shared) / max(float(a.sum()), 1e-12))
-    return np.asarray(q / max(float(a.sum()), 1e-12) - known), known
+    return np.asarray((q - a @ error - b * shared) / max(float(a.sum()), 1e-12))
 
 
-def pool(raw: np.ndarray, known: np.ndarray, freedom: np.ndarray) -> tuple[float, np.ndarray]:
-    """Variance that all pairs of row and gene share, whatever the largest are, and that of each pair drawn towards it.
-
-    With the variance s of all, ``(raw + known) / (s + known)`` is chi-squared over its degrees of freedom; cut at its largest
-    tenth it has the mean that it should.
+def pool(raw: np.ndarray, freedom: np.ndarray) -> tuple[float, np.ndarray]:
+    """Variance that all pairs of row and gene share, without the largest, and that of each pair drawn towards it.
 
     Parameters
     ----------
-    raw, known
-        ``(R, G)``; unbiased estimates, which may be negative, and the variances of known errors that were subtracted.
+    raw
+        ``(R, G)``; unbiased estimates, which may be negative.
     freedom
         ``(R,)``; their degrees of freedom, 0 where there is no estimate.
     """
-    has = freedom > 0
-    if not has.any():
+    known = freedom > 0
+    if not known.any():
         return 0.0, np.zeros(raw.shape)
-    nu, error = freedom[has, None], np.maximum(known[has], 1e-12)
-    total = raw[has] + error
-    largest = chdtri(nu, LARGE) / nu
-    usual = float((nu * (chdtr(nu + 2, nu * largest) + LARGE * largest)).sum()) * raw.shape[1]
-
-    def excess(variance: float) -> float:
-        return float((nu * np.minimum(total / (variance + error), largest)).sum()) - usual
-
-    most = float((nu * total).sum()) / usual
-    common = float(brentq(excess, 0.0, most, xtol=1e-9 * most, rtol=1e-9)) if excess(0.0) > 0 else 0.0
+    values = raw[known]
+    common = float(max(values[values <= np.quantile(values, TRIMMED)].mean(), 0.0))
     nu = freedom[:, None]
     return common, (PRIOR_FREEDOM * common + nu * np.maximum(raw, 0.0)) / (PRIOR_FREEDOM + nu)
 
@@ -269,7 +255,7 @@ def _agreement(rows: _Rows, weight: np.ndarray, value: np.ndarray, n_drugs: int)
 
 def _between_contexts(rows: _Rows, value: np.ndarray, error: np.ndarray) -> tuple[float, np.ndarray]:
     """Variance between the contexts of a drug in one baseline group, around its curve: of all, and ``(R, G)``."""
-    (raw, known), freedom = np.zeros((2, len(rows.parts), value.shape[1])), np.zeros(len(rows.parts))
+    raw, freedom = np.zeros((len(rows.parts), value.shape[1])), np.zeros(len(rows.parts))
     for r, parts in enumerate(rows.parts):
         for p in parts:
             if len(p.rows) < 2:
@@ -280,15 +266,14 @@ def _between_contexts(rows: _Rows, value: np.ndarray, error: np.ndarray) -> tupl
             reference /= min(reference.sum(), -1e-12)  # weights of the controls
             shared = (reference**2) @ error
             nu = len(p.rows) - 1
-            found = lack_of_fit(value[p.rows] - reference @ value, error[p.rows], p.height, own, shared)
-            raw[r], known[r], freedom[r] = raw[r] + nu * found[0], known[r] + nu * found[1], freedom[r] + nu
-    several = np.maximum(freedom, 1.0)[:, None]
-    return pool(raw / several, known / several, freedom)
+            raw[r] += nu * lack_of_fit(value[p.rows] - reference @ value, error[p.rows], p.height, own, shared)
+            freedom[r] += nu
+    return pool(raw / np.maximum(freedom, 1.0)[:, None], freedom)
 
 
 def _between_groups(rows: _Rows, value: np.ndarray, error: np.ndarray, scatter: np.ndarray) -> tuple[float, np.ndarray]:
     """Variance of a drug's amplitude between baseline groups: of all pairs, and ``(R, G)``."""
-    (raw, known), freedom = np.zeros((2, len(rows.parts), value.shape[1])), np.zeros(len(rows.parts))
+    raw, freedom = np.zeros((len(rows.parts), value.shape[1])), np.zeros(len(rows.parts))
     for r, parts in enumerate(rows.parts):
         if len(parts) < 2:
             continue
@@ -296,6 +281,5 @@ def _between_groups(rows: _Rows, value: np.ndarray, error: np.ndarray, scatter: 
         own = np.array([(p.weight[p.rows] ** 2).sum() for p in parts])
         variance = weight**2 @ error + own[:, None] * scatter[r]
         equal = np.full(len(parts), 1 / len(parts))
-        raw[r], known[r] = lack_of_fit(weight @ value, variance, np.ones(len(parts)), equal)
-        freedom[r] = len(parts) - 1
-    return pool(raw, known, freedom)
+        raw[r], freedom[r] = lack_of_fit(weight @ value, variance, np.ones(len(parts)), equal), len(parts) - 1
+    return pool(raw, freedom)

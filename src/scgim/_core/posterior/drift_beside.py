@@ -198,8 +198,8 @@ def drift_beside(
 def _interaction_sd(left: np.ndarray, odds: Odds, design: Design) -> np.ndarray:
     """Standard deviation ``(K,)`` of what combinations do beyond the sum of their drugs, that all share; 0 elsewhere."""
     several = design.present.sum(axis=1) > 1
-    error = odds.shifts.error[several]
-    return np.asarray(several * np.sqrt(pool(left[several] ** 2 - error, error, np.ones(len(error)))[0]))
+    raw = left[several] ** 2 - odds.shifts.error[several]
+    return np.asarray(several * np.sqrt(pool(raw, np.ones(len(raw)))[0]))
 
 
 def _by_drug(odds: Odds, rows: RowDrift, kind: KindFit, n_levels: int) -> tuple[Effects, Effects, np.ndarray]:
