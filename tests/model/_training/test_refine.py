@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import systems
 from scgim.model import GIM
+from scgim.model._training.refine import _extremes
 
 QUIET = {"enable_progress_bar": False, "accelerator": "cpu"}
 SETUP = {"perturbation_key": "drug", "dose_key": "dose", "control": "control"}
@@ -116,3 +117,9 @@ def test_the_search_uses_one_thread():
 
 def most_threads():
     return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+
+def test_extremes_are_those_of_all_blocks():
+    blocks = [(np.array([[0.0, 3.0], [1.0, -1.0]]), np.zeros(2)), (np.array([[5.0, 0.0]]), np.ones(1))]
+    screen = SimpleNamespace(cells=SimpleNamespace(dense=lambda: iter(blocks)))
+    np.testing.assert_array_equal(_extremes(screen), [[0, -1], [5, 3]])

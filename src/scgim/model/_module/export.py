@@ -72,6 +72,7 @@ def assemble(
     order: np.ndarray,
     edge_probability: np.ndarray,
     z: torch.Tensor,
+    reach: np.ndarray,
     rng: np.random.Generator,
     known: np.ndarray | None = None,
     history: list[dict[str, Any]] | None = None,
@@ -92,6 +93,8 @@ def assemble(
         Causal order and edge probabilities.
     z
         ``(n, G)``; standardised cells, to read the size of edges from.
+    reach
+        ``(2, G)``; smallest and largest value of each gene in all cells, standardised.
     rng
         Random generator.
     known
@@ -115,7 +118,7 @@ def assemble(
     ).to_expression(scale)
     mechanisms = export_mechanisms(module, order, strength)
     if isinstance(mechanisms, NeuralMechanisms):
-        mechanisms = mechanisms.reaching(*as_array(torch.stack(torch.aminmax(z, dim=0))))
+        mechanisms = mechanisms.reaching(*reach)
     return replace(
         found,
         mechanisms=mechanisms,

@@ -21,6 +21,7 @@ from scgim._core.structure.prior import Prior
 from scgim.model._module.closed_form import closed_form, prepare
 from scgim.model._module.export import STRENGTH_CELLS, assemble
 from scgim.model._module.kinds import TRAINED
+from scgim.model._module.mechanisms.base import as_array
 from scgim.model._module.module import GIMModule
 from scgim.model._module.residuals import Expectation
 from scgim.model._module.runner import Training
@@ -127,8 +128,16 @@ def finish(
         order=order,
         edge_probability=probability,
         z=z,
+        reach=(_extremes(screen) - as_array(module.loc)) / as_array(module.scale),
         rng=rng,
         known=screen.knowledge.targets,
         history=history,
     )
     return replace(out, settings={**out.settings, "trained": True})
+
+
+def _extremes(screen: Screen) -> np.ndarray:
+    """Smallest and largest value ``(2, G)`` of each gene in all cells: those of one context may be far out, and few."""
+    ends = [(x.min(axis=0), x.max(axis=0)) for x, _ in screen.cells.dense()]
+    low, high = zip(*ends, strict=True)
+    return np.stack([np.min(low, axis=0), np.max(high, axis=0)])
